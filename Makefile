@@ -1,0 +1,48 @@
+# Two commands for a fresh machine: `make demo` and `make test`. Both do their own set-up.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+SEEDS  ?= 1000
+
+.PHONY: demo test lint types floors fix sim bench build clean help
+
+help:           ## what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "maw needs Python 3.11 or newer; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "setting up $(VENV) (once, about a minute)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c requirements.lock
+	@touch $@
+
+demo: $(READY)  ## two nodes on this machine federate, a message crosses, REST reads it
+	@$(BIN)/maw demo
+
+test: $(READY)  ## every test this machine can run; says what it skips
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+lint: $(READY)  ## ruff: format and rules
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+
+fix: $(READY)   ## let ruff mend what it can
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+types: $(READY) ## mypy --strict
+	@$(BIN)/mypy
+
+floors: $(READY) ## each floor imports only from below
+	@$(BIN)/lint-imports
+
+sim: $(READY)   ## the simulator on SEEDS=1000 seeds
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+bench: $(READY) ## figures, as ratios in one run
+	@$(BIN)/python -m bench $(ARGS)
+
+build: $(READY) ## wheel and source distribution
+	@$(BIN)/python -m build --outdir dist .
+
+clean:          ## remove what make made
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache

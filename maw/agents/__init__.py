@@ -1,0 +1,1 @@
+"""What lives with agents."""

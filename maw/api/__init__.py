@@ -1,0 +1,1 @@
+"""The two doors, REST and the local socket: one handler each, the same answers."""

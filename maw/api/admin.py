@@ -1,0 +1,150 @@
+"""Routes for who runs the node: agents and their tokens, and trust. On the socket only."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from maw.api.fields import Field
+from maw.api.kinds import Choice, Flag, Line, Name, Whole
+from maw.api.replies import reply
+from maw.api.routes import Access, Call, Route, body
+
+_USER: Final = Field("name", Line(), "a local agent's name", required=True)
+_WHO: Final = Field("who", Line(), "a peer: its name, its key, or the beginning of its key", required=True)
+_MAX_TTL_S: Final = 30 * 24 * 3600
+_MAX_USES: Final = 1000
+
+
+async def add_user(call: Call) -> web.StreamResponse:
+    user = await call.backend.add_user(call.speaker, call.args["username"], call.args["role"])
+    return reply(user, status=201, headers=call.api.headers)
+
+
+async def remove_user(call: Call) -> web.StreamResponse:
+    await call.backend.remove_user(call.speaker, call.args["name"])
+    return reply({"removed": call.args["name"]}, headers=call.api.headers)
+
+
+async def new_token(call: Call) -> web.StreamResponse:
+    token = await call.backend.new_token(call.speaker, call.args["name"])
+    return reply({"token": token}, status=201, headers=call.api.headers)
+
+
+async def invite(call: Call) -> web.StreamResponse:
+    args = call.args
+    line = await call.backend.invite(
+        call.speaker,
+        ttl_s=args["ttl_s"],
+        uses=args["uses"],
+        for_key=args["for"],
+        confirm=args["confirm"],
+        introducer=args["introducer"],
+    )
+    return reply(line, status=201, headers=call.api.headers)
+
+
+async def join(call: Call) -> web.StreamResponse:
+    return reply(await call.backend.join(call.speaker, call.args["line"]), headers=call.api.headers)
+
+
+async def reload_peers(call: Call) -> web.StreamResponse:
+    return reply(await call.backend.reload_peers(call.speaker), headers=call.api.headers)
+
+
+async def forget_peer(call: Call) -> web.StreamResponse:
+    return reply(await call.backend.forget_peer(call.speaker, call.args["who"]), headers=call.api.headers)
+
+
+async def accept_peer(call: Call) -> web.StreamResponse:
+    return reply(await call.backend.accept_peer(call.speaker, call.args["who"]), headers=call.api.headers)
+
+
+ROUTES: Final = (
+    Route(
+        "POST",
+        "/api/users",
+        add_user,
+        Access.ADMIN,
+        "add an agent of this node; its token is shown this once",
+        "NewUser",
+        status=201,
+        body=body(
+            Field("username", Name(), "the agent's name", required=True),
+            Field("role", Choice(("agent", "ape")), "ape: a human", default="agent"),
+        ),
+    ),
+    Route(
+        "DELETE",
+        "/api/users/{name}",
+        remove_user,
+        Access.ADMIN,
+        "end an agent of this node; what it said stays",
+        "Removed",
+        path_fields=(_USER,),
+    ),
+    Route(
+        "POST",
+        "/api/users/{name}/token",
+        new_token,
+        Access.ADMIN,
+        "a fresh token; the old one ends",
+        "Token",
+        status=201,
+        path_fields=(_USER,),
+        body=body(),
+    ),
+    Route(
+        "POST",
+        "/api/invites",
+        invite,
+        Access.ADMIN,
+        "one line that lets another host join",
+        "Invite",
+        status=201,
+        body=body(
+            Field("ttl_s", Whole(1, _MAX_TTL_S), "seconds it is good for"),
+            Field("uses", Whole(1, _MAX_USES), "how many hosts may use it"),
+            Field("for", Line(), "only the node with this key may use it"),
+            Field("confirm", Flag(), "ask here before anybody is let in", default=False),
+            Field("introducer", Flag(), "the newcomer may invite others on", default=False),
+        ),
+    ),
+    Route(
+        "POST",
+        "/api/join",
+        join,
+        Access.ADMIN,
+        "join the Colony of whoever made the invite",
+        "Joined",
+        body=body(Field("line", Line(8192), "the line that `maw invite` printed", required=True)),
+    ),
+    Route(
+        "POST",
+        "/api/peers/reload",
+        reload_peers,
+        Access.ADMIN,
+        "read peers.toml again",
+        "Report",
+        body=body(),
+    ),
+    Route(
+        "POST",
+        "/api/peers/forget",
+        forget_peer,
+        Access.ADMIN,
+        "end trust and link with a peer, for good",
+        "Report",
+        body=body(_WHO),
+    ),
+    Route(
+        "POST",
+        "/api/peers/accept",
+        accept_peer,
+        Access.ADMIN,
+        "trust a pending peer",
+        "Report",
+        body=body(_WHO),
+    ),
+)

@@ -1,0 +1,157 @@
+"""What the doors need from the node, and nothing else.
+
+Shapes are those of docs/api.md: what goes in is validated (types, lengths, ranges), what comes out is ready
+for ``json.dumps``. Refusals are MawErrors: NotFound, Ambiguous, Refused, Conflict, BadInput, Unavailable.
+Every method that shows messages takes the speaker and shows only what that speaker may read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who is at the door.
+
+    ``agent`` is the address ``arthur@mbp``; None where nobody in particular speaks (a uid that named no
+    agent, a REST call without a token). ``agent_key`` is its stable id, opaque to the API. ``is_admin``
+    is said of a uid (the daemon's, root, the configured group), never of a token.
+    """
+
+    agent: str | None
+    agent_key: bytes | None
+    known_by: Literal["uid", "token", "operator key", "nobody"]
+    uid: int | None
+    is_admin: bool
+
+
+ANONYMOUS = Speaker(agent=None, agent_key=None, known_by="nobody", uid=None, is_admin=False)
+
+
+class Page(NamedTuple):
+    """Messages by ascending ``seq``, and the ``after_seq`` of the next call.
+
+    ``next_seq`` is the last item's seq when there may be more (``len(items) == limit``); otherwise the
+    newest seq visible in the same read, so that a quiet reader does not look at the same rows again.
+    Never below the ``after_seq`` asked for. Read in one snapshot: what becomes visible later has a
+    higher seq.
+    """
+
+    items: list[Json]
+    next_seq: int
+
+
+class Backend(Protocol):
+    """The node, as seen from its doors. The runtime implements it; tests have one in memory."""
+
+    @property
+    def node_name(self) -> str:
+        """This node's short name, for the X-Maw-Replica header."""
+
+    # who is speaking ------------------------------------------------------------------------------
+
+    async def speaker_for_uid(self, uid: int, name: str | None) -> Speaker:
+        """``name``: a local agent, folded to lower case. NotFound; Refused when it is another uid's."""
+
+    async def speaker_for_token(self, token: str) -> Speaker:
+        """NotSignedIn when no agent has this token."""
+
+    # waiting --------------------------------------------------------------------------------------
+
+    async def wait_visible(self, after_seq: int, timeout: float) -> int:
+        """The newest visible seq, at once when it is above ``after_seq``, else after ``timeout`` seconds.
+
+        0 when nothing was ever visible. ``timeout=0`` just tells. Safe to cancel.
+        """
+
+    async def wait_replicated(self, message_id: str, timeout: float) -> Json:
+        """The receipt as it stands once every recipient's host holds the message, or after ``timeout``.
+
+        Its ``state`` says which: ``replicated``, or still ``stored``. Safe to cancel.
+        """
+
+    # reading --------------------------------------------------------------------------------------
+
+    async def whoami(self, speaker: Speaker) -> Json: ...
+    async def health(self) -> Json:
+        """``{"ok": bool, …}``: the answer is 503 when not ok."""
+
+    async def status(self, speaker: Speaker) -> Json: ...
+    async def peers(self, speaker: Speaker) -> list[Json]: ...
+    async def users(self, speaker: Speaker) -> list[Json]: ...
+    async def channels(self, speaker: Speaker) -> list[Json]: ...
+
+    async def channel_page(
+        self, speaker: Speaker, channel: str, *, after_seq: int | None, before_seq: int | None, limit: int
+    ) -> Page:
+        """Ascending. Neither cursor: the latest ``limit``. ``before_seq``: the latest ones below it."""
+
+    async def mentions_page(self, speaker: Speaker, user: str, *, after_seq: int | None, limit: int) -> Page:
+        """Mentions of ``user`` (or its groups) that the speaker may read. No cursor: the latest ``limit``."""
+
+    async def inbox_page(self, speaker: Speaker, *, after_seq: int, limit: int) -> Page:
+        """Unacknowledged messages for the speaking agent, each with ``why``."""
+
+    async def stream_page(
+        self, speaker: Speaker, *, after_seq: int, channel: str | None, user: str | None, limit: int
+    ) -> Page:
+        """All that the speaker may read after ``after_seq``; ``user`` narrows to what is for that user."""
+
+    async def sent(self, speaker: Speaker, *, limit: int) -> list[Json]: ...
+    async def message(self, speaker: Speaker, ref: str) -> Json:
+        """``ref``: an id, or a local seq as decimal digits. NotFound also when it is not theirs to read."""
+
+    # writing --------------------------------------------------------------------------------------
+
+    async def post_channel(
+        self, speaker: Speaker, channel: str, text: str, *, reply_to: str | None, idempotency_key: str | None
+    ) -> Json:
+        """The receipt, once the message is durable here."""
+
+    async def post_direct(
+        self,
+        speaker: Speaker,
+        to: Sequence[str],
+        text: str,
+        *,
+        reply_to: str | None,
+        idempotency_key: str | None,
+    ) -> Json:
+        """``to`` as the caller wrote it: ``arthur``, ``@arthur``, ``arthur@mbp``. The receipt, once durable."""
+
+    async def ack(self, speaker: Speaker, refs: Sequence[str] | None) -> Json:
+        """Ids or seqs as decimal digits; None means all. ``{"acked", "already", "unknown"}``."""
+
+    async def add_channel(self, speaker: Speaker, name: str) -> Json:
+        """Needs a speaking agent. Conflict when it is there already."""
+
+    # administration: only ever called with ``speaker.is_admin``, from the socket ---------------------
+
+    async def add_user(self, speaker: Speaker, username: str, role: Literal["agent", "ape"]) -> Json:
+        """The user, with its ``token``, shown this once. It belongs to ``speaker.uid``."""
+
+    async def remove_user(self, speaker: Speaker, name: str) -> None: ...
+    async def new_token(self, speaker: Speaker, name: str) -> str:
+        """A fresh token; the old one ends."""
+
+    async def invite(
+        self,
+        speaker: Speaker,
+        *,
+        ttl_s: int | None,
+        uses: int | None,
+        for_key: str | None,
+        confirm: bool,
+        introducer: bool,
+    ) -> Json:
+        """``{"line", "expires_at", "addresses"}``. None: the node's own default."""
+
+    async def join(self, speaker: Speaker, line: str) -> Json: ...
+    async def reload_peers(self, speaker: Speaker) -> Json: ...
+    async def forget_peer(self, speaker: Speaker, who: str) -> Json: ...
+    async def accept_peer(self, speaker: Speaker, who: str) -> Json: ...

@@ -1,0 +1,137 @@
+"""What a request may carry: one description that both checks a value and documents it.
+
+A *kind* turns what came (text in a query, a JSON value in a body) into a checked value, or raises
+ValueError with the rest of a sentence: "must be …". A *field* is a kind with a name; a *field set* reads
+a whole query or body, and refuses what it does not know with the nearest name that it does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from multidict import MultiMapping
+
+from maw.api.backend import Json
+from maw.errors import BadInput
+
+
+class Kind(Protocol):
+    """One sort of value. Both readers raise ValueError("must be …")."""
+
+    def from_text(self, text: str) -> object: ...
+    def from_json(self, value: object) -> object: ...
+    def schema(self) -> Json: ...
+
+
+class Field(NamedTuple):
+    """A named value. ``default`` is taken as it is when the field is left out."""
+
+    name: str
+    kind: Kind
+    about: str
+    required: bool = False
+    default: object = None
+
+
+def shown(value: object) -> str:
+    """What came, short and in ASCII, so that quoting it back drives nobody's terminal."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    text = json.dumps(value[:64] if isinstance(value, str) else value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def nearest(word: str, known: Sequence[str]) -> list[str]:
+    """The known name most like ``word``, if any is."""
+    import difflib  # only when somebody mistyped
+
+    return difflib.get_close_matches(word[:64], known, n=1, cutoff=0.6)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSet:
+    """The fields of one query or body. ``what`` names it in errors: "parameter", "field"."""
+
+    what: str
+    fields: tuple[Field, ...]
+    by_name: Mapping[str, Field]
+    defaults: Mapping[str, object]
+    required: tuple[str, ...]
+
+    @classmethod
+    def of(cls, what: str, fields: Sequence[Field]) -> FieldSet:
+        return cls(
+            what=what,
+            fields=tuple(fields),
+            by_name={field.name: field for field in fields},
+            defaults={field.name: field.default for field in fields if not field.required},
+            required=tuple(field.name for field in fields if field.required),
+        )
+
+    def from_query(self, query: MultiMapping[str]) -> dict[str, Any]:
+        """The checked values by name. Raises BadInput naming the parameter."""
+        values: dict[str, Any] = dict(self.defaults)
+        seen: set[str] = set()
+        for name, text in query.items():
+            field = self._known(name)
+            if name in seen:
+                raise BadInput(f"parameter {name} is given more than once", code="bad_parameter")
+            seen.add(name)
+            try:
+                values[name] = field.kind.from_text(text)
+            except ValueError as error:
+                raise BadInput(
+                    f"parameter {name} {error}, not {shown(text)}", hint=field.about, code="bad_parameter"
+                ) from None
+        self._complete(values)
+        return values
+
+    def from_body(self, body: object) -> dict[str, Any]:
+        """The checked values by name. Raises BadInput naming the field."""
+        if not isinstance(body, dict):
+            raise BadInput(
+                f"the body must be a JSON object, not {shown(body)}", hint=self._takes(), code="bad_body"
+            )
+        values: dict[str, Any] = dict(self.defaults)
+        for name, value in body.items():
+            field = self._known(name)
+            if value is None and not field.required:
+                continue
+            try:
+                values[name] = field.kind.from_json(value)
+            except ValueError as error:
+                raise BadInput(
+                    f"field {name} {error}, not {shown(value)}", hint=field.about, code="bad_field"
+                ) from None
+        self._complete(values)
+        return values
+
+    def _known(self, name: str) -> Field:
+        try:
+            return self.by_name[name]
+        except KeyError:
+            near = nearest(name, list(self.by_name))
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise BadInput(
+                f"unknown {self.what} {shown(name)}",
+                hint=hint + self._takes(),
+                code=f"unknown_{self.what}",
+                candidates=near,
+            ) from None
+
+    def _complete(self, values: Mapping[str, object]) -> None:
+        for name in self.required:
+            if name not in values:
+                raise BadInput(
+                    f"{self.what} {name} is missing",
+                    hint=self.by_name[name].about,
+                    code=f"missing_{self.what}",
+                )
+
+    def _takes(self) -> str:
+        if not self.fields:
+            return f"this takes no {self.what}s"
+        return f"this takes: {', '.join(self.by_name)}"

@@ -1,0 +1,33 @@
+"""The sizes and times that the doors keep to. docs/api.md tells them; openapi.json carries them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_TEXT_BYTES: Final = 64 * 1024
+"""One message, as UTF-8."""
+
+MAX_BODY_BYTES: Final = 512 * 1024
+"""One request. JSON may write a byte of text as six (``\\u0007``), so this holds any text allowed."""
+
+MAX_SEQ: Final = 2**63 - 1
+DEFAULT_PAGE: Final = 50
+MAX_PAGE: Final = 500
+MAX_WAIT_S: Final = 60.0
+"""A long poll; callers who want to wait longer ask again."""
+
+MAX_CONFIRM_S: Final = 600.0
+DEFAULT_CONFIRM_S: Final = 10.0
+"""``?wait=replicated`` on a post."""
+
+MAX_REFS: Final = 1000
+MAX_RECIPIENTS: Final = 100
+MAX_IDEMPOTENCY_KEY: Final = 128
+MAX_WAITING: Final = 1024
+"""Long polls and streams at once, over both doors; more are refused with 503."""
+
+STREAM_PAGE: Final = 100
+STREAM_SEND_TIMEOUT_S: Final = 10.0
+STREAM_IDLE_S: Final = 15.0
+POLL_SLICE_S: Final = 5.0
+"""How often a long poll looks whether its caller is still there."""

@@ -1,0 +1,84 @@
+"""How answers leave: compact JSON, and one shape for every error.
+
+``{"error": {"code", "message", "hint"[, "candidates"]}}`` whatever went wrong, a mistyped path included.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from aiohttp import web
+
+from maw.api.backend import Json
+from maw.errors import InternalError, MawError
+
+_ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+_COMMON: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "Content-Type": "application/json; charset=utf-8",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "Server": "maw",
+    }
+)
+
+STATUS_BY_CODE: Final[Mapping[str, int]] = MappingProxyType({"too_large": 413})
+"""Codes whose HTTP status is not that of their class of error."""
+
+_HTTP_WORDS: Final[Mapping[int, tuple[str, str]]] = MappingProxyType(
+    {
+        400: ("bad_request", "this is not a well-formed HTTP request"),
+        404: ("no_such_route", "there is nothing at this path"),
+        405: ("method_not_allowed", "this path does not take that method"),
+        413: ("too_large", "the request is larger than 512 KiB (the text of a message is at most 64 KiB)"),
+        417: ("bad_request", "the Expect header asks for something this server does not do"),
+    }
+)
+
+
+def encode(data: object) -> str:
+    """Compact JSON, characters as they are."""
+    return _ENCODE(data)
+
+
+def reply(data: object, *, status: int = 200, headers: Mapping[str, str] = _COMMON) -> web.Response:
+    """``data`` as the JSON body. ``headers`` replace the common ones: start from `with_headers`."""
+    return web.Response(body=_ENCODE(data).encode(), status=status, headers=headers)
+
+
+def with_headers(**extra: str) -> dict[str, str]:
+    """The common headers and ``extra`` ones, underscores for dashes."""
+    return {**_COMMON, **{name.replace("_", "-"): value for name, value in extra.items()}}
+
+
+def error_status(error: MawError) -> int:
+    """The HTTP status that goes with this error."""
+    return STATUS_BY_CODE.get(error.code, error.status)
+
+
+def error_reply(error: MawError, **beside: Json) -> web.Response:
+    """The error in its one shape; ``beside`` stands next to ``error`` in the body."""
+    status = error_status(error)
+    headers = with_headers(WWW_Authenticate="Bearer") if status == 401 else _COMMON
+    return reply({**error.as_json(), **beside}, status=status, headers=headers)
+
+
+def http_error_reply(status: int, *, allow: str = "", hint: str = "", detail: str = "") -> web.Response:
+    """What aiohttp would say as text (404, 405, 413 …), in our shape."""
+    code, message = _HTTP_WORDS.get(status, ("bad_request" if status < 500 else "internal", "refused"))
+    if detail:
+        message = f"{message}: {detail}"
+    headers = with_headers(Allow=allow) if allow else _COMMON
+    body = {"error": {"code": code, "message": message, "hint": hint or "GET /openapi.json lists the routes"}}
+    return reply(body, status=status, headers=headers)
+
+
+def internal_reply() -> web.Response:
+    """A fault inside maw: the log has the details, the caller does not."""
+    return error_reply(
+        InternalError("a fault inside maw; the daemon's log has the details", hint="`maw doctor`, then the log")
+    )

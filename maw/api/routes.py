@@ -1,0 +1,108 @@
+"""What a route is. One table of these registers the handlers, checks requests and makes openapi.json."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from aiohttp import web
+
+from maw.api.backend import Backend, Json, Speaker
+from maw.api.fields import Field, FieldSet
+from maw.api.replies import with_headers
+from maw.api.waiting import Waiting
+from maw.errors import NotSignedIn
+
+
+class Access(Enum):
+    """Who may come in. Each word says what the least is."""
+
+    OPEN = "everybody"
+    PUBLIC = "everybody, unless [rest] anonymous = false"
+    KNOWN = "a token, or the socket"
+    AGENT = "a speaking agent: a token, or the socket with X-Maw-Agent"
+    ADMIN = "the socket, as the daemon's uid, root or the configured group"
+
+
+class Api:
+    """What handlers share: the node and those who wait. One for both doors."""
+
+    def __init__(self, backend: Backend, waiting: Waiting) -> None:
+        self.backend = backend
+        self.waiting = waiting
+        self.headers = with_headers(X_Maw_Replica=backend.node_name)
+        self.openapi: Json | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: who speaks, and the checked values of path, query and body by name."""
+
+    api: Api
+    request: web.Request
+    speaker: Speaker
+    args: dict[str, Any]
+    idempotency_key: str | None
+    whoever: Callable[[web.Request], Awaitable[Speaker]]
+    """Asks again who speaks: a stream outlives the token it came with."""
+
+    @property
+    def backend(self) -> Backend:
+        return self.api.backend
+
+    def gone(self) -> bool:
+        """True when the caller has hung up."""
+        transport = self.request.transport
+        return transport is None or transport.is_closing()
+
+    def agent(self) -> str:
+        """The speaking agent's address. Raises NotSignedIn."""
+        if self.speaker.agent is None:
+            raise NotSignedIn("nobody in particular is speaking", code="no_agent")
+        return self.speaker.agent
+
+
+Handler = Callable[[Call], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """``answer`` names a schema of maw/api/schemas.py; ``many`` makes it a bare array of them."""
+
+    method: str
+    path: str
+    handler: Handler
+    access: Access
+    about: str
+    answer: str
+    many: bool = False
+    status: int = 200
+    paged: bool = False
+    idempotent: bool = False
+    path_fields: tuple[Field, ...] = ()
+    query: FieldSet = FieldSet.of("parameter", ())
+    body: FieldSet | None = None
+
+    @property
+    def name(self) -> str:
+        """A stable operation id: ``get_api_channels_name_messages``."""
+        words = self.path.replace("{", "").replace("}", "").replace(".", "_").strip("/").split("/")
+        return "_".join([self.method.lower(), *words])
+
+
+def query(*fields: Field) -> FieldSet:
+    return FieldSet.of("parameter", fields)
+
+
+def body(*fields: Field) -> FieldSet:
+    return FieldSet.of("field", fields)
+
+
+def by_path(routes: Sequence[Route]) -> dict[str, list[Route]]:
+    """The routes of each path, in the order given."""
+    grouped: dict[str, list[Route]] = {}
+    for route in routes:
+        grouped.setdefault(route.path, []).append(route)
+    return grouped

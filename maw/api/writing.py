@@ -1,0 +1,131 @@
+"""Routes that say or settle something. A 201 means: on this node's disk."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from maw.api.backend import Json
+from maw.api.fields import Field
+from maw.api.kinds import Choice, Flag, Name, Recipients, Ref, Refs, Seconds, Text
+from maw.api.limits import DEFAULT_CONFIRM_S, MAX_CONFIRM_S
+from maw.api.reading import CHANNEL, bare_channel
+from maw.api.replies import error_reply, reply
+from maw.api.routes import Access, Call, Route, body, query
+from maw.errors import BadInput, Unavailable, Unconfirmed
+
+CONFIRM: Final = query(
+    Field("wait", Choice(("replicated",)), "replicated: answer when the recipients' hosts hold it"),
+    Field("timeout", Seconds(MAX_CONFIRM_S), "seconds to wait for that; then 504", default=DEFAULT_CONFIRM_S),
+)
+TEXT: Final = Field("text", Text(), "what to say, at most 64 KiB of UTF-8", required=True)
+REPLY_TO: Final = Field("reply_to", Ref(), "the message this answers: id, or seq here")
+
+
+async def post_channel(call: Call) -> web.StreamResponse:
+    args = call.args
+    receipt = await call.backend.post_channel(
+        call.speaker,
+        bare_channel(args["name"]),
+        args["text"],
+        reply_to=args["reply_to"],
+        idempotency_key=call.idempotency_key,
+    )
+    return await _receipt_reply(call, receipt)
+
+
+async def post_direct(call: Call) -> web.StreamResponse:
+    args = call.args
+    receipt = await call.backend.post_direct(
+        call.speaker,
+        args["to"],
+        args["text"],
+        reply_to=args["reply_to"],
+        idempotency_key=call.idempotency_key,
+    )
+    return await _receipt_reply(call, receipt)
+
+
+async def _receipt_reply(call: Call, receipt: Json) -> web.StreamResponse:
+    if call.args["wait"] is not None and receipt["state"] != "replicated":
+        timeout: float = call.args["timeout"]
+        reason = f"within {timeout:g} s"
+        try:
+            async with call.api.waiting.place():
+                receipt = await call.backend.wait_replicated(receipt["id"], timeout)
+        except Unavailable as error:
+            reason = f"({error.message})"
+        if receipt["state"] != "replicated":
+            return error_reply(
+                Unconfirmed(
+                    f"stored here, but not confirmed by every recipient's host {reason}",
+                    hint="it travels by itself when the link is back: do not send it again",
+                ),
+                receipt=receipt,
+            )
+    return reply(receipt, status=201, headers=call.api.headers)
+
+
+async def ack(call: Call) -> web.StreamResponse:
+    refs, everything = call.args["ids"], call.args["all"]
+    if (refs is None) == (not everything):
+        raise BadInput("either ids or all: true", hint='{"ids": [ID, …]} or {"all": true}', code="bad_body")
+    return reply(await call.backend.ack(call.speaker, refs), headers=call.api.headers)
+
+
+async def add_channel(call: Call) -> web.StreamResponse:
+    channel = await call.backend.add_channel(call.speaker, call.args["name"])
+    return reply(channel, status=201, headers=call.api.headers)
+
+
+ROUTES: Final = (
+    Route(
+        "POST",
+        "/api/channels/{name}/messages",
+        post_channel,
+        Access.AGENT,
+        "say something in a channel",
+        "Receipt",
+        status=201,
+        idempotent=True,
+        path_fields=(CHANNEL,),
+        query=CONFIRM,
+        body=body(TEXT, REPLY_TO),
+    ),
+    Route(
+        "POST",
+        "/api/direct",
+        post_direct,
+        Access.AGENT,
+        "say something to one or several agents, and nobody else",
+        "Receipt",
+        status=201,
+        idempotent=True,
+        query=CONFIRM,
+        body=body(
+            Field("to", Recipients(), "arthur, @arthur, arthur@host, or a list", required=True), TEXT, REPLY_TO
+        ),
+    ),
+    Route(
+        "POST",
+        "/api/ack",
+        ack,
+        Access.AGENT,
+        "take messages out of the speaking agent's inbox",
+        "Acked",
+        body=body(
+            Field("ids", Refs(), "message ids or seqs"), Field("all", Flag(), "everything unacknowledged")
+        ),
+    ),
+    Route(
+        "POST",
+        "/api/channels",
+        add_channel,
+        Access.AGENT,
+        "open a channel",
+        "Channel",
+        status=201,
+        body=body(Field("name", Name(), "the channel's name", required=True)),
+    ),
+)

@@ -1,0 +1,393 @@
+"""maw.toml and peers.toml, read into frozen dataclasses; and where a node's directory is.
+
+Both files belong to the owner: maw writes them once, at ``maw init``, and only reads them afterwards. Every
+mistake is a BadConfig that names the file, the line where that can be known, the key and the reason.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from maw.core.identity import NodeId, parse_key
+from maw.core.names import check_name
+from maw.core.toml import Document, Section
+from maw.errors import BadConfig, BadInput
+
+MESH_PORT: Final = 6290
+REST_PORT: Final = 6291
+SYSTEM_HOME: Final = Path("/var/lib/maw")
+SOCKET_PATH_BYTES: Final = 107
+"""The longest path that fits a Unix socket address on Linux."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A host (IP address, or a name where one is allowed) and a TCP port; port 0 means any free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class MeshConfig:
+    """Exactly one of ``interface`` and ``listen`` is set; ``advertise`` is what invites tell to dial."""
+
+    interface: str | None = "wg0"
+    listen: tuple[Endpoint, ...] = ()
+    port: int = MESH_PORT
+    advertise: tuple[Endpoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RestConfig:
+    listen: Endpoint = Endpoint("127.0.0.1", REST_PORT)
+    anonymous: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SocketConfig:
+    """``group``: the Unix group that may administer this node beside its own user and root."""
+
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsConfig:
+    min_free_disk_mib: int = 256
+    outbound_mib: int = 32
+    catch_ups: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """``maw.toml``. ``path`` is where it was read from."""
+
+    path: Path
+    name: str
+    mesh: MeshConfig = MeshConfig()
+    rest: RestConfig = RestConfig()
+    socket: SocketConfig = SocketConfig()
+    limits: LimitsConfig = LimitsConfig()
+
+
+@dataclass(frozen=True, slots=True)
+class PeerEntry:
+    """One ``[[peer]]`` of peers.toml: trusted and dialled because the owner wrote it there."""
+
+    name: str
+    key: NodeId
+    addresses: tuple[Endpoint, ...] = ()
+    introducer: bool = False
+
+
+def parse_endpoint(text: str, default_port: int | None = None, *, ip_only: bool = False) -> Endpoint:
+    """``10.0.0.7:6290``, ``[fd00::7]:6290``, ``mbp.wg:6290``; the port may be left out if there is a default.
+
+    Raises BadInput.
+    """
+    word = text.strip()
+    host, _, tail = word[1:].partition("]") if word.startswith("[") else _split_port(word)
+    port_text = tail.removeprefix(":")
+    if not host or any(char.isspace() or char in "/@[]" for char in host):
+        raise BadInput(f"{text!r} is no address", code="bad_address", hint="write it as HOST:PORT")
+    if port_text == "" and default_port is None:
+        raise BadInput(f"{text!r} has no port", code="bad_address", hint=f"write it as {text}:{MESH_PORT}")
+    if port_text and not (port_text.isascii() and port_text.isdecimal() and int(port_text) <= 65535):
+        raise BadInput(f"{port_text!r} is no port: a number from 0 to 65535", code="bad_address")
+    if ip_only or ":" in host:
+        try:
+            host = str(ipaddress.ip_address(host))
+        except ValueError:
+            raise BadInput(f"{host!r} is no IP address", code="bad_address") from None
+    return Endpoint(host, int(port_text) if port_text else default_port or 0)
+
+
+def load_config(path: Path) -> Config:
+    """Read maw.toml. Raises BadConfig; a missing file says how to make one."""
+    document = _read(path)
+    document.only("node", "mesh", "rest", "socket", "limits")
+    return Config(
+        path=path,
+        name=_node_name(document.section("node")),
+        mesh=_mesh(document.section("mesh")),
+        rest=_rest(document.section("rest")),
+        socket=_socket(document.section("socket")),
+        limits=_limits(document.section("limits")),
+    )
+
+
+def load_peers(path: Path) -> tuple[PeerEntry, ...]:
+    """Read peers.toml, () when there is none. Raises BadConfig, also when two share a name or a key."""
+    if not path.exists():
+        return ()
+    document = _read(path)
+    document.only("peer")
+    sections = document.blocks("peer")
+    peers = tuple(_peer(section) for section in sections)
+    _refuse_repeats(sections, peers)
+    return peers
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A node's directory, what chose it, and everything that was looked at, in order."""
+
+    path: Path
+    because: str
+    tried: tuple[Path, ...]
+
+    @property
+    def exists(self) -> bool:
+        return os.path.isfile(self.path / "maw.toml")  # noqa: PTH113 - False, not an error, where not permitted
+
+    @property
+    def socket(self) -> Path:
+        return self.path / "maw.sock"
+
+
+def find_home(env: Mapping[str, str], euid: int, system: Path = SYSTEM_HOME) -> Home:
+    """The directory of the node meant: $MAW_HOME and nothing else if set, else the user's, else the system's.
+
+    Where neither holds a node yet, the user's own is given: that is where ``maw init`` makes one.
+    """
+    homes = candidate_homes(env, euid, system)
+    tried = tuple(path for path, _ in homes)
+    found = [Home(path, because, tried) for path, because in homes]
+    return next((home for home in found if home.exists), found[0])
+
+
+def candidate_homes(env: Mapping[str, str], euid: int, system: Path = SYSTEM_HOME) -> list[tuple[Path, str]]:
+    """Directories a node may be in, the first choice first, each with why.
+
+    An explicit $MAW_HOME stands alone: falling through to another node would speak on the wrong one.
+    """
+    if env.get("MAW_HOME"):
+        return [(Path(env["MAW_HOME"]).expanduser().absolute(), "$MAW_HOME")]
+    own = Path(env["HOME"] if env.get("HOME") else _login_home(euid)) / ".local" / "share" / "maw"
+    return [(own, "your own"), (system, "the system's")]
+
+
+def check_socket_path(path: Path) -> None:
+    """Raises BadInput when the path is too long to be a Unix socket."""
+    size = len(os.fsencode(path))
+    if size > SOCKET_PATH_BYTES:
+        raise BadInput(
+            f"the socket's path is {size} bytes long, a Unix socket allows {SOCKET_PATH_BYTES}: {path}",
+            code="socket_path_too_long",
+            hint="choose a shorter directory: MAW_HOME=/short/path maw init",
+        )
+
+
+def render_config(
+    name: str,
+    *,
+    interface: str | None = None,
+    listen: Iterable[Endpoint] = (),
+    mesh_port: int = MESH_PORT,
+    rest: Endpoint | None = None,
+) -> str:
+    """What ``maw init`` writes to maw.toml; ``load_config`` reads it back to the same values."""
+    addresses = [str(endpoint) for endpoint in listen]
+    port = mesh_port if interface else next((endpoint.port for endpoint in listen), mesh_port)
+    return _CONFIG_TEXT.format(
+        name=_quoted(name),
+        interface=f"interface = {_quoted(interface)}" if interface else '# interface = "wg0"',
+        listen=f"listen = [{', '.join(map(_quoted, addresses))}]"
+        if addresses
+        else '# listen = ["10.0.0.7:6290"]',
+        port=port,
+        rest=_quoted(str(rest or RestConfig().listen)),
+    )
+
+
+def render_peers() -> str:
+    """What ``maw init`` writes to peers.toml: how to add a peer by hand, and no peer."""
+    return _PEERS_TEXT
+
+
+_CONFIG_TEXT: Final = """\
+# This node's settings. maw wrote this file once, at `maw init`, and only reads it from now on: it is yours.
+# After a change: restart the daemon (`systemctl restart maw`, or stop and start `maw up`).
+
+[node]
+# How this host is called in addresses such as arthur@name. To change it, do so before you invite anybody.
+name = {name}
+
+[mesh]
+# Where other nodes reach this one. Either an interface: maw listens on its addresses only, waits for it and
+# follows it. Or fixed addresses. Not both.
+{interface}
+{listen}
+port = {port}
+# Addresses that invites tell others to dial, where they differ from the ones listened on:
+# advertise = ["mbp.wg:6290"]
+
+[rest]
+# For programs on this machine; never reachable from outside.
+listen = {rest}
+# May public channels be read without a token?
+anonymous = true
+
+[socket]
+# The Unix group that may invite, revoke and hand out tokens, beside this user and root.
+# group = "maw"
+
+[limits]
+# Below this much free disk the node takes no new messages, and says so.
+min_free_disk_mib = 256
+"""
+
+_PEERS_TEXT: Final = """\
+# Nodes that this one trusts and dials, written by hand as with WireGuard. Peers that came by `maw invite` and
+# `maw join` are not here: `maw peers` shows them all. After a change: `maw peers reload` (or SIGHUP).
+#
+# [[peer]]
+# name = "mbp"
+# key = "mk1…"                       # what `maw key` prints on that host
+# addresses = ["10.0.0.7:6290"]      # where it listens; leave out if only it can dial
+# introducer = false                 # true: also trust whom that node admits
+"""
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _split_port(word: str) -> tuple[str, str, str]:
+    if word.count(":") > 1:  # an IPv6 address without brackets holds no port
+        return word, "", ""
+    host, colon, port = word.partition(":")
+    return host, colon, port
+
+
+def _login_home(euid: int) -> str:
+    import pwd  # only where $HOME is not set
+
+    try:
+        return pwd.getpwuid(euid).pw_dir
+    except KeyError:
+        return "/nonexistent"
+
+
+def _read(path: Path) -> Document:
+    try:
+        return Document(str(path), path.read_bytes())
+    except FileNotFoundError:
+        raise BadConfig(
+            f"{path}: there is no such file",
+            code="no_config",
+            hint=f"`maw init` makes a node in {path.parent}",
+        ) from None
+    except OSError as error:
+        raise BadConfig(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _node_name(section: Section) -> str:
+    section.only("name")
+    name = section.text("name")
+    if name is None:
+        raise section.wrong("name", "is missing", 'under [node], write: name = "mbp"')
+    return section.parsed("name", lambda word: check_name(word, "node"), name)
+
+
+def _mesh(section: Section) -> MeshConfig:
+    section.only("interface", "listen", "port", "advertise")
+    port = section.number("port", MESH_PORT, 0, 65535)
+    interface, listen = section.text("interface"), section.texts("listen")
+    if interface is not None and listen:
+        raise section.wrong("listen", "and mesh.interface exclude each other", "leave one of them out")
+    if "listen" in section and not listen:
+        raise section.wrong(
+            "listen", "is empty", 'give an address, such as "10.0.0.7:6290", or an interface instead'
+        )
+    if interface is not None and not _INTERFACE.fullmatch(interface):
+        raise section.wrong("interface", f"is no interface name: {interface!r}", "`ip link` lists them")
+    return MeshConfig(
+        interface=None if listen else interface or MeshConfig().interface,
+        listen=tuple(
+            section.parsed("listen", lambda w: parse_endpoint(w, port, ip_only=True), a) for a in listen
+        ),
+        port=port,
+        advertise=_dialled(section, "advertise", port),
+    )
+
+
+def _dialled(section: Section, key: str, default_port: int) -> tuple[Endpoint, ...]:
+    """Addresses that somebody is to dial: port 0 is none."""
+    found = tuple(
+        section.parsed(key, lambda word: parse_endpoint(word, default_port), text)
+        for text in section.texts(key)
+    )
+    for endpoint in found:
+        if endpoint.port == 0:
+            raise section.wrong(key, f"has no port to dial: {endpoint}")
+    return found
+
+
+def _rest(section: Section) -> RestConfig:
+    section.only("listen", "anonymous")
+    default = RestConfig()
+    text = section.text("listen")
+    if text is None:
+        return RestConfig(default.listen, section.flag("anonymous", default.anonymous))
+    listen = section.parsed("listen", lambda word: parse_endpoint(word, REST_PORT, ip_only=True), text)
+    if not ipaddress.ip_address(listen.host).is_loopback:
+        raise section.wrong(
+            "listen",
+            f"must be an address of this machine only, such as 127.0.0.1:{REST_PORT}, not {listen}",
+            "from elsewhere, reach it through ssh -L, or through a proxy that checks who asks",
+        )
+    return RestConfig(listen, section.flag("anonymous", default.anonymous))
+
+
+def _socket(section: Section) -> SocketConfig:
+    section.only("group")
+    return SocketConfig(section.text("group") or None)
+
+
+def _limits(section: Section) -> LimitsConfig:
+    default = LimitsConfig()
+    section.only("min_free_disk_mib", "outbound_mib", "catch_ups")
+    return LimitsConfig(
+        min_free_disk_mib=section.number("min_free_disk_mib", default.min_free_disk_mib, 1, 1 << 20),
+        outbound_mib=section.number("outbound_mib", default.outbound_mib, 2, 1 << 12),
+        catch_ups=section.number("catch_ups", default.catch_ups, 1, 64),
+    )
+
+
+def _peer(section: Section) -> PeerEntry:
+    section.only("name", "key", "addresses", "introducer")
+    name, key = section.text("name"), section.text("key")
+    if name is None or key is None:
+        raise section.wrong(
+            "name" if name is None else "key", "is missing", "each [[peer]] needs a name and a key"
+        )
+    return PeerEntry(
+        name=section.parsed("name", lambda word: check_name(word, "node"), name),
+        key=section.parsed("key", parse_key, key),
+        addresses=_dialled(section, "addresses", MESH_PORT),
+        introducer=section.flag("introducer", False),
+    )
+
+
+def _refuse_repeats(sections: list[Section], peers: tuple[PeerEntry, ...]) -> None:
+    names: dict[str, int] = {}
+    keys: dict[NodeId, int] = {}
+    for at, (section, peer) in enumerate(zip(sections, peers, strict=True)):
+        if names.setdefault(peer.name, at) != at:
+            raise section.wrong("name", f"{peer.name!r} stands twice", "two peers need two names")
+        if keys.setdefault(peer.key, at) != at:
+            other = peers[keys[peer.key]].name
+            raise section.wrong("key", f"is the same as that of {other!r}", "one node is one [[peer]]")
+
+
+_INTERFACE: Final = re.compile(r"[^\s/:]{1,15}")

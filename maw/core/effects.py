@@ -1,0 +1,99 @@
+"""What the core asks of whoever runs it. Effects are data; carrying them out is the runtime's work.
+
+The one law: an ``Append`` is committed before anything that carries or acknowledges its entries is sent.
+The core keeps it by answering ``committed`` with those sends, and never before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from maw.core.entry import Entry
+from maw.core.frames import Frame
+from maw.core.identity import NodeId
+from maw.core.log import Heads
+
+Link = int
+"""A live connection, numbered by the runtime; never used again after it went down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    link: Link
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Make these durable, all or none, then call ``committed(batch)`` or ``discarded(batch)``."""
+
+    batch: int
+    link: Link
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AppendStatements:
+    """Make these signed statements durable, then call ``statements_committed``."""
+
+    link: Link
+    items: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLog:
+    """Read what stands after ``heads`` of ``author``, epochs in order, then call ``log_read``."""
+
+    link: Link
+    author: NodeId
+    serial: int
+    heads: Heads
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFork:
+    """Compare this run (chain and last signature are good) with what is stored; differing → ``disputed``."""
+
+    link: Link
+    author: NodeId
+    epoch: int
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """``peer`` has our log on its disk up to here."""
+
+    peer: NodeId
+    epoch: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLogReturned:
+    """Others gave back entries of our own log that we had lost: the next write must open a new epoch."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hangup:
+    """Close this link: its peer broke a rule."""
+
+    link: Link
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A human should know. Alerts alike in ``kind`` and ``subject`` are counted, not repeated."""
+
+    kind: str
+    subject: str
+    text: str
+
+
+Effect = (
+    Send | Append | AppendStatements | ReadLog | CheckFork | Receipt | OwnLogReturned | Hangup | Alert
+)  # fmt: skip

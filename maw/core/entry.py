@@ -1,0 +1,180 @@
+"""The signed record: its exact bytes, its id, its limits.
+
+    header    msgpack array [version, colony, author, epoch, seq, prev, hlc, kind, payload_hash, payload_size]
+    signature Ed25519 by the author over "maw-entry-v1\\0" ‖ header
+    id        BLAKE2b-256(header ‖ signature): a chain of ids vouches for signatures too
+    payload   16 random bytes and a msgpack map; outside the header, known by its hash, so that it can be
+              dropped one day and the chain still verifies. The random bytes keep short secrets from being
+              guessed out of the hash.
+
+The header's bytes are kept and relayed as they came, never encoded again (Synapse #2951).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
+
+import msgpack
+
+from maw.core.clock import MAX_HLC
+from maw.core.identity import DOMAIN_ENTRY, ID_BYTES, KEY_BYTES, SIGNATURE_BYTES, NodeId, Signer, verify
+from maw.errors import ProtocolViolation
+
+VERSION: Final = 1
+HEADER_FIELDS: Final = 10
+MAX_HEADER: Final = 256
+MAX_PAYLOAD: Final = 96 * 1024
+MAX_COUNT: Final = (1 << 62) - 1
+SALT_BYTES: Final = 16
+NO_PREV: Final = bytes(ID_BYTES)
+
+Wire = tuple[bytes, bytes, bytes | None]
+
+
+class Kind(IntEnum):
+    """What an entry says. Unknown kinds are kept and passed on."""
+
+    OPEN = 1
+    CARD = 2
+    AGENT = 3
+    CHANNEL = 4
+    POST = 5
+    DIRECT = 6
+    RECEIPT = 7
+
+
+class Head(NamedTuple):
+    """The last entry held of a log."""
+
+    seq: int
+    id: bytes
+
+
+START: Final = Head(0, NO_PREV)
+
+
+class Position(NamedTuple):
+    """Where an entry stands: names it, as long as its author does not fork."""
+
+    author: NodeId
+    epoch: int
+    seq: int
+
+
+@dataclass(slots=True)
+class Entry:
+    """One record with its header taken apart. Built by ``make`` (ours) or ``decode`` (anybody's)."""
+
+    header: bytes
+    signature: bytes
+    payload: bytes | None
+    id: bytes
+    colony: bytes
+    author: NodeId
+    epoch: int
+    seq: int
+    prev: bytes
+    hlc: int
+    kind: int
+    payload_hash: bytes
+    payload_size: int
+
+    @property
+    def position(self) -> Position:
+        return Position(self.author, self.epoch, self.seq)
+
+    @property
+    def head(self) -> Head:
+        return Head(self.seq, self.id)
+
+    @property
+    def size(self) -> int:
+        """Bytes it takes on the wire, nearly; what credit is counted in."""
+        return len(self.header) + SIGNATURE_BYTES + (len(self.payload) if self.payload else 0) + 12
+
+    def wire(self) -> Wire:
+        return self.header, self.signature, self.payload
+
+    def signature_holds(self) -> bool:
+        return verify(self.author, DOMAIN_ENTRY, self.header, self.signature)
+
+
+def hash_payload(payload: bytes) -> bytes:
+    return blake2b(payload, digest_size=ID_BYTES).digest()
+
+
+def pack_payload(salt: bytes, content: Mapping[str, Any]) -> bytes:
+    """``salt`` is 16 fresh random bytes."""
+    assert len(salt) == SALT_BYTES
+    packed: bytes = msgpack.packb(content)
+    return salt + packed
+
+
+def unpack_payload(payload: bytes) -> dict[str, Any]:
+    """The map within a payload. Raises ValueError on anything else."""
+    content = msgpack.unpackb(payload[SALT_BYTES:], strict_map_key=True, raw=False)
+    if not isinstance(content, dict):
+        raise ValueError("a payload is a map")
+    return content
+
+
+def make(signer: Signer, colony: bytes, epoch: int, head: Head, hlc: int, kind: int, payload: bytes) -> Entry:
+    """The entry that follows ``head``, signed."""
+    payload_hash = hash_payload(payload)
+    size = len(payload)
+    header: bytes = msgpack.packb(
+        (VERSION, colony, signer.node, epoch, head.seq + 1, head.id, hlc, int(kind), payload_hash, size)
+    )
+    signature = signer.sign(DOMAIN_ENTRY, header)
+    entry_id = blake2b(header + signature, digest_size=ID_BYTES).digest()
+    return Entry(
+        header, signature, payload, entry_id, colony, signer.node, epoch, head.seq + 1, head.id, hlc,
+        int(kind), payload_hash, size,
+    )  # fmt: skip
+
+
+def _is_count(value: object, top: int = MAX_COUNT) -> bool:
+    return type(value) is int and 0 <= value <= top
+
+
+def _is_bytes(value: object, size: int) -> bool:
+    return type(value) is bytes and len(value) == size
+
+
+def decode(header: object, signature: object, payload: object = None) -> Entry:
+    """Takes an entry from the wire or the disk apart, checking every type and range, and the payload's hash.
+
+    Whether it follows from something, and who signed it, is for ``log``. Raises ProtocolViolation.
+    """
+    if type(header) is not bytes or len(header) > MAX_HEADER:
+        raise ProtocolViolation("an entry's header is missing or too long", code="bad_entry")
+    if type(signature) is not bytes or len(signature) != SIGNATURE_BYTES:
+        raise ProtocolViolation("an entry's signature is not 64 bytes", code="bad_entry")
+    try:
+        fields = msgpack.unpackb(header, use_list=False)
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        raise ProtocolViolation(f"an entry's header does not decode: {error}", code="bad_entry") from None
+    if type(fields) is not tuple or len(fields) != HEADER_FIELDS:
+        raise ProtocolViolation("an entry's header is not an array of ten", code="bad_entry")
+    version, colony, author, epoch, seq, prev, hlc, kind, payload_hash, size = fields
+    if version != VERSION:
+        raise ProtocolViolation(f"an entry of version {version!r}; this node knows 1", code="bad_entry")
+    if not (_is_bytes(colony, ID_BYTES) and _is_bytes(author, KEY_BYTES) and _is_bytes(prev, ID_BYTES)):
+        raise ProtocolViolation("an entry's colony, author or prev is not 32 bytes", code="bad_entry")
+    if not (_is_count(epoch) and _is_count(seq) and seq > 0 and _is_count(hlc, MAX_HLC) and _is_count(kind)):
+        raise ProtocolViolation("an entry's epoch, seq, hlc or kind is out of range", code="bad_entry")
+    if not (_is_bytes(payload_hash, ID_BYTES) and _is_count(size, MAX_PAYLOAD)):
+        raise ProtocolViolation("an entry's payload hash or size is out of range", code="bad_entry")
+    if payload is not None and (
+        type(payload) is not bytes or len(payload) != size or hash_payload(payload) != payload_hash
+    ):
+        raise ProtocolViolation("an entry's payload does not match its hash", code="wrong_hash")
+    entry_id = blake2b(header + signature, digest_size=ID_BYTES).digest()
+    return Entry(
+        header, signature, payload, entry_id, colony, NodeId(author), epoch, seq, prev, hlc, kind,
+        payload_hash, size,
+    )  # fmt: skip

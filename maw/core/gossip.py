@@ -1,0 +1,90 @@
+"""Statements spread by set digest, before any log, on every link; new ones are passed on at once.
+
+Both sides show a digest; where they differ both send their ids, and each sends what the other lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from maw.core.effects import Alert, AppendStatements, Effect, Hangup, Link, Send
+from maw.core.frames import MAX_FRAME, StatementDigest, StatementIds, Statements
+from maw.core.identity import digest, short_key
+from maw.core.statement import Statement, read_statement
+from maw.core.trust import TrustBook
+from maw.errors import ProtocolViolation
+
+_ROOM = MAX_FRAME // 2
+
+
+class Gossip:
+    """The statement machine of one node."""
+
+    def __init__(self, book: TrustBook) -> None:
+        self._book = book
+        self._links: set[Link] = set()
+        self._in_flight: set[bytes] = set()
+
+    def digest(self) -> bytes:
+        return digest(*sorted(self._book.statements()))
+
+    def link_up(self, link: Link) -> list[Effect]:
+        self._links.add(link)
+        return [Send(link, StatementDigest(self.digest()))]
+
+    def link_down(self, link: Link) -> None:
+        self._links.discard(link)
+
+    def digest_shown(self, link: Link, frame: StatementDigest) -> list[Effect]:
+        if frame.digest == self.digest():
+            return []
+        return [Send(link, StatementIds(tuple(sorted(self._book.statements()))))]
+
+    def ids_shown(self, link: Link, frame: StatementIds) -> list[Effect]:
+        theirs = set(frame.ids)
+        lacking = [s.wire for s in self._book.statements().values() if s.id not in theirs]
+        return [Send(link, part) for part in _parts(lacking)]
+
+    def received(self, link: Link, frame: Statements) -> list[Effect]:
+        """Keep what is good and new. One forged statement ends the link: its peer should have checked it."""
+        try:
+            read = [read_statement(wire) for wire in frame.items]
+        except ProtocolViolation as error:
+            return [Hangup(link, error.code, error.message)]
+        fresh = [s for s in read if s.id not in self._in_flight and self._book.acceptable(s)]
+        if not fresh:
+            return []
+        self._in_flight |= {s.id for s in fresh}
+        return [AppendStatements(link, tuple(s.wire for s in fresh))]
+
+    def committed(self, statements: Sequence[Statement], source: Link | None) -> list[Effect]:
+        """These are durable and in the book: pass them on to all but where they came from."""
+        self._in_flight -= {s.id for s in statements}
+        parts = _parts([s.wire for s in statements])
+        effects: list[Effect] = [Send(link, part) for link in self._links if link != source for part in parts]
+        # one statement may have made another acceptable that we passed over before: ask its bearer again
+        if source in self._links:
+            effects.append(Send(source, StatementDigest(self.digest())))
+        return effects
+
+    def discarded(self, wires: Iterable[bytes]) -> None:
+        self._in_flight -= {digest(wire) for wire in wires}
+
+
+def _parts(wires: Sequence[bytes]) -> list[Statements]:
+    parts: list[Statements] = []
+    part: list[bytes] = []
+    size = 0
+    for wire in wires:
+        if size + len(wire) > _ROOM:
+            parts.append(Statements(tuple(part)))
+            part, size = [], 0
+        part.append(wire)
+        size += len(wire) + 4
+    return [*parts, Statements(tuple(part))] if part else parts
+
+
+def name_alert(name: str, keys: Iterable[bytes]) -> Alert:
+    """Two trusted nodes bear one name: messages to it are ambiguous until one is renamed."""
+    shorts = ", ".join(sorted(short_key(key) for key in keys))
+    return Alert("name", name, f"two nodes are called {name} ({shorts}): use their keys, or rename one")

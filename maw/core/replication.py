@@ -1,0 +1,154 @@
+"""The following machine of one node: statements first, then heads, then logs. Pure: no IO, no clock.
+
+    link_up ──► StatementDigest, Have ──► Follow ──► Following, Entries…, UpToDate, live Entries…
+    Entries ──► Append ──(runtime commits)──► committed ──► Credit, Have, Entries to followers
+
+Every method takes ``now`` (seconds, monotonic, any origin) where time matters and returns effects in the
+order they must be carried out. The runtime carries out an Append by committing it; only the answer,
+``committed``, yields the sends that acknowledge or carry its entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from maw.core.announcing import Announcing
+from maw.core.effects import Effect, Link
+from maw.core.entry import Entry
+from maw.core.following import Followed
+from maw.core.frames import (
+    CannotFollow,
+    Credit,
+    Entries,
+    Follow,
+    Following,
+    Fork,
+    Frame,
+    Have,
+    StatementDigest,
+    StatementIds,
+    Statements,
+    Unfollow,
+    Unknown,
+    UpToDate,
+)
+from maw.core.gossip import Gossip
+from maw.core.held import HeldLogs
+from maw.core.identity import NodeId
+from maw.core.serving import Serving
+from maw.core.statement import Statement
+from maw.core.trust import TrustBook
+
+
+class Replicator:
+    """Puts gossip, announcing, following and serving together; owns none of their rules."""
+
+    def __init__(self, me: NodeId, book: TrustBook, held: HeldLogs) -> None:
+        self._me = me
+        self._book = book
+        self._held = held
+        self._peers: dict[Link, NodeId] = {}
+        self.gossip = Gossip(book)
+        self.announcing = Announcing(held)
+        self.serving = Serving(me, held)
+        self.followed = Followed(me, book.colony, held)
+
+    @property
+    def links(self) -> dict[Link, NodeId]:
+        return self._peers
+
+    def start(self, now: float) -> list[Effect]:
+        return self.trust_changed(now)
+
+    def trust_changed(self, now: float) -> list[Effect]:
+        """The book was changed: follow whom it trusts, and our own log, which others may hold more of."""
+        return self.followed.want([self._me, *self._book.trusted], now)
+
+    def link_up(self, link: Link, peer: NodeId, now: float) -> list[Effect]:
+        self._peers[link] = peer
+        self.serving.link_up(link)
+        return [
+            *self.gossip.link_up(link),
+            *self.announcing.link_up(link),
+            *self.followed.link_up(link, peer, now),
+        ]
+
+    def link_down(self, link: Link, now: float) -> list[Effect]:
+        if self._peers.pop(link, None) is None:
+            return []
+        self.gossip.link_down(link)
+        self.announcing.link_down(link)
+        self.serving.link_down(link)
+        return self.followed.link_down(link, now)
+
+    def receive(self, link: Link, frame: Frame, now: float) -> list[Effect]:
+        """One frame from a link that is up; frames that arrive after its end are passed over."""
+        if link not in self._peers:
+            return []
+        match frame:
+            case Entries():
+                return self.followed.entries(link, frame, now)
+            case Credit(amount):
+                return self.serving.credited(link, amount)
+            case Have():
+                return self.followed.have(link, frame, now)
+            case Follow():
+                return self.serving.follow(link, frame)
+            case Following():
+                self.followed.following(link, frame)
+                return []
+            case CannotFollow():
+                return self.followed.cannot_follow(link, frame, now)
+            case UpToDate():
+                return self.followed.up_to_date(link, frame, now)
+            case Unfollow(author):
+                self.serving.unfollow(link, author)
+                return []
+            case StatementDigest():
+                return self.gossip.digest_shown(link, frame)
+            case StatementIds():
+                return self.gossip.ids_shown(link, frame)
+            case Statements():
+                return self.gossip.received(link, frame)
+            case Fork():
+                return self.followed.fork(link, frame)
+            case Unknown():
+                return []
+
+    def appended(self, entries: Sequence[Entry], now: float) -> list[Effect]:
+        """Entries of our own are durable."""
+        self._held.advance(entries)
+        return [*self.serving.committed(entries), *self.announcing.committed(entries, now)]
+
+    def committed(self, batch: int, now: float) -> list[Effect]:
+        """An Append is durable."""
+        link, entries = self.followed.batch(batch)
+        self._held.advance(entries)
+        if link in self._peers:
+            self.serving.heard_from(link, entries)
+        effects = self.followed.committed(batch)
+        return [*self.serving.committed(entries), *effects, *self.announcing.committed(entries, now)]
+
+    def discarded(self, batch: int) -> list[Effect]:
+        return self.followed.discarded(batch)
+
+    def statements_committed(
+        self, statements: Sequence[Statement], source: Link | None, now: float
+    ) -> list[Effect]:
+        self._book.add(statements)
+        return [*self.gossip.committed(statements, source), *self.trust_changed(now)]
+
+    def log_read(
+        self, link: Link, author: NodeId, serial: int, entries: Sequence[Entry], forked: Sequence[Entry] = ()
+    ) -> list[Effect]:
+        return self.serving.log_read(link, author, serial, entries, forked)
+
+    def disputed(self, author: NodeId, epoch: int) -> list[Effect]:
+        return self.followed.disputed(author, epoch)
+
+    def tick(self, now: float) -> list[Effect]:
+        return [*self.announcing.tick(now), *self.followed.tick(now)]
+
+    def wake_at(self) -> float | None:
+        """When ``tick`` has something to do at the latest, besides once a second."""
+        return self.announcing.wake_at()

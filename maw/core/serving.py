@@ -1,0 +1,214 @@
+"""The sending half of following: what goes to whom, live first, never more than the credit given.
+
+Laws
+  1. A follower's cursor says what was sent to it on this connection; only this file moves it.
+  2. A cursor is *live* when nothing stored lies beyond it: then what is committed goes out at once.
+     Otherwise it waits its turn to be read from the store; at most MAX_READS reads run at a time.
+  3. Without credit nothing is sent: a live cursor falls back to reading from the store later, so a slow
+     follower costs us no memory.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from maw.core.effects import Effect, Hangup, Link, ReadLog, Send
+from maw.core.entry import START, Entry, Head
+from maw.core.frames import (
+    TARGET_BATCH,
+    CannotFollow,
+    Entries,
+    Follow,
+    Following,
+    Fork,
+    UpToDate,
+)
+from maw.core.held import HeldLogs
+from maw.core.identity import NodeId
+from maw.core.log import Heads, runs
+
+INITIAL_CREDIT: Final = 4 << 20
+MAX_CREDIT: Final = 64 << 20
+MAX_READS: Final = 3
+
+
+@dataclass(slots=True)
+class _Cursor:
+    serial: int
+    sent: Heads
+    live: bool = False
+    queued: bool = False
+    told: bool = False
+
+
+@dataclass(slots=True)
+class _Outlet:
+    credit: int = INITIAL_CREDIT
+    cursors: dict[NodeId, _Cursor] = field(default_factory=dict)
+
+
+class Serving:
+    """Serves our replica's logs to those who follow them through us."""
+
+    def __init__(self, me: NodeId, held: HeldLogs) -> None:
+        self._me = me
+        self._held = held
+        self._outlets: dict[Link, _Outlet] = {}
+        self._waiting: deque[tuple[Link, NodeId]] = deque()
+        self._reading = 0
+
+    def link_up(self, link: Link) -> None:
+        self._outlets[link] = _Outlet()
+
+    def link_down(self, link: Link) -> None:
+        self._outlets.pop(link, None)
+
+    def followers(self, link: Link) -> int:
+        return len(self._outlets[link].cursors)
+
+    def follow(self, link: Link, ask: Follow) -> list[Effect]:
+        if ask.author != self._me and not self._held.of(ask.author):
+            return [Send(link, CannotFollow(ask.author, ask.serial, "nothing of this author is held here"))]
+        cursor = _Cursor(ask.serial, dict(ask.heads))
+        self._outlets[link].cursors[ask.author] = cursor
+        return [Send(link, Following(ask.author, ask.serial)), *self._proceed(link, ask.author, cursor)]
+
+    def unfollow(self, link: Link, author: NodeId) -> None:
+        self._outlets[link].cursors.pop(author, None)
+
+    def credited(self, link: Link, amount: int) -> list[Effect]:
+        outlet = self._outlets[link]
+        outlet.credit += amount
+        if outlet.credit > MAX_CREDIT:
+            return [Hangup(link, "too_much_credit", "the peer returned more credit than it was sent")]
+        return self._pump()
+
+    def heard_from(self, link: Link, entries: Sequence[Entry]) -> None:
+        """The peer sent us these: they need not be sent back."""
+        for run in runs(entries):
+            cursor = self._outlets[link].cursors.get(run[0].author)
+            if cursor and cursor.sent.get(run[0].epoch, START).seq < run[-1].seq:
+                cursor.sent[run[-1].epoch] = run[-1].head
+
+    def committed(self, entries: Sequence[Entry]) -> list[Effect]:
+        """These are durable now: send them on to whoever follows live."""
+        effects: list[Effect] = []
+        by_run = list(runs(entries))
+        for link, outlet in self._outlets.items():
+            going: list[Entry] = []
+            for run in by_run:
+                cursor = outlet.cursors.get(run[0].author)
+                if cursor is None or not cursor.live:
+                    continue
+                unsent = _after(cursor, run)
+                if not unsent:
+                    continue
+                if outlet.credit <= 0 or not self._follows_on(cursor, unsent):
+                    cursor.live = False
+                    self._queue(link, run[0].author, cursor)
+                    continue
+                going.extend(unsent)
+                self._sent(outlet, cursor, unsent)
+            effects += [Send(link, Entries(tuple(part))) for part in batches(going)]
+        return effects + self._pump()
+
+    def log_read(
+        self, link: Link, author: NodeId, serial: int, entries: Sequence[Entry], forked: Sequence[Entry]
+    ) -> list[Effect]:
+        """The answer to a ReadLog: what comes next, or our run that contradicts the follower's head."""
+        self._reading -= 1
+        outlet = self._outlets.get(link)
+        cursor = outlet.cursors.get(author) if outlet else None
+        if outlet is None or cursor is None or cursor.serial != serial:
+            return self._pump()
+        if forked:
+            del outlet.cursors[author]
+            proof = Fork(author, forked[0].epoch, tuple(forked))
+            why = CannotFollow(author, serial, "your head contradicts what is held here")
+            return [Send(link, proof), Send(link, why), *self._pump()]
+        unsent = [entry for run in runs(entries) for entry in _after(cursor, run)]
+        if not unsent and self._lacks(author, cursor):
+            del outlet.cursors[author]
+            return [Send(link, CannotFollow(author, serial, "the log cannot be read here")), *self._pump()]
+        self._sent(outlet, cursor, unsent)
+        sends: list[Effect] = [Send(link, Entries(tuple(part))) for part in batches(unsent)]
+        return [*sends, *self._proceed(link, author, cursor)]
+
+    def _proceed(self, link: Link, author: NodeId, cursor: _Cursor) -> list[Effect]:
+        if self._lacks(author, cursor) or (not cursor.told and self._contradicts(author, cursor)):
+            self._queue(link, author, cursor)
+            return self._pump()
+        cursor.live = True
+        if cursor.told:
+            return self._pump()
+        cursor.told = True
+        return [Send(link, UpToDate(author, cursor.serial)), *self._pump()]
+
+    def _lacks(self, author: NodeId, cursor: _Cursor) -> bool:
+        ours = self._held.of(author)
+        return any(head.seq > cursor.sent.get(epoch, START).seq for epoch, head in ours.items())
+
+    def _contradicts(self, author: NodeId, cursor: _Cursor) -> bool:
+        ours = self._held.of(author)
+        return any(
+            head.seq == ours[epoch].seq and head.id != ours[epoch].id
+            for epoch, head in cursor.sent.items()
+            if epoch in ours
+        )
+
+    def _follows_on(self, cursor: _Cursor, run: Sequence[Entry]) -> bool:
+        return run[0].seq == cursor.sent.get(run[0].epoch, START).seq + 1
+
+    def _sent(self, outlet: _Outlet, cursor: _Cursor, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            outlet.credit -= entry.size
+            cursor.sent[entry.epoch] = Head(entry.seq, entry.id)
+
+    def _queue(self, link: Link, author: NodeId, cursor: _Cursor) -> None:
+        if not cursor.queued:
+            cursor.queued = True
+            self._waiting.append((link, author))
+
+    def _pump(self) -> list[Effect]:
+        """Start as many reads as may run; those without credit stay where they are."""
+        effects: list[Effect] = []
+        for _ in range(len(self._waiting)):
+            if self._reading >= MAX_READS:
+                break
+            link, author = self._waiting.popleft()
+            outlet = self._outlets.get(link)
+            cursor = outlet.cursors.get(author) if outlet else None
+            if outlet is None or cursor is None or not cursor.queued:
+                continue
+            if outlet.credit <= 0:
+                self._waiting.append((link, author))
+                continue
+            cursor.queued = False
+            self._reading += 1
+            effects.append(ReadLog(link, author, cursor.serial, dict(cursor.sent)))
+        return effects
+
+
+def _after(cursor: _Cursor, run: Sequence[Entry]) -> Sequence[Entry]:
+    seq = cursor.sent.get(run[0].epoch, START).seq
+    return run if run[0].seq > seq else run[seq - run[0].seq + 1 :]
+
+
+def batches(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Entries cut into frames of about TARGET_BATCH bytes, each cut at a signature checked here.
+
+    A run never ends where its signature does not hold, or the receiver would have to refuse it.
+    """
+    parts: list[list[Entry]] = []
+    part: list[Entry] = []
+    size = 0
+    for entry in entries:
+        part.append(entry)
+        size += entry.size
+        if size >= TARGET_BATCH and entry.signature_holds():
+            parts.append(part)
+            part, size = [], 0
+    return [*parts, part] if part else parts

@@ -1,0 +1,133 @@
+"""A signed word on trust, valid wherever it is met.
+
+    body   msgpack array [version, type, colony, issuer, at_ms, fields]      fields: a map
+    wire   msgpack array [body, signature over "maw-statement-v1\\0" ‖ body]
+    id     BLAKE2b-256(wire)
+
+The Colony's id is a hash over its founding statement, which therefore names no colony itself.
+Types that this version does not know are kept and passed on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgpack
+
+from maw.core.entry import MAX_COUNT
+from maw.core.identity import DOMAIN_STATEMENT, ID_BYTES, KEY_BYTES, NodeId, Signer, digest, verify
+from maw.errors import ProtocolViolation
+
+VERSION: Final = 1
+MAX_STATEMENT: Final = 4096
+FOUND: Final = "found"
+ADMIT: Final = "admit"
+COLONY_DOMAIN: Final = b"maw-colony-v1\0"
+NO_COLONY: Final = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement whose signature has been checked."""
+
+    wire: bytes
+    id: bytes
+    type: str
+    colony: bytes
+    issuer: NodeId
+    at_ms: int
+    fields: dict[str, Any]
+
+
+def sign_statement(
+    signer: Signer, type_: str, colony: bytes, at_ms: int, fields: dict[str, Any]
+) -> Statement:
+    body: bytes = msgpack.packb([VERSION, type_, colony, signer.node, at_ms, fields])
+    wire: bytes = msgpack.packb([body, signer.sign(DOMAIN_STATEMENT, body)])
+    return Statement(wire, digest(wire), type_, colony, signer.node, at_ms, fields)
+
+
+def read_statement(wire: bytes) -> Statement:
+    """Takes a statement apart and checks its signature. Raises ProtocolViolation."""
+    if len(wire) > MAX_STATEMENT:
+        raise ProtocolViolation(
+            f"a statement of {len(wire)} bytes; at most {MAX_STATEMENT}", code="bad_statement"
+        )
+    try:
+        body, signature = msgpack.unpackb(wire)
+        version, type_, colony, issuer, at_ms, fields = msgpack.unpackb(body)
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        raise ProtocolViolation(f"a statement does not decode ({error})", code="bad_statement") from None
+    shaped = (
+        type(version) is int
+        and type(type_) is str
+        and type(colony) is bytes
+        and len(colony) in (0, ID_BYTES)
+        and type(issuer) is bytes
+        and len(issuer) == KEY_BYTES
+        and type(at_ms) is int
+        and 0 <= at_ms <= MAX_COUNT
+        and type(fields) is dict
+        and all(type(key) is str for key in fields)
+    )
+    if not shaped or version != VERSION:
+        raise ProtocolViolation("a statement is malformed, or of another version", code="bad_statement")
+    if type(signature) is not bytes or not verify(issuer, DOMAIN_STATEMENT, body, signature):
+        raise ProtocolViolation("a statement's signature is not its issuer's", code="forged")
+    return Statement(wire, digest(wire), type_, colony, NodeId(issuer), at_ms, fields)
+
+
+def found(operator: Signer, name: str, nonce: bytes, at_ms: int) -> Statement:
+    """The founding statement of a new Colony, by its first operator key."""
+    return sign_statement(operator, FOUND, NO_COLONY, at_ms, {"name": name, "nonce": nonce})
+
+
+def colony_id(founding: Statement) -> bytes:
+    return digest(COLONY_DOMAIN, founding.wire)
+
+
+def admit(
+    issuer: Signer,
+    colony: bytes,
+    subject: NodeId,
+    name: str,
+    addresses: Sequence[str],
+    introducer: bool,
+    at_ms: int,
+) -> Statement:
+    fields = {"key": subject, "name": name, "addresses": list(addresses), "introducer": introducer}
+    return sign_statement(issuer, ADMIT, colony, at_ms, fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What an ``admit`` says."""
+
+    issuer: NodeId
+    subject: NodeId
+    name: str
+    addresses: tuple[str, ...]
+    introducer: bool
+    at_ms: int
+
+
+def read_admission(statement: Statement) -> Admission:
+    """Raises ProtocolViolation when a field is missing or of another type."""
+    fields = statement.fields
+    subject, name, addresses = fields.get("key"), fields.get("name"), fields.get("addresses")
+    if type(subject) is not bytes or len(subject) != KEY_BYTES or type(name) is not str or len(name) > 64:
+        raise ProtocolViolation("an admit names no key, or no name", code="bad_statement")
+    if type(addresses) is not list or len(addresses) > 16:
+        raise ProtocolViolation("an admit's addresses are malformed", code="bad_statement")
+    if not all(type(address) is str and len(address) <= 260 for address in addresses):
+        raise ProtocolViolation("an admit's addresses are malformed", code="bad_statement")
+    return Admission(
+        statement.issuer,
+        NodeId(subject),
+        name,
+        tuple(addresses),
+        fields.get("introducer") is True,
+        statement.at_ms,
+    )

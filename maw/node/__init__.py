@@ -1,0 +1,1 @@
+"""The runtime: carries out the core's effects; owns clock, randomness and timers."""

@@ -1,0 +1,1 @@
+"""SQLite: the local replica and everything that must survive."""
