@@ -1,4 +1,4 @@
-"""maw.toml and peers.toml, read into frozen dataclasses; and where a node's directory is.
+"""maw.toml and peers.toml, read into frozen dataclasses; and what ``maw init`` writes into them.
 
 Both files belong to the owner: maw writes them once, at ``maw init``, and only reads them afterwards. Every
 mistake is a BadConfig that names the file, the line where that can be known, the key and the reason.
@@ -7,9 +7,8 @@ mistake is a BadConfig that names the file, the line where that can be known, th
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,12 +17,11 @@ from maw.core.identity import NodeId, parse_key
 from maw.core.names import check_name
 from maw.core.toml import Document, Section
 from maw.errors import BadConfig, BadInput
+from maw.home import check_socket_path as check_socket_path
+from maw.home import find_home as find_home
 
 MESH_PORT: Final = 6290
 REST_PORT: Final = 6291
-SYSTEM_HOME: Final = Path("/var/lib/maw")
-SOCKET_PATH_BYTES: Final = 107
-"""The longest path that fits a Unix socket address on Linux."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +92,19 @@ def parse_endpoint(text: str, default_port: int | None = None, *, ip_only: bool 
 
     Raises BadInput.
     """
-    word = text.strip()
-    host, _, tail = word[1:].partition("]") if word.startswith("[") else _split_port(word)
-    port_text = tail.removeprefix(":")
-    if not host or any(char.isspace() or char in "/@[]" for char in host):
+    host, port_text = _host_and_port(text.strip())
+    if not host or port_text == "" or any(char.isspace() or char in "/@[]" for char in host):
         raise BadInput(f"{text!r} is no address", code="bad_address", hint="write it as HOST:PORT")
-    if port_text == "" and default_port is None:
+    if port_text is None and default_port is None:
         raise BadInput(f"{text!r} has no port", code="bad_address", hint=f"write it as {text}:{MESH_PORT}")
-    if port_text and not (port_text.isascii() and port_text.isdecimal() and int(port_text) <= 65535):
+    if port_text is not None and not (_PORT.fullmatch(port_text) and int(port_text) <= 65535):
         raise BadInput(f"{port_text!r} is no port: a number from 0 to 65535", code="bad_address")
     if ip_only or ":" in host:
         try:
             host = str(ipaddress.ip_address(host))
         except ValueError:
             raise BadInput(f"{host!r} is no IP address", code="bad_address") from None
-    return Endpoint(host, int(port_text) if port_text else default_port or 0)
+    return Endpoint(host, int(port_text) if port_text is not None else default_port or 0)
 
 
 def load_config(path: Path) -> Config:
@@ -135,56 +131,6 @@ def load_peers(path: Path) -> tuple[PeerEntry, ...]:
     peers = tuple(_peer(section) for section in sections)
     _refuse_repeats(sections, peers)
     return peers
-
-
-@dataclass(frozen=True, slots=True)
-class Home:
-    """A node's directory, what chose it, and everything that was looked at, in order."""
-
-    path: Path
-    because: str
-    tried: tuple[Path, ...]
-
-    @property
-    def exists(self) -> bool:
-        return os.path.isfile(self.path / "maw.toml")  # noqa: PTH113 - False, not an error, where not permitted
-
-    @property
-    def socket(self) -> Path:
-        return self.path / "maw.sock"
-
-
-def find_home(env: Mapping[str, str], euid: int, system: Path = SYSTEM_HOME) -> Home:
-    """The directory of the node meant: $MAW_HOME and nothing else if set, else the user's, else the system's.
-
-    Where neither holds a node yet, the user's own is given: that is where ``maw init`` makes one.
-    """
-    homes = candidate_homes(env, euid, system)
-    tried = tuple(path for path, _ in homes)
-    found = [Home(path, because, tried) for path, because in homes]
-    return next((home for home in found if home.exists), found[0])
-
-
-def candidate_homes(env: Mapping[str, str], euid: int, system: Path = SYSTEM_HOME) -> list[tuple[Path, str]]:
-    """Directories a node may be in, the first choice first, each with why.
-
-    An explicit $MAW_HOME stands alone: falling through to another node would speak on the wrong one.
-    """
-    if env.get("MAW_HOME"):
-        return [(Path(env["MAW_HOME"]).expanduser().absolute(), "$MAW_HOME")]
-    own = Path(env["HOME"] if env.get("HOME") else _login_home(euid)) / ".local" / "share" / "maw"
-    return [(own, "your own"), (system, "the system's")]
-
-
-def check_socket_path(path: Path) -> None:
-    """Raises BadInput when the path is too long to be a Unix socket."""
-    size = len(os.fsencode(path))
-    if size > SOCKET_PATH_BYTES:
-        raise BadInput(
-            f"the socket's path is {size} bytes long, a Unix socket allows {SOCKET_PATH_BYTES}: {path}",
-            code="socket_path_too_long",
-            hint="choose a shorter directory: MAW_HOME=/short/path maw init",
-        )
 
 
 def render_config(
@@ -262,20 +208,16 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _split_port(word: str) -> tuple[str, str, str]:
+def _host_and_port(word: str) -> tuple[str, str | None]:
+    """The two parts as written; ("", None) when the brackets are wrong, None for a port left out."""
+    if word.startswith("["):
+        host, closed, tail = word[1:].partition("]")
+        good = closed and ":" in host and tail[:1] in ("", ":")
+        return (host, tail[1:] if tail else None) if good else ("", None)
     if word.count(":") > 1:  # an IPv6 address without brackets holds no port
-        return word, "", ""
+        return word, None
     host, colon, port = word.partition(":")
-    return host, colon, port
-
-
-def _login_home(euid: int) -> str:
-    import pwd  # only where $HOME is not set
-
-    try:
-        return pwd.getpwuid(euid).pw_dir
-    except KeyError:
-        return "/nonexistent"
+    return host, port if colon else None
 
 
 def _read(path: Path) -> Document:
@@ -390,4 +332,5 @@ def _refuse_repeats(sections: list[Section], peers: tuple[PeerEntry, ...]) -> No
             raise section.wrong("key", f"is the same as that of {other!r}", "one node is one [[peer]]")
 
 
+_PORT: Final = re.compile(r"[0-9]{1,5}", re.ASCII)
 _INTERFACE: Final = re.compile(r"[^\s/:]{1,15}")

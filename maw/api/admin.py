@@ -71,7 +71,7 @@ ROUTES: Final = (
         "NewUser",
         status=201,
         body=body(
-            Field("username", Name(), "the agent's name", required=True),
+            Field("username", Name("agent"), "the agent's name", required=True),
             Field("role", Choice(("agent", "ape")), "ape: a human", default="agent"),
         ),
     ),

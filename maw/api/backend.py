@@ -122,7 +122,7 @@ class Backend(Protocol):
         reply_to: str | None,
         idempotency_key: str | None,
     ) -> Json:
-        """``to`` as the caller wrote it: ``arthur``, ``@arthur``, ``arthur@mbp``. The receipt, once durable."""
+        """``to`` as the caller wrote it: ``arthur``, ``@arthur``, ``arthur@mbp``. The receipt, as above."""
 
     async def ack(self, speaker: Speaker, refs: Sequence[str] | None) -> Json:
         """Ids or seqs as decimal digits; None means all. ``{"acked", "already", "unknown"}``."""

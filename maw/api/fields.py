@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 from multidict import MultiMapping
 
 from maw.api.backend import Json
+from maw.core.names import nearest
 from maw.errors import BadInput
 
 
@@ -42,13 +43,6 @@ def shown(value: object) -> str:
         return "a list" if isinstance(value, list) else "an object"
     text = json.dumps(value[:64] if isinstance(value, str) else value)
     return text if len(text) <= 60 else text[:57] + "…"
-
-
-def nearest(word: str, known: Sequence[str]) -> list[str]:
-    """The known name most like ``word``, if any is."""
-    import difflib  # only when somebody mistyped
-
-    return difflib.get_close_matches(word[:64], known, n=1, cutoff=0.6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +107,7 @@ class FieldSet:
         try:
             return self.by_name[name]
         except KeyError:
-            near = nearest(name, list(self.by_name))
+            near = nearest(name[:64], self.by_name, limit=1)
             hint = f"did you mean {near[0]}? " if near else ""
             raise BadInput(
                 f"unknown {self.what} {shown(name)}",

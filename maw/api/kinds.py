@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from maw.api.backend import Json
-from maw.api.limits import MAX_RECIPIENTS, MAX_REFS, MAX_SEQ, MAX_TEXT_BYTES
+from maw.api.limits import MAX_REFS, MAX_SEQ
+from maw.core.colony import MAX_RECIPIENTS, MAX_TEXT_BYTES
+from maw.core.names import MAX_NAME, NameKind, check_name
 from maw.errors import BadInput
 
 _DIGITS: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
 _SECONDS: Final = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?", re.ASCII)
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
-
-NAME_RULE: Final = "must be 1 to 32 of a-z 0-9 - _ and begin with a letter or digit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,19 +127,20 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """An agent's or channel's name, folded to lower case."""
+    """A name to be given, folded to lower case. Raises BadInput of its own: what is wrong, and where."""
+
+    what: NameKind
 
     def from_text(self, text: str) -> str:
-        name = text.lower()
-        if not _NAME.fullmatch(name):
-            raise ValueError(NAME_RULE)
-        return name
+        return check_name(text, self.what)
 
     def from_json(self, value: object) -> str:
-        return self.from_text(value if isinstance(value, str) else "")
+        if not isinstance(value, str):
+            raise ValueError("must be text")
+        return self.from_text(value)
 
     def schema(self) -> Json:
-        return {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$"}
+        return {"type": "string", "pattern": f"^[A-Za-z0-9][A-Za-z0-9_-]{{0,{MAX_NAME - 1}}}$"}
 
 
 @dataclass(frozen=True, slots=True)

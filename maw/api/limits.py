@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
-
-MAX_TEXT_BYTES: Final = 64 * 1024
-"""One message, as UTF-8."""
 
 MAX_BODY_BYTES: Final = 512 * 1024
 """One request. JSON may write a byte of text as six (``\\u0007``), so this holds any text allowed."""
@@ -21,13 +19,21 @@ DEFAULT_CONFIRM_S: Final = 10.0
 """``?wait=replicated`` on a post."""
 
 MAX_REFS: Final = 1000
-MAX_RECIPIENTS: Final = 100
 MAX_IDEMPOTENCY_KEY: Final = 128
 MAX_WAITING: Final = 1024
 """Long polls and streams at once, over both doors; more are refused with 503."""
 
-STREAM_PAGE: Final = 100
-STREAM_SEND_TIMEOUT_S: Final = 10.0
-STREAM_IDLE_S: Final = 15.0
 POLL_SLICE_S: Final = 5.0
 """How often a long poll looks whether its caller is still there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """A stream's times in seconds, and how many messages it reads at once."""
+
+    page: int = 100
+    idle_s: float = 15.0
+    """Between heartbeats; also how often it asks again whether the speaker may still listen."""
+    send_s: float = 10.0
+    """How long a subscriber may take for one message before it is let go."""
+    close_s: float = 2.0

@@ -21,8 +21,9 @@ CHANNEL: Final = Field("name", Line(), "the channel's name, with or without #", 
 
 
 def _page_reply(call: Call, page: Page) -> web.Response:
-    headers = {**call.api.headers, "X-Maw-Next-Seq": str(page.next_seq)}
-    return reply(page.items, headers=headers)
+    response = reply(page.items, headers=call.api.headers)
+    response.headers["X-Maw-Next-Seq"] = str(page.next_seq)
+    return response
 
 
 async def whoami(call: Call) -> web.StreamResponse:
@@ -63,7 +64,9 @@ async def mentions(call: Call) -> web.StreamResponse:
     args = call.args
     user = args["user"] or call.speaker.agent
     if user is None:
-        raise BadInput("mentions of whom?", hint="?user=NAME, @agents, @apes or @all", code="missing_parameter")
+        raise BadInput(
+            "mentions of whom?", hint="?user=NAME, @agents, @apes or @all", code="missing_parameter"
+        )
 
     async def fetch(after: int | None) -> Page:
         return await call.backend.mentions_page(call.speaker, user, after_seq=after, limit=args["limit"])
@@ -97,9 +100,19 @@ def bare_channel(name: str) -> str:
 
 
 ROUTES: Final = (
-    Route("GET", "/api/whoami", whoami, Access.PUBLIC, "who you are to this node, and how it knows", "Whoami"),
+    Route(
+        "GET", "/api/whoami", whoami, Access.PUBLIC, "who you are to this node, and how it knows", "Whoami"
+    ),
     Route("GET", "/api/status", status, Access.KNOWN, "this node: state, links, unread, alerts", "Status"),
-    Route("GET", "/api/peers", peers, Access.KNOWN, "the nodes this one trusts or has heard of", "Peer", many=True),
+    Route(
+        "GET",
+        "/api/peers",
+        peers,
+        Access.KNOWN,
+        "the nodes this one trusts or has heard of",
+        "Peer",
+        many=True,
+    ),
     Route("GET", "/api/users", users, Access.PUBLIC, "agents and humans, of every node", "User", many=True),
     Route("GET", "/api/channels", channels, Access.PUBLIC, "the channels", "Channel", many=True),
     Route(
@@ -123,7 +136,9 @@ ROUTES: Final = (
         "Message",
         many=True,
         paged=True,
-        query=query(Field("user", Line(), "whose mentions; left out: the speaking agent's"), AFTER, LIMIT, WAIT),
+        query=query(
+            Field("user", Line(), "whose mentions; left out: the speaking agent's"), AFTER, LIMIT, WAIT
+        ),
     ),
     Route(
         "GET",

@@ -11,19 +11,22 @@ from types import MappingProxyType
 from typing import Final
 
 from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from maw.api.backend import Json
 from maw.errors import InternalError, MawError
 
 _ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
-_COMMON: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "Content-Type": "application/json; charset=utf-8",
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
-        "Server": "maw",
-    }
+_COMMON: Final = CIMultiDictProxy(
+    CIMultiDict(
+        {
+            "Content-Type": "application/json; charset=utf-8",
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+            "Server": "maw",
+        }
+    )
 )
 
 STATUS_BY_CODE: Final[Mapping[str, int]] = MappingProxyType({"too_large": 413})
@@ -40,19 +43,24 @@ _HTTP_WORDS: Final[Mapping[int, tuple[str, str]]] = MappingProxyType(
 )
 
 
+Headers = CIMultiDictProxy[str]
+
+
 def encode(data: object) -> str:
     """Compact JSON, characters as they are."""
     return _ENCODE(data)
 
 
-def reply(data: object, *, status: int = 200, headers: Mapping[str, str] = _COMMON) -> web.Response:
+def reply(data: object, *, status: int = 200, headers: Headers = _COMMON) -> web.Response:
     """``data`` as the JSON body. ``headers`` replace the common ones: start from `with_headers`."""
-    return web.Response(body=_ENCODE(data).encode(), status=status, headers=headers)
+    return web.Response(body=_ENCODE(data).encode(), status=status, headers=headers.copy())
 
 
-def with_headers(**extra: str) -> dict[str, str]:
+def with_headers(**extra: str) -> Headers:
     """The common headers and ``extra`` ones, underscores for dashes."""
-    return {**_COMMON, **{name.replace("_", "-"): value for name, value in extra.items()}}
+    headers = _COMMON.copy()
+    headers.update({name.replace("_", "-"): value for name, value in extra.items()})
+    return CIMultiDictProxy(headers)
 
 
 def error_status(error: MawError) -> int:
@@ -77,8 +85,23 @@ def http_error_reply(status: int, *, allow: str = "", hint: str = "", detail: st
     return reply(body, status=status, headers=headers)
 
 
+def malformed_reply(status: int, detail: str) -> web.Response:
+    """For what could not even be read as HTTP; the connection ends with it."""
+    response = internal_reply() if status >= 500 else http_error_reply(status, detail=one_line(detail))
+    response.force_close()
+    return response
+
+
+def one_line(text: str) -> str:
+    """``text`` on one line, printable, at most 200 characters."""
+    line = " ".join(text.split())
+    return "".join(char if char.isprintable() else "?" for char in line)[:200]
+
+
 def internal_reply() -> web.Response:
     """A fault inside maw: the log has the details, the caller does not."""
     return error_reply(
-        InternalError("a fault inside maw; the daemon's log has the details", hint="`maw doctor`, then the log")
+        InternalError(
+            "a fault inside maw; the daemon's log has the details", hint="`maw doctor`, then the log"
+        )
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
 from maw.api.backend import Backend, Json, Speaker
 from maw.api.fields import Field, FieldSet
+from maw.api.limits import Pace
 from maw.api.replies import with_headers
 from maw.api.waiting import Waiting
 from maw.errors import NotSignedIn
@@ -29,23 +30,27 @@ class Access(Enum):
 class Api:
     """What handlers share: the node and those who wait. One for both doors."""
 
-    def __init__(self, backend: Backend, waiting: Waiting) -> None:
+    def __init__(self, backend: Backend, waiting: Waiting, pace: Pace | None = None) -> None:
         self.backend = backend
         self.waiting = waiting
+        self.pace = pace or Pace()
         self.headers = with_headers(X_Maw_Replica=backend.node_name)
         self.openapi: Json | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
-    """One request: who speaks, and the checked values of path, query and body by name."""
+    """One request: who speaks, and the checked values of path, query and body by name.
+
+    Not frozen only because that would cost each post a microsecond; nobody assigns to it.
+    """
 
     api: Api
-    request: web.Request
+    request: web.BaseRequest
     speaker: Speaker
     args: dict[str, Any]
     idempotency_key: str | None
-    whoever: Callable[[web.Request], Awaitable[Speaker]]
+    whoever: Callable[[web.BaseRequest], Awaitable[Speaker]]
     """Asks again who speaks: a stream outlives the token it came with."""
 
     @property
@@ -64,6 +69,7 @@ class Call:
         return self.speaker.agent
 
 
+NO_QUERY: Final = FieldSet.of("parameter", ())
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
 
@@ -82,7 +88,7 @@ class Route:
     paged: bool = False
     idempotent: bool = False
     path_fields: tuple[Field, ...] = ()
-    query: FieldSet = FieldSet.of("parameter", ())
+    query: FieldSet = NO_QUERY
     body: FieldSet | None = None
 
     @property

@@ -41,12 +41,14 @@ class Waiting:
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
-        """Wait inside. Raises Unavailable: ``stopping``, or ``too_many_waiting`` when all places are taken."""
+        """Wait inside. Raises Unavailable: ``stopping``, or ``too_many_waiting`` when none is free."""
         if self._stopped:
             raise stopping()
         if len(self._scopes) >= self._places:
             raise Unavailable(
-                f"{self._places} callers are waiting already", hint="ask without wait", code="too_many_waiting"
+                f"{self._places} callers are waiting already",
+                hint="ask without wait",
+                code="too_many_waiting",
             )
         scope = asyncio.timeout(None)
         try:

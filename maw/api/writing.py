@@ -104,7 +104,9 @@ ROUTES: Final = (
         idempotent=True,
         query=CONFIRM,
         body=body(
-            Field("to", Recipients(), "arthur, @arthur, arthur@host, or a list", required=True), TEXT, REPLY_TO
+            Field("to", Recipients(), "arthur, @arthur, arthur@host, or a list", required=True),
+            TEXT,
+            REPLY_TO,
         ),
     ),
     Route(
@@ -126,6 +128,6 @@ ROUTES: Final = (
         "open a channel",
         "Channel",
         status=201,
-        body=body(Field("name", Name(), "the channel's name", required=True)),
+        body=body(Field("name", Name("channel"), "the channel's name", required=True)),
     ),
 )

@@ -10,6 +10,7 @@ Types that this version does not know are kept and passed on.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,7 +19,7 @@ import msgpack
 
 from maw.core.entry import MAX_COUNT
 from maw.core.identity import DOMAIN_STATEMENT, ID_BYTES, KEY_BYTES, NodeId, Signer, digest, verify
-from maw.errors import ProtocolViolation
+from maw.errors import BadInput, ProtocolViolation
 
 VERSION: Final = 1
 MAX_STATEMENT: Final = 4096
@@ -86,6 +87,24 @@ def found(operator: Signer, name: str, nonce: bytes, at_ms: int) -> Statement:
 
 def colony_id(founding: Statement) -> bytes:
     return digest(COLONY_DOMAIN, founding.wire)
+
+
+def colony_text(colony: bytes) -> str:
+    """A Colony's id as people copy it: ``mc1`` and 52 base32 characters."""
+    return "mc1" + base64.b32encode(colony).decode("ascii").lower().rstrip("=")
+
+
+def parse_colony(text: str) -> bytes:
+    """Raises BadInput when ``text`` is no Colony id."""
+    word = text.strip().lower()
+    try:
+        raw = base64.b32decode(word[3:].upper() + "====") if word.startswith("mc1") else b""
+    except ValueError:
+        raw = b""
+    if len(raw) != ID_BYTES or colony_text(raw) != word:
+        hint = "`maw key` on a host of that Colony prints it"
+        raise BadInput("not a Colony id: it is mc1 and 52 characters", code="bad_colony", hint=hint)
+    return raw
 
 
 def admit(

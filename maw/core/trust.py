@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from maw.core.identity import NodeId
-from maw.core.statement import ADMIT, FOUND, Admission, Statement, read_admission
+from maw.core.statement import ADMIT, FOUND, Admission, Statement, colony_id, read_admission
 from maw.errors import ProtocolViolation
 
 INVITED: Final = "invited"
@@ -89,6 +89,11 @@ class TrustBook:
         return self._view.pending
 
     @property
+    def pins(self) -> tuple[Pin, ...]:
+        """Pins kept in the database; those of peers.toml live there."""
+        return tuple(self._pins.values())
+
+    @property
     def forgotten(self) -> frozenset[NodeId]:
         return frozenset(self._forgotten)
 
@@ -119,7 +124,9 @@ class TrustBook:
         """Of this Colony, well formed, from somebody known, and not yet held."""
         if statement.id in self._statements or len(self._statements) >= MAX_STATEMENTS:
             return False
-        if statement.type == FOUND or statement.colony != self.colony:
+        if statement.type == FOUND:
+            return colony_id(statement) == self.colony
+        if statement.colony != self.colony:
             return False
         if statement.type == ADMIT:
             try:

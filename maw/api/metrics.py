@@ -1,0 +1,86 @@
+"""Figures for Prometheus, out of what status and peers say anyway."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from maw.api.backend import Json
+
+_NODE: Final = (
+    # name, type, key of status, help
+    ("maw_uptime_seconds", "gauge", "uptime_s", "seconds since this daemon started"),
+    ("maw_links_up", "gauge", "links_up", "live links to other nodes"),
+    ("maw_peers_known", "gauge", "peers_known", "nodes known here"),
+    ("maw_messages", "gauge", "messages", "messages in this replica"),
+    ("maw_entries", "gauge", "entries", "entries held, of all logs"),
+    ("maw_seq", "counter", "seq", "the newest seq made visible here"),
+    ("maw_disk_free_bytes", "gauge", "disk_free_bytes", "free space where the database lives"),
+    ("maw_database_bytes", "gauge", "database_bytes", "size of the database with its write-ahead log"),
+    ("maw_resident_bytes", "gauge", "rss_bytes", "resident memory of the daemon"),
+)
+
+
+def exposition(status: Json, peers: Sequence[Json]) -> str:
+    """The text format, version 0.0.4. What status does not know (null) is left out."""
+    lines: list[str] = []
+    info = {"name": status.get("name"), "colony": status.get("colony"), "version": status.get("version")}
+    lines += _metric("maw_info", "gauge", "what this node is", [(info, 1)])
+    lines += _metric(
+        "maw_running", "gauge", "1 when it takes messages", [({}, status.get("state") == "running")]
+    )
+    for name, sort, key, about in _NODE:
+        lines += _metric(name, sort, about, [({}, status.get(key))])
+    unread = status.get("unread") or {}
+    lines += _metric(
+        "maw_unread",
+        "gauge",
+        "unacknowledged messages",
+        [({"agent": a}, n) for a, n in sorted(unread.items())],
+    )
+    alerts = status.get("alerts") or []
+    lines += _metric("maw_alerts", "gauge", "alerts that status shows", [({}, len(alerts))])
+    return "\n".join([*lines, *_of_peers(peers)]) + "\n"
+
+
+def _of_peers(peers: Sequence[Json]) -> list[str]:
+    def each(value: str, scale: float = 1) -> list[tuple[Json, object]]:
+        return [
+            (
+                {"peer": peer["name"], "key": peer["short"]},
+                None if peer.get(value) is None else peer[value] * scale,
+            )
+            for peer in peers
+        ]
+
+    linked: list[tuple[Json, object]] = [
+        ({"peer": peer["name"], "key": peer["short"], "state": peer["state"]}, peer["state"] == "linked")
+        for peer in peers
+    ]
+    return [
+        *_metric("maw_peer_linked", "gauge", "1 when there is a live link", linked),
+        *_metric("maw_peer_behind_entries", "gauge", "entries of theirs that we lack", each("behind")),
+        *_metric("maw_peer_lacks_entries", "gauge", "entries of ours that they lack", each("lacks")),
+        *_metric("maw_peer_rtt_seconds", "gauge", "round-trip time", each("rtt_ms", 0.001)),
+    ]
+
+
+def _metric(name: str, sort: str, about: str, samples: Iterable[tuple[Json, object]]) -> list[str]:
+    lines = [
+        f"{name}{_labels(labels)} {float(value):g}"
+        if isinstance(value, float)
+        else f"{name}{_labels(labels)} {value:d}"
+        for labels, value in samples
+        if isinstance(value, int | float)
+    ]
+    return [f"# HELP {name} {about}", f"# TYPE {name} {sort}", *lines] if lines else []
+
+
+def _labels(labels: Json) -> str:
+    if not labels:
+        return ""
+    return "{" + ",".join(f'{key}="{_escaped(str(value))}"' for key, value in labels.items()) + "}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')

@@ -1,0 +1,151 @@
+"""Who is at the door. The socket asks the kernel for the caller's uid; REST asks for a token."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Final, Literal, Protocol
+
+from aiohttp import web
+
+from maw.api.backend import ANONYMOUS, Backend, Speaker
+from maw.api.connection import Connection
+from maw.api.fields import shown
+from maw.api.routes import Access
+from maw.core.names import check_name
+from maw.errors import BadInput, NotSignedIn, Refused
+
+AGENT_HEADER: Final = "X-Maw-Agent"
+LOCAL_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_MAX_TOKEN: Final = 256
+_PLAIN_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
+
+
+class Door(Protocol):
+    """One way in. ``admit`` comes before anything else, an unknown path included."""
+
+    @property
+    def kind(self) -> Literal["socket", "rest"]: ...
+    def admit(self, request: web.BaseRequest) -> None:
+        """Raises Refused when this request must not be looked at."""
+
+    async def speaker(self, request: web.BaseRequest) -> Speaker:
+        """Raises BadInput, NotSignedIn, NotFound or Refused."""
+
+    def allow(self, access: Access, speaker: Speaker) -> None:
+        """Raises NotSignedIn, BadInput or Refused when ``speaker`` may not use routes of this kind here."""
+
+
+class SocketDoor:
+    """The Unix socket: whoever may open it is known by uid; ``X-Maw-Agent`` says as which agent."""
+
+    kind: Final = "socket"
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def admit(self, request: web.BaseRequest) -> None:
+        """The file's mode has let them in; no browser comes this way."""
+
+    async def speaker(self, request: web.BaseRequest) -> Speaker:
+        connection = request.protocol
+        assert isinstance(connection, Connection), "made by Server"
+        named = agent_named(request, self._backend.node_name)
+        return await self._backend.speaker_for_uid(connection.peer_uid, named)
+
+    def allow(self, access: Access, speaker: Speaker) -> None:
+        if access is Access.AGENT and speaker.agent is None:
+            raise BadInput(
+                "say who is speaking",
+                hint=f"the header {AGENT_HEADER}: NAME; with the command: --as NAME or MAW_AGENT",
+                code="no_agent",
+            )
+        if access is Access.ADMIN and not speaker.is_admin:
+            raise Refused(
+                "this is for the daemon's own user, root and the configured group",
+                hint="run it as one of those on the host",
+                code="not_admin",
+            )
+
+
+class RestDoor:
+    """TCP on loopback. Any program of any user, and any web page, can connect: a token says who it is.
+
+    ``Host`` is checked against DNS rebinding, ``Origin`` against pages of other sites.
+    """
+
+    kind: Final = "rest"
+
+    def __init__(self, backend: Backend, *, anonymous: bool = True, hosts: Collection[str] = ()) -> None:
+        self._backend = backend
+        self._anonymous = anonymous
+        self._hosts = LOCAL_NAMES | {host.lower() for host in hosts}
+
+    def admit(self, request: web.BaseRequest) -> None:
+        host = request.headers.get("Host", "").lower()
+        if host not in self._hosts and _without_port(host) not in self._hosts:
+            raise Refused(
+                f"this door does not answer to the name {shown(host)}",
+                hint="use 127.0.0.1 or localhost",
+                code="bad_host",
+            )
+        origin = request.headers.get("Origin")
+        if origin is not None and origin.lower() != f"http://{host}":
+            raise Refused(f"pages of {shown(origin)} may not call this API", code="bad_origin")
+
+    async def speaker(self, request: web.BaseRequest) -> Speaker:
+        authorization = request.headers.get("Authorization")
+        if authorization is None:
+            if AGENT_HEADER in request.headers:
+                raise _sign_in(f"{AGENT_HEADER} is for the socket: here the token says who speaks")
+            return ANONYMOUS
+        scheme, _, token = authorization.partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token.isascii() or not 0 < len(token) <= _MAX_TOKEN:
+            raise _sign_in("the Authorization header is not a bearer token")
+        speaker = await self._backend.speaker_for_token(token)
+        named = agent_named(request, self._backend.node_name)
+        if named is not None and speaker.agent is not None and named != speaker.agent.partition("@")[0]:
+            raise Refused(f"this token is {speaker.agent}'s, not {named}'s", code="wrong_agent")
+        return speaker
+
+    def allow(self, access: Access, speaker: Speaker) -> None:
+        if access is Access.ADMIN:
+            raise Refused(
+                "administration is not done over REST",
+                hint="use the maw command on the host itself: it goes through the socket",
+                code="socket_only",
+            )
+        if access is Access.OPEN or speaker.known_by != "nobody":
+            return
+        if access is not Access.PUBLIC:
+            raise _sign_in("this needs a token")
+        if not self._anonymous:
+            raise _sign_in("this node answers nobody without a token")
+
+
+def agent_named(request: web.BaseRequest, node_name: str) -> str | None:
+    """The agent in ``X-Maw-Agent``, lower case; ``arthur@thisnode`` is ``arthur``. Raises BadInput."""
+    named = request.headers.get(AGENT_HEADER)
+    if named is None:
+        return None
+    if _PLAIN_NAME.fullmatch(named):
+        return named
+    name, at, host = named.partition("@")
+    if at and host.lower() != node_name:
+        raise BadInput(
+            f"{shown(named)} is not an agent of this node",
+            hint=f"{AGENT_HEADER} names one of {node_name}'s agents",
+            code="bad_agent",
+        )
+    return check_name(name)
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0]
+
+
+def _sign_in(message: str) -> NotSignedIn:
+    return NotSignedIn(message, hint="Authorization: Bearer TOKEN; `maw agent token NAME` makes one")

@@ -1,0 +1,208 @@
+"""The shapes of the answers, as JSON Schema. docs/api.md tells them in prose; tests hold answers to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from maw.api.backend import Json
+
+_TEXT: Final[Json] = {"type": "string"}
+_WHOLE: Final[Json] = {"type": "integer"}
+_FLAG: Final[Json] = {"type": "boolean"}
+_TIME: Final[Json] = {"type": "string", "format": "date-time"}
+_TEXTS: Final[Json] = {"type": "array", "items": {"type": "string"}}
+
+_STATE: Final[Json] = {"type": "string", "examples": ["stored", "replicated"]}
+
+
+def _or_null(schema: Json) -> Json:
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def _object(required: Json, optional: Json | None = None) -> Json:
+    """Keys always there, and keys sometimes there. More may come in later versions: readers ignore them."""
+    return {"type": "object", "properties": {**required, **(optional or {})}, "required": list(required)}
+
+
+def _list(schema: Json) -> Json:
+    return {"type": "array", "items": schema}
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+_MESSAGE: Final[Json] = {
+    "id": _TEXT,
+    "seq": _WHOLE,
+    "kind": {"type": "string", "enum": ["post", "direct"]},
+    "channel": _or_null(_TEXT),
+    "to": _TEXTS,
+    "author": _TEXT,
+    "author_name": _TEXT,
+    "host": _TEXT,
+    "role": {"type": "string", "enum": ["agent", "ape"]},
+    "known_by": {"type": "string", "enum": ["uid", "token", "operator key"]},
+    "text": _TEXT,
+    "mentions": _TEXTS,
+    "created_at": _TIME,
+    "received_at": _TIME,
+    "reply_to": _or_null(_TEXT),
+    "clock_suspect": _FLAG,
+}
+
+_USER: Final[Json] = {
+    "username": _TEXT,
+    "host": _TEXT,
+    "address": _TEXT,
+    "role": {"type": "string", "enum": ["agent", "ape"]},
+    "status": {"type": "string", "enum": ["alive", "sleeping", "dead"]},
+    "local": _FLAG,
+    "created_at": _TIME,
+    "last_pulse_at": _or_null(_TIME),
+}
+
+_RECIPIENT: Final = _object(
+    {"agent": _TEXT, "host": _TEXT, "online": _FLAG, "last_seen": _or_null(_TIME), "state": _STATE}
+)
+
+_ERROR: Final = _object(
+    {
+        "code": {"type": "string", "description": "a stable word for programs"},
+        "message": {"type": "string", "description": "one sentence for people"},
+        "hint": {"type": "string", "description": "what to do next; may be empty"},
+    },
+    {"candidates": _TEXTS},
+)
+
+_RECEIPT: Final = _object(
+    {
+        "id": _TEXT,
+        "seq": _WHOLE,
+        "state": _STATE,
+        "recipients": _list(_RECIPIENT),
+        "message": _ref("Message"),
+        "warnings": _TEXTS,
+    }
+)
+
+_STATUS: Final = _object(
+    {
+        "name": _TEXT,
+        "key": _TEXT,
+        "colony": _TEXT,
+        "version": _TEXT,
+        "state": {"type": "string", "examples": ["running", "read_only"]},
+        "uptime_s": {"type": "number"},
+        "pid": _WHOLE,
+        "home": _TEXT,
+        "rest": _or_null(_TEXT),
+        "mesh": _list(_object({"address": _TEXT, "listening": _FLAG})),
+        "interface": {
+            "oneOf": [{"type": "null"}, _object({"name": _TEXT, "state": _TEXT, "since": _or_null(_TIME)})]
+        },
+        "links_up": _WHOLE,
+        "peers_known": _WHOLE,
+        "messages": _WHOLE,
+        "entries": _WHOLE,
+        "seq": _WHOLE,
+        "unread": {"type": "object", "additionalProperties": _WHOLE},
+        "disk_free_bytes": _WHOLE,
+        "database_bytes": _WHOLE,
+        "rss_bytes": _WHOLE,
+        "alerts": _list(_object({"at": _TIME, "kind": _TEXT, "text": _TEXT, "count": _WHOLE})),
+    }
+)
+
+_PEER: Final = _object(
+    {
+        "name": _TEXT,
+        "key": _TEXT,
+        "short": _TEXT,
+        "addresses": _TEXTS,
+        "state": {
+            "type": "string",
+            "enum": ["linked", "connecting", "unreachable", "pending", "forgotten"],
+        },
+        "since": _or_null(_TIME),
+        "rtt_ms": {"type": ["number", "null"]},
+        "behind": _or_null(_WHOLE),
+        "lacks": _or_null(_WHOLE),
+        "how": _TEXT,
+        "vouched_by": _TEXTS,
+        "last_error": _or_null(_TEXT),
+        "last_seen": _or_null(_TIME),
+    }
+)
+
+_MESSAGE_WITH_THREAD: Final = _object({**_MESSAGE, "thread": _list(_ref("Message"))}, {"state": _STATE})
+
+_SENT: Final = _object(
+    {
+        **_MESSAGE,
+        "state": _STATE,
+        "hosts": _list(_object({"host": _TEXT, "state": _STATE, "since": _or_null(_TIME)})),
+    }
+)
+
+_FRAME: Final[Json] = {
+    "oneOf": [
+        _object({"type": {"const": "message"}, "message": _ref("Message")}),
+        _object({"type": {"const": "idle"}, "seq": _WHOLE}),
+    ]
+}
+
+_WHOAMI: Final = _object(
+    {
+        "agent": _or_null(_TEXT),
+        "name": _or_null(_TEXT),
+        "host": _TEXT,
+        "role": _or_null(_TEXT),
+        "node_key": _TEXT,
+        "colony": _TEXT,
+        "known_by": {"type": "string", "enum": ["uid", "token", "operator key", "nobody"]},
+        "uid": _or_null(_WHOLE),
+    }
+)
+
+SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
+    {
+        "Error": _object({"error": _ERROR}),
+        "UnconfirmedReceipt": _object({"error": _ERROR, "receipt": _ref("Receipt")}),
+        "Message": _object(_MESSAGE),
+        "InboxMessage": _object(
+            {**_MESSAGE, "why": {"type": "string", "enum": ["direct", "mention", "group"]}}
+        ),
+        "SentMessage": _SENT,
+        "MessageWithThread": _MESSAGE_WITH_THREAD,
+        "StreamFrame": _FRAME,
+        "Receipt": _RECEIPT,
+        "Acked": _object({"acked": _TEXTS, "already": _TEXTS, "unknown": _TEXTS}),
+        "Whoami": _WHOAMI,
+        "Status": _STATUS,
+        "Peer": _PEER,
+        "User": _object(_USER, {"unread": _WHOLE}),
+        "NewUser": _object({**_USER, "token": _TEXT}, {"unread": _WHOLE}),
+        "Removed": _object({"removed": _TEXT}),
+        "Token": _object({"token": _TEXT}),
+        "Channel": _object(
+            {
+                "name": _TEXT,
+                "created_at": _or_null(_TIME),
+                "created_by": _or_null(_TEXT),
+                "messages": _WHOLE,
+                "last_seq": _WHOLE,
+            }
+        ),
+        "Invite": _object({"line": _TEXT, "expires_at": _TIME, "addresses": _TEXTS}),
+        "Joined": _object({"colony": _TEXT, "peer": _object({"name": _TEXT, "key": _TEXT}), "state": _TEXT}),
+        "Report": {"type": "object", "description": "what was done"},
+        "Health": _object({"ok": _FLAG}, {"state": _TEXT, "why": _TEXT}),
+        "OpenAPI": {"type": "object", "description": "an OpenAPI 3.1 document"},
+    }
+)
+
+TEXT_ANSWERS: Final = frozenset({"Metrics"})
+"""Answers that are not JSON."""

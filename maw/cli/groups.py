@@ -1,0 +1,59 @@
+"""Commands that stand in a group, such as ``maw peers forget``, and what a mistyped one is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeVar
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from maw.cli.params import read_plainly
+from maw.core.names import nearest
+from maw.core.text import shown
+from maw.errors import BadInput
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+NO_ALIASES: Final[Mapping[str, str]] = {}
+
+
+class PlainCommand(TyperCommand):
+    """A command whose values are read without pydantic."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return read_plainly(super().get_params(ctx))
+
+
+class KnownGroup(TyperGroup):
+    """A group that names the nearest command it knows."""
+
+    aliases = NO_ALIASES
+    """Other words for its commands, only ever suggested."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return read_plainly(super().get_params(ctx))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        known = self.list_commands(ctx)
+        if args and args[0] not in known and not args[0].startswith("-"):
+            raise no_such_command(ctx.command_path, args[0], known, self.aliases)
+        return super().resolve_command(ctx, args)
+
+
+class Group(typer.Typer):
+    """A group to which commands are added as to a Typer, each a PlainCommand."""
+
+    def command(self, name: str | None = None, **more: Any) -> Callable[[Function], Function]:
+        return super().command(name, **{"cls": PlainCommand, **more})
+
+
+def command_group(about: str = "") -> Group:
+    """An empty group; ``about`` is its help."""
+    return Group(cls=KnownGroup, add_completion=False, rich_markup_mode=None, help=about)
+
+
+def no_such_command(path: str, word: str, known: Iterable[str], aliases: Mapping[str, str]) -> BadInput:
+    near = [aliases[word]] if word in aliases else nearest(word, known)
+    hint = f"did you mean `{path} {near[0]}`?" if near else f"`{path} --help` lists the commands"
+    return BadInput(f"no such command: {shown(word)}", code="no_such_command", hint=hint, candidates=near)

@@ -1,0 +1,154 @@
+"""Hearing what others said: inbox, ack, wait, mentions, read."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any, Final
+
+import typer
+
+from maw.cli.client import Daemon, Lost, segment, wait_until_back
+from maw.cli.messages import print_message, print_messages
+from maw.cli.output import Output, note, words
+from maw.cli.params import AfterSeq, As, Json, Limit, duration
+from maw.cli.session import reading_daemon, speaking_daemon
+from maw.core.names import check_name, parse_address
+from maw.errors import BadInput, NotFound, NotRunning, Unavailable
+
+LONG_POLL_S: Final = 50.0
+
+
+def inbox(limit: Limit = 50, after_seq: AfterSeq = None, as_name: As = None, as_json: Json = False) -> int:
+    """Messages for you that you have not acknowledged. Changes nothing; exit 1 when there are none."""
+    out = Output.to_stdout(as_json)
+    messages = speaking_daemon(as_name).get("/api/inbox", limit=limit, after_seq=after_seq).body
+    print_messages(out, messages)
+    _ack_hint(out, messages)
+    return 0 if messages else 1
+
+
+def ack(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID…", help="Ids, or the numbers shown.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that is in the inbox now.")] = False,
+    as_name: As = None,
+    as_json: Json = False,
+) -> int:
+    """Acknowledge messages: they leave your inbox, for good. Exit 3 when an id is not known."""
+    out = Output.to_stdout(as_json)
+    if bool(ids) == everything:
+        raise BadInput("acknowledge what?", code="usage", hint="maw ack ID… or maw ack --all")
+    body = {"all": True} if everything else {"ids": ids}
+    answer = speaking_daemon(as_name).post_once("/api/ack", body).body
+    unknown = answer.get("unknown") or []
+    if out.as_json:
+        out.json(answer)
+    else:
+        already = answer.get("already") or []
+        line = f"{len(answer.get('acked') or [])} acknowledged"
+        out.line(line + (f", {len(already)} already were" if already else ""))
+        if unknown:
+            note(f"maw: not known here: {', '.join(map(words, unknown))}")
+    return NotFound.exit_code if unknown else 0
+
+
+def wait(
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", metavar="TIME", help="Give up after so long (exit 1).")
+    ] = None,
+    after_seq: AfterSeq = None,
+    limit: Limit = 50,
+    as_name: As = None,
+    as_json: Json = False,
+) -> int:
+    """Wait until there is something in your inbox, then print it. Outlasts a restart of the daemon."""
+    out = Output.to_stdout(as_json)
+    deadline = time.monotonic() + duration(timeout, "--timeout") if timeout else None
+    daemon = speaking_daemon(as_name)
+    messages = daemon.get("/api/inbox", limit=limit, after_seq=after_seq).body
+    while not messages:
+        left = LONG_POLL_S if deadline is None else min(LONG_POLL_S, deadline - time.monotonic())
+        if left <= 0:
+            if out.as_json:
+                out.json([])
+            return 1
+        messages = _poll(daemon, left, deadline, limit=limit, after_seq=after_seq)
+    print_messages(out, messages)
+    _ack_hint(out, messages)
+    return 0
+
+
+def mentions(
+    user: Annotated[str | None, typer.Argument(metavar="[WHO]", help="Whose; yours if left out.")] = None,
+    limit: Limit = 50,
+    after_seq: AfterSeq = None,
+    as_name: As = None,
+    as_json: Json = False,
+) -> int:
+    """Where somebody is mentioned by name or group, over all channels. Exit 1 when nowhere."""
+    out = Output.to_stdout(as_json)
+    daemon = reading_daemon(as_name) if user else speaking_daemon(as_name)
+    who = str(parse_address(user)) if user else daemon.speaker or _own_name(daemon)
+    messages = daemon.get("/api/mentions", user=who, after_seq=after_seq, limit=limit).body
+    print_messages(out, messages)
+    return 0 if messages else 1
+
+
+def read(
+    what: Annotated[
+        str, typer.Argument(metavar="CHANNEL|ID", help="A channel, or one message by id or number.")
+    ],
+    after_seq: AfterSeq = None,
+    limit: Limit = 50,
+    as_name: As = None,
+    as_json: Json = False,
+) -> int:
+    """Read a channel, or one message and its answers."""
+    out = Output.to_stdout(as_json)
+    daemon = reading_daemon(as_name)
+    if what.isascii() and what.isdecimal():
+        return _one_message(out, daemon, what)
+    try:
+        name = check_name(what.removeprefix("#"), "channel")
+        path = f"/api/channels/{segment(name)}/messages"
+        messages = daemon.get(path, after_seq=after_seq, limit=limit).body
+    except (BadInput, NotFound):
+        if what.startswith("#") or what.count("-") < 2:
+            raise
+        return _one_message(out, daemon, what)
+    print_messages(out, messages)
+    return 0 if messages else 1
+
+
+def _one_message(out: Output, daemon: Daemon, ref: str) -> int:
+    message = daemon.get(f"/api/messages/{segment(ref)}").body
+    if out.as_json:
+        out.json(message)
+        return 0
+    print_message(out, message)
+    if message.get("state"):
+        out.line(f"  [{words(message['state'])}]")
+    for answer in message.get("thread") or ():
+        print_message(out, answer)
+    return 0
+
+
+def _poll(daemon: Daemon, seconds: float, deadline: float | None, **query: object) -> list[Any]:
+    """One long poll; [] also when the daemon went away in the middle of it and is back."""
+    try:
+        answer = daemon.get("/api/inbox", patience=seconds + 15, wait=f"{seconds:.1f}", **query)
+    except (Lost, NotRunning, Unavailable):
+        wait_until_back(daemon, lambda: note("maw: the daemon is away; waiting for it"), deadline)
+        return []
+    return list(answer.body)
+
+
+def _own_name(daemon: Daemon) -> str:
+    agent = daemon.get("/api/whoami").body.get("agent")
+    if not agent:
+        raise BadInput("whose mentions?", code="no_speaker", hint="maw mentions WHO, or --as NAME")
+    return str(agent)
+
+
+def _ack_hint(out: Output, messages: list[Any]) -> None:
+    if messages and out.width is not None and not out.as_json:
+        out.line(out.style(f"`maw ack {messages[-1].get('seq')}` or `maw ack --all` when done", "dim"))

@@ -1,0 +1,85 @@
+"""How messages and receipts look."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from maw.cli.output import Output, block, parse_time, span, words
+
+Record = Mapping[str, Any]
+
+
+def print_messages(out: Output, messages: Sequence[Record]) -> None:
+    """Each with who, where, when, how known and id, then its text indented; or the JSON array."""
+    if out.as_json:
+        out.json(list(messages))
+        return
+    for message in messages:
+        print_message(out, message)
+
+
+def print_message(out: Output, message: Record) -> None:
+    """``17 · #general · neo@oracle-world (agent, known by uid) · 21 Nov 08:00 · ID`` and the text below."""
+    who = f"{out.style(words(message.get('author')), 'bold')} ({_standing(message)})"
+    parts = [words(message.get("seq")), where(message), who, out.when(message.get("created_at"))]
+    if message.get("clock_suspect"):
+        parts.append("its clock is in doubt")
+    if message.get("reply_to"):
+        parts.append(f"answers {words(message['reply_to'])}")
+    parts.append(out.style(words(message.get("id")), "dim"))
+    out.line(" · ".join(parts))
+    out.line(block(str(message.get("text", ""))))
+
+
+def where(message: Record) -> str:
+    """``#general``, or ``to arthur@mbp`` for a direct message."""
+    if message.get("channel"):
+        return f"#{words(message['channel'])}"
+    to = message.get("to") or []
+    return "to " + ", ".join(words(one) for one in to) if to else "direct"
+
+
+def print_receipt(out: Output, receipt: Record, now: float | None = None) -> None:
+    if out.as_json:
+        out.json(receipt)
+        return
+    out.line(receipt_line(receipt, time.time() if now is None else now))
+
+
+def receipt_line(receipt: Record, now: float) -> str:
+    """``stored · arthur@mbp is offline, 3 h · ID``: how far the message got, and whom it waits for."""
+    message = receipt.get("message") or {}
+    recipients = list(receipt.get("recipients") or [])
+    parts = [words(receipt.get("state"))]
+    if message.get("channel"):
+        parts.append(f"#{words(message['channel'])}")
+        recipients = [one for one in recipients if not _reached(one)]
+    if len(recipients) > 4:
+        away = sum(not one.get("online") and not _reached(one) for one in recipients)
+        parts.append(f"{len(recipients)} recipients" + (f", {away} offline" if away else ""))
+    else:
+        parts += [recipient_words(one, now) for one in recipients]
+    return " · ".join([*parts, words(receipt.get("id"))])
+
+
+def recipient_words(recipient: Record, now: float) -> str:
+    """``arthur@mbp`` once its host has the message; else what stands in the way."""
+    name = words(recipient.get("agent"))
+    if _reached(recipient):
+        return name
+    if recipient.get("online"):
+        return f"on its way to {name}"
+    seen = parse_time(recipient.get("last_seen"))
+    return f"{name} is offline, " + (span(now - seen.timestamp()) if seen else "not seen yet")
+
+
+def _reached(recipient: Record) -> bool:
+    return recipient.get("state") not in (None, "stored")
+
+
+def _standing(message: Record) -> str:
+    role = words(message.get("role") or "agent")
+    known = message.get("known_by")
+    return f"{role}, known by {words(known)}" if known else role

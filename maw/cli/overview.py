@@ -1,0 +1,115 @@
+"""How this node is: ``maw`` alone in a few lines with what to do next, ``maw status`` in full."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from maw.cli.output import Output, size, span, words
+from maw.cli.params import Json
+from maw.cli.session import reading_daemon
+
+Record = Mapping[str, Any]
+
+
+def overview(as_json: bool) -> int:
+    """The state, what is unread, and what to do next."""
+    out = Output.to_stdout(as_json)
+    state: Record = reading_daemon().get("/api/status").body
+    if out.as_json:
+        out.json(state)
+        return 0
+    out.line(f"{out.style(words(state.get('name')), 'bold')} · {_running(out, state)} · {_links(state)}")
+    unread = {name: count for name, count in (state.get("unread") or {}).items() if count}
+    if unread:
+        out.line("unread: " + ", ".join(f"{words(name)} {count}" for name, count in unread.items()))
+    for alert in _alerts(state):
+        out.line(out.style(alert, "yellow"))
+    for step in next_steps(state):
+        out.line(f"next: {step}")
+    return 0
+
+
+def status(as_json: Json = False) -> int:
+    """How this node is: addresses, links, messages, unread, disk, memory, alerts."""
+    out = Output.to_stdout(as_json)
+    state: Record = reading_daemon().get("/api/status").body
+    if out.as_json:
+        out.json(state)
+        return 0
+    for name, value in _facts(out, state):
+        out.line(f"{out.style(name.ljust(9), 'dim')} {value}")
+    return 0
+
+
+def next_steps(state: Record) -> Sequence[str]:
+    """What the owner would want to do now, the most pressing first; may be empty."""
+    steps = []
+    if state.get("state") == "read_only":
+        steps.append("free some disk: the node takes no messages until then (`maw doctor`)")
+    if any(not one.get("listening") for one in state.get("mesh") or ()) or _interface_trouble(state):
+        steps.append("`maw doctor`: other nodes cannot reach this one")
+    if not state.get("peers_known"):
+        steps.append("`maw invite` here, then `maw join` on the other host")
+    elif not state.get("links_up"):
+        steps.append("`maw peers`: none of them is linked")
+    if any((state.get("unread") or {}).values()):
+        steps.append("`maw inbox`")
+    return steps
+
+
+def _facts(out: Output, state: Record) -> list[tuple[str, str]]:
+    unread = [f"{words(name)} {count}" for name, count in (state.get("unread") or {}).items()]
+    facts = [
+        ("node", f"{words(state.get('name'))} · {words(state.get('key'))}"),
+        ("colony", words(state.get("colony"))),
+        (
+            "state",
+            f"{_running(out, state)} · maw {words(state.get('version'))} · pid {words(state.get('pid'))}",
+        ),
+        ("home", words(state.get("home"))),
+        ("mesh", _mesh(state)),
+        ("rest", words(state.get("rest"))),
+        ("peers", _links(state)),
+        ("messages", f"{words(state.get('messages'))} · seq {words(state.get('seq'))}"),
+        ("unread", ", ".join(unread) or "nothing"),
+        ("disk", f"{size(state.get('disk_free_bytes'))} free · database {size(state.get('database_bytes'))}"),
+        ("memory", size(state.get("rss_bytes"))),
+    ]
+    return [*facts, *(("alert", out.style(alert, "yellow")) for alert in _alerts(state))]
+
+
+def _running(out: Output, state: Record) -> str:
+    word = words(state.get("state"))
+    styled = out.style(word.replace("_", "-"), "green" if word == "running" else "red")
+    uptime = state.get("uptime_s")
+    return styled if uptime is None else f"{styled}, {span(uptime)}"
+
+
+def _links(state: Record) -> str:
+    known = state.get("peers_known") or 0
+    return f"{state.get('links_up') or 0} of {known} peers linked" if known else "no peers yet"
+
+
+def _mesh(state: Record) -> str:
+    parts = []
+    interface = state.get("interface")
+    if interface:
+        parts.append(f"{words(interface.get('name'))} {words(interface.get('state'))}")
+    parts += [
+        words(one.get("address")) + ("" if one.get("listening") else " (not listening)")
+        for one in state.get("mesh") or ()
+    ]
+    return " · ".join(parts) or "not listening"
+
+
+def _interface_trouble(state: Record) -> bool:
+    return bool((state.get("interface") or {}).get("state", "up") != "up")
+
+
+def _alerts(state: Record) -> list[str]:
+    return [
+        f"{words(one.get('kind'))}: {words(one.get('text'))}"
+        + (f" (×{one['count']})" if (one.get("count") or 1) > 1 else "")
+        for one in state.get("alerts") or ()
+    ]

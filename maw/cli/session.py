@@ -1,0 +1,45 @@
+"""Who speaks, and through which daemon: what most commands begin with."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from maw.cli.client import Daemon, find_daemon
+from maw.core.names import check_name
+from maw.errors import BadInput
+
+
+def speaking_daemon(as_name: str | None) -> Daemon:
+    """The daemon, spoken to as --as, $MAW_AGENT or, in a terminal, the owner. Raises BadInput when nobody is.
+
+    A program that says nothing about who it is must not pass for the human whose account it runs in.
+    """
+    daemon = reading_daemon(as_name)
+    if daemon.speaker is None and not in_terminal():
+        raise BadInput(
+            "who speaks? this is not a terminal, so maw does not take you for its owner",
+            code="no_speaker",
+            hint="--as NAME, or MAW_AGENT=NAME in the environment; `maw agent list` shows the names",
+        )
+    return daemon
+
+
+def reading_daemon(as_name: str | None = None) -> Daemon:
+    """The daemon, for what needs no speaker; one is named all the same where --as or $MAW_AGENT give it."""
+    return find_daemon(os.environ, os.geteuid(), chosen_name(as_name))
+
+
+def chosen_name(as_name: str | None) -> str | None:
+    """--as, else $MAW_AGENT, else None. Raises BadInput on what cannot be an agent of this host."""
+    source, name = ("--as", as_name) if as_name is not None else ("$MAW_AGENT", os.environ.get("MAW_AGENT"))
+    if not name:
+        return None
+    try:
+        return check_name(name.removeprefix("@"))
+    except BadInput as error:
+        raise BadInput(f"{source}: {error.message}", hint=error.hint, code=error.code) from None
+
+
+def in_terminal() -> bool:
+    return any(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))

@@ -1,0 +1,66 @@
+"""Following live what is said: tail."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from maw.cli.client import Daemon, Lost, segment, wait_until_back
+from maw.cli.messages import print_message
+from maw.cli.output import Output, note
+from maw.cli.params import AfterSeq, As, Json
+from maw.cli.session import reading_daemon
+from maw.cli.stream import follow
+from maw.core.names import check_name
+from maw.errors import NotRunning, Unavailable
+
+
+def tail(
+    channel: Annotated[
+        str | None, typer.Argument(metavar="[CHANNEL]", help="Only this channel; else all that you may read.")
+    ] = None,
+    last: Annotated[int, typer.Option("-n", metavar="N", help="Begin with the last N of the channel.")] = 10,
+    after_seq: AfterSeq = None,
+    as_name: As = None,
+    as_json: Json = False,
+) -> None:
+    """Follow what is said, until Ctrl-C. A restart of the daemon costs and repeats nothing."""
+    out = Output.to_stdout(as_json)
+    name = check_name(channel.removeprefix("#"), "channel") if channel else None
+    daemon = reading_daemon(as_name)
+    cursor = after_seq if after_seq is not None else _begin(out, daemon, name, last)
+    while True:
+        try:
+            for frame in follow(daemon, after_seq=cursor, channel=name):
+                cursor = _take(out, frame, cursor)
+        except (Lost, NotRunning, Unavailable):
+            wait_until_back(daemon, lambda: note("maw: the daemon is away; waiting for it"))
+
+
+def _begin(out: Output, daemon: Daemon, name: str | None, last: int) -> int:
+    """Print the latest of the channel; returns the seq to go on from."""
+    now = int(daemon.get("/api/status").body.get("seq") or 0)
+    if name is None or last < 1:
+        return now
+    messages = daemon.get(f"/api/channels/{segment(name)}/messages", limit=min(last, 500)).body
+    for message in messages:
+        _print(out, message)
+    return max([now, *(int(message["seq"]) for message in messages)])
+
+
+def _take(out: Output, frame: dict[str, Any], cursor: int) -> int:
+    if frame.get("type") == "idle":
+        return max(cursor, int(frame.get("seq") or 0))
+    message = frame.get("message")
+    if frame.get("type") != "message" or not isinstance(message, dict):
+        return cursor
+    _print(out, message)
+    return max(cursor, int(message.get("seq") or 0))
+
+
+def _print(out: Output, message: dict[str, Any]) -> None:
+    if out.as_json:
+        out.json(message)
+    else:
+        print_message(out, message)

@@ -1,0 +1,164 @@
+"""Saying something, and what became of it: send, post, sent."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any, Final
+
+import typer
+
+from maw.cli.client import UnconfirmedReceipt, segment
+from maw.cli.messages import print_receipt, receipt_line, where
+from maw.cli.output import Output, note, words
+from maw.cli.params import As, Json, Limit, duration
+from maw.cli.session import speaking_daemon
+from maw.core.names import check_name, parse_address
+from maw.core.text import MAX_MESSAGE_BYTES, check_message, shown
+from maw.errors import BadInput, NotFound
+
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="TEXT", help="What to say; several words are joined. - reads standard input."),
+]
+ReplyTo = Annotated[
+    str | None, typer.Option("--reply-to", metavar="ID", help="The message this answers: its id or number.")
+]
+Wait = Annotated[
+    str | None,
+    typer.Option(
+        "--wait", metavar="replicated", help="Answer once the recipient's host holds it (else exit 7)."
+    ),
+]
+Timeout = Annotated[str, typer.Option("--timeout", metavar="TIME", help="How long --wait waits.")]
+
+MAX_WAIT_S: Final = 3600.0
+
+
+def send(
+    to: Annotated[str, typer.Argument(metavar="@WHO|CHANNEL", help="@arthur, @arthur@mbp, or general.")],
+    text: Words = None,
+    reply_to: ReplyTo = None,
+    wait: Wait = None,
+    timeout: Timeout = "10s",
+    as_name: As = None,
+    as_json: Json = False,
+) -> None:
+    """Send a message to an agent, or to a channel. It is accepted when it is on this host's disk."""
+    if "@" in to:
+        names = [str(parse_address(one)) for one in to.split(",")]
+        path, body = "/api/direct", {"to": names[0] if len(names) == 1 else names}
+    else:
+        path, body = _channel_path(to), {}
+    _say(path, body, _message_text(text), reply_to, wait, timeout, as_name, as_json)
+
+
+def post(
+    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="general, or '#general' in quotes.")],
+    text: Words = None,
+    reply_to: ReplyTo = None,
+    wait: Wait = None,
+    timeout: Timeout = "10s",
+    as_name: As = None,
+    as_json: Json = False,
+) -> None:
+    """Send a message to a channel."""
+    _say(_channel_path(channel), {}, _message_text(text), reply_to, wait, timeout, as_name, as_json)
+
+
+def sent(limit: Limit = 20, as_name: As = None, as_json: Json = False) -> int:
+    """What you sent, and how far each message got. Exit 1 when there is nothing."""
+    out = Output.to_stdout(as_json)
+    messages = speaking_daemon(as_name).get("/api/sent", limit=limit).body
+    if out.as_json:
+        out.json(messages)
+    else:
+        rows = [
+            [
+                str(one.get("seq")),
+                _state(one),
+                where(one),
+                out.when(one.get("created_at")),
+                words(one.get("id")),
+                words(one.get("text")),
+            ]
+            for one in messages
+        ]
+        out.table(["seq", "state", "to", "when", "id", "text"], rows)
+    return 0 if messages else 1
+
+
+def _say(
+    path: str,
+    body: dict[str, Any],
+    text: str,
+    reply_to: str | None,
+    wait: str | None,
+    timeout: str,
+    as_name: str | None,
+    as_json: bool,
+) -> None:
+    out = Output.to_stdout(as_json)
+    if wait not in (None, "replicated"):
+        raise BadInput(f"--wait: {wait!r} cannot be waited for", hint="--wait replicated")
+    seconds = min(duration(timeout, "--timeout"), MAX_WAIT_S)
+    daemon = speaking_daemon(as_name)
+    query = {"wait": wait, "timeout": f"{seconds:g}"} if wait else {}
+    body = {**body, "text": text, **({"reply_to": reply_to} if reply_to else {})}
+    try:
+        answer = daemon.post_once(path, body, patience=30 + (seconds if wait else 0), **query)
+    except UnconfirmedReceipt as error:
+        if not out.as_json:
+            print_receipt(out, error.receipt)
+        raise
+    except NotFound as error:
+        raise _with_at_sign(error, path) from None
+    for warning in answer.body.get("warnings") or ():
+        note(f"note: {shown(str(warning))}")
+    print_receipt(out, answer.body)
+
+
+def _with_at_sign(error: NotFound, path: str) -> NotFound:
+    """Without the @ a name means a channel: say so to whom that surprises."""
+    if path == "/api/direct" or error.hint.startswith("@"):
+        return error
+    name = path.split("/")[3]
+    hint = f"{error.hint}; an agent is written with an @: @{name}" if error.hint else f"an agent is @{name}"
+    return NotFound(error.message, hint=hint, code=error.code, candidates=error.candidates)
+
+
+def _channel_path(word: str) -> str:
+    return f"/api/channels/{segment(check_name(word.removeprefix('#'), 'channel'))}/messages"
+
+
+def _message_text(text: list[str] | None) -> str:
+    if not text:
+        raise BadInput(
+            "what should be said?", code="usage", hint="give it as words, or - to read standard input"
+        )
+    message = _from_stdin() if text == ["-"] else " ".join(text)
+    check_message(message)
+    return message
+
+
+def _from_stdin() -> str:
+    raw = sys.stdin.buffer.read(MAX_MESSAGE_BYTES * 4)
+    try:
+        return raw.decode("utf-8").rstrip("\n")
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            f"standard input is not UTF-8: byte {raw[error.start]:#04x} at position {error.start + 1}",
+            code="not_unicode",
+            hint="convert it first (iconv -t UTF-8), or send where the file is",
+        ) from None
+
+
+def _state(message: dict[str, Any]) -> str:
+    """``replicated``, or ``stored, not on mbp``."""
+    missing = [words(one.get("host")) for one in message.get("hosts") or () if one.get("state") == "stored"]
+    state = words(message.get("state"))
+    if not missing:
+        return state
+    return f"{state}, not on {', '.join(missing[:3])}" + (" …" if len(missing) > 3 else "")
+
+
+__all__ = ["post", "receipt_line", "send", "sent"]

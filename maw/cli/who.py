@@ -1,0 +1,158 @@
+"""Who is here: whoami, the agents of this host, channels."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any, Final
+
+import typer
+
+from maw.cli.client import segment
+from maw.cli.groups import command_group
+from maw.cli.output import Output, note, parse_time, span, words
+from maw.cli.params import As, Json
+from maw.cli.session import in_terminal, reading_daemon, speaking_daemon
+from maw.core.names import check_name
+from maw.errors import BadInput
+
+ROLES: Final = ("agent", "ape")
+
+agent_group = command_group("Agents: those of this host, and all that are known.")
+channel_group = command_group("Channels.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME")]
+
+
+def whoami(as_name: As = None, as_json: Json = False) -> None:
+    """Who speaks when you do, how that is known, and on which node."""
+    out = Output.to_stdout(as_json)
+    daemon = reading_daemon(as_name)
+    me = daemon.get("/api/whoami").body
+    if daemon.speaker is None and not in_terminal():
+        me = {**me, "agent": None, "name": None, "role": None}
+    if out.as_json:
+        out.json(me)
+        return
+    if me.get("agent"):
+        out.line(f"{words(me['agent'])} ({words(me.get('role'))}), known by {words(me.get('known_by'))}")
+    else:
+        out.line("nobody: say --as NAME, or set MAW_AGENT")
+    out.line(f"on {words(me.get('host'))} · {words(me.get('node_key'))} · colony {words(me.get('colony'))}")
+
+
+@agent_group.callback(invoke_without_command=True)
+def agent(ctx: typer.Context, as_json: Json = False) -> int | None:
+    """Agents: those of this host, and all that are known."""
+    return list_agents(False, as_json) if ctx.invoked_subcommand is None else None
+
+
+@agent_group.command("list")
+def list_agents(
+    here: Annotated[bool, typer.Option("--here", help="Only those of this host.")] = False,
+    as_json: Json = False,
+) -> int:
+    """All agents and apes that this node knows of. Exit 1 when there are none."""
+    out = Output.to_stdout(as_json)
+    found = [one for one in reading_daemon().get("/api/users").body if one.get("local") or not here]
+    if out.as_json:
+        out.json(found)
+    else:
+        out.table(["agent", "role", "status", "unread", "last pulse"], [_agent_row(one) for one in found])
+    return 0 if found else 1
+
+
+@agent_group.command("add")
+def add_agent(
+    name: Name,
+    role: Annotated[str, typer.Option("--role", metavar="agent|ape", help="ape: a human.")] = "agent",
+    as_json: Json = False,
+) -> None:
+    """Add an agent of this host. It belongs to your uid; the token, for REST, is shown this once."""
+    out = Output.to_stdout(as_json)
+    if role not in ROLES:
+        raise BadInput(f"--role: {role!r} is no role", hint="agent, or ape for a human")
+    made = reading_daemon().post("/api/users", {"username": check_name(name), "role": role}).body
+    if out.as_json:
+        out.json(made)
+        return
+    out.line(f"{words(made.get('address'))} · {words(made.get('role'))}")
+    out.line(f"token {words(made.get('token'))}")
+    note("the token is shown this once (`maw agent token` makes another); on this host MAW_AGENT is enough")
+
+
+@agent_group.command("remove")
+def remove_agent(name: Name, as_json: Json = False) -> None:
+    """End an agent of this host. What it said stays."""
+    out = Output.to_stdout(as_json)
+    clean = check_name(name)
+    report = reading_daemon().delete(f"/api/users/{segment(clean)}").body
+    if out.as_json:
+        out.json(report)
+    else:
+        out.line(f"{clean} removed")
+
+
+@agent_group.command("token")
+def token(name: Name, as_json: Json = False) -> None:
+    """Make a fresh token for an agent and print it; the old one ends."""
+    out = Output.to_stdout(as_json)
+    made = reading_daemon().post(f"/api/users/{segment(check_name(name))}/token", {}).body
+    if out.as_json:
+        out.json(made)
+    else:
+        out.line(words(made.get("token")))
+
+
+@channel_group.callback(invoke_without_command=True)
+def channel(ctx: typer.Context, as_json: Json = False) -> int | None:
+    """Channels."""
+    return list_channels(as_json) if ctx.invoked_subcommand is None else None
+
+
+@channel_group.command("list")
+def list_channels(as_json: Json = False) -> int:
+    """The channels, and how much is in them. Exit 1 when there are none."""
+    out = Output.to_stdout(as_json)
+    found = reading_daemon().get("/api/channels").body
+    if out.as_json:
+        out.json(found)
+    else:
+        rows = [
+            [
+                f"#{words(one.get('name'))}",
+                words(one.get("messages")),
+                words(one.get("last_seq")),
+                _made(out, one),
+            ]
+            for one in found
+        ]
+        out.table(["channel", "messages", "last seq", "made"], rows)
+    return 0 if found else 1
+
+
+@channel_group.command("create")
+def create_channel(name: Name, as_name: As = None, as_json: Json = False) -> None:
+    """Open a channel."""
+    out = Output.to_stdout(as_json)
+    body = {"name": check_name(name.removeprefix("#"), "channel")}
+    made = speaking_daemon(as_name).post("/api/channels", body).body
+    if out.as_json:
+        out.json(made)
+    else:
+        out.line(f"#{words(made.get('name'))} created")
+
+
+def _agent_row(user: dict[str, Any]) -> list[str]:
+    pulse = parse_time(user.get("last_pulse_at"))
+    return [
+        words(user.get("address")),
+        words(user.get("role")),
+        words(user.get("status")),
+        words(user.get("unread")),
+        f"{span(time.time() - pulse.timestamp())} ago" if pulse else "–",
+    ]
+
+
+def _made(out: Output, channel: dict[str, Any]) -> str:
+    by = f" by {words(channel['created_by'])}" if channel.get("created_by") else ""
+    return f"{out.when(channel.get('created_at'))}{by}"

@@ -1,0 +1,274 @@
+"""What payloads mean: nodes, agents, channels, messages, mentions.
+
+Each kind has a frozen class with ``content()`` for the wire map and ``read`` for the way back. ``read``
+raises ValueError on anything malformed: the fold sets such an entry aside with an alert and goes on.
+Mentions keep the words as written; each host matches its own agents, later ones too.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from maw.core.entry import MAX_COUNT, Position
+from maw.core.identity import ID_BYTES, KEY_BYTES, NodeId, short_key
+from maw.errors import BadInput
+
+AGENT_ID_BYTES: Final = 16
+MAX_TEXT_BYTES: Final = 64 * 1024
+MAX_MENTIONS: Final = 64
+MAX_RECIPIENTS: Final = 64
+ROLES: Final = ("agent", "ape")
+KNOWN_BY: Final = ("uid", "token", "operator key")
+GROUPS: Final[Mapping[str, tuple[str, ...]]] = {"agents": ("agent",), "apes": ("ape",), "all": ROLES}
+"""Words that stand for every agent of these roles."""
+GENERAL: Final = "general"
+
+Content = Mapping[str, Any]
+
+
+def _str(content: Content, key: str, limit: int = 64, *, low: int = 1) -> str:
+    value = content.get(key)
+    if type(value) is not str or not low <= len(value) <= limit:
+        raise ValueError(f"{key} is missing, or no text of {low} to {limit} characters")
+    return value
+
+
+def _bytes(content: Content, key: str, size: int) -> bytes:
+    value = content.get(key)
+    if type(value) is not bytes or len(value) != size:
+        raise ValueError(f"{key} is not {size} bytes")
+    return value
+
+
+def _strings(content: Content, key: str, count: int, limit: int) -> tuple[str, ...]:
+    value = content.get(key, [])
+    if type(value) is not list or len(value) > count:
+        raise ValueError(f"{key} is no list of at most {count}")
+    if not all(type(item) is str and 0 < len(item) <= limit for item in value):
+        raise ValueError(f"{key} holds something else than short texts")
+    return tuple(value)
+
+
+def _one_of(content: Content, key: str, choices: tuple[str, ...]) -> str:
+    value = content.get(key)
+    if value not in choices:
+        raise ValueError(f"{key} is none of {', '.join(choices)}")
+    return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Begins an epoch: what came before, on which instance, and (in the first) the recovery key's hash."""
+
+    previous: tuple[int, int, bytes] | None
+    instance: bytes
+    recovery: bytes | None
+    why: str
+
+    def content(self) -> dict[str, Any]:
+        return {"prev": self.previous, "instance": self.instance, "recovery": self.recovery, "why": self.why}
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a node calls itself, and where it can be reached."""
+
+    name: str
+    addresses: tuple[str, ...]
+    version: str
+
+    def content(self) -> dict[str, Any]:
+        return {"name": self.name, "addresses": list(self.addresses), "version": self.version}
+
+    @classmethod
+    def read(cls, content: Content) -> Card:
+        return cls(
+            _str(content, "name"), _strings(content, "addresses", 16, 260), _str(content, "version", low=0)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AgentCard:
+    """An agent of the author's host: made, renamed, or gone."""
+
+    id: bytes
+    name: str
+    role: str
+    gone: bool = False
+
+    def content(self) -> dict[str, Any]:
+        return {"id": self.id, "name": self.name, "role": self.role, "gone": self.gone}
+
+    @classmethod
+    def read(cls, content: Content) -> AgentCard:
+        return cls(
+            _bytes(content, "id", AGENT_ID_BYTES),
+            _str(content, "name", 32),
+            _one_of(content, "role", ROLES),
+            content.get("gone") is True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NewChannel:
+    """A channel is known by its name; the first to say it made it."""
+
+    name: str
+    by: str
+
+    def content(self) -> dict[str, Any]:
+        return {"name": self.name, "by": self.by}
+
+    @classmethod
+    def read(cls, content: Content) -> NewChannel:
+        return cls(_str(content, "name", 32), _str(content, "by", 80, low=0))
+
+
+class Recipient(NamedTuple):
+    """Whom a direct message is for: the stable id, and the names as they were when it was sent."""
+
+    node: NodeId
+    agent: bytes
+    name: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message: a post in a channel, or (``channel`` None) a direct one to ``to``."""
+
+    agent: bytes
+    name: str
+    role: str
+    known_by: str
+    text: str
+    mentions: tuple[str, ...]
+    reply_to: str | None = None
+    channel: str | None = None
+    to: tuple[Recipient, ...] = ()
+
+    def content(self) -> dict[str, Any]:
+        content: dict[str, Any] = {
+            "agent": self.agent, "name": self.name, "role": self.role, "known": self.known_by,
+            "text": self.text, "mentions": list(self.mentions),
+        }  # fmt: skip
+        if self.reply_to:
+            content["reply"] = self.reply_to
+        if self.channel is not None:
+            content["channel"] = self.channel
+        else:
+            content["to"] = [list(recipient) for recipient in self.to]
+        return content
+
+    @classmethod
+    def read(cls, content: Content, *, direct: bool) -> Said:
+        text = content.get("text")
+        if type(text) is not str or not text or len(text.encode()) > MAX_TEXT_BYTES:
+            raise ValueError("text is missing, empty or too long")
+        return cls(
+            _bytes(content, "agent", AGENT_ID_BYTES),
+            _str(content, "name", 32),
+            _one_of(content, "role", ROLES),
+            _one_of(content, "known", KNOWN_BY),
+            text,
+            _strings(content, "mentions", MAX_MENTIONS, 70),
+            _str(content, "reply", 64) if "reply" in content else None,
+            None if direct else _str(content, "channel", 32),
+            _recipients(content) if direct else (),
+        )
+
+
+def _recipients(content: Content) -> tuple[Recipient, ...]:
+    value = content.get("to")
+    if type(value) is not list or not 0 < len(value) <= MAX_RECIPIENTS:
+        raise ValueError(f"to is no list of 1 to {MAX_RECIPIENTS}")
+    found = []
+    for item in value:
+        if type(item) is not list or len(item) != 4:
+            raise ValueError("to holds something that is no recipient")
+        fields = dict(zip(("node", "agent", "name", "host"), item, strict=True))
+        found.append(
+            Recipient(
+                NodeId(_bytes(fields, "node", KEY_BYTES)),
+                _bytes(fields, "agent", AGENT_ID_BYTES),
+                _str(fields, "name", 32),
+                _str(fields, "host", 64),
+            )
+        )
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldHere:
+    """A receipt for authors that are not linked to us directly: their logs are on our disk up to here."""
+
+    held: tuple[tuple[NodeId, int, int], ...]
+
+    def content(self) -> dict[str, Any]:
+        return {"held": [list(item) for item in self.held]}
+
+    @classmethod
+    def read(cls, content: Content) -> HeldHere:
+        value = content.get("held")
+        if type(value) is not list or len(value) > 1000:
+            raise ValueError("held is no list of at most 1000")
+        for item in value:
+            if (
+                type(item) is not list
+                or len(item) != 3
+                or type(item[0]) is not bytes
+                or len(item[0]) != ID_BYTES
+            ):
+                raise ValueError("held holds something that is no position")
+            if not all(type(number) is int and 0 <= number <= MAX_COUNT for number in item[1:]):
+                raise ValueError("held holds a number out of range")
+        return cls(tuple((NodeId(author), epoch, seq) for author, epoch, seq in value))
+
+
+_DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def _base36(number: int) -> str:
+    text = ""
+    while True:
+        number, digit = divmod(number, 36)
+        text = _DIGITS[digit] + text
+        if not number:
+            return text
+
+
+def message_id(position: Position) -> str:
+    """How a message is named by people and scripts: piece of the node's key, epoch, seq."""
+    return f"{short_key(position.author)}-{_base36(position.epoch)}-{position.seq}"
+
+
+class MessageRef(NamedTuple):
+    """A message id taken apart: the author by the first characters of its key."""
+
+    node_prefix: str
+    epoch: int
+    seq: int
+
+
+def parse_message_id(text: str) -> MessageRef:
+    """Raises BadInput when ``text`` cannot be a message id."""
+    parts = text.strip().lower().split("-")
+    try:
+        prefix, epoch, seq = parts
+        base64.b32decode(prefix.upper() + "==")
+        ref = MessageRef(prefix, int(epoch, 36), int(seq))
+    except ValueError:
+        ref = None
+    if (
+        ref is None
+        or len(ref.node_prefix) != 6
+        or not (0 < ref.epoch <= MAX_COUNT and 0 < ref.seq <= MAX_COUNT)
+    ):
+        raise BadInput(
+            f"{text[:60]!r} is no message id",
+            hint="ids look like k7q2mx-syvr30-42, or give the number that `maw inbox` shows in front",
+        )
+    return ref

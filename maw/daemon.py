@@ -1,0 +1,146 @@
+"""The one place where everything is put together: a node, its doors, signals, systemd.
+
+Ready means serving: READY=1 is said when both doors are open and it is decided where the mesh listens.
+Stopping means nothing accepted is lost: doors close first, then links, then the writer empties its queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import grp
+import logging
+import os
+import pwd
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from maw.api.doors import Doors, DoorSettings
+from maw.api.service import Service, reload_peers
+from maw.config import Config, load_config
+from maw.core.identity import Signer
+from maw.errors import BadConfig, MawError
+from maw.node.home import NodeHome, hold_lock, read_key
+from maw.node.node import Node, open_node
+from maw.node.sdnotify import Notifier, watchdog_interval
+
+log = logging.getLogger(__name__)
+
+
+def run(home: Path) -> int:
+    """``maw up``: serves until SIGTERM or SIGINT. Raises MawError when it cannot begin."""
+    logging.basicConfig(
+        level=os.environ.get("MAW_LOG", "INFO").upper(), stream=sys.stderr, format="%(levelname)s %(message)s"
+    )
+    place = NodeHome(home)
+    config = load_config(place.config)
+    signer = read_key(place.key)
+    os.umask(0o077)
+    with hold_lock(place):
+        asyncio.run(_serve(place, config, signer))
+    return 0
+
+
+async def _serve(home: NodeHome, config: Config, signer: Signer) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    notifier = Notifier.from_environment()
+    async with open_node(home, config, signer) as node, asyncio.TaskGroup() as tasks:
+        doors_closed = asyncio.Event()
+        started = asyncio.Event()
+        running = tasks.create_task(node.run(doors_closed, started.set), name="node")
+        running.add_done_callback(lambda _: started.set())
+        await started.wait()
+        if running.done():
+            return
+        try:
+            async with _doors(node, config) as doors:
+                loop.add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(_reload(node, notifier)))
+                notifier.ready(_summary(node, doors))
+                log.info("%s is up: %s", config.name, _summary(node, doors))
+                beating = tasks.create_task(_beat(notifier), name="watchdog")
+                await _first(stop, running)
+                beating.cancel()
+                notifier.stopping("finishing what was accepted")
+                log.info("stopping: finishing what was accepted")
+        finally:
+            doors_closed.set()
+    log.info("stopped")
+
+
+async def _first(stop: asyncio.Event, running: asyncio.Task[None]) -> None:
+    waiting = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({waiting, running}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _doors(node: Node, config: Config) -> AsyncIterator[Doors]:
+    group = _group_id(config)
+    service = Service(node, admins=_admins(group))
+    rest = config.rest.listen
+    settings = DoorSettings(
+        node.home.socket, group=group, rest=(rest.host, rest.port), anonymous=config.rest.anonymous
+    )
+    doors = Doors(service, settings)
+    await doors.start()
+    service.rest = doors.rest_address
+    try:
+        yield doors
+    finally:
+        await doors.stop()
+
+
+def _group_id(config: Config) -> int | None:
+    if config.socket.group is None:
+        return None
+    try:
+        return grp.getgrnam(config.socket.group).gr_gid
+    except KeyError:
+        raise BadConfig(
+            f"{config.path}: [socket] group: there is no group {config.socket.group!r} on this host",
+            hint=f"groupadd {config.socket.group}, or remove the line",
+        ) from None
+
+
+def _admins(group: int | None) -> frozenset[int]:
+    """The daemon's own uid, root, and who is in the configured group."""
+    uids = {0, os.getuid()}
+    if group is not None:
+        for member in grp.getgrgid(group).gr_mem:
+            with contextlib.suppress(KeyError):
+                uids.add(pwd.getpwnam(member).pw_uid)
+        uids |= {user.pw_uid for user in pwd.getpwall() if user.pw_gid == group}
+    return frozenset(uids)
+
+
+async def _beat(notifier: Notifier) -> None:
+    """Pings the watchdog from the loop that does the work: a loop that hangs stops pinging."""
+    interval = watchdog_interval()
+    while interval is not None:
+        notifier.watchdog()
+        await asyncio.sleep(interval)
+
+
+async def _reload(node: Node, notifier: Notifier) -> None:
+    notifier.reloading()
+    try:
+        told = await reload_peers(node)
+        log.info("peers.toml was read again: %s", told)
+    except MawError as error:
+        log.error("peers.toml was not taken, the old peers stay: %s", error.message)
+    notifier.ready()
+
+
+def _summary(node: Node, doors: Doors) -> str:
+    mesh = ", ".join(item.address for item in node.mesh.bindings if item.listening)
+    waiting = (
+        node.mesh.interface.describe() if node.mesh.interface and not mesh else "no address could be bound"
+    )
+    return f"mesh {mesh or waiting}, REST {doors.rest_address}"

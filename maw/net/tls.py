@@ -1,0 +1,233 @@
+"""TLS that proves a node: a key of this run's own, in a certificate that the node key issued.
+
+There is no authority and no host name in it. The dialler knows the node key it wants, and
+``NodeCertificate`` checks the certificate against it after the TLS handshake and before one byte of HTTP is
+written. ``cryptography`` is imported when first needed: a command that never links does not pay for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import ssl
+import tempfile
+from asyncio import Transport
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+from maw.core.identity import NodeId, Signer, key_text, parse_key, verify
+from maw.errors import BadInput, HandshakeRefused
+
+DAY: Final = 86400.0
+_SEQUENCE: Final = 0x30
+_BIT_STRING: Final = 0x03
+_ED25519: Final = bytes.fromhex("300506032b6570")  # AlgorithmIdentifier of RFC 8410
+_KEY: Final = re.compile(rb"mk1[a-z2-7]{56}")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """What a listener serves with. ``certificate``: SHA-256 of its DER; times in unix seconds."""
+
+    context: ssl.SSLContext
+    certificate: bytes
+    issued_at: float
+    expires_at: float
+
+
+class NodeTls:
+    """Issues this run's TLS key and certificate, and a new one when half the old one's life is over.
+
+    ``lifetime``: seconds of validity. ``skew``: how far another host's clock may be behind ours.
+    """
+
+    def __init__(self, signer: Signer, *, lifetime: float = 30 * DAY, skew: float = DAY) -> None:
+        self._signer = signer
+        self._lifetime = lifetime
+        self._skew = skew
+        self._current: ServerTls | None = None
+
+    def at(self, now: float) -> ServerTls:
+        """The one to serve with at ``now`` (unix seconds); also anew when the clock fell back before it."""
+        current = self._current
+        if current is None or not 0 <= now - current.issued_at < self._lifetime / 2:
+            current = self._current = issue(self._signer, now, lifetime=self._lifetime, skew=self._skew)
+        return current
+
+
+def issue(signer: Signer, now: float, *, lifetime: float, skew: float) -> ServerTls:
+    """A new P-256 key and its certificate, valid from ``now - skew`` to ``now + lifetime``."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, key_text(signer.node))])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime.fromtimestamp(now - skew, UTC))
+        .not_valid_after(datetime.fromtimestamp(now + lifetime, UTC))
+        # What X.509 signs is DER and begins with 0x30: no signing domain of ours does, so neither can be
+        # shown as the other.
+        .sign(Ed25519PrivateKey.from_private_bytes(signer.seed), None)
+    )
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.num_tickets = 0
+    with _as_file(certificate.public_bytes(serialization.Encoding.PEM) + secret) as path:
+        context.load_cert_chain(path)
+    der = certificate.public_bytes(serialization.Encoding.DER)
+    return ServerTls(context, hashlib.sha256(der).digest(), now, now + lifetime)
+
+
+def client_context() -> ssl.SSLContext:
+    """TLS 1.3 without an authority: whom we reached is for ``NodeCertificate`` to check."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
+
+
+class WrongCertificate(aiohttp.ServerFingerprintMismatch):
+    """The kind of error on which aiohttp's connector closes the connection."""
+
+    def __init__(self, expected: NodeId) -> None:
+        super().__init__(expected, b"", "", 0)
+
+
+class NodeCertificate(aiohttp.Fingerprint):
+    """One dial's check, given to aiohttp's connector, which calls it before it writes a request.
+
+    After a good check ``certificate`` is the SHA-256 of the DER seen and ``transport`` the connection;
+    after a bad one ``problem`` says why.
+    """
+
+    def __init__(self, expected: NodeId, wall: Callable[[], float]) -> None:
+        super().__init__(expected)
+        self._expected = expected
+        self._wall = wall
+        self.certificate = b""
+        self.transport: Transport | None = None
+        self.problem: HandshakeRefused | None = None
+
+    def check(self, transport: Transport) -> None:
+        """Raises WrongCertificate when it is not the expected node's, or its dates do not hold."""
+        tls = transport.get_extra_info("ssl_object")
+        der = tls.getpeercert(binary_form=True) if tls is not None else None
+        try:
+            check_certificate(der or b"", self._expected, self._wall())
+        except HandshakeRefused as problem:
+            self.problem = problem
+            raise WrongCertificate(self._expected) from problem
+        self.certificate = hashlib.sha256(der or b"").digest()
+        self.transport = transport
+
+
+def check_certificate(der: bytes, expected: NodeId, now: float) -> None:
+    """Whether ``expected`` issued this certificate for ``now`` (unix seconds). Raises HandshakeRefused.
+
+    Codes: wrong_key (both keys named), bad_certificate, certificate_expired. The signature is checked on
+    the bytes, before anything reads what they say.
+    """
+    signed, signature = _signed_part(der)
+    if not verify(expected, b"", signed, signature):
+        found = _issuer(signed, signature)
+        raise HandshakeRefused(
+            f"wrong key at this address: expected {key_text(expected)}, "
+            f"found {key_text(found) if found else 'a certificate that no node issued'}",
+            code="wrong_key",
+            hint="another node has this address now, or the key written down here is another host's",
+        )
+    begins, ends = _dates(der)
+    if not begins.timestamp() <= now <= ends.timestamp():
+        raise HandshakeRefused(
+            f"the certificate is good from {begins:%Y-%m-%d %H:%M} to {ends:%Y-%m-%d %H:%M} UTC only, and"
+            f" here it is {datetime.fromtimestamp(now, UTC):%Y-%m-%d %H:%M}",
+            code="certificate_expired",
+            hint="compare the clocks of the two hosts",
+        )
+
+
+def _dates(der: bytes) -> tuple[datetime, datetime]:
+    """Of a certificate whose signature is good."""
+    from cryptography import x509
+
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        return certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    except (ValueError, x509.InvalidVersion):
+        raise _bad_certificate() from None
+
+
+def _issuer(signed: bytes, signature: bytes) -> NodeId | None:
+    """The node that is named in it, when it really issued it."""
+    named = _KEY.search(signed)
+    try:
+        node = parse_key(named[0].decode("ascii")) if named else None
+    except BadInput:
+        return None
+    return node if node is not None and verify(node, b"", signed, signature) else None
+
+
+def _signed_part(der: bytes) -> tuple[bytes, bytes]:
+    """What is signed in an X.509 certificate, and the Ed25519 signature. Raises HandshakeRefused."""
+    begin, end = _element(der, 0, _SEQUENCE)
+    _, signed_end = _element(der, begin, _SEQUENCE)
+    algorithm_end = signed_end + len(_ED25519)
+    bits, bits_end = _element(der, algorithm_end, _BIT_STRING)
+    if end != len(der) or bits_end != end or der[signed_end:algorithm_end] != _ED25519 or der[bits] != 0:
+        raise _bad_certificate()
+    return der[begin:signed_end], der[bits + 1 : end]
+
+
+def _element(der: bytes, at: int, tag: int) -> tuple[int, int]:
+    """Where the content of the DER element at ``at`` begins and ends."""
+    head = der[at : at + 2]
+    if len(head) < 2 or head[0] != tag:
+        raise _bad_certificate()
+    size, begin = head[1], at + 2
+    if size & 0x80:
+        octets = size & 0x7F
+        size = int.from_bytes(der[begin : begin + octets], "big") if octets <= 3 else len(der)
+        begin += octets
+    if not size or begin + size > len(der):
+        raise _bad_certificate()
+    return begin, begin + size
+
+
+def _bad_certificate() -> HandshakeRefused:
+    return HandshakeRefused("what listens there shows no certificate of a node", code="bad_certificate")
+
+
+@contextmanager
+def _as_file(secret: bytes) -> Iterator[str]:
+    """``ssl`` reads keys from files only; where the system can, one that never touches a disk."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("maw-tls", os.MFD_CLOEXEC)
+        try:
+            with os.fdopen(os.dup(descriptor), "wb") as memory:
+                memory.write(secret)
+            yield f"/proc/self/fd/{descriptor}"
+        finally:
+            os.close(descriptor)
+        return
+    with tempfile.TemporaryDirectory() as folder:  # 0700
+        path = Path(folder, "tls.pem")
+        path.write_bytes(secret)
+        yield str(path)

@@ -1,0 +1,117 @@
+"""One WebSocket, whichever side opened it: frames in, frames out, addresses, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import aiohttp
+from aiohttp import web
+
+from maw.core.endpoint import endpoint_text
+from maw.core.frames import MAX_FRAME
+from maw.core.handshake import Step
+from maw.core.transcript import plain_words
+from maw.errors import LinkClosed, LinkError, ProtocolViolation
+
+PATH: Final = "/maw/1"
+SOCKET_MAX: Final = MAX_FRAME + 1
+"""aiohttp refuses what reaches its maximum; a frame of exactly ``MAX_FRAME`` bytes is good."""
+
+CLOSE_OK: Final = 1000
+CLOSE_VIOLATION: Final = 1002
+_CLOSE_BYTES: Final = 120
+
+Socket = aiohttp.ClientWebSocketResponse | web.WebSocketResponse
+
+GONE: Final = (OSError, aiohttp.ClientError, RuntimeError)
+"""What aiohttp raises when the connection under a WebSocket is gone (RuntimeError: received past its end)."""
+
+
+class Pipe:
+    """Binary messages over one WebSocket. Only one task may receive, and only one send, at a time."""
+
+    __slots__ = ("_release", "local_address", "remote_address", "socket", "transport")
+
+    def __init__(
+        self,
+        socket: Socket,
+        transport: asyncio.Transport,
+        release: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """``release`` is awaited once, after the end, to give back what the connection holds."""
+        self.socket = socket
+        self.transport = transport
+        self._release = release
+        self.local_address = address_of(transport, "sockname")
+        self.remote_address = address_of(transport, "peername")
+
+    async def receive(self) -> bytes:
+        """The next frame. Raises LinkClosed or ProtocolViolation. Pings are passed over: for handshakes."""
+        while True:
+            try:
+                message = await self.socket.receive()
+            except GONE:
+                raise LinkClosed("the connection was lost") from None
+            if message.type is aiohttp.WSMsgType.BINARY:
+                return bytes(message.data)
+            if message.type not in (aiohttp.WSMsgType.PING, aiohttp.WSMsgType.PONG):
+                raise ending(message)
+
+    async def send(self, frame: bytes) -> None:
+        """Writes one frame, waiting while the network does not take more. Raises LinkClosed."""
+        try:
+            await self.socket.send_bytes(frame)
+        except GONE:
+            raise LinkClosed("the connection was lost") from None
+
+    async def advance(self, step: Step) -> Step:
+        """Carries out what a handshake machine wants sent; raises its failure, after saying so."""
+        try:
+            for frame in step.send:
+                await self.send(frame)
+        except LinkClosed:
+            if step.failure is None:
+                raise
+        if step.failure is not None:
+            raise step.failure
+        return step
+
+    async def close(self, reason: str, *, code: int = CLOSE_OK, timeout: float = 1.0) -> None:
+        """Says goodbye for at most ``timeout`` seconds and lets go of the connection. May be called again."""
+        words = plain_words(reason).encode()[:_CLOSE_BYTES].decode(errors="ignore").encode()
+        if timeout <= 0:
+            self.transport.abort()  # and then closing the WebSocket only lets go of what aiohttp holds
+        try:
+            async with asyncio.timeout(max(timeout, 0.1)):
+                await self.socket.close(code=code, message=words)
+        except (TimeoutError, *GONE):
+            pass  # it is closed below in any case
+        finally:
+            self.transport.abort()
+            release, self._release = self._release, None
+            if release is not None:
+                await release()
+
+
+def ending(message: aiohttp.WSMessage) -> LinkError:
+    """Why the WebSocket ended, from what it delivered instead of a frame."""
+    kind = message.type
+    if kind is aiohttp.WSMsgType.TEXT:
+        return ProtocolViolation("a text message on a link")
+    if kind is aiohttp.WSMsgType.ERROR and isinstance(message.data, aiohttp.WebSocketError):
+        return ProtocolViolation(f"no WebSocket frame, or one too big: {plain_words(str(message.data), 200)}")
+    if kind is aiohttp.WSMsgType.CLOSE and message.extra:
+        return LinkClosed(f"closed by the other side: {plain_words(str(message.extra), 200)}")
+    if kind is aiohttp.WSMsgType.CLOSE:
+        return LinkClosed("closed by the other side")
+    return LinkClosed("the connection was lost")
+
+
+def address_of(transport: asyncio.BaseTransport, which: str) -> str:
+    """``peername`` or ``sockname`` as an endpoint, or "" when the connection is gone already."""
+    address = transport.get_extra_info(which)
+    if isinstance(address, tuple) and len(address) >= 2:
+        return endpoint_text(str(address[0]), int(address[1]))
+    return ""

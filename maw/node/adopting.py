@@ -1,0 +1,98 @@
+"""Taking a node that has been alone into another Colony: what it said is signed again, in one transaction.
+
+Messages keep their place in everybody's cursor: only where they stand in our log changes. The old epoch, of
+the old Colony, is gone; nobody else ever had it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import aiosqlite
+
+from maw.core.clock import HybridClock
+from maw.core.colony import Card, Open, message_id
+from maw.core.entry import SALT_BYTES, START, Entry, Kind, decode, make, pack_payload, unpack_payload
+from maw.core.identity import Signer
+from maw.store.schema import SEQ_BITS
+from maw.store.state import LogRow, State
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """One old entry of ours and the seq at which it is visible, if it is."""
+
+    entry: Entry
+    shown: int | None
+    place: int
+
+
+async def sign_again(
+    conn: aiosqlite.Connection,
+    state: State,
+    signer: Signer,
+    colony: bytes,
+    own: Sequence[Own],
+    *,
+    clock: HybridClock,
+    card: Card,
+    instance: bytes,
+    recovery: bytes | None,
+    now_ms: int,
+) -> None:
+    """Replaces our log by one of ``colony``; within a transaction, after which ``state`` must be reread."""
+    node = state.nodes[signer.node].n if signer.node in state.nodes else None
+    old_epoch, _ = state.newest_epoch(signer.node)
+    epoch = max(old_epoch + 1, now_ms // 1000)
+    log = LogRow(max(state.log_at, default=0) + 1, node or 1, epoch)
+    if node is None:
+        await conn.execute("INSERT INTO nodes (n, key) VALUES (1, ?)", (signer.node,))
+    head = START
+    renamed: dict[str, str] = {}
+    begin = Open(None, instance, recovery, "joined a Colony").content()
+    fresh: list[tuple[Kind | int, dict[str, object], Own | None]] = [
+        (Kind.OPEN, begin, None),
+        (Kind.CARD, card.content(), None),
+    ]
+    fresh += [
+        (item.entry.kind, unpack_payload(item.entry.payload), item)
+        for item in own
+        if item.entry.kind not in (Kind.OPEN, Kind.CARD) and item.entry.payload is not None
+    ]
+    for item in own:
+        await conn.execute("DELETE FROM entries WHERE place = ?", (item.place,))
+    await conn.execute("DELETE FROM logs WHERE node = ?", (log.node,))
+    for kind, content, was in fresh:
+        if "reply" in content:
+            content["reply"] = renamed.get(str(content["reply"]), content["reply"])
+        payload = pack_payload(os.urandom(SALT_BYTES), content)
+        entry = make(signer, colony, epoch, head, clock.tick(now_ms), int(kind), payload)
+        head = entry.head
+        place = log.place(entry.seq)
+        shown = was.shown if was else None
+        row = (place, entry.header, entry.signature, entry.payload, shown)
+        await conn.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", row)
+        if was is not None:
+            renamed[message_id(was.entry.position)] = message_id(entry.position)
+        if shown is not None:
+            sql = "UPDATE messages SET place = ?, reply = ? WHERE seq = ?"
+            await conn.execute(sql, (place, content.get("reply"), shown))
+    row_ = (log.l, log.node, epoch, head.seq, head.id, 0)
+    await conn.execute("INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?)", row_)
+    name = "UPDATE nodes SET name = ? WHERE n = ?"
+    await conn.execute(name, (card.name, log.node))
+
+
+async def own_entries(conn: aiosqlite.Connection, state: State, signer: Signer) -> list[Own]:
+    """Everything we ever said, oldest first."""
+    found: list[Own] = []
+    logs = sorted((row.epoch, row) for (node, _), row in state.logs.items() if node == signer.node)
+    for _, row in logs:
+        columns = "place, header, signature, payload, shown"
+        sql = f"SELECT {columns} FROM entries WHERE place > ? AND place < ? ORDER BY place"  # noqa: S608
+        bounds = (row.l << SEQ_BITS, (row.l + 1) << SEQ_BITS)
+        for place, header, signature, payload, shown in await conn.execute_fetchall(sql, bounds):
+            found.append(Own(decode(header, signature, payload), shown, place))
+    return found

@@ -1,0 +1,87 @@
+"""What a human should know: counted, not repeated; logged once an hour for each kind and subject."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+import aiosqlite
+
+from maw.core.effects import Alert
+from maw.errors import MawError
+from maw.node.authoring import wall_clock_ms
+from maw.store.database import Database
+from maw.store.writer import Writer
+
+log = logging.getLogger(__name__)
+
+REPEAT_MS: Final = 3_600_000
+MAX_KEPT: Final = 500
+_UPSERT: Final = """INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (kind, subject) DO UPDATE
+SET text = excluded.text, count = count + excluded.count, last = excluded.last"""
+
+
+class Alerts:
+    """Takes alerts from anywhere on the loop; the disk hears of them at most once a second."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._unsaved: dict[tuple[str, str], tuple[Alert, int, int]] = {}
+        self._logged: dict[tuple[str, str], int] = {}
+
+    def raise_alert(self, alert: Alert) -> None:
+        now = wall_clock_ms()
+        about = (alert.kind, alert.subject)
+        first, count = (self._unsaved[about][1:]) if about in self._unsaved else (now, 0)
+        if about in self._unsaved or len(self._unsaved) < MAX_KEPT:
+            self._unsaved[about] = (alert, first, count + 1)
+        if now - self._logged.get(about, 0) >= REPEAT_MS:
+            self._logged = {key: at for key, at in self._logged.items() if now - at < REPEAT_MS}
+            self._logged[about] = now
+            log.warning("%s: %s", alert.kind, alert.text)
+
+    @property
+    def unsaved(self) -> bool:
+        return bool(self._unsaved)
+
+    async def save(self) -> None:
+        """Write what gathered. What cannot be written now is kept for the next time."""
+        taken, self._unsaved = self._unsaved, {}
+        rows = [
+            (alert.kind, alert.subject, alert.text, count, first, wall_clock_ms())
+            for alert, first, count in taken.values()
+        ]
+
+        async def write(conn: aiosqlite.Connection) -> None:
+            await conn.executemany(_UPSERT, rows)
+            await conn.execute(
+                "DELETE FROM alerts WHERE (kind, subject) NOT IN"
+                " (SELECT kind, subject FROM alerts ORDER BY last DESC LIMIT ?)",
+                (MAX_KEPT,),
+            )
+
+        try:
+            await self._writer.submit(write)
+        except MawError as error:
+            log.warning("alerts could not be written: %s", error.message)
+            self._unsaved = {**taken, **self._unsaved}
+
+
+async def recent(db: Database, show: Callable[[int], Any], limit: int = 20) -> list[dict[str, Any]]:
+    """The latest alerts, newest first, as status shows them."""
+    sql = "SELECT kind, subject, text, count, last FROM alerts ORDER BY last DESC LIMIT ?"
+    return [
+        {"at": show(last), "kind": kind, "subject": subject, "text": text, "count": count}
+        for kind, subject, text, count, last in await db.rows(sql, (limit,))
+    ]
+
+
+async def keep_saving(work: list[Callable[[], Any]], interval: float = 1.0) -> None:
+    """Call every saver once a second until cancelled."""
+    while True:
+        await asyncio.sleep(interval)
+        for save in work:
+            await save()

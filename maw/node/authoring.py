@@ -1,0 +1,260 @@
+"""Writing our own log: drafts become signed entries inside the writer's transaction.
+
+Drafts gather while the last commit syncs and go into the next one together. The head of our log moves with
+the commit and never before; a commit that failed ends the epoch, for nobody can say what reached the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiosqlite
+
+from maw.core.clock import HybridClock
+from maw.core.colony import Card, Open, Said
+from maw.core.entry import SALT_BYTES, START, Entry, Kind, Position, make, pack_payload
+from maw.core.identity import Signer
+from maw.errors import Conflict, MawError, Unavailable
+from maw.store.fold import Fold, SetAside
+from maw.store.state import State
+from maw.store.writer import Writer
+
+MAX_DRAFTS: Final = 10_000
+MAX_DRAFTS_A_COMMIT: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A caller's key and what it was used for: the same again is answered with the first result."""
+
+    key: str
+    agent: int
+    request: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a draft. ``seq``: where it is visible, None for what is no message.
+
+    ``position`` is None for a repeated request that an earlier run of the daemon answered.
+    """
+
+    position: Position | None
+    seq: int | None
+    repeated: bool = False
+
+
+@dataclass(slots=True)
+class _Draft:
+    kind: Kind
+    content: Mapping[str, Any]
+    said: Said | None
+    once: Idempotency | None
+    local: Callable[[Fold], None] | None
+    done: asyncio.Future[Written]
+    result: Written | None = None
+    error: MawError | None = None
+
+
+def wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Authoring:
+    """The one way anything of ours gets into our log."""
+
+    def __init__(
+        self,
+        signer: Signer,
+        colony: bytes,
+        state: State,
+        writer: Writer,
+        clock: HybridClock,
+        *,
+        instance: bytes,
+        fingerprint: str,
+        new_epoch: str | None,
+        recovery: bytes | None,
+        card: Callable[[], Card],
+        on_committed: Callable[[Sequence[Entry], list[SetAside]], None],
+    ) -> None:
+        self._signer = signer
+        self.colony = colony
+        self._state = state
+        self._writer = writer
+        self._clock = clock
+        self._instance = instance
+        self._fingerprint = fingerprint
+        self._new_epoch = new_epoch
+        self._recovery = recovery
+        self._card = card
+        self._on_committed = on_committed
+        self._drafts: list[_Draft] = []
+        self._flushing = False
+        self.read_only: str | None = None
+        """Why nothing is accepted at the moment; None when all is well."""
+
+    def end_epoch(self, why: str) -> None:
+        """The next write begins a new epoch."""
+        self._new_epoch = self._new_epoch or why
+
+    def epoch_opened(self) -> None:
+        """An epoch was opened by other means (joining a Colony): writing goes on in it."""
+        self._new_epoch = None
+
+    async def say(
+        self,
+        kind: Kind,
+        content: Mapping[str, Any],
+        *,
+        said: Said | None = None,
+        once: Idempotency | None = None,
+        local: Callable[[Fold], None] | None = None,
+    ) -> Written:
+        """Durable when it returns. ``local`` runs just before the entry is folded, within the transaction.
+
+        Raises Unavailable when the disk or the queue is full, Conflict when ``once`` was used otherwise.
+        """
+        if self.read_only:
+            raise Unavailable(
+                self.read_only, code="read_only", hint="reading goes on; `maw doctor` says more"
+            )
+        if len(self._drafts) >= MAX_DRAFTS:
+            raise Unavailable("too much is waiting to be written", code="busy", hint="try again in a second")
+        draft = _Draft(kind, content, said, once, local, asyncio.get_running_loop().create_future())
+        self._drafts.append(draft)
+        self._flush()
+        return await draft.done
+
+    def _flush(self) -> None:
+        if self._drafts and not self._flushing:
+            self._flushing = True
+            taken: list[_Draft] = []
+            try:
+                job = self._writer.submit_nowait(lambda conn: self._write(conn, taken), self._committed)
+            except asyncio.QueueFull:
+                self._flushing = False
+                error = Unavailable(
+                    "too much is waiting to be written", code="busy", hint="try again in a second"
+                )
+                drafts, self._drafts = self._drafts, []
+                for draft in drafts:
+                    _reject(draft, error)
+                return
+            job.add_done_callback(lambda future: self._flushed(future, taken))
+
+    async def _write(self, conn: aiosqlite.Connection, taken: list[_Draft]) -> tuple[Fold, list[Entry]]:
+        """Runs in the writer. From here on a later ``say`` belongs to the next commit."""
+        taken += self._drafts[:MAX_DRAFTS_A_COMMIT]
+        del self._drafts[:MAX_DRAFTS_A_COMMIT]
+        self._flushing = False
+        self._flush()
+        now_ms = wall_clock_ms()
+        fold = Fold(self._state, self._signer.node, now_ms)
+        entries: list[Entry] = []
+        known = await _known_keys(conn, [draft.once for draft in taken if draft.once])
+        if self._new_epoch:
+            await self._open_epoch(conn, fold, entries, now_ms)
+        epoch, head = self._state.newest_epoch(self._signer.node)
+        salts = os.urandom(SALT_BYTES * len(taken))
+        for at, draft in enumerate(taken):
+            if draft.once and self._settled(draft, known):
+                continue
+            if draft.local:
+                draft.local(fold)
+            payload = pack_payload(salts[at * SALT_BYTES : (at + 1) * SALT_BYTES], draft.content)
+            entry = make(
+                self._signer, self.colony, epoch, head, self._clock.tick(now_ms), draft.kind, payload
+            )
+            head = entry.head
+            entries.append(entry)
+            draft.result = Written(entry.position, fold.add(entry, draft.said))
+            if draft.once:
+                known[draft.once.key, draft.once.agent] = (draft.once.request, draft.result)
+                row = (draft.once.key, draft.once.agent, draft.once.request, draft.result.seq, now_ms)
+                await conn.execute("INSERT INTO idempotency VALUES (?, ?, ?, ?, ?)", row)
+        await fold.write(conn)
+        return fold, entries
+
+    def _settled(self, draft: _Draft, known: dict[tuple[str, int], tuple[bytes, Written | int]]) -> bool:
+        """This key was used before: the same request gets the same answer, another one an error."""
+        assert draft.once is not None
+        used = known.get((draft.once.key, draft.once.agent))
+        if used is None:
+            return False
+        request, result = used
+        if request != draft.once.request:
+            draft.error = Conflict(
+                "this Idempotency-Key was used for another message", code="key_reused", hint="use a new key"
+            )
+        elif isinstance(result, int):
+            draft.result = Written(None, result, repeated=True)
+        else:
+            draft.result = Written(result.position, result.seq, repeated=True)
+        return True
+
+    async def _open_epoch(
+        self, conn: aiosqlite.Connection, fold: Fold, entries: list[Entry], now_ms: int
+    ) -> None:
+        assert self._new_epoch is not None
+        epoch, head = self._state.newest_epoch(self._signer.node)
+        previous = (epoch, head.seq, head.id) if epoch else None
+        if self._clock.has_fallen(now_ms):
+            self._clock = HybridClock()
+        fresh = max(epoch + 1, now_ms // 1000)
+        begin = Open(previous, self._instance, self._recovery if previous is None else None, self._new_epoch)
+        at = START
+        for kind, content in ((Kind.OPEN, begin.content()), (Kind.CARD, self._card().content())):
+            payload = pack_payload(os.urandom(SALT_BYTES), content)
+            entry = make(self._signer, self.colony, fresh, at, self._clock.tick(now_ms), kind, payload)
+            at = entry.head
+            entries.append(entry)
+            fold.add(entry)
+        await conn.execute("INSERT OR REPLACE INTO meta VALUES ('fingerprint', ?)", (self._fingerprint,))
+
+    def _committed(self, result: tuple[Fold, list[Entry]]) -> None:
+        fold, entries = result
+        if entries and entries[0].kind == Kind.OPEN:
+            self._new_epoch = None
+        self._on_committed(entries, fold.set_aside)
+
+    def _flushed(self, job: asyncio.Future[Any], taken: list[_Draft]) -> None:
+        error = job.exception()
+        if error is not None:
+            if not taken:
+                # the transaction failed before our turn came: what waits has not been touched
+                self._flushing = False
+                taken, self._drafts = self._drafts, []
+            self.end_epoch("a commit failed")
+        for draft in taken:
+            if draft.done.done():
+                continue
+            if error is not None:
+                draft.done.set_exception(error)
+            elif draft.error is not None:
+                draft.done.set_exception(draft.error)
+            else:
+                assert draft.result is not None
+                draft.done.set_result(draft.result)
+
+
+def _reject(draft: _Draft, error: MawError) -> None:
+    if not draft.done.done():
+        draft.done.set_exception(error)
+
+
+async def _known_keys(
+    conn: aiosqlite.Connection, wanted: Sequence[Idempotency]
+) -> dict[tuple[str, int], tuple[bytes, Written | int]]:
+    """Keys used before, with the seq they led to."""
+    known: dict[tuple[str, int], tuple[bytes, Written | int]] = {}
+    for once in wanted:
+        sql = "SELECT request, seq FROM idempotency WHERE key = ? AND agent = ?"
+        for request, seq in await conn.execute_fetchall(sql, (once.key, once.agent)):
+            known[once.key, once.agent] = (request, seq)
+    return known

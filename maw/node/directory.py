@@ -1,0 +1,192 @@
+"""Who is meant by a name: agents, hosts, tokens, users of this machine.
+
+Names are matched whole. A name that two bear is ambiguous and the error lists both; a name nobody bears is
+answered with what is near. Only nodes that are trusted here count.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+from maw.core.colony import GROUPS, Recipient, parse_message_id
+from maw.core.entry import Position
+from maw.core.identity import NodeId, parse_key, short_key
+from maw.core.names import nearest, parse_address
+from maw.errors import Ambiguous, BadInput, NotFound, NotSignedIn, Refused
+from maw.store.state import AgentRow, ChannelRow, NodeRow, State
+
+TOKEN_PREFIX: Final = "maw_"  # noqa: S105 - what tokens begin with is no secret
+
+
+def new_token() -> str:
+    """160 random bits, as people paste them."""
+    return TOKEN_PREFIX + base64.b32encode(secrets.token_bytes(20)).decode("ascii").lower()
+
+
+def hash_token(token: str) -> bytes:
+    """Tokens are random, so a plain hash keeps them as well as a slow one would."""
+    return hashlib.blake2b(token.encode(), digest_size=32, person=b"maw-token").digest()
+
+
+class Directory:
+    """Looks names up in the writer's state. ``trusted`` gives the keys that count, without our own."""
+
+    def __init__(self, me: NodeId, state: State, trusted: Callable[[], Collection[NodeId]]) -> None:
+        self._me = me
+        self._state = state
+        self._trusted = trusted
+
+    # -- nodes ------------------------------------------------------------------------------------
+
+    def nodes(self) -> list[NodeRow]:
+        """Our own row and those of trusted nodes that have said anything."""
+        known = {self._me, *self._trusted()}
+        return [row for key, row in self._state.nodes.items() if key in known]
+
+    def host_name(self, row: NodeRow) -> str:
+        """The node's name; with a piece of its key when another trusted node is called the same."""
+        name = row.name or short_key(row.key)
+        alike = [other for other in self.nodes() if other.name == row.name and other.n != row.n]
+        return f"{name}~{short_key(row.key)}" if alike and row.key != self._me else name
+
+    def find_hosts(self, word: str) -> list[NodeRow]:
+        """Nodes that ``word`` names: by name, ``name~piece``, piece of the key, or the whole key."""
+        return [
+            row
+            for row in self.nodes()
+            if word in (row.name, short_key(row.key), f"{row.name}~{short_key(row.key)}")
+            or (word.startswith("mk1") and _is_key(word, row.key))
+        ]
+
+    # -- agents -----------------------------------------------------------------------------------
+
+    def agents(self) -> list[AgentRow]:
+        """Everybody alive on trusted nodes and here."""
+        known = {row.n for row in self.nodes()}
+        return [row for row in self._state.agent_at.values() if row.node in known and not row.gone]
+
+    def address(self, agent: AgentRow) -> str:
+        return f"{agent.name}@{self.host_name(self._state.node_at[agent.node])}"
+
+    def find_agent(self, text: str) -> AgentRow:
+        """The one agent that ``text`` (``arthur``, ``@arthur@mbp``) names. NotFound, Ambiguous, BadInput."""
+        wanted = parse_address(text)
+        if wanted.name in GROUPS and wanted.host is None:
+            raise BadInput(
+                f"@{wanted.name} is a group; direct messages go to agents",
+                code="group_not_agent",
+                hint=f"mention it in a channel: maw post general '@{wanted.name} …'",
+            )
+        found = [row for row in self.agents() if row.name == wanted.name]
+        if wanted.host is not None:
+            hosts = {row.n for row in self.find_hosts(wanted.host)}
+            found = [row for row in found if row.node in hosts]
+        if not found:
+            raise self._no_agent(str(wanted))
+        if len(found) > 1:
+            candidates = sorted(self.address(row) for row in found)
+            raise Ambiguous(
+                f"{len(found)} agents are called {wanted}: {', '.join(candidates)}",
+                hint=f"say which: @{candidates[0]}",
+                candidates=candidates,
+            )
+        return found[0]
+
+    def _no_agent(self, word: str) -> NotFound:
+        addresses = {self.address(row): row.name for row in self.agents()}
+        near = nearest(word.partition("@")[0], addresses.values())
+        close = sorted(address for address, name in addresses.items() if name in near)
+        hint = f"did you mean @{close[0]}?" if close else "`maw agent list` shows who is there"
+        return NotFound(f"no agent is called {word}", code="no_such_agent", hint=hint, candidates=close)
+
+    def recipient(self, agent: AgentRow) -> Recipient:
+        node = self._state.node_at[agent.node]
+        return Recipient(node.key, agent.id, agent.name, node.name or short_key(node.key))
+
+    def mentioned(self, words: Sequence[str]) -> list[AgentRow]:
+        """The agents whom these mentions name now; groups and unknown words name nobody in particular."""
+        found: dict[int, AgentRow] = {}
+        for word in words:
+            name, _, host = word.partition("@")
+            hosts = {row.n for row in self.find_hosts(host)} if host else None
+            for row in self.agents():
+                if row.name == name and (hosts is None or row.node in hosts):
+                    found[row.n] = row
+        return list(found.values())
+
+    # -- this host's own --------------------------------------------------------------------------
+
+    def local(self, name: str) -> AgentRow:
+        row = self._state.local.get(parse_address(name).name)
+        if row is None:
+            near = nearest(name, self._state.local)
+            hint = f"did you mean {near[0]}?" if near else f"`maw agent add {name}` makes it"
+            raise NotFound(
+                f"no agent of this host is called {name}", code="no_such_agent", hint=hint, candidates=near
+            )
+        return row
+
+    def by_uid(self, uid: int, name: str | None, *, is_root: bool) -> AgentRow | None:
+        """The agent that this uid speaks as. Without a name: the uid's own ape, if it has one."""
+        if name is None:
+            apes = [row for row in self._state.local.values() if row.uid == uid and row.role == "ape"]
+            return min(apes, key=lambda row: row.n) if apes else None
+        row = self.local(name)
+        if row.uid != uid and not is_root:
+            raise Refused(
+                f"{row.name} belongs to another user of this machine (uid {row.uid})",
+                code="not_yours",
+                hint="`maw whoami` shows whom you speak as",
+            )
+        return row
+
+    def by_token(self, token: str) -> AgentRow:
+        hashed = hash_token(token)
+        for row in self._state.local.values():
+            if row.token_hash is not None and secrets.compare_digest(row.token_hash, hashed):
+                return row
+        raise NotSignedIn(
+            "this token is not known here",
+            code="bad_token",
+            hint="`maw agent token NAME` on this host makes a new one",
+        )
+
+    # -- channels and messages ----------------------------------------------------------------------
+
+    def channel(self, name: str) -> ChannelRow:
+        word = name.lstrip("#").lower()
+        row = self._state.channels.get(word)
+        if row is None:
+            near = nearest(word, self._state.channels)
+            hint = f"did you mean {near[0]}?" if near else f"`maw channel create {word}` makes it"
+            raise NotFound(f"no channel is called {word}", code="no_such_channel", hint=hint, candidates=near)
+        return row
+
+    def position(self, message: str) -> Position:
+        """Where the message with this id stands. NotFound when its author is not known here."""
+        ref = parse_message_id(message)
+        authors = [key for key in self._state.nodes if short_key(key) == ref.node_prefix]
+        for author in authors:
+            row = self._state.logs.get((author, ref.epoch))
+            if row is not None and ref.seq <= row.head.seq:
+                return Position(author, ref.epoch, ref.seq)
+        raise no_such_message(message)
+
+
+def no_such_message(ref: str) -> NotFound:
+    return NotFound(
+        f"no message {ref} is here",
+        code="no_such_message",
+        hint="`maw inbox` and `maw read CHANNEL` show ids; it may not have arrived yet",
+    )
+
+
+def _is_key(word: str, key: NodeId) -> bool:
+    try:
+        return parse_key(word) == key
+    except BadInput:
+        return False

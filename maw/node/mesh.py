@@ -1,0 +1,200 @@
+"""This node on its network: where it listens, whom it dials, what the interface does meanwhile.
+
+Local sends and reads know nothing of this file: with the interface gone, only links are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import random
+import socket
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+
+from maw.config import Config
+from maw.core.handshake import Local
+from maw.core.identity import NodeId
+from maw.core.statement import Statement
+from maw.net.dialer import Dialer
+from maw.net.joining import InviteDesk
+from maw.net.link import Link
+from maw.net.listener import Binding, Listener
+from maw.net.reception import Reception
+from maw.net.redialler import DialState, Redialler
+from maw.net.switchboard import Switchboard
+from maw.net.tls import NodeTls
+from maw.net.wireguard import InterfaceState, watch
+from maw.node.membership import Membership
+
+log = logging.getLogger(__name__)
+
+REBIND_S = 2.0
+"""How soon an address that could not be bound is tried again."""
+
+
+class Gate:
+    """Implements net.gatekeeper.Gatekeeper: trust first, then at most one link a peer."""
+
+    def __init__(self, membership: Membership, board: Switchboard) -> None:
+        self._membership = membership
+        self._board = board
+        self._shown: dict[NodeId, Statement] = {}
+
+    def judge(self, peer: NodeId, admission: bytes | None) -> None:
+        needed = self._membership.judge(peer, admission)
+        if needed is not None:
+            self._shown[peer] = needed
+
+    async def admit_link(self, link: Link) -> None:
+        shown = self._shown.pop(link.peer, None)
+        if shown is not None:
+            await self._membership.keep([shown])
+        await self._board.admit(link)
+
+    def drop_link(self, link: Link) -> None:
+        self._board.drop(link)
+
+
+class Mesh:
+    """Owns the listener and the redialler."""
+
+    def __init__(
+        self,
+        config: Config,
+        local: Callable[[], Local],
+        tls: NodeTls,
+        membership: Membership,
+        board: Switchboard,
+        serve: Callable[[Link], Awaitable[None]],
+        invites: InviteDesk,
+    ) -> None:
+        self._config = config
+        self._membership = membership
+        self._board = board
+        gate = Gate(membership, board)
+        self.dialer = Dialer(local, wall=time.time, admission=lambda _: membership.book.admission_for_me())
+        reception = Reception(local, tls, gate, invites=invites, wall=time.time)
+        self._listener = Listener(reception, gate, serve)
+        self._redialler = Redialler(
+            self.dialer.dial,
+            gate,
+            serve,
+            linked=board.linked,
+            rng=random.Random(),  # noqa: S311 - it only spreads retries
+            wall=time.time,
+        )
+        self._bound = asyncio.Event()
+        self.interface: InterfaceState | None = None
+        self.interface_since: float | None = None
+
+    @property
+    def bindings(self) -> Sequence[Binding]:
+        return self._listener.bindings
+
+    def dial_states(self) -> Mapping[NodeId, DialState]:
+        return self._redialler.states()
+
+    def addresses(self) -> tuple[str, ...]:
+        """Where others can reach us: what the owner advertises, else what we listen on."""
+        if self._config.mesh.advertise:
+            return tuple(str(endpoint) for endpoint in self._config.mesh.advertise)
+        found: list[str] = []
+        for binding in self._listener.bindings:
+            if ipaddress.ip_address(binding.host).is_unspecified:
+                found += [f"{host}:{binding.port}" for host in _own_addresses()]
+            else:
+                found.append(binding.address)
+        return tuple(found)
+
+    async def bound(self) -> None:
+        """Returns when the first decision about addresses was taken, bound or not."""
+        await self._bound.wait()
+
+    def retarget(self, addresses: Mapping[NodeId, Sequence[str]]) -> None:
+        """Whom to keep linked, and where they may be found. Links of everybody else end."""
+        self._redialler.set_targets(addresses)
+        for link in self._board.all():
+            if link.peer not in addresses:
+                link.close("this node no longer trusts the other")
+
+    async def woke(self) -> None:
+        """The host slept, or the network came back: try everything now."""
+        self._redialler.wake()
+        await self._board.probe()
+
+    async def run(self) -> None:
+        """Listens and dials until cancelled."""
+        async with self._listener, asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._redialler.run(), name="redial")
+            if self._config.mesh.interface:
+                tasks.create_task(self._follow(self._config.mesh.interface), name="interface")
+            else:
+                tasks.create_task(self._listen(), name="listen")
+
+    async def _listen(self) -> None:
+        wanted = [(endpoint.host, endpoint.port) for endpoint in self._config.mesh.listen]
+        while True:
+            await self._bind(wanted)
+            await asyncio.sleep(REBIND_S)
+
+    async def _bind(self, wanted: Sequence[tuple[str, int]]) -> None:
+        before = {binding.address: binding.error for binding in self._listener.bindings}
+        for binding in await self._listener.set_addresses(wanted):
+            if before.get(binding.address, "new") != binding.error:
+                if binding.listening:
+                    log.info("listening on %s", binding.address)
+                else:
+                    log.warning("cannot listen on %s: %s", binding.address, binding.error)
+        self._bound.set()
+
+    async def _follow(self, name: str) -> None:
+        """Listens on the interface's addresses only, and follows them."""
+        states: asyncio.Queue[InterfaceState] = asyncio.Queue(1)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch(name, states), name=f"watch {name}")
+            state = await states.get()
+            while True:
+                await self._enter(state)
+                try:
+                    async with asyncio.timeout(REBIND_S):
+                        state = await states.get()
+                except TimeoutError:
+                    pass  # an address that could not be bound is tried again
+
+    async def _watch(self, name: str, states: asyncio.Queue[InterfaceState]) -> None:
+        async with aclosing(watch(name)) as changes:
+            async for state in changes:
+                if states.full():
+                    states.get_nowait()  # only the newest counts
+                states.put_nowait(state)
+
+    async def _enter(self, state: InterfaceState) -> None:
+        changed = state != self.interface
+        if changed:
+            log.info("%s", state.describe())
+            self.interface, self.interface_since = state, time.time()
+        port = self._config.mesh.port
+        await self._bind([(address, port) for address in state.usable])
+        if changed:
+            self._drop_links_without_address(state)
+            await self.woke()
+
+    def _drop_links_without_address(self, state: InterfaceState) -> None:
+        """A connection from an address that is gone would only be found dead much later."""
+        for link in self._board.all():
+            host = link.local_address.rpartition(":")[0].strip("[]")
+            if host and host not in state.addresses and not ipaddress.ip_address(host).is_loopback:
+                link.close("the address it was made from is gone")
+
+
+def _own_addresses() -> list[str]:
+    """Addresses of this host by its name; used only when the owner listens on every address."""
+    try:
+        found = socket.getaddrinfo(socket.gethostname(), None, proto=socket.IPPROTO_TCP)
+    except OSError:
+        return []
+    hosts = [str(info[4][0]) for info in found]
+    return [host for host in dict.fromkeys(hosts) if not ipaddress.ip_address(host).is_loopback]

@@ -1,0 +1,364 @@
+"""One node: everything it is made of, put together, and run until told to stop.
+
+Database ─ Writer ─ State          the disk, and what memory knows of it
+TrustBook ─ Membership ─ desks     whom we trust
+Replicator ─ Runtime               what is followed and served
+Switchboard ─ Mesh                 links
+Authoring ─ Talking, People        what is said here
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiosqlite
+
+from maw import __version__
+from maw.config import Config, load_peers
+from maw.core.colony import Card
+from maw.core.effects import Alert
+from maw.core.entry import Entry, Kind
+from maw.core.handshake import Local
+from maw.core.held import HeldLogs
+from maw.core.identity import NodeId, Signer, short_key
+from maw.core.replication import Replicator
+from maw.core.statement import FOUND, Statement
+from maw.core.transcript import Hello
+from maw.core.trust import Pin, TrustBook
+from maw.errors import Conflict
+from maw.net.link import Link
+from maw.net.switchboard import Switchboard
+from maw.net.tls import NodeTls
+from maw.node.adopting import own_entries, sign_again
+from maw.node.alerts import Alerts
+from maw.node.authoring import Authoring, wall_clock_ms
+from maw.node.desks import InvitingDesk, JoiningDesk, pack_acceptance
+from maw.node.directory import Directory
+from maw.node.disk import DiskGuard
+from maw.node.far_receipts import FarReceipts
+from maw.node.home import NodeHome
+from maw.node.joiner import Joiner
+from maw.node.membership import Membership
+from maw.node.mesh import Mesh
+from maw.node.opening import Opened, open_store
+from maw.node.peering import Peering
+from maw.node.people import People
+from maw.node.presenting import Presenter
+from maw.node.receipts import Receipts
+from maw.node.runtime import Reactions, Runtime
+from maw.node.talking import Talking
+from maw.node.visible import Visible
+from maw.node.waking import Slept, WakeDetector, WallJumped, read_clocks
+from maw.store import trust as rows
+from maw.store.database import Database, open_database
+from maw.store.fold import Fold, SetAside
+from maw.store.writer import Writer
+
+log = logging.getLogger(__name__)
+
+
+class Node:
+    """Made by ``open_node``. ``run`` does everything; the parts are public for the API and for tests."""
+
+    def __init__(self, home: NodeHome, config: Config, signer: Signer, db: Database, opened: Opened) -> None:
+        self.home = home
+        self.config = config
+        self.signer = signer
+        self.db = db
+        self.state = opened.state
+        self.started_at = time.time()
+        self._opened = opened
+        me = signer.node
+        self.writer = Writer(db.writing, db.path, on_rollback=self._reread, on_trouble=self._trouble)
+        self.alerts = Alerts(self.writer)
+        self.visible = Visible(self.state.seq)
+        self.receipts = Receipts()
+        self.board = Switchboard(me, changed=self._link_changed)
+        self.membership = Membership(home, signer, opened.book, self.writer, changed=self._trust_changed)
+        held = HeldLogs(self.state.heads(), self.state.disputed())
+        reactions = Reactions(
+            self.alerts.raise_alert, self._gossip_changed_trust, self._own_log_returned, self._received
+        )
+        self.runtime = Runtime(
+            me, Replicator(me, opened.book, held), held, db, self.state, self.writer, opened.clock,
+            self.visible, self.receipts, reactions,
+        )  # fmt: skip
+        self.authoring = Authoring(
+            signer, opened.book.colony, self.state, self.writer, opened.clock, instance=opened.instance,
+            fingerprint=opened.fingerprint, new_epoch=opened.new_epoch, recovery=opened.recovery,
+            card=self.card, on_committed=self._appended,
+        )  # fmt: skip
+        self.directory = Directory(me, self.state, lambda: self.membership.book.trusted)
+        self.presenter = Presenter(me, self.state, self.directory)
+        self.talking = Talking(
+            me,
+            db,
+            self.state,
+            self.writer,
+            self.authoring,
+            self.directory,
+            self.presenter,
+            self.receipts,
+            self.board,
+        )
+        self.people = People(me, db, self.state, self.writer, self.authoring, self.directory)
+        self.inviting = InvitingDesk(
+            me, config.name, db, self.writer, self.membership,
+            founding=self._founding, addresses=lambda: self.mesh.addresses(), alert=self.alerts.raise_alert,
+        )  # fmt: skip
+        self.mesh = Mesh(
+            config, self._local, NodeTls(signer), self.membership, self.board, self._serve, self.inviting
+        )
+        desk = JoiningDesk(self.writer, self.membership, has_linked=self._has_linked, adopt=self._adopt)
+        self.joiner = Joiner(me, db, self.writer, self.mesh, desk, self.alerts.raise_alert)
+        self.peering = Peering(self.membership, self.board, self.mesh, self.runtime, self.state)
+        self.far_receipts = FarReceipts(me, self.authoring, self.board)
+        self.disk = DiskGuard(home.path, config.limits.min_free_disk_mib << 20, self._disk_changed)
+
+    @property
+    def me(self) -> NodeId:
+        return self.signer.node
+
+    # -- running ------------------------------------------------------------------------------------
+
+    async def run(self, stop: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
+        """Until ``stop`` is set: then links end, and all that was accepted is written before it returns.
+
+        ``started`` is called when it is decided what to listen on.
+        """
+        async with asyncio.TaskGroup() as outer:
+            outer.create_task(self.writer.run(), name="writer")
+            try:
+                await self._prepare()
+                async with asyncio.TaskGroup() as inner:
+                    tasks = [
+                        inner.create_task(work, name=name)
+                        for name, work in (
+                            ("runtime", self.runtime.run()),
+                            ("mesh", self.mesh.run()),
+                            ("joins", self.joiner.run()),
+                            ("housekeeping", self._housekeeping()),
+                        )
+                    ]
+                    await self.mesh.bound()
+                    await self._introduce_myself()
+                    self._retarget()
+                    started()
+                    await stop.wait()
+                    for link in self.board.all():
+                        link.close("this node is stopping")
+                    for task in tasks:
+                        task.cancel()
+                await self._tidy()
+            finally:
+                await self.writer.close()
+
+    async def _prepare(self) -> None:
+        await self.receipts.load(self.db.writing, self.state)
+        self.membership.set_by_hand(load_peers(self.home.peers))
+        self.membership.write_copy()
+        for note in self._opened.notes:
+            self.alerts.raise_alert(Alert("recovery", self.config.name, note))
+        self.disk.check()
+
+    async def _introduce_myself(self) -> None:
+        """Say name and addresses when they are not what our log says; make the owner's ape once."""
+        own = self.state.nodes.get(self.me)
+        card = self.card()
+        if self.authoring.read_only:
+            return
+        if own is None or (own.name, own.addresses, own.version) != (card.name, card.addresses, card.version):
+            await self.authoring.say(Kind.CARD, card.content())
+        owner = await self._meta("owner")
+        if owner and not any(row.uid is not None for row in self.state.agent_at.values()):
+            uid, _, name = str(owner).partition(":")
+            await self.people.add(name, "ape", int(uid))
+
+    async def _housekeeping(self) -> None:
+        detector = WakeDetector()
+        seconds = 0
+        while True:
+            await asyncio.sleep(1.0)
+            seconds += 1
+            clocks = read_clocks()
+            for event in detector.tick(clocks.mono, clocks.boot, clocks.wall):
+                await self._clock_event(event)
+            self.disk.check()
+            await self.far_receipts.save()
+            if self.alerts.unsaved:
+                await self.alerts.save()
+            if self.receipts.unsaved or seconds % 60 == 0:
+                await self._save_slowly()
+
+    async def _clock_event(self, event: Slept | WallJumped) -> None:
+        log.warning("%s", event.describe())
+        if isinstance(event, Slept):
+            await self.mesh.woke()
+        else:
+            self.authoring.end_epoch(event.describe())
+
+    async def _save_slowly(self) -> None:
+        now = wall_clock_ms()
+        for link in self.board.all():
+            if (row := self.state.nodes.get(link.peer)) is not None:
+                row.seen = now
+
+        async def write(conn: aiosqlite.Connection) -> None:
+            await self.receipts.save(conn, self.state)
+            seen = [(row.seen, row.n) for row in self.state.nodes.values() if row.seen is not None]
+            await conn.executemany("UPDATE nodes SET seen = ? WHERE n = ?", seen)
+
+        if not self.authoring.read_only:
+            await self.writer.submit(write)
+
+    async def _tidy(self) -> None:
+        if self.alerts.unsaved:
+            await self.alerts.save()
+        await self._save_slowly()
+        self._opened.mark.close()
+
+    # -- links --------------------------------------------------------------------------------------
+
+    def card(self) -> Card:
+        return Card(self.config.name, self.mesh.addresses(), __version__)
+
+    def _local(self) -> Local:
+        hello = Hello(self.config.name, self.mesh.addresses(), frozenset(), __version__)
+        return Local(self.signer, self.membership.book.colony, self._opened.instance, hello)
+
+    async def _serve(self, link: Link) -> None:
+        if not await self._has_linked():
+            await self.writer.submit(lambda conn: rows.set_meta(conn, "linked", 1))
+        log.info("linked with %s (%s) at %s", link.peer_name, short_key(link.peer), link.remote_address)
+        ended = await self.runtime.carry_link(link)
+        log.info("link with %s (%s) ended: %s", link.peer_name, short_key(link.peer), ended.message)
+
+    def _link_changed(self, peer: NodeId) -> None:
+        if (row := self.state.nodes.get(peer)) is not None:
+            row.seen = wall_clock_ms()
+
+    def _retarget(self) -> None:
+        book = self.membership.book
+        self.mesh.retarget({key: self.peering.addresses(member) for key, member in book.trusted.items()})
+
+    # -- reactions ----------------------------------------------------------------------------------
+
+    def _trust_changed(self, fresh: Sequence[Statement]) -> None:
+        """A decision was taken here."""
+        if fresh:
+            self.runtime.carry_out(self.runtime.machine.gossip.committed(fresh, None))
+        self.runtime.trust_changed()
+        self._retarget()
+
+    def _gossip_changed_trust(self) -> None:
+        self.membership.write_copy()
+        self._retarget()
+
+    def _own_log_returned(self, epoch: int) -> None:
+        newest, _ = self.state.newest_epoch(self.me)
+        if epoch >= newest:
+            self.authoring.end_epoch("others hold more of this node's log than it did")
+
+    def _received(self, fold: Fold) -> None:
+        self.far_receipts.received(fold)
+        if fold.cards:
+            self._retarget()
+
+    def _appended(self, entries: Sequence[Entry], set_aside: list[SetAside]) -> None:
+        if entries:
+            self._opened.mark.write(entries[-1].epoch, entries[-1].seq)
+            self.runtime.appended(entries)
+        self.runtime.report(set_aside)
+
+    def _trouble(self, trouble: str | None) -> None:
+        if trouble:
+            self.alerts.raise_alert(
+                Alert("disk", self.config.name, f"the database cannot be written: {trouble}")
+            )
+
+    def _disk_changed(self, why: str | None) -> None:
+        self.authoring.read_only = why
+        self.runtime.pause(why is not None)
+        if why:
+            self.alerts.raise_alert(Alert("disk", self.config.name, why))
+
+    async def _reread(self) -> None:
+        await self.state.reload(self.db.writing)
+
+    # -- pairing ------------------------------------------------------------------------------------
+
+    def _founding(self) -> bytes:
+        for statement in self.membership.book.statements().values():
+            if statement.type == FOUND:
+                return statement.wire
+        raise Conflict(
+            "this node has not heard the founding statement of its Colony yet",
+            code="no_founding",
+            hint="it comes with the first link; `maw peers` shows what stands in the way",
+        )
+
+    async def _has_linked(self) -> bool:
+        return bool(await self._meta("linked"))
+
+    async def _meta(self, key: str) -> Any:
+        async with self.db.reading() as conn:
+            return await rows.get_meta(conn, key)
+
+    async def _adopt(self, colony: bytes, statements: list[Statement], pin: Pin) -> bytes:
+        """The joiner's commit: pin and Colony; what was said alone is signed again with it."""
+        moving = colony != self.membership.book.colony
+        fresh = TrustBook(self.me, colony) if moving else self.membership.book
+        ours = self.membership.admit_in(colony, pin.key, pin.name, pin.addresses)
+
+        async def write(conn: aiosqlite.Connection) -> None:
+            now = wall_clock_ms()
+            if moving:
+                await self._move(conn, colony, now)
+            await rows.add_statements(conn, [*statements, ours], now)
+            await rows.set_pin(conn, pin)
+
+        def after(_: None) -> None:
+            fresh.pin(pin)
+            fresh.add([*statements, ours])
+            self._use_book(fresh, anew=moving)
+
+        await self.writer.submit(write, after)
+        return pack_acceptance(ours.wire, self.config.name, self.mesh.addresses())
+
+    async def _move(self, conn: aiosqlite.Connection, colony: bytes, now: int) -> None:
+        own = await own_entries(conn, self.state, self.signer)
+        for table in ("statements", "pins"):
+            await conn.execute(f"DELETE FROM {table}")  # noqa: S608 - two fixed words
+        await rows.set_meta(conn, "colony", colony)
+        await rows.set_meta(conn, "fingerprint", self._opened.fingerprint)
+        await sign_again(
+            conn, self.state, self.signer, colony, own, clock=self._opened.clock, card=self.card(),
+            instance=self._opened.instance, recovery=self._opened.recovery, now_ms=now,
+        )  # fmt: skip
+        await self.state.reload(conn)
+
+    def _use_book(self, book: TrustBook, *, anew: bool) -> None:
+        """Go on with this book; ``anew``: in another Colony, so that the machines start afresh."""
+        self.membership.book = book
+        if anew:
+            self.membership.set_book_by_hand(load_peers(self.home.peers))
+            self.authoring.colony = book.colony
+            self.authoring.epoch_opened()
+            held = HeldLogs(self.state.heads(), self.state.disputed())
+            self.runtime.restart(Replicator(self.me, book, held), held)
+        epoch, head = self.state.newest_epoch(self.me)
+        self._opened.mark.write(epoch, head.seq)
+        self.membership.write_copy()
+        self._trust_changed(())
+
+
+@asynccontextmanager
+async def open_node(home: NodeHome, config: Config, signer: Signer) -> AsyncIterator[Node]:
+    """Opens the database and puts a node together; it does nothing until ``run``."""
+    async with open_database(home.database) as db:
+        yield Node(home, config, signer, db, await open_store(home, signer, db))

@@ -1,0 +1,108 @@
+"""Everything a node must know before it runs, read from its directory and checked.
+
+Where the database and the key beside it disagree, the key's side wins: trust comes back from its copy, the
+log goes on in a new epoch, and cursors start where no old one can skip anything.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+
+from maw.core.clock import HybridClock
+from maw.core.entry import decode
+from maw.core.identity import NodeId, Signer
+from maw.core.trust import TrustBook
+from maw.errors import BadConfig
+from maw.node.authoring import wall_clock_ms
+from maw.node.home import HighWaterMark, NodeHome
+from maw.node.instance import take_fingerprint, why_new_epoch
+from maw.store import trust as rows
+from maw.store.checks import recount
+from maw.store.database import Database
+from maw.store.state import State
+
+SEQ_JUMP_BITS = 20
+
+
+@dataclass(slots=True)
+class Opened:
+    """What was found. ``notes``: what a human should hear of."""
+
+    state: State
+    book: TrustBook
+    clock: HybridClock
+    mark: HighWaterMark
+    fingerprint: str
+    new_epoch: str | None
+    recovery: bytes | None
+    instance: bytes
+    notes: list[str]
+
+
+async def open_store(home: NodeHome, signer: Signer, db: Database) -> Opened:
+    """Reads and checks. Raises BadConfig when there is no Colony to belong to."""
+    conn = db.writing
+    state = State()
+    await state.reload(conn)
+    notes: list[str] = []
+    await conn.execute("BEGIN IMMEDIATE")
+    records = await _records(home, db, notes)
+    notes += [f"a count had drifted and was mended: {text}" for text in await recount(conn, state)]
+    mark = HighWaterMark(home.mark)
+    clock = HybridClock(await _last_hlc(db, state, signer.node))
+    fingerprint = take_fingerprint(home.database)
+    epoch, head = state.newest_epoch(signer.node)
+    why = why_new_epoch(
+        last=(epoch, head) if epoch else None,
+        stored=await rows.get_meta(conn, "fingerprint"),
+        now=fingerprint,
+        mark=mark.read(),
+        clock_fell=clock.has_fallen(wall_clock_ms()),
+    )
+    if why is not None and why.startswith("the database"):
+        notes.append(f"a new epoch begins: {why}")
+        # cursors from before may stand anywhere below: starting above them all repeats, and never skips
+        state.seq = max(state.seq, int(time.time()) << SEQ_JUMP_BITS)
+        await rows.set_meta(conn, "seq", state.seq)
+    await conn.execute("COMMIT")
+    book = TrustBook(signer.node, records.colony, records.statements, records.pins, records.forgotten)
+    recovery = await rows.get_meta(conn, "recovery")
+    return Opened(
+        state, book, clock, mark, fingerprint.text(), why, recovery, secrets.token_bytes(16), notes
+    )  # fmt: skip
+
+
+async def _records(home: NodeHome, db: Database, notes: list[str]) -> rows.TrustRecords:
+    conn = db.writing
+    records = await rows.load(conn)
+    if records is not None:
+        return records
+    if not home.trust_copy.exists():
+        raise BadConfig(
+            f"{home.database} belongs to no Colony, and {home.trust_copy} is not there",
+            code="no_colony",
+            hint="restore one from a backup, or make a new node with `maw init` in an empty directory",
+        )
+    records = rows.unpack_copy(home.trust_copy.read_bytes(), str(home.trust_copy))
+    await rows.set_meta(conn, "colony", records.colony)
+    await rows.set_meta(conn, "linked", 1)
+    now = wall_clock_ms()
+    await rows.add_statements(conn, records.statements, now)
+    for pin in records.pins:
+        await rows.set_pin(conn, pin)
+    for key in records.forgotten:
+        await rows.forget(conn, key, now)
+    notes.append("the database was new: trust was taken from its copy, messages come back from the peers")
+    return records
+
+
+async def _last_hlc(db: Database, state: State, me: NodeId) -> int:
+    epoch, head = state.newest_epoch(me)
+    if not epoch:
+        return 0
+    place = state.logs[me, epoch].place(head.seq)
+    sql = "SELECT header, signature FROM entries WHERE place = ?"
+    found = list(await db.writing.execute_fetchall(sql, (place,)))
+    return decode(*found[0]).hlc if found else 0

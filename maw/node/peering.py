@@ -1,0 +1,92 @@
+"""Peers as people see them: who is linked, who is not and why, who lacks what, who vouched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from maw.core.identity import NodeId, key_text, short_key
+from maw.core.trust import Member
+from maw.net.switchboard import Switchboard
+from maw.node.membership import Membership
+from maw.node.mesh import Mesh
+from maw.node.presenting import Json, iso
+from maw.node.runtime import Runtime
+from maw.store.state import State
+
+
+class Peering:
+    """Makes peer objects out of what the book, the board and the redialler know."""
+
+    def __init__(
+        self, membership: Membership, board: Switchboard, mesh: Mesh, runtime: Runtime, state: State
+    ) -> None:
+        self._membership = membership
+        self._board = board
+        self._mesh = mesh
+        self._runtime = runtime
+        self._state = state
+
+    def listing(self) -> list[Json]:
+        book = self._membership.book
+        trusted = sorted(book.trusted.values(), key=lambda member: member.name)
+        pending = sorted(book.pending.values(), key=lambda member: member.name)
+        gone = [Member(key, self._name(key, ""), (), "forgotten", ()) for key in sorted(book.forgotten)]
+        return [
+            *(self._trusted(member) for member in trusted),
+            *(self._base(member, "pending") for member in pending),
+            *(self._base(member, "forgotten") for member in gone),
+        ]
+
+    def _base(self, member: Member, state: str) -> Json:
+        return {
+            "name": self._name(member.key, member.name),
+            "key": key_text(member.key),
+            "short": short_key(member.key),
+            "addresses": list(self.addresses(member)),
+            "state": state,
+            "since": None,
+            "rtt_ms": None,
+            "behind": None,
+            "lacks": None,
+            "how": member.how,
+            "vouched_by": [self._name(key, short_key(key)) for key in member.vouched_by],
+            "last_error": None,
+            "last_seen": self._seen(member.key),
+        }
+
+    def _trusted(self, member: Member) -> Json:
+        shown = self._base(member, "connecting")
+        link = self._board.get(member.key)
+        dialled = self._mesh.dial_states().get(member.key)
+        if link is not None and link.ended is None:
+            number = self._runtime.number_of(member.key)
+            followed = self._runtime.machine.followed
+            live: dict[str, Any] = {
+                "state": "linked",
+                "since": iso(int(link.up_since * 1000)),
+                "rtt_ms": round(link.rtt * 1000, 2) if link.rtt is not None else None,
+                "address": link.remote_address,
+                "direction": "outbound" if link.outbound else "inbound",
+                "version": link.hello.version,
+            }
+            if number is not None:
+                live |= {"behind": followed.behind(number), "lacks": followed.lacks(number)}
+            return shown | live
+        if dialled is not None:
+            shown["state"] = "unreachable" if dialled.last_error else "connecting"
+            shown |= {"since": iso(int(dialled.since * 1000)), "last_error": dialled.last_error}
+        return shown
+
+    def addresses(self, member: Member) -> Sequence[str]:
+        """Where the peer may be found: what it says itself first, then what its admission or pin says."""
+        row = self._state.nodes.get(member.key)
+        return tuple(dict.fromkeys((*(row.addresses if row else ()), *member.addresses)))
+
+    def _name(self, key: NodeId, otherwise: str) -> str:
+        row = self._state.nodes.get(key)
+        return (row.name if row else "") or otherwise or short_key(key)
+
+    def _seen(self, key: NodeId) -> str | None:
+        row = self._state.nodes.get(key)
+        return iso(row.seen) if row else None

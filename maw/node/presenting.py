@@ -1,0 +1,92 @@
+"""Stored rows as people and scripts see them: the message object of docs/api.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from maw.core.colony import Said, message_id
+from maw.core.entry import Position, unpack_payload
+from maw.core.identity import NodeId
+from maw.node.directory import Directory
+from maw.store.pages import Shown
+from maw.store.schema import SEQ_BITS
+from maw.store.state import State
+
+Json = dict[str, Any]
+_LOW = (1 << SEQ_BITS) - 1
+
+
+def iso(ms: int | None) -> str | None:
+    """Milliseconds since 1970 as ISO 8601 in UTC; a time beyond the calendar as its last second."""
+    if ms is None:
+        return None
+    seconds, rest = divmod(min(ms, 253402300799999), 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+
+
+class Presenter:
+    """Makes message objects. ``me``: this node."""
+
+    def __init__(self, me: NodeId, state: State, directory: Directory) -> None:
+        self._me = me
+        self._state = state
+        self._directory = directory
+
+    def position(self, row: Shown) -> Position:
+        log = self._state.log_at[row.place >> SEQ_BITS]
+        return Position(self._state.node_at[log.node].key, log.epoch, row.place & _LOW)
+
+    def said(self, row: Shown) -> Said:
+        assert row.payload is not None
+        return Said.read(unpack_payload(row.payload), direct=bool(row.direct))
+
+    def message(self, row: Shown) -> Json:
+        """One message object."""
+        return self.with_said(row, self.said(row))
+
+    def with_said(self, row: Shown, said: Said) -> Json:
+        agent = self._state.agent_at[row.agent]
+        host = self._directory.host_name(self._state.node_at[agent.node])
+        shown: Json = {
+            "id": message_id(self.position(row)),
+            "seq": row.seq,
+            "kind": "direct" if row.direct else "post",
+            "channel": said.channel,
+            "to": [f"{recipient.name}@{recipient.host}" for recipient in said.to],
+            "author": f"{said.name}@{host}",
+            "author_name": said.name,
+            "host": host,
+            "role": said.role,
+            "known_by": said.known_by,
+            "text": said.text,
+            "mentions": list(said.mentions),
+            "created_at": iso(row.said),
+            "received_at": iso(row.received),
+            "reply_to": row.reply,
+            "clock_suspect": bool(row.suspect),
+        }
+        if row.why is not None:
+            shown["why"] = row.why
+        return shown
+
+    def may_read(self, row: Shown, said: Said, agent_key: bytes | None) -> bool:
+        """Posts are for all; a direct message is for its author and those it was sent to."""
+        if not row.direct:
+            return True
+        if agent_key is None:
+            return False
+        author = self._state.agent_at[row.agent]
+        if author.id == agent_key and author.uid is not None:
+            return True
+        return any(to.node == self._me and to.agent == agent_key for to in said.to)
+
+    def readable(self, rows: Sequence[Shown], agent_key: bytes | None) -> list[Json]:
+        """The message objects of those rows that this agent may read."""
+        found = []
+        for row in rows:
+            said = self.said(row)
+            if self.may_read(row, said, agent_key):
+                found.append(self.with_said(row, said))
+        return found

@@ -1,0 +1,58 @@
+"""Which host has our log on its disk up to where; the ground of every ``replicated``.
+
+Kept in memory and written along at leisure: a receipt lost in a crash is given again at the next link.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiosqlite
+
+from maw.core.identity import NodeId
+from maw.store.state import State
+
+
+class Receipts:
+    """Heads of our own epochs as other nodes reported them."""
+
+    def __init__(self) -> None:
+        self._held: dict[NodeId, dict[int, int]] = {}
+        self._dirty: dict[tuple[NodeId, int], int] = {}
+        self._moved = asyncio.Event()
+
+    async def load(self, conn: aiosqlite.Connection, state: State) -> None:
+        for node, epoch, seq in await conn.execute_fetchall("SELECT node, epoch, seq FROM receipts"):
+            self._held.setdefault(state.node_at[node].key, {})[epoch] = seq
+
+    def note(self, peer: NodeId, epoch: int, seq: int, now_ms: int) -> None:
+        """Receipts only ever rise: a peer that lost its disk does not take back what it said."""
+        epochs = self._held.setdefault(peer, {})
+        if seq > epochs.get(epoch, 0):
+            epochs[epoch] = seq
+            self._dirty[peer, epoch] = now_ms
+            self._moved.set()
+            self._moved = asyncio.Event()
+
+    def has(self, peer: NodeId, epoch: int, seq: int) -> bool:
+        return self._held.get(peer, {}).get(epoch, 0) >= seq
+
+    def holders(self, epoch: int, seq: int) -> list[NodeId]:
+        return [peer for peer, epochs in self._held.items() if epochs.get(epoch, 0) >= seq]
+
+    async def moved(self) -> None:
+        """Returns when any receipt has risen since the call."""
+        await self._moved.wait()
+
+    @property
+    def unsaved(self) -> bool:
+        return bool(self._dirty)
+
+    async def save(self, conn: aiosqlite.Connection, state: State) -> None:
+        dirty, self._dirty = self._dirty, {}
+        rows = [
+            (state.nodes[peer].n, epoch, self._held[peer][epoch], at)
+            for (peer, epoch), at in dirty.items()
+            if peer in state.nodes
+        ]
+        await conn.executemany("INSERT OR REPLACE INTO receipts VALUES (?, ?, ?, ?)", rows)

@@ -1,0 +1,299 @@
+"""Carries out the core's effects: the one place where frames, the disk and the following machine meet.
+
+Everything here runs on the event loop; the machine is never entered twice at once. What the machine asks
+for is done in the order it asked; an Append's answer comes back from the writer, behind the commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import aiosqlite
+import msgpack
+
+from maw.core.clock import HybridClock
+from maw.core.effects import (
+    Alert,
+    Append,
+    AppendStatements,
+    CheckFork,
+    Effect,
+    Hangup,
+    Link,
+    OwnLogReturned,
+    ReadLog,
+    Receipt,
+    Send,
+)
+from maw.core.entry import Entry
+from maw.core.frames import Fork, decode_frame, encode
+from maw.core.held import HeldLogs
+from maw.core.identity import NodeId, short_key
+from maw.core.replication import Replicator
+from maw.core.statement import read_statement
+from maw.errors import LinkError, MawError
+from maw.net.link import Link as LiveLink
+from maw.node.authoring import wall_clock_ms
+from maw.node.receipts import Receipts
+from maw.node.visible import Visible
+from maw.store.database import Database
+from maw.store.fold import Fold, SetAside
+from maw.store.logs import read_after, run_from
+from maw.store.state import State
+from maw.store.writer import Writer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reactions:
+    """What the rest of the node wants to hear of."""
+
+    alert: Callable[[Alert], None]
+    trust_changed: Callable[[], None]
+    own_log_returned: Callable[[int], None]
+    received: Callable[[Fold], None]
+    """Entries that came over a link are durable."""
+
+
+class Runtime:
+    """Runs one Replicator over live links and the store."""
+
+    def __init__(
+        self,
+        me: NodeId,
+        machine: Replicator,
+        held: HeldLogs,
+        db: Database,
+        state: State,
+        writer: Writer,
+        clock: HybridClock,
+        visible: Visible,
+        receipts: Receipts,
+        reactions: Reactions,
+    ) -> None:
+        self._me = me
+        self.machine = machine
+        self.held = held
+        self._db = db
+        self._state = state
+        self._writer = writer
+        self._clock = clock
+        self._visible = visible
+        self._receipts = receipts
+        self._reactions = reactions
+        self._loop = asyncio.get_running_loop()
+        self._links: dict[Link, LiveLink] = {}
+        self._numbers: dict[NodeId, Link] = {}
+        self._next_link = 1
+        self._tasks: asyncio.TaskGroup | None = None
+        self._wake: asyncio.TimerHandle | None = None
+        self._paused = False
+
+    async def run(self) -> None:
+        """Ticks the machine once a second; reads that it asks for run here too. Ends when cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            try:
+                self.trust_changed()
+                while True:
+                    await asyncio.sleep(1.0)
+                    self.carry_out(self.machine.tick(self._now()))
+            finally:
+                self._tasks = None
+
+    def _now(self) -> float:
+        return self._loop.time()
+
+    # -- links ------------------------------------------------------------------------------------
+
+    async def carry_link(self, link: LiveLink) -> LinkError:
+        """Runs a link that was admitted until it ends; why it ended."""
+        number, self._next_link = self._next_link, self._next_link + 1
+        self._links[number] = link
+        self._numbers[link.peer] = number
+        try:
+            self.carry_out(self.machine.link_up(number, link.peer, self._now()))
+            return await link.run(lambda frame: self._receive(number, frame))
+        finally:
+            del self._links[number]
+            if self._numbers.get(link.peer) == number:
+                del self._numbers[link.peer]
+            self.carry_out(self.machine.link_down(number, self._now()))
+
+    def number_of(self, peer: NodeId) -> Link | None:
+        """The machine's number for the live link to ``peer``."""
+        return self._numbers.get(peer)
+
+    def _receive(self, number: Link, data: bytes) -> None:
+        """A LinkError raised here ends the link with it: the peer broke a rule."""
+        try:
+            frame = decode_frame(data)
+        except LinkError as error:
+            self._blame(number, error.code, error.message)
+            raise
+        self.carry_out(self.machine.receive(number, frame, self._now()))
+
+    def _blame(self, number: Link, code: str, reason: str) -> None:
+        peer = short_key(self._links[number].peer) if number in self._links else "?"
+        self._reactions.alert(Alert(code, peer, f"node {peer} broke the protocol: {reason}"))
+
+    # -- effects ----------------------------------------------------------------------------------
+
+    def carry_out(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send(number, frame):
+                    if link := self._links.get(number):
+                        link.send(encode(frame))
+                case Append():
+                    self._append(effect)
+                case ReadLog():
+                    self._spawn(self._read(effect), "read log")
+                case Receipt(peer, epoch, seq):
+                    self._receipts.note(peer, epoch, seq, wall_clock_ms())
+                case AppendStatements():
+                    self._append_statements(effect)
+                case Alert():
+                    self._reactions.alert(effect)
+                case Hangup(number, code, reason):
+                    self._blame(number, code, reason)
+                    if link := self._links.get(number):
+                        link.close(reason)
+                case OwnLogReturned(epoch):
+                    self._reactions.own_log_returned(epoch)
+                case CheckFork():
+                    self._spawn(self._check_fork(effect), "check fork")
+        self._set_wake()
+
+    def _set_wake(self) -> None:
+        at = self.machine.wake_at()
+        if at is not None and self._wake is None:
+            self._wake = self._loop.call_at(at, self._woken)
+
+    def _woken(self) -> None:
+        self._wake = None
+        self.carry_out(self.machine.tick(self._now()))
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        if self._tasks is None:  # stopping: the other side asks again when we are back
+            work.close()
+            return
+        self._tasks.create_task(work, name=name)
+
+    # -- the disk ---------------------------------------------------------------------------------
+
+    def _append(self, effect: Append) -> None:
+        async def write(conn: aiosqlite.Connection) -> Fold:
+            now_ms = wall_clock_ms()
+            fold = Fold(self._state, self._me, now_ms)
+            for entry in effect.entries:
+                if self._state.head(entry.author, entry.epoch).id != entry.prev:
+                    raise LinkError("the run no longer follows what is on the disk", code="stale_batch")
+                fold.add(entry)
+                self._clock.merge(entry.hlc, now_ms)
+            await fold.write(conn)
+            return fold
+
+        def after(fold: Fold) -> None:
+            self._visible.advance(self._state.seq)
+            self.carry_out(self.machine.committed(effect.batch, self._now()))
+            self.report(fold.set_aside)
+            for author, epoch, seq, holder in fold.reached:
+                if author == self._me:
+                    self._receipts.note(holder, epoch, seq, wall_clock_ms())
+            self._reactions.received(fold)
+
+        def finished(future: asyncio.Future[Fold]) -> None:
+            if not future.cancelled() and (error := future.exception()):
+                log.warning("a batch of %d entries was not stored: %s", len(effect.entries), error)
+                self.carry_out(self.machine.discarded(effect.batch))
+
+        try:
+            job = self._writer.submit_nowait(write, after)
+        except (asyncio.QueueFull, MawError):
+            self.carry_out(self.machine.discarded(effect.batch))
+            return
+        job.add_done_callback(finished)
+
+    def report(self, set_aside: Sequence[SetAside]) -> None:
+        for item in set_aside:
+            text = f"entry {item.id} is stored but cannot be shown: {item.why}"
+            self._reactions.alert(Alert("set_aside", item.id.partition("-")[0], text))
+
+    def _append_statements(self, effect: AppendStatements) -> None:
+        statements = [read_statement(wire) for wire in effect.items]
+
+        async def write(conn: aiosqlite.Connection) -> None:
+            rows = [(item.id, item.wire, wall_clock_ms()) for item in statements]
+            await conn.executemany("INSERT OR IGNORE INTO statements VALUES (?, ?, ?)", rows)
+
+        def after(_: None) -> None:
+            self.carry_out(self.machine.statements_committed(statements, effect.link, self._now()))
+            self._reactions.trust_changed()
+
+        def finished(future: asyncio.Future[None]) -> None:
+            if not future.cancelled() and future.exception():
+                self.machine.gossip.discarded(effect.items)
+
+        try:
+            job = self._writer.submit_nowait(write, after)
+        except (asyncio.QueueFull, MawError):
+            self.machine.gossip.discarded(effect.items)
+            return
+        job.add_done_callback(finished)
+
+    async def _read(self, effect: ReadLog) -> None:
+        found = await read_after(self._db, self._state, effect.author, effect.heads)
+        self.carry_out(
+            self.machine.log_read(effect.link, effect.author, effect.serial, found.entries, found.forked)
+        )
+
+    async def _check_fork(self, effect: CheckFork) -> None:
+        ours = await run_from(self._db, self._state, effect.author, effect.epoch, effect.entries[0].seq)
+        if not ours or ours[0].id == effect.entries[0].id:
+            return
+        node = self._state.nodes[effect.author].n
+        proof = msgpack.packb([[entry.wire() for entry in run] for run in (ours, effect.entries)])
+
+        async def write(conn: aiosqlite.Connection) -> None:
+            now = wall_clock_ms()
+            await conn.execute(
+                "INSERT OR IGNORE INTO forks VALUES (?, ?, ?, ?)", (node, effect.epoch, proof, now)
+            )
+            await conn.execute(
+                "UPDATE logs SET disputed = 1 WHERE node = ? AND epoch = ?", (node, effect.epoch)
+            )
+            self._state.logs[effect.author, effect.epoch].disputed = True
+
+        await self._writer.submit(write)
+        fresh = (effect.author, effect.epoch) not in self.held.disputed
+        self.carry_out(self.machine.disputed(effect.author, effect.epoch))
+        if fresh and (link := self._links.get(effect.link)):
+            link.send(encode(Fork(effect.author, effect.epoch, tuple(ours))))
+
+    def appended(self, entries: Sequence[Entry]) -> None:
+        """Entries of our own are durable: tell the machine, and readers."""
+        self._visible.advance(self._state.seq)
+        self.carry_out(self.machine.appended(entries, self._now()))
+
+    def trust_changed(self) -> None:
+        """The book was changed by a decision taken here."""
+        if not self._paused:
+            self.carry_out(self.machine.trust_changed(self._now()))
+
+    def pause(self, paused: bool) -> None:
+        """While paused nothing is followed: what cannot be stored is not asked for."""
+        self._paused = paused
+        wanted = (
+            self.machine.followed.want([], self._now()) if paused else self.machine.trust_changed(self._now())
+        )
+        self.carry_out(wanted)
+
+    def restart(self, machine: Replicator, held: HeldLogs) -> None:
+        """Go on with another machine. Only for a node that has no links."""
+        self.machine, self.held = machine, held

@@ -1,0 +1,303 @@
+"""Saying things and what became of them: posts, direct messages, receipts, acknowledgements.
+
+``stored`` means durable here; ``replicated`` means durable on the hosts that the message is for. Nothing
+here waits for the network unless it is asked to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+import aiosqlite
+
+from maw.core.colony import GENERAL, GROUPS, MAX_RECIPIENTS, NewChannel, Said, message_id
+from maw.core.entry import Kind, Position
+from maw.core.identity import NodeId
+from maw.core.names import check_name, mentions
+from maw.core.text import check_message
+from maw.errors import BadInput, Conflict, NotFound, Refused
+from maw.net.switchboard import Switchboard
+from maw.node.authoring import Authoring, Idempotency, Written, wall_clock_ms
+from maw.node.directory import Directory, no_such_message
+from maw.node.presenting import Json, Presenter, iso
+from maw.node.receipts import Receipts
+from maw.store import pages
+from maw.store.database import Database
+from maw.store.pages import Shown
+from maw.store.schema import SEQ_BITS
+from maw.store.state import AgentRow, State
+from maw.store.writer import Writer
+
+STORED: Final = "stored"
+REPLICATED: Final = "replicated"
+
+
+class Talking:
+    """What agents do with messages."""
+
+    def __init__(
+        self,
+        me: NodeId,
+        db: Database,
+        state: State,
+        writer: Writer,
+        authoring: Authoring,
+        directory: Directory,
+        presenter: Presenter,
+        receipts: Receipts,
+        board: Switchboard,
+    ) -> None:
+        self._me = me
+        self._db = db
+        self._state = state
+        self._writer = writer
+        self.authoring = authoring
+        self._directory = directory
+        self._presenter = presenter
+        self._receipts = receipts
+        self._board = board
+
+    # -- saying -----------------------------------------------------------------------------------
+
+    async def post(
+        self,
+        agent: AgentRow,
+        known_by: str,
+        channel: str,
+        text: str,
+        *,
+        reply_to: str | None,
+        key: str | None,
+    ) -> Json:
+        """A message in a channel that exists. Returns its receipt, once it is durable."""
+        check_message(text)
+        name = GENERAL if channel.lstrip("#").lower() == GENERAL else self._directory.channel(channel).name
+        words = mentions(text)
+        reply = await self._reply(reply_to, agent)
+        said = Said(agent.id, agent.name, agent.role, known_by, text, words, reply, name)
+        written = await self._say(Kind.POST, agent, said, key)
+        warnings = self._unknown_mentions(words)
+        return await self._receipt(written, said, agent, warnings)
+
+    async def direct(
+        self,
+        agent: AgentRow,
+        known_by: str,
+        to: Sequence[str],
+        text: str,
+        *,
+        reply_to: str | None,
+        key: str | None,
+    ) -> Json:
+        """A message to agents, each named whole. Nothing is sent when one of them is unknown or ambiguous."""
+        check_message(text)
+        if not 0 < len(to) <= MAX_RECIPIENTS:
+            raise BadInput(f"a direct message goes to 1 to {MAX_RECIPIENTS} agents, not {len(to)}")
+        rows = {row.n: row for row in (self._directory.find_agent(word) for word in to)}
+        recipients = tuple(self._directory.recipient(row) for row in rows.values())
+        reply = await self._reply(reply_to, agent)
+        said = Said(agent.id, agent.name, agent.role, known_by, text, mentions(text), reply, None, recipients)
+        written = await self._say(Kind.DIRECT, agent, said, key)
+        return await self._receipt(written, said, agent, [])
+
+    async def _say(self, kind: Kind, agent: AgentRow, said: Said, key: str | None) -> Written:
+        content = said.content()
+        once = None
+        if key is not None:
+            what = repr((int(kind), said.channel, said.to, said.text, said.reply_to)).encode()
+            once = Idempotency(key, agent.n, hashlib.blake2b(what, digest_size=16).digest())
+        return await self.authoring.say(kind, content, said=said, once=once)
+
+    async def _reply(self, ref: str | None, agent: AgentRow) -> str | None:
+        if ref is None:
+            return None
+        row = await self.find(ref, agent.id)
+        return message_id(self._presenter.position(row))
+
+    def _unknown_mentions(self, words: Sequence[str]) -> list[str]:
+        """A mention of nobody is no error (the agent may come later), but its author wants to know."""
+        return [
+            f"@{word} is not known here yet; it finds the message if it ever comes"
+            for word in words
+            if word not in GROUPS and not self._directory.mentioned([word])
+        ]
+
+    async def create_channel(self, agent: AgentRow, name: str) -> Json:
+        channel = check_name(name.lstrip("#"), "channel")
+        if channel in self._state.channels:
+            raise Conflict(f"there is a channel called {channel} already", code="channel_exists")
+        content = NewChannel(channel, self._directory.address(agent)).content()
+        await self.authoring.say(Kind.CHANNEL, content)
+        return self.channel_json(channel)
+
+    def channel_json(self, name: str) -> Json:
+        row = self._state.channels[name]
+        return {
+            "name": row.name, "created_at": iso(row.created), "created_by": row.by,
+            "messages": row.messages, "last_seq": row.last_seq,
+        }  # fmt: skip
+
+    # -- what became of it --------------------------------------------------------------------------
+
+    async def _receipt(self, written: Written, said: Said, agent: AgentRow, warnings: list[str]) -> Json:
+        assert written.seq is not None
+        if written.position is None or written.repeated:
+            row = await pages.at_seq(self._db, written.seq)
+            assert row is not None
+            return {
+                **self._receipt_of(self._presenter.position(row), row, self._presenter.said(row)),
+                "warnings": warnings,
+            }
+        now = wall_clock_ms()
+        place = self._state.logs[written.position.author, written.position.epoch].place(written.position.seq)
+        channel = self._state.channels[said.channel].n if said.channel else None
+        direct = said.channel is None
+        row = Shown(written.seq, place, direct, channel, agent.n, now, now, False, said.reply_to, None)
+        return {**self._receipt_of(written.position, row, said), "warnings": warnings}
+
+    def _receipt_of(self, position: Position, row: Shown, said: Said) -> Json:
+        recipients = self._recipients(position, said)
+        states = {item["state"] for item in recipients}
+        if not recipients:
+            states = {REPLICATED if self._receipts.holders(position.epoch, position.seq) else STORED}
+        return {
+            "id": message_id(position),
+            "seq": row.seq,
+            "state": REPLICATED if states == {REPLICATED} else STORED,
+            "recipients": recipients,
+            "message": self._presenter.with_said(row, said),
+        }
+
+    def _recipients(self, position: Position, said: Said) -> list[Json]:
+        """Whom the message is for, by name, and whether their host holds it. A post to nobody: empty."""
+        if said.channel is None:
+            found = [(f"{to.name}@{to.host}", to.node) for to in said.to]
+        else:
+            rows = self._directory.mentioned(said.mentions)
+            found = [(self._directory.address(row), self._state.node_at[row.node].key) for row in rows]
+        return [self._recipient(address, node, position) for address, node in found]
+
+    def _recipient(self, address: str, node: NodeId, position: Position) -> Json:
+        here = node == self._me
+        held = here or self._receipts.has(node, position.epoch, position.seq)
+        row = self._state.nodes.get(node)
+        return {
+            "agent": address,
+            "host": self._directory.host_name(row) if row else address.partition("@")[2],
+            "online": here or self._board.linked(node),
+            "last_seen": iso(row.seen) if row else None,
+            "state": REPLICATED if held else STORED,
+        }
+
+    async def receipt(self, ref: str, agent_key: bytes | None) -> Json:
+        """The receipt of a message as it stands now."""
+        row = await self.find(ref, agent_key)
+        return self._receipt_of(self._presenter.position(row), row, self._presenter.said(row))
+
+    async def wait_replicated(self, ref: str, timeout: float) -> Json:
+        """The receipt once the message is replicated, or after ``timeout`` seconds as it stands."""
+        row = await self._find(ref)
+        position, said = self._presenter.position(row), self._presenter.said(row)
+        try:
+            async with asyncio.timeout(timeout):
+                while (receipt := self._receipt_of(position, row, said))["state"] != REPLICATED:
+                    await self._receipts.moved()
+        except TimeoutError:
+            receipt = self._receipt_of(position, row, said)
+        return receipt
+
+    async def sent(self, agent: AgentRow, limit: int) -> list[Json]:
+        found = []
+        for row in await pages.sent_by(self._db, agent.n, limit):
+            position, said = self._presenter.position(row), self._presenter.said(row)
+            receipt = self._receipt_of(position, row, said)
+            hosts = {item["host"]: item for item in receipt["recipients"]}
+            shown = [{"host": host, "state": item["state"], "since": None} for host, item in hosts.items()]
+            if not shown:
+                keys = self._receipts.holders(position.epoch, position.seq)
+                rows = [self._state.nodes[key] for key in keys if key in self._state.nodes]
+                shown = [
+                    {"host": self._directory.host_name(r), "state": REPLICATED, "since": None} for r in rows
+                ]
+            found.append({**receipt["message"], "state": receipt["state"], "hosts": shown})
+        return found
+
+    # -- reading one --------------------------------------------------------------------------------
+
+    async def _find(self, ref: str) -> Shown:
+        if ref.isascii() and ref.isdigit():
+            row = await pages.at_seq(self._db, min(int(ref), 1 << 62))
+        else:
+            position = self._directory.position(ref)
+            log = self._state.logs[position.author, position.epoch]
+            row = await pages.at_place(self._db, log.place(position.seq))
+        if row is None:
+            raise no_such_message(ref)
+        return row
+
+    async def find(self, ref: str, agent_key: bytes | None) -> Shown:
+        """A message by id or local seq, if this agent may read it; else as if it were not there."""
+        row = await self._find(ref)
+        if not self._presenter.may_read(row, self._presenter.said(row), agent_key):
+            raise no_such_message(ref)
+        return row
+
+    # -- acknowledging --------------------------------------------------------------------------------
+
+    async def ack(self, agent: AgentRow, refs: Sequence[str] | None) -> Json:
+        """Mark as done, for good. ``refs`` None: everything that is unread now."""
+        wanted: dict[int, str] = {}
+        unknown: list[str] = []
+        for ref in refs or ():
+            try:
+                wanted[(await self._find(ref)).seq] = ref
+            except (NotFound, BadInput) as error:
+                if isinstance(error, BadInput) and len(refs or ()) == 1:
+                    raise
+                unknown.append(ref)
+        now = wall_clock_ms()
+
+        async def write(conn: aiosqlite.Connection) -> tuple[list[int], list[int], list[int]]:
+            fresh: list[int] = []
+            done: list[int] = []
+            foreign: list[int] = []
+            if refs is None:
+                sql = "SELECT seq FROM mailbox WHERE agent = ? AND acked IS NULL"
+                fresh = [seq for (seq,) in await conn.execute_fetchall(sql, (agent.n,))]
+            else:
+                sql = "SELECT acked FROM mailbox WHERE agent = ? AND seq = ?"
+                for seq in wanted:
+                    rows = list(await conn.execute_fetchall(sql, (agent.n, seq)))
+                    (foreign if not rows else fresh if rows[0][0] is None else done).append(seq)
+            await conn.executemany(
+                "UPDATE mailbox SET acked = ? WHERE agent = ? AND seq = ?",
+                [(now, agent.n, seq) for seq in fresh],
+            )
+            return fresh, done, foreign
+
+        fresh, done, foreign = await self._writer.submit(write)
+        return {
+            "acked": [await self._id_of(seq) for seq in fresh],
+            "already": [await self._id_of(seq) for seq in done],
+            "unknown": [*unknown, *(wanted[seq] for seq in foreign)],
+        }
+
+    async def _id_of(self, seq: int) -> str:
+        rows = await self._db.rows("SELECT place FROM messages WHERE seq = ?", (seq,))
+        log = self._state.log_at[rows[0][0] >> SEQ_BITS]
+        low = rows[0][0] & ((1 << SEQ_BITS) - 1)
+        return message_id(Position(self._state.node_at[log.node].key, log.epoch, low))
+
+
+def need_agent(agent: AgentRow | None) -> AgentRow:
+    """Raises Refused when nobody in particular speaks."""
+    if agent is None:
+        raise Refused(
+            "no agent speaks here",
+            code="no_speaker",
+            hint="name one: --as NAME, $MAW_AGENT, the X-Maw-Agent header, or an agent's token",
+        )
+    return agent

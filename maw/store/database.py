@@ -1,0 +1,101 @@
+"""One database file: one writing connection, a few reading ones.
+
+WAL with synchronous=FULL: a commit that returned is on the disk. Only ``writer.Writer`` may use ``writing``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import aiosqlite
+
+from maw.errors import BadConfig
+from maw.store.schema import migrate
+
+READERS: Final = 2
+WRITER_CACHE_KIB: Final = 4096
+READER_CACHE_KIB: Final = 1024
+
+Row = tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class Database:
+    """An open database. ``fresh``: this call made it."""
+
+    path: Path
+    writing: aiosqlite.Connection
+    fresh: bool
+    _readers: asyncio.Queue[aiosqlite.Connection]
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[aiosqlite.Connection]:
+        """A reading connection of one's own for as long as the block lasts. Keep it short."""
+        conn = await self._readers.get()
+        try:
+            yield conn
+        finally:
+            self._readers.put_nowait(conn)
+
+    async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """All rows of one bounded query, in its own snapshot."""
+        async with self.reading() as conn:
+            return list(await conn.execute_fetchall(sql, parameters))  # type: ignore[arg-type]
+
+    async def row(self, sql: str, parameters: Sequence[Any] = ()) -> Row | None:
+        found = await self.rows(sql, parameters)
+        return found[0] if found else None
+
+
+async def _connect(uri: str, cache_kib: int) -> aiosqlite.Connection:
+    conn = await aiosqlite.connect(uri, uri=True, isolation_level=None, cached_statements=256)
+    await conn.execute(f"PRAGMA cache_size = -{cache_kib}")
+    await conn.execute("PRAGMA busy_timeout = 5000")
+    return conn
+
+
+@asynccontextmanager
+async def open_database(path: Path) -> AsyncIterator[Database]:
+    """Opens (or makes) the database and closes it in the end. BadConfig says what stands in the way."""
+    async with AsyncExitStack() as stack:
+        try:
+            writing = await stack.enter_async_context(
+                _closing(await _connect(f"file:{_quoted(path)}", WRITER_CACHE_KIB))
+            )
+            for pragma in (
+                "journal_mode = WAL",
+                "synchronous = FULL",
+                "wal_autocheckpoint = 0",
+                "foreign_keys = OFF",
+            ):
+                await writing.execute(f"PRAGMA {pragma}")
+            fresh = await migrate(writing, str(path))
+            readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue(READERS)
+            for _ in range(READERS):
+                reader = await _connect(f"file:{_quoted(path)}?mode=ro", READER_CACHE_KIB)
+                readers.put_nowait(await stack.enter_async_context(_closing(reader)))
+        except sqlite3.Error as error:
+            raise BadConfig(
+                f"the database {path} cannot be opened: {error}",
+                code="bad_database",
+                hint="`maw doctor` looks at the file, its directory and the disk; nothing was changed",
+            ) from None
+        yield Database(path, writing, fresh, readers)
+
+
+@asynccontextmanager
+async def _closing(conn: aiosqlite.Connection) -> AsyncIterator[aiosqlite.Connection]:
+    try:
+        yield conn
+    finally:
+        await conn.close()
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")

@@ -1,0 +1,265 @@
+"""Folding entries into what people read: rows for messages, mentions, mailboxes, agents, channels.
+
+A ``Fold`` gathers the rows of one job and writes them with few statements. Order of arrival does not matter
+for what is visible in the end: a message brings its channel and its agent's name along, and mentions are kept
+as written for agents who come later. A payload that cannot be folded is set aside; its entry is held all
+the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import aiosqlite
+
+from maw.core.clock import shown_time
+from maw.core.colony import GROUPS, AgentCard, Card, HeldHere, NewChannel, Said, message_id
+from maw.core.entry import Entry, Kind, unpack_payload
+from maw.core.identity import NodeId
+from maw.store.rows import Insert
+from maw.store.state import AgentRow, ChannelRow, LogRow, NodeRow, State
+
+_ENTRIES: Final = Insert("entries", ("place", "header", "signature", "payload", "shown"))
+_MESSAGES: Final = Insert(
+    "messages", ("seq", "place", "direct", "channel", "agent", "said", "received", "suspect", "reply")
+)
+_MENTIONS: Final = Insert("mentions", ("word", "seq"))
+_MAILBOX: Final = Insert("mailbox", ("agent", "seq", "why"), verb="INSERT OR IGNORE")
+_OUTBOX: Final = Insert("outbox", ("agent", "seq"))
+
+DIRECT: Final = "direct"
+MENTION: Final = "mention"
+GROUP: Final = "group"
+
+
+@dataclass(slots=True)
+class SetAside:
+    """An entry whose payload could not be folded."""
+
+    id: str
+    why: str
+
+
+@dataclass(slots=True)
+class Fold:
+    """The rows of one job. Create, ``add`` every entry in order, then ``write`` once."""
+
+    state: State
+    me: NodeId
+    now_ms: int
+    first_seq: int = 0
+    set_aside: list[SetAside] = field(default_factory=list)
+    reached: list[tuple[NodeId, int, int, NodeId]] = field(default_factory=list)
+    """Receipts that came in logs: (author, epoch, seq, held by)."""
+    cards: int = 0
+    """Nodes that said name or addresses."""
+    local_agents: list[AgentRow] = field(default_factory=list)
+    """Agents of this host whose owner or token is new."""
+    delivered: dict[NodeId, tuple[int, int]] = field(default_factory=dict)
+    """Authors whose messages went into a mailbox here, and (epoch, seq) of the last that did."""
+    _entries: list[Sequence[Any]] = field(default_factory=list)
+    _messages: list[Sequence[Any]] = field(default_factory=list)
+    _mentions: list[Sequence[Any]] = field(default_factory=list)
+    _mailbox: list[Sequence[Any]] = field(default_factory=list)
+    _outbox: list[Sequence[Any]] = field(default_factory=list)
+    _aside: list[Sequence[Any]] = field(default_factory=list)
+    _nodes: dict[int, NodeRow] = field(default_factory=dict)
+    _logs: dict[int, LogRow] = field(default_factory=dict)
+    _channels: dict[int, ChannelRow] = field(default_factory=dict)
+    _agents: dict[int, AgentRow] = field(default_factory=dict)
+
+    def node(self, key: NodeId) -> NodeRow:
+        row = self.state.nodes.get(key)
+        if row is None:
+            row = NodeRow(max(self.state.node_at, default=0) + 1, key)
+            self.state.add_node(row)
+            self._nodes[row.n] = row
+        return row
+
+    def log(self, author: NodeId, epoch: int) -> LogRow:
+        row = self.state.logs.get((author, epoch))
+        if row is None:
+            row = LogRow(max(self.state.log_at, default=0) + 1, self.node(author).n, epoch)
+            self.state.add_log(author, row)
+        self._logs[row.l] = row
+        return row
+
+    def add(self, entry: Entry, said: Said | None = None) -> int | None:
+        """Take an entry in; the seq at which it became visible, if it is a message.
+
+        ``said`` spares taking our own payload apart again.
+        """
+        log = self.log(entry.author, entry.epoch)
+        log.head = entry.head
+        place = log.place(entry.seq)
+        seq = None
+        try:
+            seq = self._fold(entry, place, said)
+        except (ValueError, TypeError, KeyError) as error:
+            self._aside.append((place, str(error)[:200], self.now_ms))
+            self.set_aside.append(SetAside(message_id(entry.position), str(error)[:200]))
+        self._entries.append((place, entry.header, entry.signature, entry.payload, seq))
+        return seq
+
+    def _fold(self, entry: Entry, place: int, said: Said | None) -> int | None:
+        kind = entry.kind
+        if kind == Kind.POST or kind == Kind.DIRECT:
+            if said is None:
+                assert entry.payload is not None
+                said = Said.read(unpack_payload(entry.payload), direct=kind == Kind.DIRECT)
+            return self._message(entry, place, said)
+        if kind not in (Kind.CARD, Kind.AGENT, Kind.CHANNEL, Kind.RECEIPT):
+            return None
+        assert entry.payload is not None
+        content = unpack_payload(entry.payload)
+        node = self.node(entry.author)
+        if kind == Kind.CARD:
+            card = Card.read(content)
+            node.name, node.addresses, node.version = card.name, card.addresses, card.version
+            self._nodes[node.n] = node
+            self.cards += 1
+        elif kind == Kind.AGENT:
+            card_ = AgentCard.read(content)
+            agent = self.agent(node, card_.id, card_.name, card_.role, shown_time(entry.hlc, self.now_ms).ms)
+            self.state.rename_agent(agent, card_.name, card_.role, card_.gone)
+        elif kind == Kind.CHANNEL:
+            channel = NewChannel.read(content)
+            self.channel(channel.name, channel.by, shown_time(entry.hlc, self.now_ms).ms)
+        else:
+            receipt = HeldHere.read(content)
+            self.reached += [(author, epoch, seq, entry.author) for author, epoch, seq in receipt.held]
+        return None
+
+    def agent(self, node: NodeRow, agent_id: bytes, name: str, role: str, at: int) -> AgentRow:
+        row = self.state.agents.get((node.n, agent_id))
+        if row is None:
+            row = AgentRow(max(self.state.agent_at, default=0) + 1, node.n, agent_id, name, role, at)
+            self.state.add_agent(row)
+        self._agents[row.n] = row
+        return row
+
+    def channel(self, name: str, by: str, at: int) -> ChannelRow:
+        row = self.state.channels.get(name)
+        if row is None:
+            row = ChannelRow(max(self.state.channel_at, default=0) + 1, name, at, by)
+            self.state.add_channel(row)
+        self._channels[row.n] = row
+        return row
+
+    def _message(self, entry: Entry, place: int, said: Said) -> int:
+        state = self.state
+        shown = shown_time(entry.hlc, self.now_ms)
+        node = self.node(entry.author)
+        agent = self.agent(node, said.agent, said.name, said.role, shown.ms)
+        channel = None if said.channel is None else self.channel(said.channel, "", shown.ms)
+        state.seq = seq = state.seq + 1
+        self.first_seq = self.first_seq or seq
+        state.messages += 1
+        agent.last_said = shown.ms
+        if channel:
+            channel.messages += 1
+            channel.last_seq = seq
+        self._messages.append(
+            (seq, place, channel is None, channel.n if channel else None, agent.n, shown.ms, self.now_ms,
+             shown.suspect, said.reply_to)
+        )  # fmt: skip
+        if channel:
+            self._mentions += [(word, seq) for word in said.mentions]
+        before = len(self._mailbox)
+        self._deliver(agent, said, seq)
+        if len(self._mailbox) > before:
+            self.delivered[entry.author] = (entry.epoch, entry.seq)
+        if entry.author == self.me:
+            self._outbox.append((agent.n, seq))
+        return seq
+
+    def _deliver(self, sender: AgentRow, said: Said, seq: int) -> None:
+        """Into the mailboxes of this host's agents. Nobody finds his own words there."""
+        if said.channel is None:
+            for recipient in said.to:
+                if recipient.node == self.me:
+                    row = self.state.agents.get((self.node(self.me).n, recipient.agent))
+                    if row and row.uid is not None and not row.gone:
+                        self._mailbox.append((row.n, seq, DIRECT))
+            return
+        for word in said.mentions:
+            for row in self._local_by(word):
+                if row.n != sender.n:
+                    self._mailbox.append((row.n, seq, GROUP if word in GROUPS else MENTION))
+
+    def _local_by(self, word: str) -> list[AgentRow]:
+        if word in GROUPS:
+            return [row for row in self.state.local.values() if row.role in GROUPS[word]]
+        name, _, host = word.partition("@")
+        row = self.state.local.get(name)
+        if row is None or (host and host != self.node(self.me).name):
+            return []
+        return [row]
+
+    async def write(self, conn: aiosqlite.Connection) -> None:
+        """All rows, children of nothing: one statement for up to 256 of a kind."""
+        for insert, rows in (
+            (_ENTRIES, self._entries),
+            (_MESSAGES, self._messages),
+            (_MENTIONS, self._mentions),
+            (_MAILBOX, self._mailbox),
+            (_OUTBOX, self._outbox),
+        ):
+            for sql, parameters in insert.statements(rows):
+                await conn.execute(sql, parameters)
+        await self._write_small(conn)
+        if self._messages:
+            counters = "INSERT OR REPLACE INTO meta VALUES ('seq', ?), ('messages', ?)"
+            await conn.execute(counters, (self.state.seq, self.state.messages))
+
+    async def _write_small(self, conn: aiosqlite.Connection) -> None:
+        for node in self._nodes.values():
+            await conn.execute(
+                "INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?, ?, ?)",
+                (node.n, node.key, node.name, json.dumps(node.addresses), node.version, node.seen),
+            )
+        for log in self._logs.values():
+            await conn.execute(
+                "INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (l) DO UPDATE SET seq = excluded.seq, id = excluded.id",
+                (log.l, log.node, log.epoch, *log.head, log.disputed),
+            )
+        for channel in self._channels.values():
+            await conn.execute(
+                "INSERT INTO channels VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (n) DO UPDATE SET messages = excluded.messages, last_seq = excluded.last_seq",
+                (channel.n, channel.name, channel.created, channel.by, channel.messages, channel.last_seq),
+            )
+        for agent in self._agents.values():
+            await conn.execute(
+                "INSERT OR REPLACE INTO agents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    agent.n,
+                    agent.node,
+                    agent.id,
+                    agent.name,
+                    agent.role,
+                    agent.created,
+                    agent.gone,
+                    agent.last_said,
+                ),
+            )
+        for agent in self.local_agents:
+            await self._write_local(conn, agent)
+        if self._aside:
+            await conn.executemany("INSERT OR REPLACE INTO set_aside VALUES (?, ?, ?)", self._aside)
+
+    async def _write_local(self, conn: aiosqlite.Connection, agent: AgentRow) -> None:
+        """Whose the agent is, and mentions of its name that were here before it. Groups count from now."""
+        await conn.execute(
+            "INSERT OR REPLACE INTO local_agents VALUES (?, ?, ?, ?)",
+            (agent.n, agent.uid, agent.token_hash, agent.since_seq),
+        )
+        await conn.execute(
+            "INSERT OR IGNORE INTO mailbox (agent, seq, why)"
+            " SELECT ?, seq, ? FROM mentions WHERE word IN (?, ?)",
+            (agent.n, MENTION, agent.name, f"{agent.name}@{self.node(self.me).name}"),
+        )

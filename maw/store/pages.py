@@ -1,0 +1,113 @@
+"""Bounded pages of what is visible: always by index, always by seq, each in one snapshot.
+
+Each function returns rows of ``Shown`` columns; turning them into what people see is the node's work.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from maw.store.database import Database
+
+_COLUMNS: Final = (
+    "m.seq, m.place, m.direct, m.channel, m.agent, m.said, m.received, m.suspect, m.reply, e.payload"
+)
+_FROM: Final = "messages m JOIN entries e ON e.place = m.place"
+
+
+class Shown(NamedTuple):
+    """One visible message as it is stored; ``why`` only in mailboxes."""
+
+    seq: int
+    place: int
+    direct: int
+    channel: int | None
+    agent: int
+    said: int
+    received: int
+    suspect: int
+    reply: str | None
+    payload: bytes | None
+    why: str | None = None
+
+
+def _shown(rows: list[tuple[Any, ...]]) -> list[Shown]:
+    return [Shown(*row) for row in rows]
+
+
+async def in_channel(
+    db: Database, channel: int, *, after: int | None, before: int | None, limit: int
+) -> list[Shown]:
+    """Ascending. ``after``: the oldest above it; else the latest (below ``before``)."""
+    if after is not None:
+        sql = f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.channel = ? AND m.seq > ? ORDER BY m.seq LIMIT ?"  # noqa: S608
+        return _shown(await db.rows(sql, (channel, after, limit)))
+    top = before if before is not None else 1 << 62
+    sql = f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.channel = ? AND m.seq < ? ORDER BY m.seq DESC LIMIT ?"  # noqa: S608
+    return _shown(await db.rows(sql, (channel, top, limit)))[::-1]
+
+
+async def since(db: Database, after: int, limit: int) -> list[Shown]:
+    """Everything visible above ``after``, direct messages too."""
+    sql = f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.seq > ? ORDER BY m.seq LIMIT ?"  # noqa: S608
+    return _shown(await db.rows(sql, (after, limit)))
+
+
+async def mentioning(db: Database, words: list[str], *, after: int | None, limit: int) -> list[Shown]:
+    """Messages that mention any of ``words``, each once: a bounded index lookup a word, then merged."""
+    way, bound = ("ASC", ">") if after is not None else ("DESC", "<")
+    few = f"SELECT seq FROM mentions WHERE word = ? AND seq {bound} ? ORDER BY seq {way} LIMIT ?"  # noqa: S608
+    one = f"SELECT * FROM ({few})"  # noqa: S608
+    start = after if after is not None else 1 << 62
+    seqs = " UNION ".join([one] * len(words)) + f" ORDER BY 1 {way} LIMIT ?"
+    sql = f"""SELECT {_COLUMNS} FROM ({seqs}) w JOIN messages m ON m.seq = w.seq
+        JOIN entries e ON e.place = m.place ORDER BY m.seq"""  # noqa: S608
+    parameters: list[Any] = []
+    for word in words:
+        parameters += (word, start, limit)
+    return _shown(await db.rows(sql, (*parameters, limit)))
+
+
+async def unread(db: Database, agent: int, *, after: int, limit: int) -> list[Shown]:
+    """What is not acknowledged in one agent's mailbox, oldest first."""
+    sql = f"""SELECT {_COLUMNS}, b.why FROM mailbox b JOIN messages m ON m.seq = b.seq
+        JOIN entries e ON e.place = m.place
+        WHERE b.agent = ? AND b.acked IS NULL AND b.seq > ? ORDER BY b.seq LIMIT ?"""  # noqa: S608
+    return _shown(await db.rows(sql, (agent, after, limit)))
+
+
+async def mailbox(db: Database, agent: int, *, after: int, limit: int) -> list[Shown]:
+    """An agent's mailbox, read or not."""
+    sql = f"""SELECT {_COLUMNS}, b.why FROM mailbox b JOIN messages m ON m.seq = b.seq
+        JOIN entries e ON e.place = m.place WHERE b.agent = ? AND b.seq > ? ORDER BY b.seq LIMIT ?"""  # noqa: S608
+    return _shown(await db.rows(sql, (agent, after, limit)))
+
+
+async def sent_by(db: Database, agent: int, limit: int) -> list[Shown]:
+    """The latest that a local agent sent, oldest first."""
+    sql = f"""SELECT {_COLUMNS} FROM outbox o JOIN messages m ON m.seq = o.seq
+        JOIN entries e ON e.place = m.place WHERE o.agent = ? ORDER BY o.seq DESC LIMIT ?"""  # noqa: S608
+    return _shown(await db.rows(sql, (agent, limit)))[::-1]
+
+
+async def at_seq(db: Database, seq: int) -> Shown | None:
+    sql = f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.seq = ?"  # noqa: S608
+    found = _shown(await db.rows(sql, (seq,)))
+    return found[0] if found else None
+
+
+async def at_place(db: Database, place: int) -> Shown | None:
+    sql = f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.seq = (SELECT shown FROM entries WHERE place = ?)"  # noqa: S608
+    found = _shown(await db.rows(sql, (place,)))
+    return found[0] if found else None
+
+
+async def replies(db: Database, message_id: str, limit: int) -> list[Shown]:
+    sql = f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.reply = ? ORDER BY m.seq LIMIT ?"  # noqa: S608
+    return _shown(await db.rows(sql, (message_id, limit)))
+
+
+async def unread_counts(db: Database) -> dict[int, int]:
+    """Unacknowledged messages by local agent."""
+    sql = "SELECT agent, count(*) FROM mailbox WHERE acked IS NULL GROUP BY agent"
+    return dict(await db.rows(sql))

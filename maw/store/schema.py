@@ -1,0 +1,93 @@
+"""The tables, and how an older database becomes a newer one. Migrations only go forward.
+
+``place`` names an entry by one integer, log << 40 | seq, so that a log's entries lie together in key order
+and need no second index. ``messages.seq`` is this replica's own count of what became visible: what every
+cursor is made of. Texts stay in the entry's payload; a message row points there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import aiosqlite
+
+from maw.errors import BadConfig
+
+SEQ_BITS: Final = 40
+
+_FIRST: Final = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE nodes (n INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, name TEXT NOT NULL DEFAULT '',
+    addresses TEXT NOT NULL DEFAULT '[]', version TEXT NOT NULL DEFAULT '', seen INTEGER);
+CREATE TABLE logs (l INTEGER PRIMARY KEY, node INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    seq INTEGER NOT NULL, id BLOB NOT NULL, disputed INTEGER NOT NULL DEFAULT 0, UNIQUE (node, epoch));
+CREATE TABLE entries (place INTEGER PRIMARY KEY, header BLOB NOT NULL, signature BLOB NOT NULL, payload BLOB,
+    shown INTEGER);
+CREATE TABLE messages (seq INTEGER PRIMARY KEY, place INTEGER NOT NULL, direct INTEGER NOT NULL,
+    channel INTEGER, agent INTEGER NOT NULL, said INTEGER NOT NULL, received INTEGER NOT NULL,
+    suspect INTEGER NOT NULL, reply TEXT);
+CREATE INDEX messages_by_channel ON messages (channel, seq) WHERE channel IS NOT NULL;
+CREATE INDEX messages_by_reply ON messages (reply, seq) WHERE reply IS NOT NULL;
+CREATE TABLE channels (n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created INTEGER NOT NULL,
+    by TEXT NOT NULL, messages INTEGER NOT NULL DEFAULT 0, last_seq INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE agents (n INTEGER PRIMARY KEY, node INTEGER NOT NULL, id BLOB NOT NULL, name TEXT NOT NULL,
+    role TEXT NOT NULL, created INTEGER NOT NULL, gone INTEGER NOT NULL DEFAULT 0, last_said INTEGER,
+    UNIQUE (node, id));
+CREATE TABLE local_agents (agent INTEGER PRIMARY KEY, uid INTEGER NOT NULL, token_hash BLOB,
+    since_seq INTEGER NOT NULL);
+CREATE TABLE mentions (word TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (word, seq)) WITHOUT ROWID;
+CREATE TABLE mailbox (agent INTEGER NOT NULL, seq INTEGER NOT NULL, why TEXT NOT NULL, acked INTEGER,
+    PRIMARY KEY (agent, seq)) WITHOUT ROWID;
+CREATE INDEX mailbox_unread ON mailbox (agent, seq) WHERE acked IS NULL;
+CREATE TABLE outbox (agent INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (agent, seq)) WITHOUT ROWID;
+CREATE TABLE receipts (node INTEGER NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
+    at INTEGER NOT NULL, PRIMARY KEY (node, epoch)) WITHOUT ROWID;
+CREATE TABLE idempotency (key TEXT NOT NULL, agent INTEGER NOT NULL, request BLOB NOT NULL,
+    seq INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (key, agent)) WITHOUT ROWID;
+CREATE TABLE statements (id BLOB PRIMARY KEY, wire BLOB NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE pins (key BLOB PRIMARY KEY, name TEXT NOT NULL, addresses TEXT NOT NULL, how TEXT NOT NULL,
+    introducer INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE forgotten (key BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE invites (id BLOB PRIMARY KEY, record BLOB NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE joins (id BLOB PRIMARY KEY, line TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE set_aside (place INTEGER PRIMARY KEY, why TEXT NOT NULL, at INTEGER NOT NULL);
+CREATE TABLE forks (node INTEGER NOT NULL, epoch INTEGER NOT NULL, proof BLOB NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (node, epoch)) WITHOUT ROWID;
+CREATE TABLE alerts (kind TEXT NOT NULL, subject TEXT NOT NULL, text TEXT NOT NULL, count INTEGER NOT NULL,
+    first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (kind, subject)) WITHOUT ROWID;
+"""
+
+
+async def _create(conn: aiosqlite.Connection) -> None:
+    for statement in _FIRST.split(";"):
+        if statement.strip():
+            await conn.execute(statement)
+
+
+Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
+MIGRATIONS: Final[tuple[Migration, ...]] = (_create,)
+"""Migration k turns a database of version k into one of version k + 1."""
+
+
+async def migrate(conn: aiosqlite.Connection, path: str) -> bool:
+    """Bring the database up to this version; True when it was new. BadConfig: it is from the future."""
+    async with conn.execute("PRAGMA user_version") as cursor:
+        row = await cursor.fetchone()
+    version = int(row[0]) if row else 0
+    if version > len(MIGRATIONS):
+        raise BadConfig(
+            f"{path} was written by a newer maw (format {version}; this one knows {len(MIGRATIONS)})",
+            code="newer_database",
+            hint="install the newer maw again; nothing was changed",
+        )
+    for at in range(version, len(MIGRATIONS)):
+        await conn.execute("BEGIN IMMEDIATE")
+        try:
+            await MIGRATIONS[at](conn)
+            await conn.execute(f"PRAGMA user_version = {at + 1}")
+            await conn.execute("COMMIT")
+        except BaseException:
+            await conn.execute("ROLLBACK")
+            raise
+    return version == 0

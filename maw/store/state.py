@@ -1,0 +1,156 @@
+"""What the writer keeps in memory of the database, so that folding an entry needs no query.
+
+It is changed while a transaction is being prepared and reread whenever one is rolled back; nobody but the
+writer's jobs may change it. Everything here is small: nodes, logs, channels, agents, never messages.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import aiosqlite
+
+from maw.core.entry import START, Head
+from maw.core.identity import NodeId
+from maw.core.log import Heads
+from maw.store.schema import SEQ_BITS
+
+_AGENTS: Final = """
+SELECT a.*, l.uid, l.token_hash, coalesce(l.since_seq, 0)
+FROM agents a LEFT JOIN local_agents l ON l.agent = a.n
+"""
+
+
+@dataclass(slots=True)
+class NodeRow:
+    n: int
+    key: NodeId
+    name: str = ""
+    addresses: tuple[str, ...] = ()
+    version: str = ""
+    seen: int | None = None
+    """When a link to it was last up, ms since 1970."""
+
+
+@dataclass(slots=True)
+class LogRow:
+    l: int  # noqa: E741 - the column's name
+    node: int
+    epoch: int
+    head: Head = START
+    disputed: bool = False
+
+    def place(self, seq: int) -> int:
+        return (self.l << SEQ_BITS) | seq
+
+
+@dataclass(slots=True)
+class ChannelRow:
+    n: int
+    name: str
+    created: int
+    by: str
+    messages: int = 0
+    last_seq: int = 0
+
+
+@dataclass(slots=True)
+class AgentRow:
+    """``uid`` is set for agents of this host only."""
+
+    n: int
+    node: int
+    id: bytes
+    name: str
+    role: str
+    created: int
+    gone: bool = False
+    last_said: int | None = None
+    uid: int | None = None
+    token_hash: bytes | None = None
+    since_seq: int = 0
+
+
+@dataclass(slots=True)
+class State:
+    """The tables in memory. ``seq`` is the newest that is visible."""
+
+    seq: int = 0
+    messages: int = 0
+    nodes: dict[NodeId, NodeRow] = field(default_factory=dict)
+    node_at: dict[int, NodeRow] = field(default_factory=dict)
+    logs: dict[tuple[NodeId, int], LogRow] = field(default_factory=dict)
+    log_at: dict[int, LogRow] = field(default_factory=dict)
+    channels: dict[str, ChannelRow] = field(default_factory=dict)
+    channel_at: dict[int, ChannelRow] = field(default_factory=dict)
+    agents: dict[tuple[int, bytes], AgentRow] = field(default_factory=dict)
+    agent_at: dict[int, AgentRow] = field(default_factory=dict)
+    local: dict[str, AgentRow] = field(default_factory=dict)
+
+    def heads(self) -> dict[NodeId, Heads]:
+        """The durable heads by author and epoch, as the core wants them."""
+        found: dict[NodeId, Heads] = {}
+        for (author, epoch), row in self.logs.items():
+            if row.head.seq:
+                found.setdefault(author, {})[epoch] = row.head
+        return found
+
+    def head(self, author: NodeId, epoch: int) -> Head:
+        row = self.logs.get((author, epoch))
+        return row.head if row else START
+
+    def newest_epoch(self, author: NodeId) -> tuple[int, Head]:
+        """The latest epoch of ``author`` held here and its head; (0, START) when there is none."""
+        held = [
+            (epoch, row.head) for (node, epoch), row in self.logs.items() if node == author and row.head.seq
+        ]
+        return max(held, default=(0, START))
+
+    def disputed(self) -> list[tuple[NodeId, int]]:
+        return [place for place, row in self.logs.items() if row.disputed]
+
+    def add_node(self, row: NodeRow) -> None:
+        self.nodes[row.key] = self.node_at[row.n] = row
+
+    def add_log(self, author: NodeId, row: LogRow) -> None:
+        self.logs[author, row.epoch] = self.log_at[row.l] = row
+
+    def add_channel(self, row: ChannelRow) -> None:
+        self.channels[row.name] = self.channel_at[row.n] = row
+
+    def add_agent(self, row: AgentRow) -> None:
+        self.agents[row.node, row.id] = self.agent_at[row.n] = row
+        if row.uid is not None and not row.gone:
+            self.local[row.name] = row
+
+    def rename_agent(self, row: AgentRow, name: str, role: str, gone: bool) -> None:
+        if self.local.get(row.name) is row:
+            del self.local[row.name]
+        row.name, row.role, row.gone = name, role, gone
+        self.add_agent(row)
+
+    async def reload(self, conn: aiosqlite.Connection) -> None:
+        """Forget everything and read it again, as this connection sees it."""
+        tables: tuple[dict[Any, Any], ...] = (
+            self.nodes, self.node_at, self.logs, self.log_at, self.channels, self.channel_at,
+            self.agents, self.agent_at, self.local,
+        )  # fmt: skip
+        for table in tables:
+            table.clear()
+        for n, key, name, addresses, version, seen in await conn.execute_fetchall("SELECT * FROM nodes"):
+            self.add_node(NodeRow(n, NodeId(key), name, tuple(json.loads(addresses)), version, seen))
+        for l, node, epoch, seq, head_id, disputed in await conn.execute_fetchall("SELECT * FROM logs"):  # noqa: E741
+            self.add_log(self.node_at[node].key, LogRow(l, node, epoch, Head(seq, head_id), bool(disputed)))
+        for row in await conn.execute_fetchall(
+            "SELECT n, name, created, by, messages, last_seq FROM channels"
+        ):
+            self.add_channel(ChannelRow(*row))
+        for row in await conn.execute_fetchall(_AGENTS):
+            self.add_agent(AgentRow(*row))
+        self.seq = self.messages = 0
+        for key, value in await conn.execute_fetchall(
+            "SELECT key, value FROM meta WHERE key IN ('seq', 'messages')"
+        ):
+            setattr(self, key, value)

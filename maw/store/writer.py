@@ -1,0 +1,187 @@
+"""The one task that writes: jobs queue, and all that are queued go into one transaction.
+
+Laws
+  1. Only this task touches the writing connection; a caller who gives up leaves nothing open behind.
+  2. A job's future resolves after the COMMIT that holds its rows, never before.
+  3. One bad job does not take others along: each has a savepoint when it is not alone.
+  4. When anything was rolled back, ``on_rollback`` rereads what memory believed of the database.
+  5. ``after`` callbacks run in commit order, before any later job begins.
+
+No job waits for company: while one commit syncs, the next ones gather.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import aiosqlite
+
+from maw.errors import MawError, Unavailable
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+MAX_QUEUED: Final = 4096
+MAX_JOBS_A_COMMIT: Final = 256
+CHECKPOINT_IDLE_S: Final = 1.0
+TRUNCATE_ABOVE_BYTES: Final = 64 << 20
+
+Work = Callable[[aiosqlite.Connection], Awaitable[T]]
+
+
+@dataclass(slots=True)
+class _Job:
+    work: Work[Any]
+    done: asyncio.Future[Any]
+    after: Callable[[Any], None] | None
+
+
+class Writer:
+    """Group commit over one connection."""
+
+    def __init__(
+        self,
+        conn: aiosqlite.Connection,
+        path: Path,
+        *,
+        on_rollback: Callable[[], Awaitable[None]],
+        on_trouble: Callable[[str | None], None] = lambda trouble: None,
+    ) -> None:
+        self._conn = conn
+        self._wal = path.with_name(path.name + "-wal")
+        self._queue: asyncio.Queue[_Job | None] = asyncio.Queue(MAX_QUEUED)
+        self._on_rollback = on_rollback
+        self._on_trouble = on_trouble
+        self._closing = False
+        self.trouble: str | None = None
+        """Why the last commit failed; None when it did not."""
+        self.commits = 0
+
+    async def submit(self, work: Work[T], after: Callable[[T], None] | None = None) -> T:
+        """Run ``work(connection)`` in the next transaction; its result, once that is durable.
+
+        ``after(result)`` runs on the loop right behind the commit. Raises what the work raised, or
+        Unavailable when the disk would not take it. A full queue makes the caller wait.
+        """
+        if self._closing:
+            raise Unavailable("this node is stopping", hint="try again when it is up: `maw status`")
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        await self._queue.put(_Job(work, done, after))
+        return await done
+
+    def submit_nowait(self, work: Work[T], after: Callable[[T], None] | None = None) -> asyncio.Future[T]:
+        """Like ``submit``; raises asyncio.QueueFull when too much is waiting."""
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait(_Job(work, done, after))
+        return done
+
+    async def close(self) -> None:
+        """Takes no more; ``run`` ends when all that was accepted is done."""
+        self._closing = True
+        await self._queue.put(None)
+
+    async def run(self) -> None:
+        """Runs until closed. Ends with everything written and the WAL truncated."""
+        while True:
+            try:
+                job = await asyncio.wait_for(self._queue.get(), CHECKPOINT_IDLE_S)
+            except TimeoutError:
+                await self._checkpoint("PASSIVE")
+                job = await self._queue.get()
+            jobs = [job]
+            while len(jobs) < MAX_JOBS_A_COMMIT and not self._queue.empty():
+                jobs.append(self._queue.get_nowait())
+            work = [item for item in jobs if item is not None]
+            if work:
+                await self._transact(work)
+                await self._checkpoint_if_large()
+            if len(work) < len(jobs) and self._queue.empty():
+                await self._checkpoint("TRUNCATE")
+                return
+
+    async def _transact(self, jobs: list[_Job]) -> None:
+        results: list[tuple[_Job, Any]] = []
+        try:
+            await self._conn.execute("BEGIN IMMEDIATE")
+            for job in jobs:
+                if len(jobs) > 1:
+                    await self._conn.execute("SAVEPOINT job")
+                try:
+                    results.append((job, await job.work(self._conn)))
+                except sqlite3.OperationalError:
+                    raise
+                except Exception as error:  # one job's fault is its own: the others go on
+                    if len(jobs) == 1:
+                        raise
+                    await self._conn.execute("ROLLBACK TO job")
+                    await self._on_rollback()
+                    _fail(job, _as_raised(error))
+                if len(jobs) > 1:
+                    await self._conn.execute("RELEASE job")
+            await self._conn.execute("COMMIT")
+        except Exception as error:  # the transaction is lost as a whole: say so to everybody in it
+            await self._roll_back()
+            await self._on_rollback()
+            self._note(error)
+            for job in jobs:
+                _fail(job, _as_raised(error))
+            return
+        self.commits += 1
+        if self.trouble:
+            self.trouble = None
+            self._on_trouble(None)
+        for job, result in results:
+            if job.after:
+                job.after(result)
+            if not job.done.done():
+                job.done.set_result(result)
+
+    async def _roll_back(self) -> None:
+        if self._conn.in_transaction:
+            await self._conn.execute("ROLLBACK")
+
+    def _note(self, error: Exception) -> None:
+        if isinstance(error, sqlite3.Error):
+            self.trouble = str(error)
+            self._on_trouble(self.trouble)
+
+    async def _checkpoint_if_large(self) -> None:
+        # WAL grows by what was committed since the last checkpoint; looking at its size costs one stat
+        if self.commits % 64 == 0 and self._wal_bytes() > TRUNCATE_ABOVE_BYTES:
+            await self._checkpoint("TRUNCATE")
+
+    def _wal_bytes(self) -> int:
+        try:
+            return self._wal.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    async def _checkpoint(self, mode: str) -> None:
+        try:
+            await self._conn.execute_fetchall(f"PRAGMA wal_checkpoint({mode})")
+        except sqlite3.Error as error:  # a reader is in the way, or the disk is full: the WAL keeps all of it
+            log.warning("the write-ahead log could not be folded in: %s", error)
+
+
+def _fail(job: _Job, error: Exception) -> None:
+    if not job.done.done():
+        job.done.set_exception(error)
+
+
+def _as_raised(error: Exception) -> Exception:
+    """What the callers are told: maw's own errors as they are, the disk's as Unavailable."""
+    if isinstance(error, MawError):
+        return error
+    if isinstance(error, sqlite3.Error):
+        return Unavailable(
+            f"the database could not be written: {error}",
+            code="cannot_write",
+            hint="nothing was accepted; `maw doctor` looks at the disk",
+        )
+    return error

@@ -1,0 +1,250 @@
+"""The daemon is brought back: by systemd, by a user's systemd, by PM2, and by systemd through PM2.
+
+On a test host that boots a real systemd. `MAW_TEST_STAND_IN=1` runs them with a small daemon in place of maw.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.booted import BootedHost
+from tests.e2e.conftest import need
+from tests.e2e.lab import wait_until
+
+pytestmark = [pytest.mark.root, pytest.mark.xdist_group("lab"), pytest.mark.timeout(120)]
+
+ROOT = Path(__file__).parents[2]
+MAW = "/opt/maw/bin/maw"
+HOME = "/var/lib/maw"
+PEOPLE_HOME = "/home/nova/.local/share/maw"
+COMMAND = """\
+#!/opt/maw/venv/bin/python
+import sys
+sys.path.insert(0, "/opt/maw/src")
+from {module} import main
+sys.exit(main())
+"""
+
+
+@pytest.fixture(scope="module")
+def booted(boot: Callable[..., BootedHost]) -> BootedHost:
+    """A booted host with this tree's maw installed under /opt, as the README has it."""
+    venv = (Path(sys.prefix), Path("/opt/maw/venv"))
+    host = boot(binds=((ROOT, Path("/opt/maw/src")), venv))
+    module = "tests.e2e.stand_in" if os.environ.get("MAW_TEST_STAND_IN") else "maw.cli.main"
+    write(host, MAW, COMMAND.format(module=module), "755")
+    host.run(["useradd", "--create-home", "--shell", "/bin/bash", "nova"])
+    return host
+
+
+@pytest.fixture(scope="module")
+def pm2() -> Iterator[Path]:
+    """PM2 from npm, in a directory of its own."""
+    need(None if shutil.which("npm") else "needs node and npm: apt-get install -y nodejs npm")
+    directory = Path("/var/tmp") / f"maw-pm2-{secrets.token_hex(4)}"
+    directory.mkdir()
+    try:
+        quiet = ["--silent", "--no-audit", "--no-fund", "--no-update-notifier"]
+        done = subprocess.run(
+            ["npm", "install", *quiet, "--prefix", str(directory), "pm2"],
+            capture_output=True, text=True, check=False, timeout=100,
+        )  # fmt: skip
+        need(None if done.returncode == 0 else f"needs npm to install pm2: {done.stderr[-300:]}")
+        yield directory
+    finally:
+        shutil.rmtree(directory)
+
+
+def write(host: BootedHost, path: str, text: str, mode: str = "644") -> None:
+    script = 'mkdir -p "$(dirname "$1")" && cat >"$1" && chmod "$2" "$1"'
+    host.run(["sh", "-c", script, "write", path, mode], input_text=text)
+
+
+def answers(host: BootedHost, home: str) -> bool:
+    """The daemon serves on its socket."""
+    url = [
+        "curl",
+        "--silent",
+        "--fail",
+        "--max-time",
+        "2",
+        "--unix-socket",
+        f"{home}/maw.sock",
+        "http://maw/healthz",
+    ]
+    return host.run(url, check=False).returncode == 0
+
+
+def main_pid(host: BootedHost) -> int:
+    return int(host.property("maw", "MainPID"))
+
+
+def back(host: BootedHost, before: int, seconds: float) -> None:
+    """Another process than ``before`` serves, and systemd calls the unit active."""
+    wait_until(
+        lambda: main_pid(host) not in (0, before) and host.property("maw", "ActiveState") == "active",
+        f"systemd brings it back\n{host.journal('maw')}",
+        seconds,
+    )
+    assert answers(host, HOME), host.journal("maw")
+
+
+@pytest.fixture
+def system(booted: BootedHost) -> Iterator[BootedHost]:
+    """With the system service installed by the command."""
+    at = {"MAW_HOME": HOME}
+    booted.run([MAW, "init", "--name", "lab", "--listen", "127.0.0.1:0"], environment=at)
+    said = booted.run([MAW, "service", "install"], environment=at, check=False)
+    assert said.returncode == 0, f"{said.stdout}{said.stderr}{booted.journal('maw')}"
+    yield booted
+    booted.run([MAW, "service", "remove"], environment=at)
+    booted.run(["rm", "-r", HOME])
+
+
+def test_systemd_brings_the_daemon_back(system: BootedHost) -> None:
+    assert system.property("maw", "ActiveState") == "active"
+    assert system.property("maw", "UnitFileState") == "enabled"
+    assert system.property("maw", "User") == "maw"
+    assert system.property("maw", "WatchdogUSec") == "30s"
+    assert answers(system, HOME)
+    # systemd says `active` only after READY=1, and listening is what makes it ready
+    assert system.property("maw", "StatusText")
+
+    first = main_pid(system)
+    system.run(["kill", "-KILL", str(first)])
+    back(system, first, 10)
+
+    # more deaths in a row than systemd's default limit of 5 in 10 s: never given up
+    for _ in range(6):
+        pid = main_pid(system)
+        system.run(["kill", "-KILL", str(pid)])
+        back(system, pid, 10)
+
+    system.power_cut()
+    system.boot()
+    back(system, 0, 20)
+
+
+def test_systemd_ends_a_daemon_that_hangs(system: BootedHost) -> None:
+    write(
+        system,
+        "/etc/systemd/system/maw.service.d/quick.conf",
+        "[Service]\nWatchdogSec=2\nTimeoutAbortSec=1\n",
+    )
+    system.systemctl("daemon-reload")
+    system.systemctl("restart", "maw")
+    pid = main_pid(system)
+    system.run(["kill", "-STOP", str(pid)])
+    back(system, pid, 15)
+    assert "watchdog" in system.journal("maw").lower()
+    system.run(["rm", "-r", "/etc/systemd/system/maw.service.d"])
+    system.systemctl("daemon-reload")
+
+
+def test_stopping_reloading_and_the_sandbox(system: BootedHost) -> None:
+    pid = main_pid(system)
+    system.systemctl("reload", "maw")
+    assert main_pid(system) == pid
+    assert system.run(["stat", "-c", "%U:%G %a", HOME]).stdout.strip() == "maw:maw 751"
+    # a member of the group reaches the socket; anybody else does not; neither sees the key
+    group = system.run(["stat", "-c", "%G", f"{HOME}/maw.sock"]).stdout.strip()
+    probe = f"curl --silent --unix-socket {HOME}/maw.sock http://maw/healthz"
+    system.run(["setpriv", "--reuid", "nova", "--clear-groups", "sh", "-c", f"! {probe}"])
+    system.run(["setpriv", "--reuid", "nova", "--groups", group, "sh", "-c", probe])
+    system.run(["setpriv", "--reuid", "nova", "--groups", group, "sh", "-c", f"! cat {HOME}/node.key"])
+    exposure = system.run(["systemd-analyze", "security", "--no-pager", "maw"]).stdout.splitlines()[-1]
+    assert "OK" in exposure, exposure
+    system.systemctl("stop", "maw")
+    assert system.property("maw", "Result") == "success"
+    assert not answers(system, HOME)
+    system.systemctl("start", "maw")
+    assert answers(system, HOME)
+
+
+def test_a_unit_of_somebody_elses_is_not_overwritten(booted: BootedHost) -> None:
+    theirs = "[Service]\nExecStart=/bin/true\n"
+    write(booted, "/etc/systemd/system/maw.service", theirs)
+    at = {"MAW_HOME": HOME}
+    booted.run([MAW, "init", "--name", "lab", "--listen", "127.0.0.1:0"], environment=at)
+    for words in (["install"], ["remove"]):
+        said = booted.run([MAW, "service", *words], check=False, environment=at)
+        assert said.returncode == 6
+        assert "not written by" in said.stdout + said.stderr
+    assert booted.run(["cat", "/etc/systemd/system/maw.service"]).stdout == theirs
+    booted.run(["rm", "-r", HOME, "/etc/systemd/system/maw.service"])
+
+
+def test_a_users_own_systemd_keeps_it(booted: BootedHost) -> None:
+    booted.run(["loginctl", "enable-linger", "nova"])
+    uid = booted.run(["id", "-u", "nova"]).stdout.strip()
+    wait_until(
+        lambda: booted.run(["test", "-S", f"/run/user/{uid}/systemd/private"], check=False).returncode == 0,
+        "nova's systemd runs",
+    )
+    as_nova = ["setpriv", "--reuid", "nova", "--regid", "nova", "--init-groups", "env", "HOME=/home/nova",
+               f"XDG_RUNTIME_DIR=/run/user/{uid}"]  # fmt: skip
+
+    def pid() -> int:
+        show = ["systemctl", "--user", "show", "maw", "--property", "MainPID", "--value"]
+        return int(booted.run([*as_nova, *show]).stdout.strip())
+
+    booted.run([*as_nova, MAW, "init", "--name", "nova", "--listen", "127.0.0.1:0"],
+               environment={"MAW_HOME": PEOPLE_HOME})  # fmt: skip
+    booted.run([*as_nova, f"MAW_HOME={PEOPLE_HOME}", MAW, "service", "install"])
+    assert answers(booted, PEOPLE_HOME)
+    before = pid()
+    booted.run(["kill", "-KILL", str(before)])
+    wait_until(lambda: pid() not in (0, before) and answers(booted, PEOPLE_HOME), "nova's daemon is back")
+    booted.power_cut()
+    booted.boot()
+    wait_until(lambda: answers(booted, PEOPLE_HOME), "nova's daemon is back after the reboot", 20)
+    booted.run([*as_nova, f"MAW_HOME={PEOPLE_HOME}", MAW, "service", "remove"])
+    assert not answers(booted, PEOPLE_HOME)
+
+
+def test_pm2_brings_the_daemon_back_and_systemd_brings_pm2_back(booted: BootedHost, pm2: Path) -> None:
+    home = "/root/node"
+    path = f"{pm2}/node_modules/.bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    at = {"MAW_HOME": home, "PATH": path, "PM2_HOME": "/root/.pm2"}
+
+    def do(*words: str) -> str:
+        return booted.run(words, environment=at, timeout=60).stdout
+
+    def daemon() -> int:
+        found = next((app for app in json.loads(do("pm2", "jlist")) if app["name"] == "maw"), None)
+        return int(found["pid"]) if found and found["pm2_env"]["status"] == "online" else 0
+
+    def serves(before: int) -> Callable[[], bool]:
+        return lambda: answers(booted, home) and daemon() not in (0, before)
+
+    do(MAW, "init", "--name", "lab", "--listen", "127.0.0.1:0")
+    do(MAW, "service", "install", "--manager", "pm2")
+    wait_until(serves(0), "PM2 started it", 20)
+    before = daemon()
+    do("kill", "-KILL", str(before))
+    wait_until(serves(before), "PM2 brings it back after kill -9", 20)
+
+    do("pm2", "kill")
+    assert not answers(booted, home)
+    do("pm2", "resurrect")
+    wait_until(serves(0), "`pm2 resurrect` brings it back", 20)
+
+    do("pm2", "startup", "systemd", "-u", "root", "--hp", "/root")
+    do("pm2", "save")
+    do("pm2", "kill")
+    booted.power_cut()
+    booted.boot()
+    wait_until(lambda: answers(booted, home), "systemd brought PM2 back, and PM2 the daemon", 30)
+    booted.run(["kill", "-KILL", booted.property("pm2-root", "MainPID")])
+    wait_until(serves(0), "systemd brings a killed PM2 back", 30)
+
+    do(MAW, "service", "remove")
+    assert not answers(booted, home)
+    do("pm2", "unstartup", "systemd")

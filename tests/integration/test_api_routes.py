@@ -1,0 +1,251 @@
+"""Every route, through both doors: the answers are the same, and as openapi.json says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.unit.api.house import DOORS, Answer, House, opened
+from tests.unit.api.shapes import misfits
+
+ROUTES = {
+    "GET /api/whoami",
+    "GET /api/status",
+    "GET /api/peers",
+    "GET /api/users",
+    "POST /api/users",
+    "DELETE /api/users/{name}",
+    "POST /api/users/{name}/token",
+    "GET /api/channels",
+    "POST /api/channels",
+    "GET /api/channels/{name}/messages",
+    "POST /api/channels/{name}/messages",
+    "GET /api/mentions",
+    "GET /api/inbox",
+    "GET /api/sent",
+    "GET /api/messages/{id}",
+    "POST /api/direct",
+    "POST /api/ack",
+    "GET /api/stream",
+    "POST /api/invites",
+    "POST /api/join",
+    "POST /api/peers/reload",
+    "POST /api/peers/forget",
+    "POST /api/peers/accept",
+    "GET /healthz",
+    "GET /metrics",
+    "GET /openapi.json",
+}
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    async with opened() as house:
+        await house.backend.say("hello @neo")
+        await house.backend.say("for you alone", channel=None, to=["neo@oracle-world"])
+        await house.backend.say("hello all")
+        yield house
+
+
+READS = [
+    ("/api/whoami", "/api/whoami"),
+    ("/api/status", "/api/status"),
+    ("/api/peers", "/api/peers"),
+    ("/api/users", "/api/users"),
+    ("/api/channels", "/api/channels"),
+    ("/api/channels/{name}/messages", "/api/channels/general/messages"),
+    ("/api/mentions", "/api/mentions?user=neo&after_seq=0"),
+    ("/api/inbox", "/api/inbox"),
+    ("/api/sent", "/api/sent?limit=3"),
+    ("/api/messages/{id}", "/api/messages/2"),
+    ("/healthz", "/healthz"),
+    ("/openapi.json", "/openapi.json"),
+]
+WRITES: list[tuple[str, str, object]] = [
+    ("/api/channels", "/api/channels", {"name": "Fire"}),
+    ("/api/channels/{name}/messages", "/api/channels/general/messages", {"text": "smoke", "reply_to": 1}),
+    ("/api/direct", "/api/direct", {"to": "@arthur", "text": "psst"}),
+    ("/api/ack", "/api/ack", {"ids": [1, "k7q2mx-1n3f9zq-2", "none-such"]}),
+]
+ADMIN: list[tuple[str, str, str, object]] = [
+    ("POST", "/api/users", "/api/users", {"username": "Trinity", "role": "ape"}),
+    ("POST", "/api/users/{name}/token", "/api/users/arthur/token", None),
+    ("DELETE", "/api/users/{name}", "/api/users/arthur", None),
+    ("POST", "/api/invites", "/api/invites", {"uses": 2, "for": "mk1x", "confirm": True}),
+    ("POST", "/api/join", "/api/join", {"line": "maw1:xyz"}),
+    ("POST", "/api/peers/reload", "/api/peers/reload", None),
+    ("POST", "/api/peers/forget", "/api/peers/forget", {"who": "mbp"}),
+    ("POST", "/api/peers/accept", "/api/peers/accept", {"who": "mbp"}),
+]
+
+
+async def document(house: House) -> Any:
+    return (await house.caller("rest", None)("GET", "/openapi.json")).json
+
+
+async def assert_fits(house: House, method: str, template: str, answer: Answer) -> None:
+    described = await document(house)
+    responses = described["paths"][template][method.lower()]["responses"]
+    assert str(answer.status) in responses, (answer.status, answer.text)
+    schema = responses[str(answer.status)]["content"]["application/json"]["schema"]
+    assert not misfits(answer.json, schema, described)
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(("template", "path"), READS)
+async def test_reads_answer_as_described(house: House, door: str, template: str, path: str) -> None:
+    answer = await house.caller(door)("GET", path)
+    assert answer.status == 200, answer.text
+    assert answer.headers["X-Maw-Replica"] == "oracle-world"
+    await assert_fits(house, "GET", template, answer)
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(("template", "path", "body"), WRITES)
+async def test_writes_answer_as_described(
+    house: House, door: str, template: str, path: str, body: object
+) -> None:
+    answer = await house.caller(door)("POST", path, body)
+    assert answer.status == (200 if path == "/api/ack" else 201), answer.text
+    await assert_fits(house, "POST", template, answer)
+
+
+@pytest.mark.parametrize(("method", "template", "path", "body"), ADMIN)
+async def test_administration_answers_as_described_on_the_socket(
+    house: House, method: str, template: str, path: str, body: object
+) -> None:
+    answer = await house.caller("socket", None)(method, path, body)
+    assert answer.status in (200, 201), answer.text
+    await assert_fits(house, method, template, answer)
+
+
+@pytest.mark.parametrize(("template", "path"), [pair for pair in READS if pair[0] != "/api/whoami"])
+async def test_both_doors_give_the_same_answer(house: House, template: str, path: str) -> None:
+    socket, rest = (await house.caller("socket")("GET", path), await house.caller("rest")("GET", path))
+    assert socket.json == rest.json
+    assert socket.headers.get("X-Maw-Next-Seq") == rest.headers.get("X-Maw-Next-Seq")
+
+
+async def test_whoami_tells_how_the_speaker_is_known(house: House) -> None:
+    socket = (await house.caller("socket")("GET", "/api/whoami")).json
+    rest = (await house.caller("rest")("GET", "/api/whoami")).json
+    nobody = (await house.caller("rest", None)("GET", "/api/whoami")).json
+    assert (socket["agent"], socket["known_by"]) == ("neo@oracle-world", "uid")
+    assert (rest["agent"], rest["known_by"]) == ("neo@oracle-world", "token")
+    assert (nobody["agent"], nobody["known_by"]) == (None, "nobody")
+
+
+async def test_openapi_lists_exactly_the_routes_and_each_answers(house: House) -> None:
+    described = await document(house)
+    listed = {
+        f"{method.upper()} {path}" for path, methods in described["paths"].items() for method in methods
+    }
+    assert listed == ROUTES
+    caller = house.caller("socket", None)
+    for path, methods in described["paths"].items():
+        real = path.replace("{name}", "x").replace("{id}", "x")
+        for method in ("GET", "POST", "PUT", "DELETE", "PATCH"):
+            answer = await caller(method, real)
+            documented = method.lower() in methods
+            assert (answer.status == 405) is not documented, (method, path, answer.text)
+            if not documented:
+                assert answer.headers["Allow"].lower().split(", ") == sorted(methods)
+                assert answer.code == "method_not_allowed"
+            elif answer.status == 404:
+                assert answer.code != "no_such_route"
+
+
+async def test_openapi_documents_what_requests_are_checked_against(house: House) -> None:
+    described = await document(house)
+    post = described["paths"]["/api/channels/{name}/messages"]["post"]
+    body = post["requestBody"]["content"]["application/json"]["schema"]
+    assert set(body["properties"]) == {"text", "reply_to"}
+    assert body["required"] == ["text"]
+    names = {parameter.get("name") or parameter["$ref"] for parameter in post["parameters"]}
+    assert {"name", "wait", "timeout", "#/components/parameters/IdempotencyKey"} <= names
+    refs = [
+        part.split('"')[0] for part in str(described).replace("'", '"').split('"#/components/schemas/')[1:]
+    ]
+    assert set(refs) <= set(described["components"]["schemas"])
+
+
+@pytest.mark.parametrize("door", DOORS)
+async def test_pages_carry_the_cursor_of_the_next_call(house: House, door: str) -> None:
+    caller = house.caller(door)
+    first = await caller("GET", "/api/channels/general/messages?after_seq=0&limit=1")
+    assert [m["seq"] for m in first.json] == [1]
+    cursor = first.headers["X-Maw-Next-Seq"]
+    second = await caller("GET", f"/api/channels/general/messages?after_seq={cursor}")
+    assert [m["seq"] for m in second.json] == [3]
+    last = await caller("GET", f"/api/channels/general/messages?after_seq={second.headers['X-Maw-Next-Seq']}")
+    assert last.json == []
+    assert last.headers["X-Maw-Next-Seq"] == "3"
+
+
+@pytest.mark.parametrize("door", DOORS)
+async def test_without_a_cursor_the_latest_and_before_seq_the_ones_below(house: House, door: str) -> None:
+    caller = house.caller(door)
+    latest = await caller("GET", "/api/channels/%23general/messages?limit=1")
+    assert [m["seq"] for m in latest.json] == [3]
+    below = await caller("GET", "/api/channels/general/messages?before_seq=3&limit=1")
+    assert [m["seq"] for m in below.json] == [1]
+
+
+async def test_a_post_carries_what_was_asked_to_the_node(house: House) -> None:
+    caller = house.caller("socket")
+    answer = await caller(
+        "POST", "/api/direct", {"to": ["@arthur", "trinity@mbp"], "text": "ไง 👋", "reply_to": "2"}
+    )
+    message = answer.json["message"]
+    assert message["to"] == ["arthur@oracle-world", "trinity@mbp"]
+    assert message["text"] == "ไง 👋"
+    assert message["reply_to"] == "2"
+    assert "ไง 👋" in answer.text, "compact and readable, not escaped"
+
+
+async def test_the_same_idempotency_key_says_it_once(house: House) -> None:
+    caller = house.caller("rest")
+    key = {"Idempotency-Key": "3f0c"}
+    first = await caller("POST", "/api/channels/general/messages", {"text": "once"}, headers=key)
+    again = await caller("POST", "/api/channels/general/messages", {"text": "once"}, headers=key)
+    other = await caller("POST", "/api/channels/general/messages", {"text": "twice"}, headers=key)
+    assert first.json["id"] == again.json["id"]
+    assert (other.status, other.code) == (409, "idempotency_conflict")
+    assert len(house.backend.messages) == 4
+
+
+async def test_invites_carry_every_wish_to_the_node(house: House) -> None:
+    caller = house.caller("socket", None)
+    wishes = {"ttl_s": 60, "uses": 2, "for": "mk1x", "confirm": True, "introducer": True}
+    await caller("POST", "/api/invites", wishes)
+    await caller("POST", "/api/invites")
+    assert house.backend.calls == [
+        ("invite", 60, 2, "mk1x", True, True),
+        ("invite", None, None, None, False, False),
+    ]
+
+
+@pytest.mark.parametrize("door", DOORS)
+async def test_healthz_is_503_when_the_node_takes_nothing(house: House, door: str) -> None:
+    assert (await house.caller(door, None)("GET", "/healthz")).status == 200
+    house.backend.healthy = False
+    sick = await house.caller(door, None)("GET", "/healthz")
+    assert (sick.status, sick.json["ok"]) == (503, False)
+
+
+@pytest.mark.parametrize("door", DOORS)
+async def test_metrics_are_prometheus_text(house: House, door: str) -> None:
+    answer = await house.caller(door)("GET", "/metrics")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert "\nmaw_messages 3\n" in answer.text
+
+
+async def test_acking_all_empties_the_inbox_and_reading_does_not(house: House) -> None:
+    caller = house.caller("socket")
+    assert len((await caller("GET", "/api/inbox")).json) == 2
+    assert len((await caller("GET", "/api/inbox")).json) == 2
+    assert len((await caller("POST", "/api/ack", {"all": True})).json["acked"]) == 2
+    assert (await caller("GET", "/api/inbox")).json == []

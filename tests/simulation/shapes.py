@@ -1,0 +1,41 @@
+"""Who can reach whom, and who invited whom."""
+
+from __future__ import annotations
+
+import random
+
+Edges = set[frozenset[int]]
+
+
+def edges_of(shape: str, count: int, rng: random.Random) -> Edges:
+    """The pairs of nodes between which a link is possible; connected."""
+    match shape:
+        case "mesh":
+            return {frozenset((a, b)) for a in range(count) for b in range(a)}
+        case "line":
+            return {frozenset((a, a + 1)) for a in range(count - 1)}
+        case "ring":
+            return {frozenset((a, (a + 1) % count)) for a in range(count)}
+        case "star":
+            return {frozenset((0, a)) for a in range(1, count)}
+        case _:
+            edges = {frozenset((a, rng.randrange(a))) for a in range(1, count)}
+            while len(edges) < min(count * 2, count * (count - 1) // 2):
+                edges.add(frozenset(rng.sample(range(count), 2)))
+            return edges
+
+
+def inviters_of(invites: str, count: int, edges: Edges, rng: random.Random) -> dict[int, int]:
+    """joiner -> inviter: all by node 0, or along a spanning tree of who can reach whom."""
+    if invites == "star":
+        return dict.fromkeys(range(1, count), 0)
+    found: dict[int, int] = {}
+    seen = [0]
+    while len(seen) < count:
+        at = rng.choice(seen)
+        near = [b for b in range(count) if frozenset((at, b)) in edges and b not in found and b != 0]
+        if near:
+            joiner = rng.choice(near)
+            found[joiner] = at
+            seen.append(joiner)
+    return found

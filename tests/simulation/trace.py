@@ -1,0 +1,79 @@
+"""What happened: a ring of the last events for people, a hash over all of them for comparing two runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, deque
+from typing import Final
+
+from maw.core.effects import Effect
+from maw.core.entry import Entry
+from maw.core.frames import Entries, Follow, Frame, Have
+from maw.core.log import runs
+
+RING: Final = 600
+
+
+class Violation(AssertionError):
+    """An invariant does not hold."""
+
+
+class Trace:
+    """Events are short lines; ``counts`` says which faults really did something."""
+
+    def __init__(self) -> None:
+        self.ring: deque[str] = deque(maxlen=RING)
+        self.counts: Counter[str] = Counter()
+        self._hash = hashlib.blake2b(digest_size=16)
+
+    def note(self, now: float, line: str) -> None:
+        text = f"{now:10.4f} {line}"
+        self.ring.append(text)
+        self._hash.update(text.encode())
+
+    def count(self, what: str, amount: int = 1) -> None:
+        self.counts[what] += amount
+
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+    def tail(self, lines: int = RING) -> str:
+        return "\n".join(list(self.ring)[-lines:])
+
+
+class Names:
+    """Nodes by their number instead of their key."""
+
+    def __init__(self) -> None:
+        self.of: dict[bytes, int] = {}
+
+    def span(self, entries: tuple[Entry, ...] | list[Entry]) -> str:
+        return " ".join(
+            f"{self.of[run[0].author]}/{run[0].epoch}:{run[0].seq}-{run[-1].seq}" for run in runs(entries)
+        )
+
+    def frame(self, frame: Frame) -> str:
+        match frame:
+            case Entries(entries):
+                return f"Entries {self.span(entries)}"
+            case Have(_, heads, closed):
+                told = ",".join(f"{held.number}={held.head.seq}" for held in heads)
+                return f"Have {told} closed={len(closed)}"
+            case Follow(author, serial, heads):
+                known = ",".join(f"{epoch}:{head.seq}" for epoch, head in heads)
+                return f"Follow {self.of[author]} #{serial} after {known}"
+            case _:
+                words = [type(frame).__name__]
+                author = getattr(frame, "author", None)
+                if author is not None:
+                    words.append(str(self.of[author]))
+                for name in ("serial", "amount", "reason"):
+                    if hasattr(frame, name):
+                        words.append(f"{name}={getattr(frame, name)}")
+                for name in ("ids", "items"):
+                    if hasattr(frame, name):
+                        words.append(f"{len(getattr(frame, name))}")
+                return " ".join(words)
+
+    def effect(self, effect: Effect) -> str:
+        return type(effect).__name__

@@ -1,0 +1,420 @@
+"""A node without disk or network: enough of one to stand behind the doors in tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from maw.api.backend import Json, Page, Speaker
+from maw.errors import Conflict, NotFound, NotSignedIn, Refused
+
+TIME = "2026-11-21T08:00:00.123Z"
+KEY = "mk1" + "a" * 56
+
+
+@dataclass
+class Agent:
+    name: str
+    uid: int
+    token: str
+    role: str = "agent"
+
+
+@dataclass
+class MemoryBackend:
+    """``admin_uid`` administers; ``agents`` speak. Messages live in a list, by seq from 1."""
+
+    admin_uid: int = 0
+    node_name: str = "oracle-world"
+    agents: dict[str, Agent] = field(default_factory=dict)
+    channel_names: list[str] = field(default_factory=lambda: ["general"])
+    messages: list[Json] = field(default_factory=list)
+    acked: dict[str, set[str]] = field(default_factory=dict)
+    healthy: bool = True
+    replicates: bool = False
+    calls: list[tuple[object, ...]] = field(default_factory=list)
+    broken: bool = False
+    _visible: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _by_key: dict[str, Json] = field(default_factory=dict)
+    waiting: int = 0
+    gate: asyncio.Event | None = None
+
+    def add_agent(self, name: str, uid: int, role: str = "agent") -> Agent:
+        agent = Agent(name, uid, f"token-{name}", role)
+        self.agents[name] = agent
+        return agent
+
+    def address(self, name: str) -> str:
+        return f"{name}@{self.node_name}"
+
+    async def say(self, text: str, *, channel: str | None = "general", to: Sequence[str] = ()) -> Json:
+        """A message from elsewhere becomes visible."""
+        return await self._append("trinity@mbp", "operator key", text, channel=channel, to=to, reply_to=None)
+
+    async def _append(
+        self,
+        author: str,
+        known_by: str,
+        text: str,
+        *,
+        channel: str | None,
+        to: Sequence[str],
+        reply_to: str | None,
+    ) -> Json:
+        seq = len(self.messages) + 1
+        name, _, host = author.partition("@")
+        message: Json = {
+            "id": f"k7q2mx-1n3f9zq-{seq}",
+            "seq": seq,
+            "kind": "direct" if channel is None else "post",
+            "channel": channel,
+            "to": list(to),
+            "author": author,
+            "author_name": name,
+            "host": host,
+            "role": "agent",
+            "known_by": known_by,
+            "text": text,
+            "mentions": [word[1:] for word in text.split() if word.startswith("@") and len(word) > 1],
+            "created_at": TIME,
+            "received_at": TIME,
+            "reply_to": reply_to,
+            "clock_suspect": False,
+        }
+        self.messages.append(message)
+        async with self._visible:
+            self._visible.notify_all()
+        return message
+
+    def _readable(self, speaker: Speaker, message: Json) -> bool:
+        if message["kind"] == "post":
+            return True
+        return speaker.agent is not None and (
+            speaker.agent == message["author"] or speaker.agent in message["to"]
+        )
+
+    def _page(self, found: list[Json], after: int | None, limit: int, *, before: int | None = None) -> Page:
+        newest = len(self.messages)
+        if after is None:
+            items = [m for m in found if before is None or m["seq"] < before][-limit:]
+            return Page(items, newest)
+        items = [m for m in found if m["seq"] > after][:limit]
+        return Page(items, items[-1]["seq"] if len(items) == limit else max(newest, after))
+
+    # who ------------------------------------------------------------------------------------------
+
+    async def speaker_for_uid(self, uid: int, name: str | None) -> Speaker:
+        if self.broken:
+            raise RuntimeError("secret: the disk is on fire")
+        admin = uid == self.admin_uid
+        if name is None:
+            return Speaker(None, None, "uid", uid, admin)
+        if name not in self.agents:
+            raise NotFound(f"no agent {name} here", hint="`maw agent add`", code="no_such_agent")
+        if self.agents[name].uid != uid:
+            raise Refused(f"{name} belongs to another user", code="not_your_agent")
+        return Speaker(self.address(name), name.encode(), "uid", uid, admin)
+
+    async def speaker_for_token(self, token: str) -> Speaker:
+        if self.broken:
+            raise RuntimeError("secret: the disk is on fire")
+        for agent in self.agents.values():
+            if agent.token == token:
+                return Speaker(self.address(agent.name), agent.name.encode(), "token", None, False)
+        raise NotSignedIn("no agent has this token", hint="`maw agent token NAME`")
+
+    # waiting --------------------------------------------------------------------------------------
+
+    async def wait_visible(self, after_seq: int, timeout: float) -> int:
+        if len(self.messages) > after_seq or timeout <= 0:
+            return len(self.messages)
+        self.waiting += 1
+        try:
+            async with asyncio.timeout(timeout), self._visible:
+                await self._visible.wait_for(lambda: len(self.messages) > after_seq)
+        except TimeoutError:
+            pass
+        finally:
+            self.waiting -= 1
+        return len(self.messages)
+
+    async def wait_replicated(self, message_id: str, timeout: float) -> Json:
+        message = self._find(message_id)
+        if not self.replicates:
+            await asyncio.sleep(timeout)
+        return self._receipt(message, "replicated" if self.replicates else "stored")
+
+    # reading --------------------------------------------------------------------------------------
+
+    async def whoami(self, speaker: Speaker) -> Json:
+        name = speaker.agent.partition("@")[0] if speaker.agent else None
+        return {
+            "agent": speaker.agent,
+            "name": name,
+            "host": self.node_name,
+            "role": self.agents[name].role if name else None,
+            "node_key": KEY,
+            "colony": "c" * 16,
+            "known_by": speaker.known_by,
+            "uid": speaker.uid,
+        }
+
+    async def health(self) -> Json:
+        return {"ok": self.healthy, "state": "running" if self.healthy else "read_only"}
+
+    async def status(self, speaker: Speaker) -> Json:
+        return {
+            "name": self.node_name,
+            "key": KEY,
+            "colony": "c" * 16,
+            "version": "0.1.0",
+            "state": "running",
+            "uptime_s": 12.5,
+            "pid": 42,
+            "home": "/home/neo/.local/share/maw",
+            "rest": "127.0.0.1:6291",
+            "mesh": [{"address": "10.0.0.1:6290", "listening": True}],
+            "interface": None,
+            "links_up": 1,
+            "peers_known": 1,
+            "messages": len(self.messages),
+            "entries": len(self.messages),
+            "seq": len(self.messages),
+            "unread": dict.fromkeys(self.agents, 0),
+            "disk_free_bytes": 10**9,
+            "database_bytes": 4096,
+            "rss_bytes": 40_000_000,
+            "alerts": [],
+        }
+
+    async def peers(self, speaker: Speaker) -> list[Json]:
+        return [
+            {
+                "name": 'mbp"\n',
+                "key": KEY,
+                "short": "aaaaaa",
+                "addresses": ["10.0.0.2:6290"],
+                "state": "linked",
+                "since": TIME,
+                "rtt_ms": 1.5,
+                "behind": 0,
+                "lacks": None,
+                "how": "invited",
+                "vouched_by": [],
+                "last_error": None,
+                "last_seen": TIME,
+            }
+        ]
+
+    def _user(self, agent: Agent) -> Json:
+        return {
+            "username": agent.name,
+            "host": self.node_name,
+            "address": self.address(agent.name),
+            "role": agent.role,
+            "status": "alive",
+            "local": True,
+            "created_at": TIME,
+            "last_pulse_at": None,
+            "unread": 0,
+        }
+
+    async def users(self, speaker: Speaker) -> list[Json]:
+        return [self._user(agent) for agent in self.agents.values()]
+
+    def _channel(self, name: str) -> Json:
+        found = [m for m in self.messages if m["channel"] == name]
+        last = found[-1]["seq"] if found else 0
+        return {
+            "name": name,
+            "created_at": TIME,
+            "created_by": None,
+            "messages": len(found),
+            "last_seq": last,
+        }
+
+    async def channels(self, speaker: Speaker) -> list[Json]:
+        return [self._channel(name) for name in self.channel_names]
+
+    def _known_channel(self, channel: str) -> None:
+        if channel not in self.channel_names:
+            raise NotFound(f"no channel {channel}", code="no_such_channel", candidates=self.channel_names)
+
+    async def channel_page(
+        self, speaker: Speaker, channel: str, *, after_seq: int | None, before_seq: int | None, limit: int
+    ) -> Page:
+        self._known_channel(channel)
+        found = [m for m in self.messages if m["channel"] == channel]
+        return self._page(found, after_seq, limit, before=before_seq)
+
+    async def mentions_page(self, speaker: Speaker, user: str, *, after_seq: int | None, limit: int) -> Page:
+        name = user.lstrip("@").partition("@")[0]
+        found = [m for m in self.messages if name in m["mentions"] and self._readable(speaker, m)]
+        return self._page(found, after_seq, limit)
+
+    def _mine(self, speaker: Speaker) -> list[Json]:
+        assert speaker.agent is not None, "the API lets nobody else in here"
+        acked = self.acked.get(speaker.agent, set())
+        name = speaker.agent.partition("@")[0]
+        return [
+            {**m, "why": "direct" if speaker.agent in m["to"] else "mention"}
+            for m in self.messages
+            if (speaker.agent in m["to"] or name in m["mentions"]) and m["id"] not in acked
+        ]
+
+    async def inbox_page(self, speaker: Speaker, *, after_seq: int, limit: int) -> Page:
+        return self._page(self._mine(speaker), after_seq, limit)
+
+    async def stream_page(
+        self, speaker: Speaker, *, after_seq: int, channel: str | None, user: str | None, limit: int
+    ) -> Page:
+        if channel is not None:
+            self._known_channel(channel)
+        found = [
+            m
+            for m in self.messages
+            if self._readable(speaker, m)
+            and (channel is None or m["channel"] == channel)
+            and (user is None or user in m["mentions"])
+        ]
+        return self._page(found, after_seq, limit)
+
+    async def sent(self, speaker: Speaker, *, limit: int) -> list[Json]:
+        mine = [m for m in reversed(self.messages) if m["author"] == speaker.agent][:limit]
+        hosts = [{"host": "mbp", "state": "stored", "since": None}]
+        return [{**m, "state": "stored", "hosts": hosts} for m in mine]
+
+    def _find(self, ref: str) -> Json:
+        for message in self.messages:
+            if ref in (message["id"], str(message["seq"])):
+                return message
+        raise NotFound(f"no message {ref}", code="no_such_message")
+
+    async def message(self, speaker: Speaker, ref: str) -> Json:
+        found = self._find(ref)
+        if not self._readable(speaker, found):
+            raise NotFound(f"no message {ref}", code="no_such_message")
+        thread = [m for m in self.messages if m["reply_to"] == found["id"]]
+        return {**found, "state": "stored", "thread": thread}
+
+    # writing --------------------------------------------------------------------------------------
+
+    def _receipt(self, message: Json, state: str) -> Json:
+        recipients = [
+            {"agent": to, "host": to.partition("@")[2], "online": False, "last_seen": None, "state": state}
+            for to in message["to"]
+        ]
+        return {
+            "id": message["id"],
+            "seq": message["seq"],
+            "state": state,
+            "recipients": recipients,
+            "message": message,
+            "warnings": [],
+        }
+
+    async def _post(self, speaker: Speaker, idempotency_key: str | None, text: str, **where: object) -> Json:
+        assert speaker.agent is not None, "the API lets nobody else in here"
+        if self.gate is not None:
+            await self.gate.wait()
+        if idempotency_key in self._by_key:
+            before = self._by_key[idempotency_key]
+            if before["message"]["text"] != text:
+                raise Conflict("that key was used for another message", code="idempotency_conflict")
+            return before
+        message = await self._append(speaker.agent, speaker.known_by, text, **where)  # type: ignore[arg-type]
+        receipt = self._receipt(message, "stored")
+        if idempotency_key is not None:
+            self._by_key[idempotency_key] = receipt
+        return receipt
+
+    async def post_channel(
+        self, speaker: Speaker, channel: str, text: str, *, reply_to: str | None, idempotency_key: str | None
+    ) -> Json:
+        self._known_channel(channel)
+        return await self._post(speaker, idempotency_key, text, channel=channel, to=(), reply_to=reply_to)
+
+    async def post_direct(
+        self,
+        speaker: Speaker,
+        to: Sequence[str],
+        text: str,
+        *,
+        reply_to: str | None,
+        idempotency_key: str | None,
+    ) -> Json:
+        names = [name.lstrip("@") for name in to]
+        whole = [name if "@" in name else self.address(name) for name in names]
+        return await self._post(speaker, idempotency_key, text, channel=None, to=whole, reply_to=reply_to)
+
+    async def ack(self, speaker: Speaker, refs: Sequence[str] | None) -> Json:
+        assert speaker.agent is not None, "the API lets nobody else in here"
+        acked = self.acked.setdefault(speaker.agent, set())
+        open_ids = [m["id"] for m in self._mine(speaker)]
+        if refs is None:
+            acked.update(open_ids)
+            return {"acked": open_ids, "already": [], "unknown": []}
+        known = {key: m["id"] for m in self.messages for key in (m["id"], str(m["seq"]))}
+        ids = [known[ref] for ref in refs if ref in known]
+        result = {
+            "acked": [i for i in ids if i in open_ids],
+            "already": [i for i in ids if i in acked],
+            "unknown": [ref for ref in refs if ref not in known],
+        }
+        acked.update(result["acked"])
+        return result
+
+    async def add_channel(self, speaker: Speaker, name: str) -> Json:
+        if name in self.channel_names:
+            raise Conflict(f"channel {name} is there already", code="channel_exists")
+        self.channel_names.append(name)
+        return self._channel(name)
+
+    # administration ---------------------------------------------------------------------------------
+
+    async def add_user(self, speaker: Speaker, username: str, role: Literal["agent", "ape"]) -> Json:
+        assert speaker.is_admin and speaker.uid is not None, "the API lets nobody else in here"
+        if username in self.agents:
+            raise Conflict(f"{username} is there already", code="agent_exists")
+        agent = self.add_agent(username, speaker.uid, role)
+        return {**self._user(agent), "token": agent.token}
+
+    async def remove_user(self, speaker: Speaker, name: str) -> None:
+        if self.agents.pop(name, None) is None:
+            raise NotFound(f"no agent {name}", code="no_such_agent")
+
+    async def new_token(self, speaker: Speaker, name: str) -> str:
+        if name not in self.agents:
+            raise NotFound(f"no agent {name}", code="no_such_agent")
+        self.agents[name].token += "-new"
+        return self.agents[name].token
+
+    async def invite(
+        self,
+        speaker: Speaker,
+        *,
+        ttl_s: int | None,
+        uses: int | None,
+        for_key: str | None,
+        confirm: bool,
+        introducer: bool,
+    ) -> Json:
+        self.calls.append(("invite", ttl_s, uses, for_key, confirm, introducer))
+        return {"line": "maw1:abc", "expires_at": TIME, "addresses": ["10.0.0.1:6290"]}
+
+    async def join(self, speaker: Speaker, line: str) -> Json:
+        self.calls.append(("join", line))
+        return {"colony": "c" * 16, "peer": {"name": "mbp", "key": KEY}, "state": "linked"}
+
+    async def reload_peers(self, speaker: Speaker) -> Json:
+        return {"peers": 1}
+
+    async def forget_peer(self, speaker: Speaker, who: str) -> Json:
+        self.calls.append(("forget", who))
+        return {"forgotten": who}
+
+    async def accept_peer(self, speaker: Speaker, who: str) -> Json:
+        self.calls.append(("accept", who))
+        return {"accepted": who}
