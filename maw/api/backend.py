@@ -36,10 +36,10 @@ ANONYMOUS = Speaker(agent=None, agent_key=None, known_by="nobody", uid=None, is_
 class Page(NamedTuple):
     """Messages by ascending ``seq``, and the ``after_seq`` of the next call.
 
-    ``next_seq`` is the last item's seq when there may be more (``len(items) == limit``); otherwise the
-    newest seq visible in the same read, so that a quiet reader does not look at the same rows again.
-    Never below the ``after_seq`` asked for. Read in one snapshot: what becomes visible later has a
-    higher seq.
+    ``next_seq`` is how far this page looked: the last item's seq when there may be more, the last row's
+    when only so many rows were looked at (``items`` may then be empty), otherwise the newest seq visible in
+    the same read, so that a quiet reader does not look at the same rows again. Never below the
+    ``after_seq`` asked for, and never above what the read could have seen.
     """
 
     items: list[Json]
@@ -72,7 +72,8 @@ class Backend(Protocol):
     async def wait_replicated(self, message_id: str, timeout: float) -> Json:
         """The receipt as it stands once every recipient's host holds the message, or after ``timeout``.
 
-        Its ``state`` says which: ``replicated``, or still ``stored``. Safe to cancel.
+        Its ``state`` says which: ``replicated``, or still ``stored``. What only the post itself knew
+        (``warnings``) may be left out. Safe to cancel.
         """
 
     # reading --------------------------------------------------------------------------------------

@@ -64,6 +64,14 @@ _USER: Final[Json] = {
     "last_pulse_at": _or_null(_TIME),
 }
 
+_USER_BESIDE: Final[Json] = {
+    "unread": _WHOLE,
+    "last_said_at": _or_null(_TIME),
+    "uid": _or_null(_WHOLE),
+    "has_token": _FLAG,
+}
+"""Of this node's own agents, and not told to everybody."""
+
 _RECIPIENT: Final = _object(
     {"agent": _TEXT, "host": _TEXT, "online": _FLAG, "last_seen": _or_null(_TIME), "state": _STATE}
 )
@@ -99,7 +107,7 @@ _STATUS: Final = _object(
         "pid": _WHOLE,
         "home": _TEXT,
         "rest": _or_null(_TEXT),
-        "mesh": _list(_object({"address": _TEXT, "listening": _FLAG})),
+        "mesh": _list(_object({"address": _TEXT, "listening": _FLAG}, {"error": _or_null(_TEXT)})),
         "interface": {
             "oneOf": [{"type": "null"}, _object({"name": _TEXT, "state": _TEXT, "since": _or_null(_TIME)})]
         },
@@ -113,7 +121,8 @@ _STATUS: Final = _object(
         "database_bytes": _WHOLE,
         "rss_bytes": _WHOLE,
         "alerts": _list(_object({"at": _TIME, "kind": _TEXT, "text": _TEXT, "count": _WHOLE})),
-    }
+    },
+    {"trouble": _or_null(_TEXT), "peers_pending": _WHOLE},
 )
 
 _PEER: Final = _object(
@@ -137,7 +146,9 @@ _PEER: Final = _object(
     }
 )
 
-_MESSAGE_WITH_THREAD: Final = _object({**_MESSAGE, "thread": _list(_ref("Message"))}, {"state": _STATE})
+_MESSAGE_WITH_THREAD: Final = _object(
+    {**_MESSAGE, "thread": _list(_ref("Message"))}, {"state": _STATE, "recipients": _list(_RECIPIENT)}
+)
 
 _SENT: Final = _object(
     {
@@ -183,8 +194,8 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "Whoami": _WHOAMI,
         "Status": _STATUS,
         "Peer": _PEER,
-        "User": _object(_USER, {"unread": _WHOLE}),
-        "NewUser": _object({**_USER, "token": _TEXT}, {"unread": _WHOLE}),
+        "User": _object(_USER, _USER_BESIDE),
+        "NewUser": _object({**_USER, "token": _TEXT}, _USER_BESIDE),
         "Removed": _object({"removed": _TEXT}),
         "Token": _object({"token": _TEXT}),
         "Channel": _object(
@@ -199,7 +210,7 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "Invite": _object({"line": _TEXT, "expires_at": _TIME, "addresses": _TEXTS}),
         "Joined": _object({"colony": _TEXT, "peer": _object({"name": _TEXT, "key": _TEXT}), "state": _TEXT}),
         "Report": {"type": "object", "description": "what was done"},
-        "Health": _object({"ok": _FLAG}, {"state": _TEXT, "why": _TEXT}),
+        "Health": _object({"ok": _FLAG}, {"name": _TEXT, "trouble": _TEXT}),
         "OpenAPI": {"type": "object", "description": "an OpenAPI 3.1 document"},
     }
 )

@@ -81,6 +81,7 @@ class _Subscriber:
         self._cursor = 0
         self._seen = 0
         self._page = Page([], 0)
+        self._moved = True  # the last page brought us further, be it over messages that are not ours to read
         self._idle_at = 0.0
         self._ask_again_at = self._loop.time() + self._pace.idle_s
 
@@ -127,9 +128,11 @@ class _Subscriber:
             while True:
                 await self._send_page()
                 await self._still_welcome()
-                if not self._page.items or self._cursor >= self._seen:
+                if self._cursor >= self._seen or not self._moved:
                     await self._await_more()
+                before = self._cursor
                 self._page = await self._fetch()
+                self._moved = bool(self._page.items) or self._page.next_seq > before
         except _TooSlowError:
             return _End(WSCloseCode.TRY_AGAIN_LATER, f"too slow: resume with after_seq={self._cursor}")
         except ConnectionError:

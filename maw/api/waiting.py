@@ -81,13 +81,18 @@ class Waiting:
             # Asked before the page is read: what comes between the two wakes us rather than slips through.
             seen = await self._backend.wait_visible(0, 0)
             page = await fetch(after_seq)
+            cursor = -1 if after_seq is None else after_seq
             while not page.items and not gone():
+                if cursor < page.next_seq < seen:  # a stretch that held nothing, and there is more behind it
+                    cursor = page.next_seq
+                    page = await fetch(cursor)
+                    continue
                 left = deadline - loop.time()
                 if left <= 0:
                     break
                 seen = max(seen, page.next_seq)
                 newest = await self._backend.wait_visible(seen, min(left, self._slice_s))
                 if newest > seen:
-                    seen = newest
-                    page = await fetch(page.next_seq)
+                    seen, cursor = newest, page.next_seq
+                    page = await fetch(cursor)
             return page

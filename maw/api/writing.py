@@ -53,7 +53,8 @@ async def _receipt_reply(call: Call, receipt: Json) -> web.StreamResponse:
         reason = f"within {timeout:g} s"
         try:
             async with call.api.waiting.place():
-                receipt = await call.backend.wait_replicated(receipt["id"], timeout)
+                confirmed = await call.backend.wait_replicated(receipt["id"], timeout)
+                receipt = {**receipt, **confirmed}
         except Unavailable as error:
             reason = f"({error.message})"
         if receipt["state"] != "replicated":

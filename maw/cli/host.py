@@ -8,21 +8,18 @@ import pwd
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from maw.cli.output import Output, note
 from maw.cli.params import Json
-from maw.config import MESH_PORT, REST_PORT, Endpoint, parse_endpoint
-from maw.core.identity import key_text
+from maw.config import MESH_PORT, Endpoint, parse_endpoint
 from maw.core.names import check_name, folded_name
 from maw.errors import BadConfig, BadInput, Conflict
-from maw.home import Home, check_socket_path, find_home
+from maw.home import check_socket_path, find_home
 
-PAIRS_TRIED: Final = 50
+ANY_PORT: Final = 0
 
 
 def init(
@@ -34,9 +31,11 @@ def init(
         typer.Option("--interface", metavar="wg0", help="Listen on this interface's addresses only."),
     ] = None,
     listen: Annotated[
-        list[str] | None, typer.Option("--listen", metavar="A:P", help="Listen on this address instead.")
+        str | None, typer.Option("--listen", metavar="A:P", help="Listen on this address instead.")
     ] = None,
-    rest: Annotated[str | None, typer.Option("--rest", metavar="A:P", help="REST, on loopback.")] = None,
+    rest: Annotated[
+        str | None, typer.Option("--rest", metavar="A:P", help="REST for this machine, on loopback.")
+    ] = None,
     owner: Annotated[
         str | None, typer.Option("--owner", metavar="NAME", help="Your own name as a speaker.")
     ] = None,
@@ -51,28 +50,40 @@ def init(
     if os.path.lexists(home.path / "maw.toml"):
         raise Conflict(
             f"there is a node in {home.path} already",
-            code="exists",
-            hint="MAW_HOME=DIR maw init makes another",
+            code="already_a_node",
+            hint="`maw status` shows it; for a second one: MAW_HOME=DIR maw init",
         )
     check_socket_path(home.socket)
-    plan = _plan(name, interface, listen, rest, owner)
+    if interface and listen:
+        raise BadInput(
+            "--interface and --listen exclude each other", code="usage", hint="leave one of them out"
+        )
+    guessed = None if interface or listen else wireguard_interface()
+    owner_uid, login = _owner(os.environ)
+    owner_name = check_name(owner) if owner else folded_name(login) or "owner"
+    address, rest_address = _option("--listen", listen), _option("--rest", rest)
+    node_name = _node_name(name)
     from maw.node import founding  # brings in the store and the keys: only init needs them
 
     founded = founding.create(
         home.path,
-        name=plan.name,
-        interface=plan.interface,
-        listen=plan.listen,
-        rest=plan.rest,
-        port=plan.port,
-        owner_uid=plan.owner_uid,
-        owner_name=plan.owner_name,
+        name=node_name,
+        interface=interface or guessed,
+        listen=address,
+        rest=rest_address,
+        owner_uid=owner_uid,
+        owner_name=owner_name,
         passphrase=_passphrase() if passphrase else None,
     )
     if out.as_json:
-        out.json(_plain(founded))
+        out.json({**_plain(founded), "owner": f"{owner_name}@{founded.name}"})
     else:
-        _tell(out, home, plan, founded)
+        _tell(out, founded, owner_name)
+    if not (interface or listen or guessed):
+        note("note: no WireGuard interface here, so this node listens on 127.0.0.1 only: other hosts cannot")
+        note("      reach it. When there is one, say so under [mesh] in maw.toml")
+    if (address is None or address.port == ANY_PORT) and str(MESH_PORT) not in founded.mesh:
+        note(f"note: port {MESH_PORT} or the one after it is taken by another program, so these are the next")
 
 
 def up() -> int:
@@ -86,62 +97,28 @@ def up() -> int:
         )
     from maw import daemon  # the whole node: a command that only talks to it must not pay for it
 
-    return int(daemon.run(home.path))
+    return daemon.run(home.path)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What ``maw init`` is about to make. ``why`` remarks on what was chosen without being asked for."""
-
-    name: str
-    interface: str | None
-    listen: tuple[Endpoint, ...]
-    rest: Endpoint
-    port: int
-    owner_uid: int
-    owner_name: str
-    why: tuple[str, ...] = ()
-
-
-def _plan(
-    name: str | None, interface: str | None, listen: list[str] | None, rest: str | None, owner: str | None
-) -> Plan:
-    if interface and listen:
-        raise BadInput(
-            "--interface and --listen exclude each other", code="usage", hint="leave one of them out"
-        )
-    why: list[str] = []
-    if not interface and not listen:
-        interface = _wireguard()
-        if interface is None:
-            why.append(
-                "no WireGuard interface here, so this node listens on 127.0.0.1 only: "
-                "other hosts cannot reach it. Change [mesh] in maw.toml when there is one"
-            )
-    mesh_port, rest_port = _free_pair()
-    if (mesh_port, rest_port) != (MESH_PORT, REST_PORT):
-        why.append(f"port {MESH_PORT} or {REST_PORT} is taken, so it is {mesh_port} and {rest_port}")
-    addresses = tuple(_option("--listen", text, mesh_port) for text in listen or ())
-    if not interface and not addresses:
-        addresses = (Endpoint("127.0.0.1", mesh_port),)
-    owner_uid, login = _owner(os.environ)
-    return Plan(
-        name=_node_name(name),
-        interface=interface,
-        listen=addresses,
-        rest=_option("--rest", rest, rest_port) if rest else Endpoint("127.0.0.1", rest_port),
-        port=addresses[0].port if addresses else mesh_port,
-        owner_uid=owner_uid,
-        owner_name=check_name(owner) if owner else folded_name(login) or "owner",
-        why=tuple(why),
-    )
-
-
-def _option(option: str, text: str, port: int) -> Endpoint:
+def wireguard_interface() -> str | None:
+    """wg0 if it is here, else the first wg interface, else None."""
     try:
-        return parse_endpoint(text, port, ip_only=True)
+        names = sorted(name for _, name in socket.if_nameindex())
+    except OSError:
+        return None
+    found = [name for name in names if name.startswith("wg")]
+    return "wg0" if "wg0" in found else next(iter(found), None)
+
+
+def _option(option: str, text: str | None) -> Endpoint | None:
+    """The address given; port 0 where none is, for the next free one."""
+    if text is None:
+        return None
+    try:
+        return parse_endpoint(text, ANY_PORT, ip_only=True)
     except BadInput as error:
-        raise BadInput(f"{option}: {error.message}", hint=error.hint or f"{option} 10.0.0.7:{port}") from None
+        hint = error.hint or f"{option} 10.0.0.7:{MESH_PORT}"
+        raise BadInput(f"{option}: {error.message}", hint=hint, code=error.code) from None
 
 
 def _node_name(given: str | None) -> str:
@@ -154,42 +131,11 @@ def _node_name(given: str | None) -> str:
     return name
 
 
-def _wireguard() -> str | None:
-    """wg0 if it is here, else the first wg interface, else None."""
-    try:
-        names = sorted(name for _, name in socket.if_nameindex())
-    except OSError:
-        return None
-    found = [name for name in names if name.startswith("wg")]
-    return "wg0" if "wg0" in found else next(iter(found), None)
-
-
-def _free_pair() -> tuple[int, int]:
-    """The first pair of ports from 6290 and 6291 on of which nobody listens on either."""
-    for step in range(0, PAIRS_TRIED * 2, 2):
-        pair = (MESH_PORT + step, REST_PORT + step)
-        if all(map(_is_free, pair)):
-            return pair
-    raise Conflict(
-        f"no two free ports from {MESH_PORT} to {MESH_PORT + PAIRS_TRIED * 2}",
-        code="no_free_port",
-        hint="choose them: maw init --listen 10.0.0.7:PORT --rest 127.0.0.1:PORT",
-    )
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
 def _owner(env: Mapping[str, str]) -> tuple[int, str]:
     """The human behind this command: under sudo, the one who called it."""
-    uid = int(env["SUDO_UID"]) if os.geteuid() == 0 and env.get("SUDO_UID", "").isdecimal() else os.geteuid()
+    uid = os.geteuid()
+    if uid == 0 and env.get("SUDO_UID", "").isdecimal():
+        uid = int(env["SUDO_UID"])
     try:
         return uid, pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -197,7 +143,7 @@ def _owner(env: Mapping[str, str]) -> tuple[int, str]:
 
 
 def _passphrase() -> str:
-    """Asked twice on a terminal; one line of standard input otherwise."""
+    """Asked for twice on a terminal; one line of standard input otherwise."""
     if not sys.stdin.isatty():
         phrase = sys.stdin.readline().rstrip("\n")
     else:
@@ -209,40 +155,25 @@ def _passphrase() -> str:
     return phrase
 
 
-def _tell(out: Output, home: Home, plan: Plan, founded: Any) -> None:
-    out.line(f"{out.style(str(founded.name), 'bold')} is a node now, in {home.path}")
-    out.line(f"  key       {_text(founded.key)}")
-    out.line(f"  mesh      {_text(founded.mesh)}")
-    out.line(f"  rest      {_text(founded.rest)}")
-    out.line(f"  you are   {plan.owner_name}@{founded.name}")
-    for remark in plan.why:
-        note(f"note: {remark}")
-    out.line(f"  operator  {founded.operator_key_file}")
-    out.line(f"  recovery  {founded.recovery_key_file}")
-    out.line(
-        "            keep these two files off this host: they rule the Colony, and win back a stolen node"
-    )
-    out.line(
-        "next: `maw up` runs it here; `maw service install` keeps it running; `maw invite` lets a host join"
-    )
+def _tell(out: Output, founded: Any, owner_name: str) -> None:
+    out.line(f"{out.style(founded.name, 'bold')} is a node now, in {founded.home}")
+    out.line(f"  key       {founded.key}")
+    out.line(f"  mesh      {founded.mesh}")
+    out.line(f"  rest      {founded.rest}")
+    out.line(f"  you are   {owner_name}@{founded.name}")
+    out.line("keep these two files off this host; they rule the Colony and win back a stolen node:")
+    out.line(f"  {founded.operator_key_file}")
+    out.line(f"  {founded.recovery_key_file}")
+    out.line("next:")
+    out.line("  maw up                run it here, or")
+    out.line("  maw service install   keep it running")
+    out.line("  maw invite            let another host join")
 
 
-def _plain(founded: Any) -> dict[str, Any]:
-    fields = asdict(founded) if is_dataclass(founded) and not isinstance(founded, type) else vars(founded)
-    return {name: _jsonable(value) for name, value in fields.items()}
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, tuple | list):
-        return [_jsonable(one) for one in value]
-    return value if isinstance(value, bool | int | float) or value is None else _text(value)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bytes):
-        return key_text(value)
-    if isinstance(value, dict) and set(value) == {"host", "port"}:
-        return str(Endpoint(value["host"], value["port"]))
-    if isinstance(value, tuple | list):
-        return ", ".join(_text(one) for one in value)
-    return str(value) if not isinstance(value, Path) else os.fspath(value)
+def _plain(founded: Any) -> dict[str, object]:
+    """What was founded as JSON takes it: paths as text."""
+    fields = {name: getattr(founded, name) for name in founded.__dataclass_fields__}
+    return {
+        name: value if isinstance(value, bool | int) or value is None else str(value)
+        for name, value in fields.items()
+    }

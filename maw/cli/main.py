@@ -40,6 +40,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "Host": {
             "init": "maw.cli.host:init",
             "up": "maw.cli.host:up",
+            "service": "maw.cli.service:service_group",
             "status": "maw.cli.overview:status",
         },
         "Trust": {

@@ -7,7 +7,7 @@ Mentions keep the words as written; each host matches its own agents, later ones
 
 from __future__ import annotations
 
-import base64
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -228,6 +228,7 @@ class HeldHere:
         return cls(tuple((NodeId(author), epoch, seq) for author, epoch, seq in value))
 
 
+_NODE_PREFIX: Final = re.compile("[a-z2-7]{6}")
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -258,8 +259,7 @@ def parse_message_id(text: str) -> MessageRef:
     parts = text.strip().lower().split("-")
     try:
         prefix, epoch, seq = parts
-        base64.b32decode(prefix.upper() + "==")
-        ref = MessageRef(prefix, int(epoch, 36), int(seq))
+        ref = MessageRef(prefix, int(epoch, 36), int(seq)) if _NODE_PREFIX.fullmatch(prefix) else None
     except ValueError:
         ref = None
     if (

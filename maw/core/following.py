@@ -7,6 +7,10 @@ Laws
   3. The oldest head that anybody advertised and we have not reached must arrive in time, else the follow
      moves; a link that advertised it and did not bring it is held off, longer each time, be it the author's.
   4. Credit goes back for every batch, once: when it is committed or discarded.
+  5. A discarded batch takes those after it along (*doomed*): they may build on what was lost, and an author's
+     epochs must become visible in their order. The runtime asks ``doomed`` before it writes a batch. The
+     authors concerned rest until the next tick, so that a full disk is not asked without end.
+  6. Of a disputed epoch nothing more is asked: its head is shown with the highest seq there is.
 """
 
 from __future__ import annotations
@@ -16,8 +20,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from maw.core.effects import Alert, Append, CheckFork, Effect, Hangup, Link, OwnLogReturned, Receipt, Send
-from maw.core.entry import START, Entry, Head
+from maw.core.entry import MAX_COUNT, START, Entry, Head
 from maw.core.frames import (
+    MAX_BATCH,
+    MAX_FRAME,
     CannotFollow,
     Credit,
     Entries,
@@ -30,17 +36,30 @@ from maw.core.frames import (
 )
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId, short_key
-from maw.core.log import Forked, Gap, Heads, check_run, closed_digest, runs, unheld
+from maw.core.log import Doubt, Forked, Heads, check_run, closed_digest, runs, unheld
+from maw.core.serving import INITIAL_CREDIT, QUESTION
 from maw.errors import ProtocolViolation
 
 DEADLINE_S: Final = 5.0
 """How long an advertised head may take to arrive, backlog aside."""
 BACKLOG_RATE: Final = 2_000.0
 """Entries a second that a link is expected to bring at the least."""
+DEADLINE_MAX_S: Final = 600.0
 HOLDOFF_S: Final = 5.0
 HOLDOFF_MAX_S: Final = 300.0
 MAX_STRANGERS: Final = 1_000
 """Logs of authors we do not trust (yet) that a link may advertise before we stop remembering them."""
+MAX_NAMES: Final = 50_000
+"""Logs that a link may name in its life."""
+MAX_EPOCHS: Final = 64
+"""Epochs of one author whose advertised heads are remembered, the latest."""
+OVERDRAFT: Final = 2 * MAX_FRAME
+"""What a sender may be over its credit: what one read brings (see serving, law 3)."""
+
+Target = tuple[int, int]
+"""(epoch, seq) that somebody advertised and that is to be reached."""
+CLOSED_EPOCHS: Final[Target] = (0, 0)
+"""What is to be reached stands in closed epochs, of which only a digest is advertised."""
 
 
 @dataclass(slots=True)
@@ -58,6 +77,8 @@ class _Inlet:
     peer: NodeId
     names: dict[int, tuple[NodeId, int]] = field(default_factory=dict)
     adverts: dict[NodeId, _Advert] = field(default_factory=dict)
+    owed: int = 0
+    """Bytes of entries that came and whose credit has not gone back."""
 
 
 @dataclass(slots=True)
@@ -67,7 +88,8 @@ class _Track:
     link: Link | None = None
     serial: int = 0
     ready: bool = False
-    target: tuple[int, int] | None = None
+    resting: bool = False
+    target: Target | None = None
     deadline: float = 0.0
     holdoff: dict[Link, tuple[float, float]] = field(default_factory=dict)
 
@@ -82,18 +104,25 @@ class _Batch:
 class Followed:
     """Decides through which link each wanted author is followed, and checks what arrives."""
 
-    def __init__(self, me: NodeId, colony: bytes, held: HeldLogs) -> None:
+    def __init__(self, me: NodeId, colony: bytes, held: HeldLogs, credit: int = INITIAL_CREDIT) -> None:
         self._me = me
         self._colony = colony
         self._held = held
+        self._credit = credit
         self._inlets: dict[Link, _Inlet] = {}
         self._tracks: dict[NodeId, _Track] = {}
         self._tentative: dict[tuple[NodeId, int], Head] = {}
         self._batches: dict[int, _Batch] = {}
         self._next_batch = 1
+        self._first_sound = 1
         self._next_serial = 1
         self.discarded_entries = 0
         """Entries that arrived and were of no use: what moving follows repeat is measured here."""
+
+    @property
+    def busy(self) -> int:
+        """Batches on their way to the disk."""
+        return len(self._batches)
 
     # -- who is followed --------------------------------------------------------------------------
 
@@ -132,6 +161,8 @@ class Followed:
         touched: dict[NodeId, None] = {}
         for name in frame.names:
             inlet.names[name.number] = (name.author, name.epoch)
+        if len(inlet.names) > MAX_NAMES:
+            return [Hangup(link, "too_many_logs", f"a link may name {MAX_NAMES} logs")]
         effects: list[Effect] = []
         for item in frame.heads:
             if item.number not in inlet.names:
@@ -140,11 +171,12 @@ class Followed:
             advert = self._advert(inlet, author)
             if advert is None:
                 continue
-            advert.heads[epoch] = item.head
+            _remember(advert, epoch, item.head)
             touched[author] = None
-            if author == self._me and item.complete:
+            question = self._probe(link, author, epoch, item.head)
+            if author == self._me and item.complete and not question:
                 effects.append(Receipt(inlet.peer, epoch, item.head.seq))
-            effects += self._probe(link, author, epoch, item.head)
+            effects += question
         for closed in frame.closed:
             advert = self._advert(inlet, closed.author)
             if advert is not None:
@@ -163,6 +195,7 @@ class Followed:
             for author, advert in self._inlets[link].adverts.items()
             if author in self._tracks
             for epoch, head in advert.heads.items()
+            if (author, epoch) not in self._held.disputed
         )
 
     def lacks(self, link: Link) -> int:
@@ -189,16 +222,23 @@ class Followed:
             return []
         if head.seq != ours.seq or head.id == ours.id or head.seq == 0:
             return []
-        return [Send(link, Follow(author, 0, ((epoch, ours),)))]
+        return [Send(link, Follow(author, QUESTION, ((epoch, ours),)))]
 
     def _offers(self, link: Link, author: NodeId) -> bool:
         """The link says it holds something of ``author`` that is neither here nor on its way to the disk."""
         advert = self._inlets[link].adverts.get(author)
         if advert is None:
             return False
-        for epoch, head in advert.heads.items():
-            if (author, epoch) not in self._held.disputed and head.seq > self._reached(author, epoch).seq:
-                return True
+        return bool(self._unreached(advert, author)) or self._lacks_closed(advert, author)
+
+    def _unreached(self, advert: _Advert, author: NodeId) -> list[Target]:
+        return [
+            (epoch, head.seq)
+            for epoch, head in advert.heads.items()
+            if head.seq > self._reached(author, epoch).seq and (author, epoch) not in self._held.disputed
+        ]
+
+    def _lacks_closed(self, advert: _Advert, author: NodeId) -> bool:
         if advert.closed is None or advert.exhausted == advert.closed[1]:
             return False
         return closed_digest(self._held.of(author), advert.closed[0]) != advert.closed[1]
@@ -211,6 +251,8 @@ class Followed:
     def _choose(self, author: NodeId, now: float, *, moving: bool = False) -> list[Effect]:
         """Keep the follow where it is while that is right; else move it to the best link."""
         track = self._tracks[author]
+        if track.resting:
+            return []
         usable = [link for link in self._inlets if self._usable(link, author, track, now)]
         direct = next((link for link in usable if self._inlets[link].peer == author), None)
         if track.link in usable and not moving:
@@ -228,6 +270,8 @@ class Followed:
     def _usable(self, link: Link, author: NodeId, track: _Track, now: float) -> bool:
         if track.holdoff.get(link, (0.0, 0.0))[0] > now:
             return False
+        if author == self._me:  # nobody has more of our log than we, but after a disaster
+            return self._offers(link, author)
         inlet = self._inlets[link]
         return inlet.peer == author or bool(author in inlet.adverts and inlet.adverts[author].heads)
 
@@ -251,7 +295,10 @@ class Followed:
         assert track.link is not None
         track.serial, self._next_serial = self._next_serial, self._next_serial + 1
         track.ready = False
-        heads = tuple(sorted(self._held.of(author).items()))
+        heads = tuple(
+            (epoch, Head(MAX_COUNT, head.id) if (author, epoch) in self._held.disputed else head)
+            for epoch, head in sorted(self._held.of(author).items())
+        )
         return [Send(track.link, Follow(author, track.serial, heads))]
 
     def following(self, link: Link, frame: Following) -> None:
@@ -263,8 +310,6 @@ class Followed:
         track = self._tracks.get(frame.author)
         if track is None or track.link != link or track.serial != frame.serial:
             return []
-        if self._inlets[link].peer != frame.author:
-            self._inlets[link].adverts.pop(frame.author, None)
         self._hold_off(track, link, now)
         return self._choose(frame.author, now, moving=True)
 
@@ -275,47 +320,64 @@ class Followed:
         advert = self._inlets[link].adverts.get(frame.author)
         if advert and advert.closed:
             advert.exhausted = advert.closed[1]
-        others = [
-            other for other in self._inlets if other != link and self._usable(other, frame.author, track, now)
-        ]
-        if not self._offers(link, frame.author) and any(self._offers(o, frame.author) for o in others):
-            self._aim(frame.author, now)
+        self._aim(frame.author, now)
+        if frame.author == self._me and not self._offers(link, self._me):
+            return self._choose(self._me, now)
         return []
 
     # -- deadlines --------------------------------------------------------------------------------
 
     def _aim(self, author: NodeId, now: float) -> None:
-        """Set the oldest advertised head that is not reached as the target, unless one is set."""
+        """The oldest advertised head that is not reached is the target; an older one only hastens."""
         track = self._tracks[author]
-        if track.target and self._reached(author, track.target[0]).seq < track.target[1]:
-            return
-        track.target = None
+        offered: list[Target] = []
         for link in self._inlets:
-            if self._usable(link, author, track, now) and self._offers(link, author):
-                epoch, seq = self._top(link, author)
-                missing = max(0, seq - self._reached(author, epoch).seq)
-                track.target, track.deadline = (epoch, seq), now + DEADLINE_S + missing / BACKLOG_RATE
+            advert = self._inlets[link].adverts.get(author)
+            if advert is not None and self._usable(link, author, track, now):
+                offered += self._unreached(advert, author)
+                if not offered and self._lacks_closed(advert, author):
+                    offered.append(CLOSED_EPOCHS)
+        if not offered:
+            track.target = None
+            return
+        oldest = min(offered)
+        current = track.target
+        if current and (current in offered or self._reached(author, current[0]).seq < current[1]):
+            if current <= oldest:
                 return
+        else:
+            track.deadline = float("inf")
+        missing = max(0, oldest[1] - self._reached(author, oldest[0]).seq)
+        allowed = min(DEADLINE_MAX_S, DEADLINE_S + missing / BACKLOG_RATE)
+        track.target, track.deadline = oldest, min(track.deadline, now + allowed)
 
     def tick(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
         for author, track in self._tracks.items():
+            track.resting = False
             if track.link is None:
                 effects += self._choose(author, now)
             self._aim(author, now)
-            if track.target is None or now < track.deadline:
-                continue
-            track.target = None
-            if track.link is not None:
-                if any(batch.link == track.link for batch in self._batches.values()):
-                    self._aim(author, now)  # our own disk is what is slow
-                    continue
-                others = [x for x in self._inlets if x != track.link and self._usable(x, author, track, now)]
-                if others and self._offers(track.link, author):
-                    self._hold_off(track, track.link, now)
-            effects += self._choose(author, now, moving=True)
-            self._aim(author, now)
+            if track.target is not None and now >= track.deadline:
+                effects += self._overdue(author, track, now)
+                track.target = None
+                self._aim(author, now)
         return effects
+
+    def _overdue(self, author: NodeId, track: _Track, now: float) -> list[Effect]:
+        """What was advertised did not come in time: another link that has it gets the follow."""
+        if any(batch.link == track.link for batch in self._batches.values()):
+            return []  # our own disk is what is slow
+        better = any(
+            self._usable(link, author, track, now) and self._offers(link, author)
+            for link in self._inlets
+            if link != track.link
+        )
+        if not better:
+            return []  # asking the same link again would only send the same again
+        if track.link is not None and self._offers(track.link, author):
+            self._hold_off(track, track.link, now)
+        return self._choose(author, now, moving=True)
 
     def _hold_off(self, track: _Track, link: Link, now: float) -> None:
         delay = min(HOLDOFF_MAX_S, 2 * track.holdoff.get(link, (0.0, HOLDOFF_S / 2))[1])
@@ -325,7 +387,14 @@ class Followed:
 
     def entries(self, link: Link, frame: Entries, now: float) -> list[Effect]:
         size = sum(entry.size for entry in frame.entries)
+        inlet = self._inlets[link]
+        inlet.owed += size
+        if inlet.owed > self._credit + OVERDRAFT:
+            return [Hangup(link, "credit_exceeded", "the peer sends more than it was given credit for")]
+        if size > MAX_BATCH:
+            return [Hangup(link, "batch_too_big", f"a batch of {size} bytes; at most {MAX_BATCH}")]
         accepted: list[Entry] = []
+        tops: dict[tuple[NodeId, int], Head] = {}
         effects: list[Effect] = []
         for run in runs(frame.entries):
             track = self._tracks.get(run[0].author)
@@ -334,38 +403,50 @@ class Followed:
                 self.discarded_entries += len(run)
                 continue
             try:
-                fresh = self._fresh(run)
-            except Gap:
+                fresh = self._fresh(tops.get(place) or self._reached(*place), run)
+            except Doubt as doubt:
                 self.discarded_entries += len(run)
-                effects += self._refollow(run[0].author, track)
-                continue
-            except Forked:
-                effects += [Send(link, Follow(run[0].author, 0, ((run[0].epoch, self._held.head(*place)),)))]
-                self._hold_off(track, link, now)
-                effects += self._choose(run[0].author, now, moving=True)
+                effects += self._doubt(link, track, place, doubt, now)
                 continue
             except ProtocolViolation as error:
-                self._drop_tentative(accepted)
                 return [Hangup(link, error.code, error.message)]
-            accepted += fresh
+            if fresh:
+                tops[place] = fresh[-1].head
+                accepted += fresh
         if not accepted:
-            return [*effects, Send(link, Credit(size))]
+            return [*effects, *self._give_back(link, size)]
+        self._tentative.update(tops)
         batch, self._next_batch = self._next_batch, self._next_batch + 1
         self._batches[batch] = _Batch(link, size, tuple(accepted))
         return [*effects, Append(batch, link, tuple(accepted))]
 
-    def _fresh(self, run: list[Entry]) -> list[Entry]:
-        """The part of ``run`` that is new, checked; it becomes tentative."""
-        place = (run[0].author, run[0].epoch)
-        head = self._reached(*place)
+    def _fresh(self, head: Head, run: list[Entry]) -> list[Entry]:
+        """The part of ``run`` that is new, checked."""
         fresh = list(unheld(head, run))
         self.discarded_entries += len(run) - len(fresh)
         if fresh:
             check_run(self._colony, head, fresh)
             if any(entry.payload is None for entry in fresh):
                 raise ProtocolViolation("an entry came without its payload", code="no_payload")
-            self._tentative[place] = fresh[-1].head
         return fresh
+
+    def _doubt(
+        self, link: Link, track: _Track, place: tuple[NodeId, int], doubt: Doubt, now: float
+    ) -> list[Effect]:
+        """A gap or a contradiction, where an honest link sends neither: off with the follow for a while."""
+        effects: list[Effect] = []
+        ours = self._held.head(*place)
+        if isinstance(doubt, Forked) and ours.seq:
+            effects.append(Send(link, Follow(place[0], QUESTION, ((place[1], ours),))))
+        self._hold_off(track, link, now)
+        return effects + self._choose(place[0], now, moving=True)
+
+    def _give_back(self, link: Link, size: int) -> list[Effect]:
+        inlet = self._inlets.get(link)
+        if inlet is None or not size:
+            return []
+        inlet.owed -= size
+        return [Send(link, Credit(size))]
 
     def batch(self, batch: int) -> tuple[Link, tuple[Entry, ...]]:
         """Where a batch on its way to the disk came from, and its entries."""
@@ -374,9 +455,7 @@ class Followed:
     def committed(self, batch: int) -> list[Effect]:
         """The batch is durable (``held`` has advanced already): credit goes back."""
         done = self._batches.pop(batch)
-        effects: list[Effect] = []
-        if done.link in self._inlets:
-            effects.append(Send(done.link, Credit(done.size)))
+        effects = self._give_back(done.link, done.size)
         ours = {entry.epoch for entry in done.entries if entry.author == self._me}
         effects += [OwnLogReturned(epoch) for epoch in sorted(ours)]
         for entry in done.entries:
@@ -385,22 +464,28 @@ class Followed:
                 del self._tentative[place]
         return effects
 
-    def discarded(self, batch: int) -> list[Effect]:
-        """The batch did not reach the disk: follow again from what did."""
-        lost = self._batches.pop(batch)
-        self._drop_tentative(lost.entries)
-        effects: list[Effect] = []
-        for author in dict.fromkeys(entry.author for entry in lost.entries):
-            track = self._tracks.get(author)
-            if track and track.link is not None:
-                effects += self._refollow(author, track)
-        if lost.link in self._inlets:
-            effects.append(Send(lost.link, Credit(lost.size)))
-        return effects
+    def doomed(self, batch: int) -> bool:
+        """An earlier batch was discarded since this one was asked for: it must not be written."""
+        return batch < self._first_sound
 
-    def _drop_tentative(self, entries: Iterable[Entry]) -> None:
-        for entry in entries:
-            self._tentative.pop((entry.author, entry.epoch), None)
+    def discarded(self, batch: int) -> list[Effect]:
+        """The batch did not reach the disk: follow again, at the next tick, from what did."""
+        effects: list[Effect] = []
+        if not self.doomed(batch):
+            self._first_sound = self._next_batch
+            self._tentative.clear()
+            lost = dict.fromkeys(e.author for b in self._batches.values() for e in b.entries)
+            for author in lost:
+                effects += self._rest(author)
+        gone = self._batches.pop(batch)
+        return [*effects, *self._give_back(gone.link, gone.size)]
+
+    def _rest(self, author: NodeId) -> list[Effect]:
+        track = self._tracks.get(author)
+        if track is None:
+            return []
+        track.resting = True
+        return self._move(author, track, None)
 
     def fork(self, link: Link, frame: Fork) -> list[Effect]:
         """Somebody shows a run that contradicts ours; checked like any other before it counts as proof."""
@@ -424,6 +509,12 @@ class Followed:
             " its database was copied or rolled back, or its key is in two hands"
         )
         return [Alert("fork", short_key(author), text)]
+
+
+def _remember(advert: _Advert, epoch: int, head: Head) -> None:
+    advert.heads[epoch] = head
+    if len(advert.heads) > MAX_EPOCHS:
+        del advert.heads[min(advert.heads)]
 
 
 def _advertised(advert: _Advert | None, epoch: int) -> Head:

@@ -1,6 +1,8 @@
 """Statements spread by set digest, before any log, on every link; new ones are passed on at once.
 
 Both sides show a digest; where they differ both send their ids, and each sends what the other lacks.
+What a link brought and we could not accept (its issuer was not known yet) is not kept: when trust has grown,
+the link is shown our ids once more. So every such question follows a change of ours, and there is no loop.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ class Gossip:
         self._book = book
         self._links: set[Link] = set()
         self._in_flight: set[bytes] = set()
+        self._passed_over: dict[Link, None] = {}
+        self._refused = False
 
     def digest(self) -> bytes:
         return digest(*sorted(self._book.statements()))
@@ -34,11 +38,15 @@ class Gossip:
 
     def link_down(self, link: Link) -> None:
         self._links.discard(link)
+        self._passed_over.pop(link, None)
 
     def digest_shown(self, link: Link, frame: StatementDigest) -> list[Effect]:
         if frame.digest == self.digest():
             return []
-        return [Send(link, StatementIds(tuple(sorted(self._book.statements()))))]
+        return [self._show_ids(link)]
+
+    def _show_ids(self, link: Link) -> Effect:
+        return Send(link, StatementIds(tuple(sorted(self._book.statements()))))
 
     def ids_shown(self, link: Link, frame: StatementIds) -> list[Effect]:
         theirs = set(frame.ids)
@@ -51,7 +59,10 @@ class Gossip:
             read = [read_statement(wire) for wire in frame.items]
         except ProtocolViolation as error:
             return [Hangup(link, error.code, error.message)]
-        fresh = [s for s in read if s.id not in self._in_flight and self._book.acceptable(s)]
+        new = [s for s in read if s.id not in self._in_flight and s.id not in self._book.statements()]
+        fresh = [s for s in new if self._book.acceptable(s)]
+        if len(fresh) < len(new):
+            self._passed_over[link] = None
         if not fresh:
             return []
         self._in_flight |= {s.id for s in fresh}
@@ -61,14 +72,26 @@ class Gossip:
         """These are durable and in the book: pass them on to all but where they came from."""
         self._in_flight -= {s.id for s in statements}
         parts = _parts([s.wire for s in statements])
-        effects: list[Effect] = [Send(link, part) for link in self._links if link != source for part in parts]
-        # one statement may have made another acceptable that we passed over before: ask its bearer again
-        if source in self._links:
-            effects.append(Send(source, StatementDigest(self.digest())))
-        return effects
+        effects: list[Effect] = [
+            Send(link, part) for link in sorted(self._links) if link != source for part in parts
+        ]
+        return effects + self.trust_changed()
+
+    def trust_changed(self) -> list[Effect]:
+        """The book may accept now what it passed over before: its bearers are asked again."""
+        asked, self._passed_over = self._passed_over, {}
+        return [self._show_ids(link) for link in asked]
 
     def discarded(self, wires: Iterable[bytes]) -> None:
+        """These did not reach the disk; the next tick asks for them again."""
         self._in_flight -= {digest(wire) for wire in wires}
+        self._refused = True
+
+    def tick(self) -> list[Effect]:
+        if not self._refused:
+            return []
+        self._refused = False
+        return [self._show_ids(link) for link in sorted(self._links)]
 
 
 def _parts(wires: Sequence[bytes]) -> list[Statements]:

@@ -80,7 +80,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class JoinClaim:
-    """Somebody proved to hold ``joiner``'s key and names an invite; the MAC is yet to be checked."""
+    """Somebody proved to hold ``joiner``'s key and names an invite; its MAC is yet to be checked."""
 
     joiner: NodeId
     name: str
@@ -127,8 +127,7 @@ def _unexpected(frame: Frame, phase: Phase) -> ProtocolViolation:
 class Dialler:
     """The side that connected; with ``joining`` it is a joiner (role J) and there is no Hello.
 
-    ``expected``: the key the certificate was checked against. ``certificate``: SHA-256 of its DER.
-    ``nonce``: 32 random bytes, new for each connection.
+    ``expected``: the key the certificate (SHA-256 of its DER) was checked against; ``nonce``: 32 new bytes.
     """
 
     __slots__ = (
@@ -372,7 +371,7 @@ class Listener:
         return Step(claim=Claim(proof.dialler, proof.instance, proof.admission))
 
     def _objection(self, proof: Proof) -> HandshakeRefused | None:
-        """What is wrong with a proof that is genuine, or None."""
+        """What is wrong with a genuine proof."""
         me = self._me.signer.node
         if proof.dialler == me:
             if proof.instance == self._me.instance:

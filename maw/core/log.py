@@ -18,13 +18,17 @@ Heads = dict[int, Head]
 """epoch -> the last entry held in it, for one author."""
 
 
-class Gap(ProtocolViolation):
-    """A run does not begin where our log ends: nothing is wrong yet, but we must ask again."""
+class Doubt(ProtocolViolation):
+    """A run does not fit what we hold; that alone does not say who is wrong."""
+
+
+class Gap(Doubt):
+    """A run does not begin where our log ends."""
 
     default_code = "gap"
 
 
-class Forked(ProtocolViolation):
+class Forked(Doubt):
     """A run contradicts what we hold at the same place."""
 
     default_code = "forked"
@@ -63,7 +67,7 @@ def check_run(colony: bytes, head: Head, run: Sequence[Entry]) -> None:
         if entry.seq != seq + 1:
             raise ProtocolViolation(f"a run jumps from seq {seq} to {entry.seq}", code="broken_chain")
         if entry.prev != last_id:
-            broken = Forked if seq == head.seq else ProtocolViolation
+            broken = Forked if seq == head.seq and head != START else ProtocolViolation
             raise broken(f"the entry at seq {entry.seq} does not follow the one before", code="broken_chain")
         seq, last_id = entry.seq, entry.id
     if not run[-1].signature_holds():

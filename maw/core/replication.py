@@ -35,7 +35,7 @@ from maw.core.frames import (
 from maw.core.gossip import Gossip
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId
-from maw.core.serving import Serving
+from maw.core.serving import INITIAL_CREDIT, Serving
 from maw.core.statement import Statement
 from maw.core.trust import TrustBook
 
@@ -43,15 +43,15 @@ from maw.core.trust import TrustBook
 class Replicator:
     """Puts gossip, announcing, following and serving together; owns none of their rules."""
 
-    def __init__(self, me: NodeId, book: TrustBook, held: HeldLogs) -> None:
+    def __init__(self, me: NodeId, book: TrustBook, held: HeldLogs, *, credit: int = INITIAL_CREDIT) -> None:
         self._me = me
         self._book = book
         self._held = held
         self._peers: dict[Link, NodeId] = {}
         self.gossip = Gossip(book)
         self.announcing = Announcing(held)
-        self.serving = Serving(me, held)
-        self.followed = Followed(me, book.colony, held)
+        self.serving = Serving(me, held, credit)
+        self.followed = Followed(me, book.colony, held, credit)
 
     @property
     def links(self) -> dict[Link, NodeId]:
@@ -62,7 +62,7 @@ class Replicator:
 
     def trust_changed(self, now: float) -> list[Effect]:
         """The book was changed: follow whom it trusts, and our own log, which others may hold more of."""
-        return self.followed.want([self._me, *self._book.trusted], now)
+        return [*self.gossip.trust_changed(), *self.followed.want([self._me, *self._book.trusted], now)]
 
     def link_up(self, link: Link, peer: NodeId, now: float) -> list[Effect]:
         self._peers[link] = peer
@@ -129,7 +129,12 @@ class Replicator:
         effects = self.followed.committed(batch)
         return [*self.serving.committed(entries), *effects, *self.announcing.committed(entries, now)]
 
+    def doomed(self, batch: int) -> bool:
+        """To be asked before an Append is written: True when an earlier one was discarded meanwhile."""
+        return self.followed.doomed(batch)
+
     def discarded(self, batch: int) -> list[Effect]:
+        """An Append did not reach the disk, or was doomed."""
         return self.followed.discarded(batch)
 
     def statements_committed(
@@ -147,7 +152,7 @@ class Replicator:
         return self.followed.disputed(author, epoch)
 
     def tick(self, now: float) -> list[Effect]:
-        return [*self.announcing.tick(now), *self.followed.tick(now)]
+        return [*self.gossip.tick(), *self.announcing.tick(now), *self.followed.tick(now)]
 
     def wake_at(self) -> float | None:
         """When ``tick`` has something to do at the latest, besides once a second."""

@@ -4,8 +4,11 @@ Laws
   1. A follower's cursor says what was sent to it on this connection; only this file moves it.
   2. A cursor is *live* when nothing stored lies beyond it: then what is committed goes out at once.
      Otherwise it waits its turn to be read from the store; at most MAX_READS reads run at a time.
-  3. Without credit nothing is sent: a live cursor falls back to reading from the store later, so a slow
-     follower costs us no memory.
+  3. What exceeds the credit is not sent: a live cursor falls back to reading from the store later, so a
+     slow follower costs us no memory. A read is started while there is any credit, and overdraws by at most
+     what one read brings; credit never rises above what a link began with.
+  4. A Follow of serial 0 is a question, not a follow: "does what you hold contradict this head?" It moves no
+     cursor, and is answered with a Fork or with silence.
 """
 
 from __future__ import annotations
@@ -31,8 +34,9 @@ from maw.core.identity import NodeId
 from maw.core.log import Heads, runs
 
 INITIAL_CREDIT: Final = 4 << 20
-MAX_CREDIT: Final = 64 << 20
 MAX_READS: Final = 3
+QUESTION: Final = 0
+"""The serial of a Follow that only asks about a fork."""
 
 
 @dataclass(slots=True)
@@ -42,26 +46,39 @@ class _Cursor:
     live: bool = False
     queued: bool = False
     told: bool = False
+    barren: bool = False
+    """The last read brought nothing although something was lacking."""
 
 
 @dataclass(slots=True)
 class _Outlet:
-    credit: int = INITIAL_CREDIT
+    credit: int
     cursors: dict[NodeId, _Cursor] = field(default_factory=dict)
+    questions: dict[NodeId, Heads] = field(default_factory=dict)
 
 
 class Serving:
     """Serves our replica's logs to those who follow them through us."""
 
-    def __init__(self, me: NodeId, held: HeldLogs) -> None:
+    def __init__(self, me: NodeId, held: HeldLogs, credit: int = INITIAL_CREDIT) -> None:
         self._me = me
         self._held = held
+        self._credit = credit
         self._outlets: dict[Link, _Outlet] = {}
         self._waiting: deque[tuple[Link, NodeId]] = deque()
         self._reading = 0
 
+    @property
+    def busy(self) -> int:
+        """Reads under way."""
+        return self._reading
+
+    def credit_of(self, link: Link) -> int:
+        """Bytes of entries that may be sent to ``link`` now; the initial credit when all came back."""
+        return self._outlets[link].credit
+
     def link_up(self, link: Link) -> None:
-        self._outlets[link] = _Outlet()
+        self._outlets[link] = _Outlet(self._credit)
 
     def link_down(self, link: Link) -> None:
         self._outlets.pop(link, None)
@@ -70,11 +87,20 @@ class Serving:
         return len(self._outlets[link].cursors)
 
     def follow(self, link: Link, ask: Follow) -> list[Effect]:
+        if ask.serial == QUESTION:
+            return self._asked(link, ask)
         if ask.author != self._me and not self._held.of(ask.author):
             return [Send(link, CannotFollow(ask.author, ask.serial, "nothing of this author is held here"))]
         cursor = _Cursor(ask.serial, dict(ask.heads))
         self._outlets[link].cursors[ask.author] = cursor
         return [Send(link, Following(ask.author, ask.serial)), *self._proceed(link, ask.author, cursor)]
+
+    def _asked(self, link: Link, ask: Follow) -> list[Effect]:
+        questions = self._outlets[link].questions
+        if ask.author not in questions and self._held.of(ask.author):
+            self._waiting.append((link, ask.author))
+            questions[ask.author] = dict(ask.heads)
+        return self._pump()
 
     def unfollow(self, link: Link, author: NodeId) -> None:
         self._outlets[link].cursors.pop(author, None)
@@ -82,7 +108,7 @@ class Serving:
     def credited(self, link: Link, amount: int) -> list[Effect]:
         outlet = self._outlets[link]
         outlet.credit += amount
-        if outlet.credit > MAX_CREDIT:
+        if outlet.credit > self._credit:
             return [Hangup(link, "too_much_credit", "the peer returned more credit than it was sent")]
         return self._pump()
 
@@ -106,7 +132,7 @@ class Serving:
                 unsent = _after(cursor, run)
                 if not unsent:
                     continue
-                if outlet.credit <= 0 or not self._follows_on(cursor, unsent):
+                if outlet.credit < _size(unsent) or not self._follows_on(cursor, unsent):
                     cursor.live = False
                     self._queue(link, run[0].author, cursor)
                     continue
@@ -121,6 +147,8 @@ class Serving:
         """The answer to a ReadLog: what comes next, or our run that contradicts the follower's head."""
         self._reading -= 1
         outlet = self._outlets.get(link)
+        if serial == QUESTION and outlet is not None and forked:
+            return [Send(link, Fork(author, forked[0].epoch, tuple(forked))), *self._pump()]
         cursor = outlet.cursors.get(author) if outlet else None
         if outlet is None or cursor is None or cursor.serial != serial:
             return self._pump()
@@ -130,9 +158,11 @@ class Serving:
             why = CannotFollow(author, serial, "your head contradicts what is held here")
             return [Send(link, proof), Send(link, why), *self._pump()]
         unsent = [entry for run in runs(entries) for entry in _after(cursor, run)]
-        if not unsent and self._lacks(author, cursor):
+        barren = not entries and self._lacks(author, cursor)
+        if barren and cursor.barren:  # once may be a commit that overtook the read
             del outlet.cursors[author]
             return [Send(link, CannotFollow(author, serial, "the log cannot be read here")), *self._pump()]
+        cursor.barren = barren
         self._sent(outlet, cursor, unsent)
         sends: list[Effect] = [Send(link, Entries(tuple(part))) for part in batches(unsent)]
         return [*sends, *self._proceed(link, author, cursor)]
@@ -180,6 +210,10 @@ class Serving:
                 break
             link, author = self._waiting.popleft()
             outlet = self._outlets.get(link)
+            if outlet is not None and author in outlet.questions:
+                self._reading += 1
+                effects.append(ReadLog(link, author, QUESTION, outlet.questions.pop(author)))
+                continue
             cursor = outlet.cursors.get(author) if outlet else None
             if outlet is None or cursor is None or not cursor.queued:
                 continue
@@ -197,18 +231,28 @@ def _after(cursor: _Cursor, run: Sequence[Entry]) -> Sequence[Entry]:
     return run if run[0].seq > seq else run[seq - run[0].seq + 1 :]
 
 
+def _size(entries: Iterable[Entry]) -> int:
+    return sum(entry.size for entry in entries)
+
+
 def batches(entries: Sequence[Entry]) -> list[list[Entry]]:
     """Entries cut into frames of about TARGET_BATCH bytes, each cut at a signature checked here.
 
-    A run never ends where its signature does not hold, or the receiver would have to refuse it.
+    A run never ends where its signature does not hold, or the receiver would have to refuse it. Where an
+    author signed badly for long, the frame ends before that stretch, so that the stretch gets one of its own.
     """
     parts: list[list[Entry]] = []
     part: list[Entry] = []
-    size = 0
+    size = unsigned = 0
     for entry in entries:
         part.append(entry)
         size += entry.size
-        if size >= TARGET_BATCH and entry.signature_holds():
-            parts.append(part)
-            part, size = [], 0
+        if size < TARGET_BATCH:
+            continue
+        end = next((at for at in range(len(part), unsigned, -1) if part[at - 1].signature_holds()), 0)
+        if end:
+            parts.append(part[:end])
+            part = part[end:]
+            size = _size(part)
+        unsigned = len(part)
     return [*parts, part] if part else parts

@@ -53,6 +53,11 @@ class Directory:
         alike = [other for other in self.nodes() if other.name == row.name and other.n != row.n]
         return f"{name}~{short_key(row.key)}" if alike and row.key != self._me else name
 
+    def name_of(self, key: NodeId) -> str:
+        """What the node with this key calls itself, or the first characters of its key."""
+        row = self._state.nodes.get(key)
+        return (row.name if row else "") or short_key(key)
+
     def find_hosts(self, word: str) -> list[NodeRow]:
         """Nodes that ``word`` names: by name, ``name~piece``, piece of the key, or the whole key."""
         return [

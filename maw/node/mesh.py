@@ -120,6 +120,10 @@ class Mesh:
             if link.peer not in addresses:
                 link.close("this node no longer trusts the other")
 
+    def redial(self, peer: NodeId) -> None:
+        """A link to ``peer`` came or went: look after it now rather than at the next turn."""
+        self._redialler.wake(peer)
+
     async def woke(self) -> None:
         """The host slept, or the network came back: try everything now."""
         self._redialler.wake()

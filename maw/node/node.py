@@ -25,7 +25,7 @@ from maw.core.effects import Alert
 from maw.core.entry import Entry, Kind
 from maw.core.handshake import Local
 from maw.core.held import HeldLogs
-from maw.core.identity import NodeId, Signer, short_key
+from maw.core.identity import NodeId, Signer, key_text, short_key
 from maw.core.replication import Replicator
 from maw.core.statement import FOUND, Statement
 from maw.core.transcript import Hello
@@ -78,7 +78,7 @@ class Node:
         self.alerts = Alerts(self.writer)
         self.visible = Visible(self.state.seq)
         self.receipts = Receipts()
-        self.board = Switchboard(me, changed=self._link_changed)
+        self.board = Switchboard(me, changed=self._link_changed, copied=self._copied)
         self.membership = Membership(home, signer, opened.book, self.writer, changed=self._trust_changed)
         held = HeldLogs(self.state.heads(), self.state.disputed())
         reactions = Reactions(
@@ -241,6 +241,14 @@ class Node:
     def _link_changed(self, peer: NodeId) -> None:
         if (row := self.state.nodes.get(peer)) is not None:
             row.seen = wall_clock_ms()
+        self.mesh.redial(peer)
+
+    def _copied(self, peer: NodeId) -> None:
+        text = (
+            f"two running nodes hold the key of {self.directory.name_of(peer)} ({key_text(peer)}): a host was"
+            " copied, or the key was stolen; the newer of the two is refused"
+        )
+        self.alerts.raise_alert(Alert("copied_host", short_key(peer), text))
 
     def _retarget(self) -> None:
         book = self.membership.book

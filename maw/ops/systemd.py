@@ -129,14 +129,23 @@ def _before(machine: Machine, unit: Path, replace: bool) -> tuple[Record | None,
 
 
 def _check_reach(machine: Machine, command: Path) -> None:
-    """Raises Refused when the service's user could not run ``command``."""
-    if blocked := _closed(machine, command):
-        raise Refused(
-            f"the service's own user could not run {command}: {blocked} is closed to others",
-            code="command_out_of_reach",
-            hint="python3 -m venv /opt/maw && /opt/maw/bin/pip install maw-colony && "
-            "/opt/maw/bin/maw service install",
-        )
+    """Raises Refused when the service's user could not run ``command``, or the Python that it names."""
+    for needed in (command, _interpreter(machine, command)):
+        if needed is not None and (blocked := _closed(machine, needed)):
+            raise Refused(
+                f"the service's own user could not run {needed}: {blocked} is closed to others",
+                code="command_out_of_reach",
+                hint="/usr/bin/python3 -m venv /opt/maw && /opt/maw/bin/pip install maw-colony && "
+                "/opt/maw/bin/maw service install",
+            )
+
+
+def _interpreter(machine: Machine, command: Path) -> Path | None:
+    """What the script's first line names, links followed (a venv's Python may be a link into a home)."""
+    with machine.path(command).open("rb") as script:
+        first = script.readline(4096)
+    words = first[2:].split() if first.startswith(b"#!") else []
+    return Path(os.path.realpath(os.fsdecode(words[0]))) if words else None
 
 
 def _closed(machine: Machine, path: Path) -> Path | None:

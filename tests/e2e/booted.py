@@ -26,7 +26,8 @@ _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # They would change the kernel that is shared with the machine, or wait for devices there are none of.
 _MASKED: Final = (
-    "modprobe@.service", "systemd-journald-audit.socket", "systemd-sysctl.service", "systemd-modules-load.service", "systemd-udevd.service",
+    "modprobe@.service", "systemd-journald-audit.socket", "systemd-sysctl.service",
+    "systemd-modules-load.service", "systemd-udevd.service",
     "systemd-hwdb-update.service",
     "systemd-udev-trigger.service", "systemd-udevd-control.socket", "systemd-udevd-kernel.socket",
     "systemd-random-seed.service", "systemd-timesyncd.service", "systemd-remount-fs.service",
@@ -238,9 +239,7 @@ class BootedHost:
 
     def _done(self) -> bool:
         state = self.systemctl("is-system-running", check=False)
-        if state not in ("running", "degraded"):
-            return False
-        return True
+        return state in ("running", "degraded")
 
     def _jobs(self) -> str:
         if not self._pid:

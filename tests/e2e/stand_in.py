@@ -4,6 +4,7 @@
 unit from a broken daemon. Needs nothing but maw.ops and maw.node.sdnotify.
 """
 
+import asyncio
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ def main() -> int:
         home.mkdir(parents=True)
         (home / "maw.toml").write_text("")
         (home / "node.key").write_text("")
+        (home / "node.key").chmod(0o600)
         return 0
     if words[0] == "service":
         return service(words[1:], home)
@@ -47,16 +49,17 @@ def service(words: list[str], home: Path) -> int:
 
 def up(home: Path) -> int:
     """Serve one-line answers on maw.sock, tell systemd, ping its watchdog."""
+    # what the real daemon loads, so that a sandbox that forbids any of it shows
+    import aiohttp.web
+    import cryptography.x509
+    import nacl.bindings
+
+    from maw.net.netlink import Routing
     from maw.node.sdnotify import Notifier, watchdog_interval
 
-    if os.environ.get("MAW_TEST_IMPORTS"):  # what the real daemon loads, to try it inside the sandbox
-        import cryptography.x509
-        import nacl.bindings
-
-        from maw.net.netlink import Routing
-
-        Routing("wg0").__exit__(None, None, None)
-        print(nacl.bindings.__name__, cryptography.x509.__name__, flush=True)
+    print(aiohttp.web.__name__, cryptography.x509.__name__, nacl.bindings.__name__, flush=True)
+    with Routing("wg0") as routing:
+        asyncio.run(routing.look())
     (home / "maw.sock").unlink(missing_ok=True)
     notifier, pause = Notifier.from_environment(), watchdog_interval() or 1.0
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:

@@ -119,6 +119,19 @@ async def test_direct_messages_stream_only_to_their_own(house: House) -> None:
             assert [m["text"] for m in await messages(socket, len(wanted))] == wanted
 
 
+async def test_a_long_stretch_of_what_is_for_others_does_not_hold_up_what_follows(house: House) -> None:
+    """A page that looked at as many rows as it may is empty, and yet there is more behind it."""
+    house.backend.scan = 3
+    for _ in range(20):
+        await house.backend.say("secret", channel=None, to=["arthur@oracle-world"])
+    await house.backend.say("public @neo")
+    async with asyncio.timeout(5):
+        async with house.caller("socket").stream("/api/stream?after_seq=0") as socket:
+            assert (await next_frame(socket))["message"]["seq"] == 21
+        answer = await house.caller("rest")("GET", "/api/mentions?user=neo&after_seq=0&wait=60")
+        assert [m["seq"] for m in answer.json] == [21]
+
+
 async def test_filters(house: House) -> None:
     house.backend.channel_names.append("fire")
     await house.backend.say("a")

@@ -113,6 +113,7 @@ async def test_a_confirmed_post_is_201_and_an_unconfirmed_one_504_with_its_recei
     assert (late.status, late.code) == (504, "unconfirmed")
     assert late.json["receipt"]["state"] == "stored"
     assert late.json["receipt"]["id"] == house.backend.messages[0]["id"]
+    assert late.json["receipt"]["warnings"] == []
     house.backend.replicates = True
     sure = await caller("POST", "/api/direct?wait=replicated", body)
     assert (sure.status, sure.json["state"]) == (201, "replicated")

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import logging
 import os
+import random
 import socket
 import ssl
 import time
@@ -24,6 +25,8 @@ from maw.net.listener import Bounds
 from maw.net.reception import ReceptionTimers
 from maw.net.tls import DAY, client_context, issue
 from tests.integration.linknode import LinkNode, everything, linked, timers, until
+
+NOISE = random.Random(6290).randbytes(4096)  # the same in every process that collects these tests
 
 
 async def refusal(a: LinkNode, address: str, b: LinkNode, code: str) -> HandshakeRefused:
@@ -351,7 +354,7 @@ class TestStrangers:
 
     @pytest.mark.parametrize(
         "said",
-        [b"\x00" * 100, b"GET /maw/1 HTTP/1.1\r\n\r\n", b"SSH-2.0-x\r\n", os.urandom(4096), b"\x16\x03\x01"],
+        [b"\x00" * 100, b"GET /maw/1 HTTP/1.1\r\n\r\n", b"SSH-2.0-x\r\n", NOISE, b"\x16\x03\x01"],
     )
     async def test_garbage_before_tls(self, said: bytes, caplog: pytest.LogCaptureFixture) -> None:
         async with LinkNode("b").listening(timers=ReceptionTimers(0.2, 0.3, 1)) as b:
@@ -363,7 +366,7 @@ class TestStrangers:
     @pytest.mark.parametrize(
         "said",
         [
-            os.urandom(4096),
+            NOISE,
             b"\r\n\r\n\r\n",
             b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
             b"POST /maw/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\nabc",
@@ -381,7 +384,7 @@ class TestStrangers:
             await self.still_good(b)
         self.one_quiet_line(caplog)
 
-    @pytest.mark.parametrize("frame", [b"", b"\x00", os.urandom(100), b"\x92\xa4open\x00", b"x" * 100_000])
+    @pytest.mark.parametrize("frame", [b"", b"\x00", NOISE[:100], b"\x92\xa4open\x00", b"x" * 100_000])
     async def test_garbage_after_the_websocket(self, frame: bytes, caplog: pytest.LogCaptureFixture) -> None:
         async with LinkNode("b").listening() as b:
             for _ in range(3):

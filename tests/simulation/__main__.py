@@ -19,7 +19,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--start", type=int, default=0)
-    parser.add_argument("--nodes", default="3,10,50", help="3,10,50: mostly the first, each other more rarely")
+    parser.add_argument(
+        "--nodes", default="3,10,50", help="3,10,50: mostly the first, each other more rarely"
+    )
     parser.add_argument("--all", action="store_true", help="every seed with every number of nodes")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at the first failing seed")
     parser.add_argument("--tail", type=int, default=80, help="lines of trace shown for a failing seed")
@@ -42,7 +44,10 @@ def main() -> int:
                     return 1
         if (seed - args.start) % 25 == 24:
             spent = time.monotonic() - began
-            print(f"{runs} runs, {len(failed)} failed, {spent:.0f} s, {spent / runs * 1000:.0f} ms a run", flush=True)
+            print(
+                f"{runs} runs, {len(failed)} failed, {spent:.0f} s, {spent / runs * 1000:.0f} ms a run",
+                flush=True,
+            )
     for what in (*sorted(SHOWS.values()), *sorted(set(counts) - set(SHOWS.values()))):
         print(f"{counts[what]:10} {what}")
     for seed, size, what in failed:

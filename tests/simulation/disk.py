@@ -105,7 +105,9 @@ def _page(log: list[Entry], at: int, page: int) -> Sequence[Entry]:
 class Disk:
     """One node's disk. ``refusing`` makes every commit fail; ``delay`` is a commit's usual length (s)."""
 
-    def __init__(self, clockwork: Clockwork, trace: Trace, rng: random.Random, name: str, delay: float) -> None:
+    def __init__(
+        self, clockwork: Clockwork, trace: Trace, rng: random.Random, name: str, delay: float
+    ) -> None:
         self.rows = Rows()
         self.refusing = False
         self.slowness = 1.0
@@ -185,7 +187,12 @@ class Disk:
         for (author, epoch), log in self.rows.logs.items():
             last = START
             for entry in log:
-                if (entry.author, entry.epoch, entry.seq, entry.prev) != (author, epoch, last.seq + 1, last.id):
+                if (entry.author, entry.epoch, entry.seq, entry.prev) != (
+                    author,
+                    epoch,
+                    last.seq + 1,
+                    last.id,
+                ):
                     raise Violation(f"{self._name}: the chain breaks at {epoch}:{entry.seq}")
                 if not entry.signature_holds():
                     raise Violation(f"{self._name}: a bad signature at {epoch}:{entry.seq}")

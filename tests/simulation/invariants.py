@@ -90,6 +90,11 @@ def _check_serving(around: Surroundings, index: int) -> None:
 def _check_nothing_twice(around: Surroundings) -> None:
     for node in around.nodes:
         twice = [entry_id for entry_id, times in node.received.items() if times > 1]
-        own = {entry.id for (author, _), log in node.disk.rows.logs.items() if author == node.key for entry in log}
+        own = {
+            entry.id
+            for (author, _), log in node.disk.rows.logs.items()
+            if author == node.key
+            for entry in log
+        }
         if twice or own & node.received.keys():
             raise Violation(f"n{node.index} was sent {len(twice)} entries twice in a steady run")

@@ -37,9 +37,7 @@ class World:
                     network.slow[edge] = self.rng.choice((3_000.0, 20_000.0, 200_000.0))
         operator = Signer(self.rng.randbytes(32))
         founding = found(operator, "sim", self.rng.randbytes(16), 0)
-        self.around = Surroundings(
-            knobs, self.clockwork, network, self.trace, self.rng, colony_id(founding)
-        )
+        self.around = Surroundings(knobs, self.clockwork, network, self.trace, self.rng, colony_id(founding))
         self.nodes = [SimNode(self.around, i, Signer(self.rng.randbytes(32))) for i in range(knobs.nodes)]
         self.around.nodes.extend(self.nodes)
         self.around.by_key.update({node.key: node for node in self.nodes})
@@ -167,7 +165,9 @@ class World:
         lost = set(node.disk.rows.visible) - set(copy.visible)
         node.disk.restore(copy)
         self.trace.count("entries lost by a restored database", len(lost))
-        self.trace.note(self.clockwork.now, f"n{node.index} has an old database now, {len(lost)} entries less")
+        self.trace.note(
+            self.clockwork.now, f"n{node.index} has an old database now, {len(lost)} entries less"
+        )
         elsewhere = {p for other in self.nodes for p in other.disk.rows.visible}
         for position in lost - elsewhere:
             self.around.acknowledged.pop(position, None)

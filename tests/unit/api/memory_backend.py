@@ -40,6 +40,8 @@ class MemoryBackend:
     _by_key: dict[str, Json] = field(default_factory=dict)
     waiting: int = 0
     gate: asyncio.Event | None = None
+    scan: int | None = None
+    """How many messages one page looks at, at most; None for all."""
 
     def add_agent(self, name: str, uid: int, role: str = "agent") -> Agent:
         agent = Agent(name, uid, f"token-{name}", role)
@@ -97,6 +99,10 @@ class MemoryBackend:
 
     def _page(self, found: list[Json], after: int | None, limit: int, *, before: int | None = None) -> Page:
         newest = len(self.messages)
+        if self.scan is not None and after is not None and newest > after + self.scan:
+            reached = after + self.scan
+            items = [m for m in found if after < m["seq"] <= reached][:limit]
+            return Page(items, items[-1]["seq"] if len(items) == limit else reached)
         if after is None:
             items = [m for m in found if before is None or m["seq"] < before][-limit:]
             return Page(items, newest)
@@ -144,7 +150,9 @@ class MemoryBackend:
         message = self._find(message_id)
         if not self.replicates:
             await asyncio.sleep(timeout)
-        return self._receipt(message, "replicated" if self.replicates else "stored")
+        receipt = self._receipt(message, "replicated" if self.replicates else "stored")
+        del receipt["warnings"]  # only the post itself knew them
+        return receipt
 
     # reading --------------------------------------------------------------------------------------
 
@@ -162,7 +170,7 @@ class MemoryBackend:
         }
 
     async def health(self) -> Json:
-        return {"ok": self.healthy, "state": "running" if self.healthy else "read_only"}
+        return {"ok": self.healthy, "name": self.node_name, **({} if self.healthy else {"trouble": "disk"})}
 
     async def status(self, speaker: Speaker) -> Json:
         return {

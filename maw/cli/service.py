@@ -1,0 +1,83 @@
+"""Keeping the node running: service install, service remove."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any
+
+import typer
+
+from maw.cli.groups import command_group
+from maw.cli.output import Output
+from maw.cli.params import Json
+from maw.config import load_config
+from maw.errors import Unavailable
+from maw.home import find_home
+from maw.ops import service
+from maw.ops.machine import Machine
+
+service_group = command_group("Keep the node running: systemd (system or user), or PM2.")
+
+Manager = Annotated[
+    str | None,
+    typer.Option(
+        "--manager", metavar="systemd|systemd-user|pm2", help="Which one; the first there is if left out."
+    ),
+]
+
+
+@service_group.command("install")
+def install(
+    manager: Manager = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Put a unit of that name that is not maw's aside.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Start the node now and at every boot; again, to bring the unit up to date. Says how to undo it."""
+    home = find_home(os.environ, os.geteuid())
+    config = load_config(home.path / "maw.toml")
+    report = service.install(
+        Machine.here(),
+        home=home.path,
+        command=service.this_command(),
+        manager=manager,
+        group=config.socket.group,
+        replace=replace,
+    )
+    return _tell(Output.to_stdout(as_json), report)
+
+
+@service_group.command("remove")
+def remove(manager: Manager = None, as_json: Json = False) -> int:
+    """Stop the service and undo what install did. The node's directory stays."""
+    home = find_home(os.environ, os.geteuid())
+    report = service.remove(Machine.here(), home=home.path, manager=manager)
+    return _tell(Output.to_stdout(as_json), report)
+
+
+def _tell(out: Output, report: Any) -> int:
+    """Each step with whether it worked, what is left to do, how to undo it. 6 when a step failed."""
+    if out.as_json:
+        out.json(_plain(report))
+    else:
+        for step in report.steps:
+            mark = out.style("done", "green") if step.ok else out.style("FAILED", "red")
+            out.line(f"{mark}  {step.text}" + (f"   (undo: {step.undo})" if step.undo else ""))
+        for hint in report.hints:
+            out.line(f"next: {hint}")
+        if report.undo:
+            out.line(f"undo: {report.undo}")
+    return 0 if report.ok else Unavailable.exit_code
+
+
+def _plain(report: Any) -> dict[str, object]:
+    return {
+        "ok": report.ok,
+        "manager": report.manager.value,
+        "unit": str(report.unit),
+        "home": str(report.home),
+        "steps": [{"text": step.text, "ok": step.ok, "undo": step.undo} for step in report.steps],
+        "hints": list(report.hints),
+        "undo": report.undo,
+    }
