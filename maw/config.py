@@ -15,6 +15,7 @@ from typing import Final
 
 from maw.core.identity import NodeId, parse_key
 from maw.core.names import check_name
+from maw.core.statement import parse_colony
 from maw.core.toml import Document, Section
 from maw.errors import BadConfig, BadInput
 from maw.home import check_socket_path as check_socket_path
@@ -87,6 +88,14 @@ class PeerEntry:
     introducer: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class PeersFile:
+    """``peers.toml``. ``colony``: the one to belong to, where peers are added by hand instead of by invite."""
+
+    colony: bytes | None = None
+    peers: tuple[PeerEntry, ...] = ()
+
+
 def parse_endpoint(text: str, default_port: int | None = None, *, ip_only: bool = False) -> Endpoint:
     """``10.0.0.7:6290``, ``[fd00::7]:6290``, ``mbp.wg:6290``; the port may be left out if there is a default.
 
@@ -121,16 +130,19 @@ def load_config(path: Path) -> Config:
     )
 
 
-def load_peers(path: Path) -> tuple[PeerEntry, ...]:
-    """Read peers.toml, () when there is none. Raises BadConfig, also when two share a name or a key."""
+def load_peers(path: Path) -> PeersFile:
+    """Read peers.toml, empty when there is none. Raises BadConfig, also when two share a name or a key."""
     if not path.exists():
-        return ()
+        return PeersFile()
     document = _read(path)
-    document.only("peer")
+    document.only("colony", "peer")
+    colony = document.section("colony")
+    colony.only("id")
+    colony_text = colony.text("id")
     sections = document.blocks("peer")
     peers = tuple(_peer(section) for section in sections)
     _refuse_repeats(sections, peers)
-    return peers
+    return PeersFile(colony.parsed("id", parse_colony, colony_text) if colony_text else None, peers)
 
 
 def render_config(
@@ -195,6 +207,11 @@ min_free_disk_mib = 256
 _PEERS_TEXT: Final = """\
 # Nodes that this one trusts and dials, written by hand as with WireGuard. Peers that came by `maw invite` and
 # `maw join` are not here: `maw peers` shows them all. After a change: `maw peers reload` (or SIGHUP).
+#
+# A host that never linked with anybody also says which Colony it is to belong to (`maw status` over there):
+#
+# [colony]
+# id = "mc1…"
 #
 # [[peer]]
 # name = "mbp"

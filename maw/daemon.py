@@ -39,8 +39,20 @@ def run(home: Path) -> int:
     signer = read_key(place.key)
     os.umask(0o077)
     with hold_lock(place):
-        asyncio.run(_serve(place, config, signer))
+        try:
+            asyncio.run(_serve(place, config, signer))
+        except* MawError as several:
+            raise _first_of(several) from None
     return 0
+
+
+def _first_of(group: ExceptionGroup[MawError]) -> MawError:
+    """What stopped the daemon: the first of the errors that its tasks ended with."""
+    error: Exception = group
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, MawError)
+    return error
 
 
 async def _serve(home: NodeHome, config: Config, signer: Signer) -> None:

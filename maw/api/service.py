@@ -16,7 +16,6 @@ from typing import Literal
 
 from maw import __version__
 from maw.api.backend import Json, Page, Speaker
-from maw.config import load_peers
 from maw.core.colony import GROUPS
 from maw.core.identity import key_text
 from maw.core.names import parse_address
@@ -33,6 +32,9 @@ from maw.store.state import AgentRow
 
 _STREAM_SCAN = 500
 """Rows looked at for one stream page: direct messages of others are passed over, but not without end."""
+
+
+_OWNERS_AFFAIR = frozenset({"uid", "has_token", "unread"})
 
 
 class _Base:
@@ -142,7 +144,12 @@ class _Reading(_Base):
         return self._node.peering.listing()
 
     async def users(self, speaker: Speaker) -> list[Json]:
-        return await self._node.people.listing()
+        users = await self._node.people.listing()
+        if speaker.known_by == "nobody":
+            return [
+                {key: value for key, value in user.items() if key not in _OWNERS_AFFAIR} for user in users
+            ]
+        return users
 
     async def channels(self, speaker: Speaker) -> list[Json]:
         return [self._node.talking.channel_json(name) for name in sorted(self._node.state.channels)]
@@ -328,13 +335,12 @@ class Service(_Reading, _Writing, _Administering):
 
 async def reload_peers(node: Node) -> Json:
     """Read peers.toml again. A broken file is refused whole and the old peers stay. Raises BadConfig."""
-    peers = load_peers(node.home.peers)
     before = set(node.membership.book.trusted)
-    node.membership.set_by_hand(peers)
+    file = await node.read_peers()
     after = set(node.membership.book.trusted)
     names = {key: member.name for key, member in node.membership.book.trusted.items()}
     return {
-        "peers": len(peers),
+        "peers": len(file.peers),
         "added": sorted(names[key] for key in after - before),
         "removed": len(before - after),
     }

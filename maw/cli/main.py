@@ -42,6 +42,8 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "up": "maw.cli.host:up",
             "service": "maw.cli.service:service_group",
             "status": "maw.cli.overview:status",
+            "doctor": "maw.cli.doctor:doctor",
+            "demo": "maw.cli.demo:demo",
         },
         "Trust": {
             "invite": "maw.cli.trust:invite",

@@ -20,9 +20,8 @@ def overview(as_json: bool) -> int:
         out.json(state)
         return 0
     out.line(f"{out.style(words(state.get('name')), 'bold')} · {_running(out, state)} · {_links(state)}")
-    unread = {name: count for name, count in (state.get("unread") or {}).items() if count}
-    if unread:
-        out.line("unread: " + ", ".join(f"{words(name)} {count}" for name, count in unread.items()))
+    if unread := _unread(state):
+        out.line(f"unread: {unread}")
     for alert in _alerts(state):
         out.line(out.style(alert, "yellow"))
     for step in next_steps(state):
@@ -59,7 +58,6 @@ def next_steps(state: Record) -> Sequence[str]:
 
 
 def _facts(out: Output, state: Record) -> list[tuple[str, str]]:
-    unread = [f"{words(name)} {count}" for name, count in (state.get("unread") or {}).items()]
     facts = [
         ("node", f"{words(state.get('name'))} · {words(state.get('key'))}"),
         ("colony", words(state.get("colony"))),
@@ -72,11 +70,17 @@ def _facts(out: Output, state: Record) -> list[tuple[str, str]]:
         ("rest", words(state.get("rest"))),
         ("peers", _links(state)),
         ("messages", f"{words(state.get('messages'))} · seq {words(state.get('seq'))}"),
-        ("unread", ", ".join(unread) or "nothing"),
+        ("unread", _unread(state) or "nothing"),
         ("disk", f"{size(state.get('disk_free_bytes'))} free · database {size(state.get('database_bytes'))}"),
         ("memory", size(state.get("rss_bytes"))),
     ]
     return [*facts, *(("alert", out.style(alert, "yellow")) for alert in _alerts(state))]
+
+
+def _unread(state: Record) -> str:
+    """``arthur 3, neo 1``; empty when nobody has anything to read."""
+    waiting = (state.get("unread") or {}).items()
+    return ", ".join(f"{words(name)} {words(count)}" for name, count in waiting if count)
 
 
 def _running(out: Output, state: Record) -> str:

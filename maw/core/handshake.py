@@ -27,6 +27,7 @@ from dataclasses import dataclass
 
 from maw.core.identity import DOMAIN_LINK, NodeId, Signer, key_text, verify
 from maw.core.pairing import join_mac
+from maw.core.statement import colony_text
 from maw.core.transcript import (
     INSTANCE_BYTES,
     NONCE_BYTES,
@@ -388,7 +389,7 @@ class Listener:
                 code="wrong_certificate",
             )
         if proof.colony != self._me.colony:
-            ours, theirs = self._me.colony.hex()[:12], proof.colony.hex()[:12]
+            ours, theirs = (colony_text(colony)[:12] for colony in (self._me.colony, proof.colony))
             return HandshakeRefused(
                 f"another Colony: this node is of {ours}, the dialler of {theirs}", code="other_colony"
             )

@@ -51,6 +51,7 @@ async def sign_again(
         await conn.execute("INSERT INTO nodes (n, key) VALUES (1, ?)", (signer.node,))
     head = START
     renamed: dict[str, str] = {}
+    begun = own[0].entry.hlc if own else clock.tick(now_ms)
     begin = Open(None, instance, recovery, "joined a Colony").content()
     fresh: list[tuple[Kind | int, dict[str, object], Own | None]] = [
         (Kind.OPEN, begin, None),
@@ -68,7 +69,8 @@ async def sign_again(
         if "reply" in content:
             content["reply"] = renamed.get(str(content["reply"]), content["reply"])
         payload = pack_payload(os.urandom(SALT_BYTES), content)
-        entry = make(signer, colony, epoch, head, clock.tick(now_ms), int(kind), payload)
+        hlc = was.entry.hlc if was else begun  # what was said keeps its time
+        entry = make(signer, colony, epoch, head, hlc, int(kind), payload)
         head = entry.head
         place = log.place(entry.seq)
         shown = was.shown if was else None

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-from maw.core.colony import GROUPS, Recipient, parse_message_id
+from maw.core.colony import GENERAL, GROUPS, Recipient, parse_message_id
 from maw.core.entry import Position
 from maw.core.identity import NodeId, parse_key, short_key
 from maw.core.names import nearest, parse_address
@@ -165,6 +165,8 @@ class Directory:
     def channel(self, name: str) -> ChannelRow:
         word = name.lstrip("#").lower()
         row = self._state.channels.get(word)
+        if row is None and word == GENERAL:
+            return ChannelRow(0, GENERAL, 0, "")  # there from the start, before anybody has said a word in it
         if row is None:
             near = nearest(word, self._state.channels)
             hint = f"did you mean {near[0]}?" if near else f"`maw channel create {word}` makes it"

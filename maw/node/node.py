@@ -19,7 +19,7 @@ from typing import Any
 import aiosqlite
 
 from maw import __version__
-from maw.config import Config, load_peers
+from maw.config import Config, PeersFile, load_peers
 from maw.core.colony import Card
 from maw.core.effects import Alert
 from maw.core.entry import Entry, Kind
@@ -27,10 +27,10 @@ from maw.core.handshake import Local
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId, Signer, key_text, short_key
 from maw.core.replication import Replicator
-from maw.core.statement import FOUND, Statement
+from maw.core.statement import FOUND, Statement, colony_text
 from maw.core.transcript import Hello
 from maw.core.trust import Pin, TrustBook
-from maw.errors import Conflict
+from maw.errors import Conflict, Refused
 from maw.net.link import Link
 from maw.net.switchboard import Switchboard
 from maw.net.tls import NodeTls
@@ -160,7 +160,7 @@ class Node:
 
     async def _prepare(self) -> None:
         await self.receipts.load(self.db.writing, self.state)
-        self.membership.set_by_hand(load_peers(self.home.peers))
+        await self.read_peers()
         self.membership.write_copy()
         for note in self._opened.notes:
             self.alerts.raise_alert(Alert("recovery", self.config.name, note))
@@ -243,10 +243,12 @@ class Node:
             row.seen = wall_clock_ms()
         self.mesh.redial(peer)
 
-    def _copied(self, peer: NodeId) -> None:
+    def _copied(self, old: Link, new: Link) -> None:
+        peer = old.peer
         text = (
-            f"two running nodes hold the key of {self.directory.name_of(peer)} ({key_text(peer)}): a host was"
-            " copied, or the key was stolen; the newer of the two is refused"
+            f"two running nodes hold the key of {self.directory.name_of(peer)} ({key_text(peer)}),"
+            f" one at {old.remote_address} and one at {new.remote_address}: a host was copied, or the key was"
+            " stolen; the newer of the two is refused"
         )
         self.alerts.raise_alert(Alert("copied_host", short_key(peer), text))
 
@@ -300,6 +302,22 @@ class Node:
 
     # -- pairing ------------------------------------------------------------------------------------
 
+    async def read_peers(self) -> PeersFile:
+        """Take peers.toml as it reads now. One that is broken or asks for what cannot be changes nothing."""
+        file = load_peers(self.home.peers)
+        colony = self.membership.book.colony
+        if file.colony is not None and file.colony != colony:
+            if await self._has_linked():
+                raise Refused(
+                    f"{self.home.peers} asks for Colony {colony_text(file.colony)}, but this node has linked"
+                    f" with others in {colony_text(colony)}",
+                    code="already_in_a_colony",
+                    hint="Colonies do not merge: for a second one, make a second node with its own $MAW_HOME",
+                )
+            await self._change_colony(file.colony, [], [])
+        self.membership.set_by_hand(file.peers)
+        return file
+
     def _founding(self) -> bytes:
         for statement in self.membership.book.statements().values():
             if statement.type == FOUND:
@@ -319,24 +337,32 @@ class Node:
 
     async def _adopt(self, colony: bytes, statements: list[Statement], pin: Pin) -> bytes:
         """The joiner's commit: pin and Colony; what was said alone is signed again with it."""
-        moving = colony != self.membership.book.colony
-        fresh = TrustBook(self.me, colony) if moving else self.membership.book
         ours = self.membership.admit_in(colony, pin.key, pin.name, pin.addresses)
+        await self._change_colony(colony, [*statements, ours], [pin])
+        return pack_acceptance(ours.wire, self.config.name, self.mesh.addresses())
+
+    async def _change_colony(
+        self, colony: bytes, statements: Sequence[Statement], pins: Sequence[Pin]
+    ) -> None:
+        """Belong to ``colony`` (perhaps already ours) with these statements and pins, all in one commit."""
+        moving = colony != self.membership.book.colony
+        book = TrustBook(self.me, colony) if moving else self.membership.book
 
         async def write(conn: aiosqlite.Connection) -> None:
             now = wall_clock_ms()
             if moving:
                 await self._move(conn, colony, now)
-            await rows.add_statements(conn, [*statements, ours], now)
-            await rows.set_pin(conn, pin)
+            await rows.add_statements(conn, statements, now)
+            for pin in pins:
+                await rows.set_pin(conn, pin)
 
         def after(_: None) -> None:
-            fresh.pin(pin)
-            fresh.add([*statements, ours])
-            self._use_book(fresh, anew=moving)
+            for pin in pins:
+                book.pin(pin)
+            book.add(statements)
+            self._use_book(book, anew=moving)
 
         await self.writer.submit(write, after)
-        return pack_acceptance(ours.wire, self.config.name, self.mesh.addresses())
 
     async def _move(self, conn: aiosqlite.Connection, colony: bytes, now: int) -> None:
         own = await own_entries(conn, self.state, self.signer)
@@ -354,7 +380,7 @@ class Node:
         """Go on with this book; ``anew``: in another Colony, so that the machines start afresh."""
         self.membership.book = book
         if anew:
-            self.membership.set_book_by_hand(load_peers(self.home.peers))
+            self.membership.set_book_by_hand(load_peers(self.home.peers).peers)
             self.authoring.colony = book.colony
             self.authoring.epoch_opened()
             held = HeldLogs(self.state.heads(), self.state.disputed())

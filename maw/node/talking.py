@@ -13,7 +13,7 @@ from typing import Final
 
 import aiosqlite
 
-from maw.core.colony import GENERAL, GROUPS, MAX_RECIPIENTS, NewChannel, Said, message_id
+from maw.core.colony import GROUPS, MAX_RECIPIENTS, NewChannel, Said, message_id
 from maw.core.entry import Kind, Position
 from maw.core.identity import NodeId
 from maw.core.names import check_name, mentions
@@ -74,7 +74,7 @@ class Talking:
     ) -> Json:
         """A message in a channel that exists. Returns its receipt, once it is durable."""
         check_message(text)
-        name = GENERAL if channel.lstrip("#").lower() == GENERAL else self._directory.channel(channel).name
+        name = self._directory.channel(channel).name
         words = mentions(text)
         reply = await self._reply(reply_to, agent)
         said = Said(agent.id, agent.name, agent.role, known_by, text, words, reply, name)

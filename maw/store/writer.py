@@ -59,6 +59,7 @@ class Writer:
         self._on_rollback = on_rollback
         self._on_trouble = on_trouble
         self._closing = False
+        self._ended = False
         self.trouble: str | None = None
         """Why the last commit failed; None when it did not."""
         self.commits = 0
@@ -70,13 +71,17 @@ class Writer:
         Unavailable when the disk would not take it. A full queue makes the caller wait.
         """
         if self._closing:
-            raise Unavailable("this node is stopping", hint="try again when it is up: `maw status`")
+            raise _stopping()
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         await self._queue.put(_Job(work, done, after))
         return await done
 
     def submit_nowait(self, work: Work[T], after: Callable[[T], None] | None = None) -> asyncio.Future[T]:
-        """Like ``submit``; raises asyncio.QueueFull when too much is waiting."""
+        """Like ``submit``; raises asyncio.QueueFull when too much is waiting, Unavailable when nobody writes
+        any more. What is being written may still bring jobs of its own after ``close``.
+        """
+        if self._ended:
+            raise _stopping()
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait(_Job(work, done, after))
         return done
@@ -88,6 +93,15 @@ class Writer:
 
     async def run(self) -> None:
         """Runs until closed. Ends with everything written and the WAL truncated."""
+        try:
+            await self._run()
+        finally:
+            self._ended = True
+            while not self._queue.empty():  # only after a fault: nobody shall wait for ever
+                if (job := self._queue.get_nowait()) is not None:
+                    _fail(job, _stopping())
+
+    async def _run(self) -> None:
         while True:
             try:
                 job = await asyncio.wait_for(self._queue.get(), CHECKPOINT_IDLE_S)
@@ -101,7 +115,7 @@ class Writer:
             if work:
                 await self._transact(work)
                 await self._checkpoint_if_large()
-            if len(work) < len(jobs) and self._queue.empty():
+            if self._closing and self._queue.empty():
                 await self._checkpoint("TRUNCATE")
                 return
 
@@ -172,6 +186,10 @@ class Writer:
 def _fail(job: _Job, error: Exception) -> None:
     if not job.done.done():
         job.done.set_exception(error)
+
+
+def _stopping() -> Unavailable:
+    return Unavailable("this node is stopping", hint="try again when it is up: `maw status`")
 
 
 def _as_raised(error: Exception) -> Exception:

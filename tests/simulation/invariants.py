@@ -30,12 +30,12 @@ def why_not(around: Surroundings) -> str:
         for place, log in node.disk.rows.logs.items():
             everything[place] = max(everything.get(place, 0), len(log))
     for node in around.nodes:
-        lacks = {
-            f"{around.names.of[author]}/{epoch}": f"{len(node.disk.rows.logs.get((author, epoch), []))}<{most}"
+        lacks = [
+            f"{around.names.of[author]}/{epoch}:{node.disk.rows.head(author, epoch).seq}<{most}"
             for (author, epoch), most in everything.items()
-            if len(node.disk.rows.logs.get((author, epoch), [])) < most
-        }
-        untrusted = [other.index for other in around.nodes if other.key not in node.book.trusted]
+            if node.disk.rows.head(author, epoch).seq < most
+        ]
+        untrusted = [o.index for o in around.nodes if o.key not in (node.key, *node.book.trusted)]
         lines.append(
             f"n{node.index} alive={node.alive} links={sorted(node.linked)} lacks={lacks}"
             f" untrusted={untrusted} statements={len(node.disk.rows.statements)}/{len(statements)}"

@@ -20,7 +20,7 @@ FAULTS: Final = (
     "bursts",
     "pairing",
 )
-"""Each is on in about half of the runs; ``effects_of`` says by what count it shows."""
+"""Each is on in about half of the runs; ``SHOWS`` says by what count it is seen."""
 
 SHOWS: Final = {
     "link_loss": "frames lost with their link",
@@ -37,7 +37,6 @@ SHOWS: Final = {
     "pairing": "pairings broken off",
 }
 SHAPES: Final = ("mesh", "line", "ring", "star", "random")
-QUIET: Final = "quiet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +73,7 @@ def draw(seed: int, nodes: int) -> Knobs:
     rng = random.Random(f"knobs {seed} {nodes}")
     steady = rng.random() < 0.15
     faults = frozenset() if steady else frozenset(f for f in FAULTS if rng.random() < 0.45)
+    shapes: tuple[str, ...]
     if nodes > 20:
         shapes, posts, span = ("ring", "star", "random"), rng.randint(40, 80), rng.uniform(3, 8)
     elif nodes > 5:

@@ -1,12 +1,13 @@
-"""One simulated node: the real machines over a modelled disk and network, as the daemon puts them together."""
+"""One simulated node: the real machines over a modelled disk and network, put together as in the daemon."""
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from maw.core.effects import (
     Alert,
@@ -238,14 +239,18 @@ class SimNode:
                 self.disk.rows.pins[pin.key] = pin
 
         def done(_: None) -> None:
-            if pin:
-                self.book.pin(pin)
-            self.do(self.replicator.statements_committed(statements, None, self._now))
-            self.redial()
+            self.believe(statements, pin)
             if then:
                 then()
 
         self.disk.submit(Job(work, self._guard(done), lambda: None))
+
+    def believe(self, statements: Sequence[Statement], pin: Pin | None) -> None:
+        """These are durable now."""
+        if pin:
+            self.book.pin(pin)
+        self.do(self.replicator.statements_committed(statements, None, self._now))
+        self.redial()
 
     # -- effects ----------------------------------------------------------------------------------------
 
@@ -350,14 +355,14 @@ class SimNode:
     def _note(self, line: str) -> None:
         self.around.trace.note(self._now, f"n{self.index} {line}")
 
-    def _at(self, delay: float, what, *args) -> None:  # type: ignore[no-untyped-def]
+    def _at(self, delay: float, what: Callable[..., None], *args: Any) -> None:
         """Later, unless this process has ended by then."""
         self.around.clockwork.after(delay, self._guard(what), *args)
 
-    def _guard(self, what):  # type: ignore[no-untyped-def]
+    def _guard(self, what: Callable[..., None]) -> Callable[..., None]:
         incarnation = self.incarnation
 
-        def run(*args: object) -> None:
+        def run(*args: Any) -> None:
             if self.alive and self.incarnation == incarnation:
                 what(*args)
 

@@ -6,15 +6,16 @@ import hashlib
 from collections import Counter, deque
 from typing import Final
 
-from maw.core.effects import Effect
 from maw.core.entry import Entry
 from maw.core.frames import Entries, Follow, Frame, Have
 from maw.core.log import runs
 
 RING: Final = 600
+_TOLD: Final = ("serial", "amount", "reason")
+_COUNTED: Final = ("ids", "items")
 
 
-class Violation(AssertionError):
+class Violation(AssertionError):  # noqa: N818 - it names what was found, not an error of ours
     """An invariant does not hold."""
 
 
@@ -63,17 +64,7 @@ class Names:
                 known = ",".join(f"{epoch}:{head.seq}" for epoch, head in heads)
                 return f"Follow {self.of[author]} #{serial} after {known}"
             case _:
-                words = [type(frame).__name__]
-                author = getattr(frame, "author", None)
-                if author is not None:
-                    words.append(str(self.of[author]))
-                for name in ("serial", "amount", "reason"):
-                    if hasattr(frame, name):
-                        words.append(f"{name}={getattr(frame, name)}")
-                for name in ("ids", "items"):
-                    if hasattr(frame, name):
-                        words.append(f"{len(getattr(frame, name))}")
-                return " ".join(words)
-
-    def effect(self, effect: Effect) -> str:
-        return type(effect).__name__
+                about = [str(self.of[frame.author])] if hasattr(frame, "author") else []
+                told = [f"{name}={getattr(frame, name)}" for name in _TOLD if hasattr(frame, name)]
+                counted = [str(len(getattr(frame, name))) for name in _COUNTED if hasattr(frame, name)]
+                return " ".join([type(frame).__name__, *about, *told, *counted])

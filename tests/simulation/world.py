@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from maw.core.identity import Signer
 from maw.core.statement import admit, colony_id, found
@@ -13,12 +14,16 @@ from tests.simulation.invariants import check_end, converged, why_not
 from tests.simulation.knobs import Knobs, draw
 from tests.simulation.network import Network
 from tests.simulation.node import SimNode, Surroundings
+from tests.simulation.pairing import Pairing
 from tests.simulation.shapes import edges_of, inviters_of
 from tests.simulation.trace import Trace, Violation
 
 PATIENCE_S = 1500.0
 """How long after the healing everything may take to be everywhere (slow links are slow)."""
 QUIET_S = 60.0
+SETTLED_S = 60.0
+LAST_FAULT_S = 12.0
+"""Every fault is over so long after the last thing was planned."""
 
 
 class World:
@@ -48,9 +53,14 @@ class World:
 
     def _introduce(self) -> None:
         """Each node knows what its invite told it, no more."""
-        inviters = inviters_of(self.knobs.invites, self.knobs.nodes, self.around.network.edges, self.rng)
+        how = "tree" if self.knobs.has("pairing") else self.knobs.invites
+        inviters = inviters_of(how, self.knobs.nodes, self.around.network.edges, self.rng)
         for joiner, inviter in inviters.items():
-            self._invite(self.nodes[inviter], self.nodes[joiner])
+            if self.knobs.has("pairing"):
+                pairing = Pairing(self.nodes[inviter], self.nodes[joiner], self._restart)
+                self.clockwork.at(self.rng.uniform(0, self.knobs.span / 2), pairing.start)
+            else:
+                self._invite(self.nodes[inviter], self.nodes[joiner])
 
     def _invite(self, inviter: SimNode, joiner: SimNode) -> None:
         colony = self.around.colony
@@ -65,8 +75,8 @@ class World:
 
     # -- what befalls them -------------------------------------------------------------------------------
 
-    def _plan(self) -> None:
-        knobs, rng, at = self.knobs, self.rng, self.clockwork.at
+    def _plan(self, start: float) -> None:
+        knobs, rng = self.knobs, self.rng
         for _ in range(knobs.posts):
             node = rng.choice(self.nodes)
             size = rng.randint(10, 300)
@@ -77,13 +87,13 @@ class World:
             if knobs.has("bursts") and rng.random() < 0.1:
                 count, size = rng.randint(10, 60), min(size, 300)
                 self.trace.count("posts in bursts")
-            at(rng.uniform(0, knobs.span), node.post, count, size)
+            self.clockwork.at(start + rng.uniform(0, knobs.span), node.post, count, size)
         for fault, befall in self._faults().items():
             if knobs.has(fault):
                 for _ in range(rng.randint(1, 3 + len(self.nodes) // 2)):
-                    at(rng.uniform(0, knobs.span), befall)
+                    self.clockwork.at(start + rng.uniform(0, knobs.span), befall)
 
-    def _faults(self):  # type: ignore[no-untyped-def]
+    def _faults(self) -> dict[str, Callable[[], None]]:
         return {
             "link_loss": self._lose_link,
             "partition": self._part,
@@ -194,26 +204,14 @@ class World:
         for node in self.nodes:
             node.start(new_epoch=True)
         if not self.knobs.faults:
-            self._settle_steady()
-        self._plan_from_now()
-        self.clockwork.run_until(self._start + self.knobs.span + 12)
+            self.clockwork.run_until(SETTLED_S)  # steady runs begin when everybody is linked
+        start = self.clockwork.now
+        self._plan(start)
+        self.clockwork.run_until(start + self.knobs.span + LAST_FAULT_S)
         self._heal()
         self._await_convergence()
         self._check_quiet()
         check_end(self.around)
-
-    def _settle_steady(self) -> None:
-        """Steady runs begin when everybody is linked, and no sooner."""
-        self.clockwork.run_until(60)
-
-    def _plan_from_now(self) -> None:
-        self._start = self.clockwork.now
-        later = Shifted(self.clockwork, self._start)
-        self.clockwork, inner = later, self.clockwork  # type: ignore[assignment]
-        try:
-            self._plan()
-        finally:
-            self.clockwork = inner
 
     def _await_convergence(self) -> None:
         end = self.clockwork.now + PATIENCE_S
@@ -231,17 +229,6 @@ class World:
             if self.around.network.frames == before:
                 return
         raise Violation(f"{self.around.network.frames - before} frames in the last {QUIET_S} s of idleness")
-
-
-class Shifted:
-    """A clockwork whose ``at`` counts from a later origin."""
-
-    def __init__(self, inner: Clockwork, origin: float) -> None:
-        self._inner = inner
-        self._origin = origin
-
-    def at(self, when: float, what, *args) -> None:  # type: ignore[no-untyped-def]
-        self._inner.at(self._origin + when, what, *args)
 
 
 def run_seed(seed: int, nodes: int) -> World:

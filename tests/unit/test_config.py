@@ -148,10 +148,10 @@ def test_what_init_writes_is_read_back(
 def test_the_peers_file_of_init_holds_none_and_shows_how(tmp_path: Path) -> None:
     path = tmp_path / "peers.toml"
     path.write_text(render_peers())
-    assert load_peers(path) == ()
+    assert load_peers(path).peers == ()
     example = "\n".join(line.removeprefix("# ") for line in render_peers().splitlines()[3:])
     path.write_text(example.replace("mk1…", KEY_A))
-    assert [peer.name for peer in load_peers(path)] == ["mbp"]
+    assert [peer.name for peer in load_peers(path).peers] == ["mbp"]
 
 
 def test_peers_are_read(tmp_path: Path) -> None:
@@ -160,14 +160,14 @@ def test_peers_are_read(tmp_path: Path) -> None:
         f"[[peer]]\nname = 'mbp'\nkey = '{KEY_A}'\naddresses = ['10.0.0.7', 'mbp.wg:7']\n"
         f"[[peer]]\nname = 'pi'\nkey = '{KEY_B}'\nintroducer = true\n"
     )
-    first, second = load_peers(path)
+    first, second = load_peers(path).peers
     assert (first.name, first.key, first.introducer) == ("mbp", bytes(32), False)
     assert first.addresses == (Endpoint("10.0.0.7", 6290), Endpoint("mbp.wg", 7))
     assert (second.name, second.addresses, second.introducer) == ("pi", (), True)
 
 
 def test_no_peers_file_is_no_peers(tmp_path: Path) -> None:
-    assert load_peers(tmp_path / "peers.toml") == ()
+    assert load_peers(tmp_path / "peers.toml").peers == ()
 
 
 @pytest.mark.parametrize(

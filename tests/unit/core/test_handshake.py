@@ -10,6 +10,7 @@ import pytest
 from maw.core.handshake import Dialler, Joining, Listener, Local, Phase, Step
 from maw.core.identity import Signer, key_text
 from maw.core.pairing import invite_id
+from maw.core.statement import colony_text
 from maw.core.transcript import Hello, Opening, Proof, Refusal, decode, encode
 from maw.errors import HandshakeRefused, InternalError, LinkError, ProtocolViolation
 
@@ -128,8 +129,8 @@ def test_another_colony_is_named_on_both_sides() -> None:
     other = dataclasses.replace(A, colony=b"d" * 32)
     dialler, listener = pair(other)
     failure = refused(listener.receive(to_proof(dialler, listener)), "other_colony")
-    assert (b"c" * 32).hex()[:12] in failure.message
-    assert (b"d" * 32).hex()[:12] in failure.message
+    assert colony_text(b"c" * 32)[:12] in failure.message
+    assert colony_text(b"d" * 32)[:12] in failure.message
 
 
 def test_versions_without_an_overlap_are_both_named() -> None:

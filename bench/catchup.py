@@ -1,0 +1,48 @@
+"""A new host joins and receives everything: from the invite being followed to readable through its REST.
+
+Bounded by the interpreter on the receiving side: every entry is taken apart, hashed, chained and folded into
+rows by one thread, while SQLite inserts them in another. Signatures are checked once a run. The sender, on the
+other core, reads pages and verifies where it cuts; it is rarely what is waited for. The time includes
+dialling, TLS, the handshake and the pairing itself.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.figure import Figure, median
+from bench.house import environment
+from bench.sizes import Size
+from bench.stage import Stage
+
+ASKED_RATIO = 0.25
+
+
+async def run(root: Path, size: Size, stage: Stage) -> list[Figure]:
+    await stage.source()
+    ours: list[float] = []
+    floor: list[float] = []
+    for number in range(size.catch_ups):
+        peer, seconds = await stage.add_peer()
+        ours.append(size.messages / seconds)
+        floor.append(size.messages / _floor(peer.home / "colony.db", root / f"floor{number}.db"))
+    ratio = median(maw / bare for maw, bare in zip(ours, floor, strict=True))
+    return [
+        Figure(
+            f"catch-up of {size.messages:,} messages to readable through REST", median(ours), "messages/s",
+            median(floor), "bare inserts of the same rows", ratio, f"≥ {ASKED_RATIO:.0%} of it",
+            ratio >= ASKED_RATIO,
+        )
+    ]  # fmt: skip
+
+
+def _floor(replica: Path, new: Path) -> float:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.floor_rows", str(replica), str(new)],
+        env=environment(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for leftover in new.parent.glob(f"{new.name}*"):
+        leftover.unlink()
+    return float(done.stdout)

@@ -1,0 +1,105 @@
+"""What a daemon with many messages and five linked peers holds in memory.
+
+Libraries are most of it: the interpreter, asyncio with ssl, aiohttp, cryptography for one certificate, and the
+database's page caches. Messages are never kept; what grows is one small row for each node, log, channel and
+agent. While a new host catches up, batches on their way to the disk come on top (at most the credit, 4 MiB of
+wire bytes), and the allocator keeps part of that afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.figure import Figure
+from bench.house import Daemon, environment
+from bench.sizes import Size
+from bench.stage import Stage
+
+ASKED_MIB = 60.0
+IMPORTS = (
+    ("python", ""),
+    ("asyncio", "asyncio"),
+    ("ssl", "ssl"),
+    ("sqlite3, msgpack, nacl", "sqlite3, aiosqlite, msgpack, nacl.bindings"),
+    ("aiohttp", "aiohttp, aiohttp.web"),
+    ("cryptography", "maw.net.tls"),
+    ("the rest of maw", "maw.daemon"),
+)
+"""What a daemon imports, in the order in which it is laid at somebody's door."""
+
+
+async def run(root: Path, size: Size, stage: Stage) -> list[Figure]:
+    source = await stage.source()
+    while len(stage.peers) < size.peers:
+        await stage.add_peer()
+    await stage.all_linked()
+    replica = stage.peers[0]
+    fresh = [(daemon, resident_mib(daemon)) for daemon in (source, replica)]
+    await asyncio.sleep(size.idle_s)
+    figures = []
+    for (daemon, before), what in zip(fresh, ("who said them", "who received them"), strict=True):
+        after = resident_mib(daemon)
+        figures.append(
+            Figure(
+                f"resident, {size.messages:,} messages, {size.peers} peers, {what}", after, "MiB",
+                asked=f"≤ {ASKED_MIB:g} MiB", met=max(before, after) <= ASKED_MIB,
+                note=f"{before:.1f} just after the catch-ups, {after:.1f} after {size.idle_s:g} s idle,"
+                f" most ever {_status_mib(daemon, 'VmHWM'):.1f}, {_proportional_mib(daemon):.1f} proportional",
+            )
+        )  # fmt: skip
+    return [*figures, *_import_by_import(), await _new(root)]
+
+
+def _status_mib(daemon: Daemon, field: str) -> float:
+    for line in Path(f"/proc/{daemon.pid}/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) / 1024
+    raise LookupError(field)
+
+
+def resident_mib(daemon: Daemon) -> float:
+    return _status_mib(daemon, "VmRSS")
+
+
+def _proportional_mib(daemon: Daemon) -> float:
+    """As resident, with pages that processes share counted in part."""
+    for line in Path(f"/proc/{daemon.pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
+    raise LookupError("Pss")
+
+
+async def _new(root: Path) -> Figure:
+    async with Daemon(root, "new") as daemon:
+        await daemon.get("/api/status")
+        return Figure("a new daemon, nothing said", resident_mib(daemon), "MiB")
+
+
+_STEPS = """
+import sys
+steps = {steps!r}
+def resident():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS"))
+for modules in steps:
+    if modules:
+        exec("import " + modules)
+    print(resident())
+"""
+
+
+def _import_by_import() -> list[Figure]:
+    """Resident memory after each import, and what it added."""
+    script = _STEPS.format(steps=[modules for _, modules in IMPORTS])
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=True
+    )
+    totals = [float(line) for line in done.stdout.split()]
+    added = [totals[0], *(after - before for before, after in zip(totals, totals[1:], strict=False))]
+    return [
+        Figure(f"import: + {name}", total, "MiB", note=f"+{more:.1f}")
+        for (name, _), total, more in zip(IMPORTS, totals, added, strict=True)
+    ]

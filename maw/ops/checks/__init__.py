@@ -1,0 +1,1 @@
+"""The doctor's checks, by what they look at: this installation, the home, the daemon, the network."""

@@ -1,0 +1,47 @@
+"""Checks of the daemon that runs, or does not."""
+
+from __future__ import annotations
+
+from maw.ops.checks.context import Context, Finding, Verdict
+
+
+def answering(context: Context) -> Finding:
+    """A daemon answers on the socket, and takes messages."""
+    name = "daemon"
+    if context.status is None:
+        text = f"no daemon answers on {context.socket}"
+        if context.socket_problem:
+            text = f"{text}: {context.socket_problem}"
+        if "ermission" in context.socket_problem:
+            return Finding(name, Verdict.FAIL, text, "join the socket's group: sudo usermod -aG maw $USER")
+        return Finding(name, Verdict.FAIL, text, "maw up runs it here; maw service install keeps it running")
+    state = str(context.status.get("state", "running"))
+    if state != "running":
+        return Finding(name, Verdict.WARN, f"it answers, and is {state}", "maw status says why")
+    return Finding(name, Verdict.OK, f"it answers, process {context.status.get('pid')}")
+
+
+def same_version(context: Context) -> Finding:
+    """The daemon is the version that is installed."""
+    name = "version"
+    if context.status is None:
+        return Finding(name, Verdict.SKIP, f"maw {context.version}; no daemon answers")
+    running = context.status.get("version")
+    if running != context.version:
+        text = f"the daemon is maw {running}, the command maw {context.version}"
+        return Finding(
+            name, Verdict.WARN, text, "restart the daemon: systemctl restart maw, or as it was started"
+        )
+    return Finding(name, Verdict.OK, f"maw {context.version}")
+
+
+def alerts(context: Context) -> Finding:
+    """What the daemon itself has to say."""
+    name = "alerts"
+    if context.status is None:
+        return Finding(name, Verdict.SKIP, "no daemon answers")
+    raised = list(context.status.get("alerts") or ())
+    if not raised:
+        return Finding(name, Verdict.OK, "none")
+    more = f" (and {len(raised) - 1} more)" if len(raised) > 1 else ""
+    return Finding(name, Verdict.WARN, f"{raised[0].get('text')}{more}", "maw status shows them")

@@ -1,0 +1,53 @@
+"""Fixtures for tests that found nodes: directories of their own, on ports nobody has."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from maw.config import Endpoint
+from maw.node.founding import create
+from maw.node.home import NodeHome
+
+MakeHome = Callable[[str], NodeHome]
+
+
+def free_port() -> int:
+    """A port below those that the kernel gives to outgoing connections, so that it stays free for a restart."""
+    for _ in range(200):
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+    raise AssertionError("no free port on 127.0.0.1")
+
+
+@pytest.fixture
+def make_home(tmp_path: Path) -> MakeHome:
+    """``make_home("alpha")``: a founded node on loopback, owned by this uid's ape ``owner``."""
+
+    def make(name: str) -> NodeHome:
+        def found() -> None:
+            create(
+                tmp_path / name,
+                name=name,
+                listen=Endpoint("127.0.0.1", free_port()),
+                rest=Endpoint("127.0.0.1", free_port()),
+                owner_uid=os.getuid(),
+                owner_name="owner",
+            )
+
+        with ThreadPoolExecutor(1) as pool:  # founding runs a loop of its own
+            pool.submit(found).result()
+        return NodeHome(tmp_path / name)
+
+    return make

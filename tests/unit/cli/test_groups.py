@@ -1,0 +1,267 @@
+"""status, peers, invite, join, key, agent, channel: asked and told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maw.cli.overview import next_steps
+from maw.core.identity import Signer, key_text
+from maw.node.home import key_file_bytes
+from tests.unit.cli.conftest import Cli
+from tests.unit.cli.fake_daemon import FakeDaemon, error
+
+STATE: dict[str, Any] = {
+    "name": "mbp",
+    "key": "mk1abc",
+    "colony": "mc1x",
+    "version": "0.1.0",
+    "state": "running",
+    "uptime_s": 11000,
+    "pid": 7,
+    "home": "/var/lib/maw",
+    "rest": "127.0.0.1:6291",
+    "mesh": [{"address": "10.0.0.7:6290", "listening": True}],
+    "interface": {"name": "wg0", "state": "up", "since": None},
+    "links_up": 2,
+    "peers_known": 3,
+    "messages": 5,
+    "entries": 9,
+    "seq": 5,
+    "unread": {"arthur": 3, "neo": 0},
+    "disk_free_bytes": 5 << 30,
+    "database_bytes": 200 << 10,
+    "rss_bytes": 54 << 20,
+    "alerts": [{"at": "x", "kind": "fork", "text": "pi has two logs\x1b", "count": 2}],
+}
+PEER: dict[str, Any] = {
+    "name": "mbp",
+    "key": "mk1abc",
+    "short": "abc",
+    "addresses": ["10.0.0.7:6290"],
+    "state": "linked",
+    "since": "2020-01-01T00:00:00Z",
+    "rtt_ms": 1.23,
+    "behind": 0,
+    "lacks": 4,
+    "how": "admitted",
+    "vouched_by": ["pi"],
+    "last_error": None,
+    "last_seen": None,
+}
+
+
+def test_maw_alone_says_how_it_is_and_what_to_do(cli: Cli, daemon: FakeDaemon) -> None:
+    daemon.answers["GET /api/status"] = (200, STATE)
+    assert cli().out.splitlines() == [
+        "mbp · running, 3 h · 2 of 3 peers linked",
+        "unread: arthur 3",
+        "fork: pi has two logs⟨U+001B⟩ (×2)",
+        "next: `maw inbox`",
+    ]
+    assert json.loads(cli("--json").out) == STATE
+
+
+@pytest.mark.parametrize(
+    ("change", "step"),
+    [
+        ({"state": "read_only"}, "free some disk"),
+        ({"mesh": [{"address": "a:1", "listening": False}]}, "maw doctor"),
+        ({"interface": {"name": "wg0", "state": "missing"}}, "maw doctor"),
+        ({"peers_known": 0, "links_up": 0}, "maw invite"),
+        ({"links_up": 0}, "maw peers"),
+        ({"unread": {"a": 1}}, "maw inbox"),
+    ],
+)
+def test_what_to_do_next(change: dict[str, Any], step: str) -> None:
+    calm = {**STATE, "unread": {}}
+    assert next_steps(calm) == []
+    assert step in next_steps({**calm, **change})[0]
+
+
+def test_status_in_full(cli: Cli, daemon: FakeDaemon) -> None:
+    daemon.answers["GET /api/status"] = (200, STATE)
+    out = cli("status").out
+    for piece in ("mk1abc", "wg0 up · 10.0.0.7:6290", "54 MiB", "5.0 GiB free", "seq 5", "arthur 3", "pid 7"):
+        assert piece in out
+    assert "neo 0" not in out
+    assert json.loads(cli("status", "--json").out) == STATE
+
+
+def test_peers_as_lines_and_as_json(cli: Cli, daemon: FakeDaemon) -> None:
+    pending = {**PEER, "name": "pi", "state": "pending", "short": "xyz", "since": None, "rtt_ms": None}
+    broken = {**PEER, "name": "far", "state": "unreachable", "last_error": "no route\x1b"}
+    daemon.answers["GET /api/peers"] = (200, [PEER, pending, broken])
+    result = cli("peers")
+    assert result.code == 0
+    assert result.out.splitlines()[0].split()[:2] == ["mbp", "linked"]
+    assert "1.2 ms" in result.out
+    assert "admitted by pi" in result.out
+    assert "maw peers accept xyz" in result.err
+    assert "far: no route⟨U+001B⟩" in result.err
+    assert json.loads(cli("peers", "list", "--json").out) == [PEER, pending, broken]
+
+
+def test_no_peers_is_1(cli: Cli, daemon: FakeDaemon) -> None:
+    daemon.answers["GET /api/peers"] = (200, [])
+    assert cli("peers").code == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "path", "body", "out"),
+    [
+        (["accept", "pi"], "accept", {"who": "pi"}, "accepted"),
+        (["forget", "pi"], "forget", {"who": "pi"}, "forgotten"),
+        (["reload"], "reload", {}, "reloaded"),
+    ],
+)
+def test_settling_with_peers(
+    args: list[str], path: str, body: dict[str, Any], out: str, cli: Cli, daemon: FakeDaemon
+) -> None:
+    daemon.answers[f"POST /api/peers/{path}"] = (200, {"name": "pi", "added": ["x", "y"], "ok": True})
+    result = cli("peers", *args)
+    assert (result.code, result.out) == (0, f"{out} · name pi · added x, y\n")
+    assert daemon.last.body == body
+
+
+def test_the_invite_alone_is_on_standard_output(cli: Cli, daemon: FakeDaemon) -> None:
+    made = {"line": "maw-invite-1:abc", "expires_at": "2020-01-01T00:00:00Z", "addresses": ["10.0.0.7:6290"]}
+    daemon.answers["POST /api/invites"] = (201, made)
+    key = key_text(bytes(32))
+    result = cli("invite", "--ttl", "2h", "--uses", "3", "--for", key, "--confirm", "--introducer")
+    assert (result.code, result.out) == (0, "maw-invite-1:abc\n")
+    assert "maw join" in result.err
+    assert "10.0.0.7:6290" in result.err
+    assert daemon.last.body == {"ttl_s": 7200, "uses": 3, "for": key, "confirm": True, "introducer": True}
+    assert json.loads(cli("invite", "--json").out) == made
+    assert daemon.last.body == {"ttl_s": 600, "uses": 1, "for": None, "confirm": False, "introducer": False}
+
+
+def test_an_invite_nobody_could_use_says_so(cli: Cli, daemon: FakeDaemon) -> None:
+    daemon.answers["POST /api/invites"] = (
+        201,
+        {"line": "maw-invite-1:abc", "expires_at": None, "addresses": []},
+    )
+    assert "no address" in cli("invite").err
+
+
+@pytest.mark.parametrize("args", [["--ttl", "0"], ["--ttl", "soon"], ["--uses", "0"], ["--for", "wat"]])
+def test_wrong_invites(args: list[str], cli: Cli, daemon: FakeDaemon) -> None:
+    assert cli("invite", *args).code == 2
+    assert daemon.asked == []
+
+
+@pytest.mark.parametrize(
+    ("args", "stdin"), [(["maw-invite-1:abc"], b""), (["-"], b"maw-invite-1:abc\nmore\n")]
+)
+def test_join_by_argument_or_standard_input(
+    args: list[str], stdin: bytes, cli: Cli, daemon: FakeDaemon
+) -> None:
+    daemon.answers["POST /api/join"] = (
+        200,
+        {"colony": "mc1", "state": "linked", "peer": {"name": "pi", "key": "mk1"}},
+    )
+    result = cli("join", *args, stdin=stdin)
+    assert (result.code, result.out) == (0, "linked · pi · mk1\n")
+    assert daemon.last.body == {"line": "maw-invite-1:abc"}
+
+
+def test_join_without_a_line_is_2(cli: Cli, daemon: FakeDaemon) -> None:
+    assert cli("join", "-").code == 2
+    assert cli("join").code == 2
+    assert daemon.asked == []
+
+
+def test_a_join_that_is_refused_is_6(cli: Cli, daemon: FakeDaemon) -> None:
+    daemon.answers["POST /api/join"] = error(403, "invite_used", "pi used it 3 min ago", "ask for a new one")
+    result = cli("join", "maw-invite-1:abc")
+    assert result.code == 6
+    assert "pi used it" in result.err
+
+
+def test_the_key_from_the_daemon(cli: Cli, daemon: FakeDaemon) -> None:
+    daemon.answers["GET /api/whoami"] = (200, {"node_key": "mk1abc"})
+    assert cli("key").out == "mk1abc\n"
+    assert json.loads(cli("key", "show", "--json").out) == {"key": "mk1abc"}
+
+
+def test_the_key_while_the_daemon_is_down(cli: Cli, home: Path) -> None:
+    assert cli("key").code == 2  # no key file yet
+    signer = Signer(bytes(range(32)))
+    (home / "node.key").write_bytes(key_file_bytes("node", signer.seed))
+    (home / "node.key").chmod(0o600)
+    assert cli("key").out == f"{key_text(signer.node)}\n"
+
+
+def test_agents(cli: Cli, daemon: FakeDaemon) -> None:
+    user = {
+        "username": "arthur",
+        "host": "mbp",
+        "address": "arthur@mbp",
+        "role": "agent",
+        "status": "alive",
+        "local": True,
+        "last_pulse_at": None,
+        "unread": 2,
+    }
+    far = {**user, "address": "neo@pi", "local": False, "last_pulse_at": "2020-01-01T00:00:00Z"}
+    del far["unread"]
+    daemon.answers["GET /api/users"] = (200, [user, far])
+    first, second = cli("agent").out.splitlines()
+    assert first.split() == ["arthur@mbp", "agent", "alive", "2", "–"]
+    assert second.split()[-1] == "ago"
+    assert cli("agent", "list", "--here").out.count("\n") == 1
+    daemon.answers["GET /api/users"] = (200, [])
+    assert cli("agent", "list").code == 1
+
+
+def test_an_agent_is_added_and_its_token_shown(cli: Cli, daemon: FakeDaemon) -> None:
+    daemon.answers["POST /api/users"] = (201, {"address": "arthur@mbp", "role": "ape", "token": "maw_t"})
+    result = cli("agent", "add", "Arthur", "--role", "ape")
+    assert result.out == "arthur@mbp · ape\ntoken maw_t\n"
+    assert "this once" in result.err
+    assert daemon.last.body == {"username": "arthur", "role": "ape"}
+
+
+@pytest.mark.parametrize(
+    "args", [["add", "all"], ["add", "a", "--role", "king"], ["remove", "a/b"], ["token", ""]]
+)
+def test_wrong_names_and_roles(args: list[str], cli: Cli, daemon: FakeDaemon) -> None:
+    assert cli("agent", *args).code == 2
+    assert daemon.asked == []
+
+
+def test_an_agent_is_removed(cli: Cli, daemon: FakeDaemon) -> None:
+    daemon.answers["DELETE /api/users/arthur"] = (200, {"removed": "arthur"})
+    assert cli("agent", "remove", "Arthur").out == "arthur removed\n"
+
+
+def test_a_token_alone_is_printed(cli: Cli, daemon: FakeDaemon) -> None:
+    daemon.answers["POST /api/users/arthur/token"] = (201, {"token": "maw_t"})
+    assert cli("agent", "token", "arthur").out == "maw_t\n"
+
+
+def test_channels(cli: Cli, daemon: FakeDaemon) -> None:
+    one = {
+        "name": "general",
+        "created_at": "2026-11-21T08:00:00Z",
+        "created_by": "neo@pi",
+        "messages": 3,
+        "last_seq": 9,
+    }
+    daemon.answers["GET /api/channels"] = (200, [one])
+    assert cli("channel", "list").out.split() == [
+        "#general",
+        "3",
+        "9",
+        "2026-11-21T08:00:00Z",
+        "by",
+        "neo@pi",
+    ]
+    daemon.answers["POST /api/channels"] = (201, one)
+    assert cli("channel", "create", "#General", "--as", "neo").out == "#general created\n"
+    assert daemon.last.body == {"name": "general"}
+    assert daemon.last.headers["x-maw-agent"] == "neo"
