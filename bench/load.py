@@ -15,7 +15,9 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-_WORDS: Final = "the colony hears what each host said and keeps it until every one of them has read it".split()
+_WORDS: Final = (
+    "the colony hears what each host said and keeps it until every one of them has read it".split()
+)
 
 
 def texts(count: int, *, seed: int = 1, size: int = 200, mention_each: int = 10) -> list[str]:
@@ -115,7 +117,8 @@ async def send_all(socket: Path, requests: Sequence[bytes], clients: int) -> Loa
         done: asyncio.Future[None] = loop.create_future()
         ends.append(done)
         await loop.create_unix_connection(
-            lambda done=done: _Client(waiting, latencies, done), str(socket)  # type: ignore[misc]
+            lambda done=done: _Client(waiting, latencies, done),
+            str(socket),  # type: ignore[misc]
         )
     await asyncio.gather(*ends)
     return Load(time.perf_counter() - began, latencies)

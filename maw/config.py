@@ -90,7 +90,7 @@ class PeerEntry:
 
 @dataclass(frozen=True, slots=True)
 class PeersFile:
-    """``peers.toml``. ``colony``: the one to belong to, where peers are added by hand instead of by invite."""
+    """``peers.toml``. ``colony``: the one to belong to, where peers come by hand and not by invite."""
 
     colony: bytes | None = None
     peers: tuple[PeerEntry, ...] = ()

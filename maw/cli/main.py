@@ -111,7 +111,7 @@ def command_line(with_completion: bool = False) -> TyperGroup:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Never raises, never shows a traceback unless MAW_DEBUG=1."""
-    args = list(sys.argv[1:] if argv is None else argv)
+    args = _json_to_the_command(list(sys.argv[1:] if argv is None else argv))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -188,6 +188,15 @@ def _usage(error: Any) -> BadInput:
     if getattr(error, "option_name", None):
         hint += "; words that begin with - go after --"
     return BadInput(shown(message[:1].lower() + message[1:]), code="usage", hint=hint)
+
+
+def _json_to_the_command(args: list[str]) -> list[str]:
+    """``maw --json peers`` means ``maw peers --json``: people and scripts write both."""
+    if args[:1] != ["--json"] or len(args) == 1:
+        return args
+    rest = args[1:]
+    end = rest.index("--") if "--" in rest else len(rest)
+    return [*rest[:end], "--json", *rest[end:]]
 
 
 def _wants_json(args: list[str]) -> bool:

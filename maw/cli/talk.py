@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from maw.cli.client import UnconfirmedReceipt, segment
-from maw.cli.messages import print_receipt, receipt_line, where
+from maw.cli.messages import print_receipt, where
 from maw.cli.output import Output, note, words
 from maw.cli.params import As, Json, Limit, duration
 from maw.cli.session import speaking_daemon
@@ -159,6 +159,3 @@ def _state(message: dict[str, Any]) -> str:
     if not missing:
         return state
     return f"{state}, not on {', '.join(missing[:3])}" + (" …" if len(missing) > 3 else "")
-
-
-__all__ = ["post", "receipt_line", "send", "sent"]

@@ -37,7 +37,7 @@ from maw.core.frames import (
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId, short_key
 from maw.core.log import Doubt, Forked, Heads, check_run, closed_digest, runs, unheld
-from maw.core.serving import INITIAL_CREDIT, QUESTION
+from maw.core.serving import INITIAL_CREDIT, MAX_READS, QUESTION
 from maw.errors import ProtocolViolation
 
 DEADLINE_S: Final = 5.0
@@ -53,8 +53,8 @@ MAX_NAMES: Final = 50_000
 """Logs that a link may name in its life."""
 MAX_EPOCHS: Final = 64
 """Epochs of one author whose advertised heads are remembered, the latest."""
-OVERDRAFT: Final = 2 * MAX_FRAME
-"""What a sender may be over its credit: what one read brings (see serving, law 3)."""
+OVERDRAFT: Final = (MAX_READS + 1) * MAX_FRAME
+"""What a sender may be over its credit: what its reads under way bring (see serving, law 3)."""
 
 Target = tuple[int, int]
 """(epoch, seq) that somebody advertised and that is to be reached."""
@@ -187,6 +187,11 @@ class Followed:
                 effects += self._choose(author, now)
                 self._aim(author, now)
         return effects
+
+    def through(self, author: NodeId) -> Link | None:
+        """The link through which this author's log comes at the moment."""
+        track = self._tracks.get(author)
+        return track.link if track else None
 
     def behind(self, link: Link) -> int:
         """Entries that this link says it holds and we do not."""

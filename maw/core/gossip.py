@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from maw.core.effects import Alert, AppendStatements, Effect, Hangup, Link, Send
+from maw.core.effects import AppendStatements, Effect, Hangup, Link, Send
 from maw.core.frames import MAX_FRAME, StatementDigest, StatementIds, Statements
-from maw.core.identity import digest, short_key
+from maw.core.identity import digest
 from maw.core.statement import Statement, read_statement
 from maw.core.trust import TrustBook
 from maw.errors import ProtocolViolation
@@ -105,9 +105,3 @@ def _parts(wires: Sequence[bytes]) -> list[Statements]:
         part.append(wire)
         size += len(wire) + 4
     return [*parts, Statements(tuple(part))] if part else parts
-
-
-def name_alert(name: str, keys: Iterable[bytes]) -> Alert:
-    """Two trusted nodes bear one name: messages to it are ambiguous until one is renamed."""
-    shorts = ", ".join(sorted(short_key(key) for key in keys))
-    return Alert("name", name, f"two nodes are called {name} ({shorts}): use their keys, or rename one")

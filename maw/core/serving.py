@@ -5,8 +5,8 @@ Laws
   2. A cursor is *live* when nothing stored lies beyond it: then what is committed goes out at once.
      Otherwise it waits its turn to be read from the store; at most MAX_READS reads run at a time.
   3. What exceeds the credit is not sent: a live cursor falls back to reading from the store later, so a
-     slow follower costs us no memory. A read is started while there is any credit, and overdraws by at most
-     what one read brings; credit never rises above what a link began with.
+     slow follower costs us no memory. A read is started while there is any credit, so that a link
+     overdraws by at most what MAX_READS reads bring; credit never rises above what it began with.
   4. A Follow of serial 0 is a question, not a follow: "does what you hold contradict this head?" It moves no
      cursor, and is answered with a Fork or with silence.
 """

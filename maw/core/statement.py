@@ -102,7 +102,7 @@ def parse_colony(text: str) -> bytes:
     except ValueError:
         raw = b""
     if len(raw) != ID_BYTES or colony_text(raw) != word:
-        hint = "`maw key` on a host of that Colony prints it"
+        hint = "`maw status` on a host of that Colony shows it"
         raise BadInput("not a Colony id: it is mc1 and 52 characters", code="bad_colony", hint=hint)
     return raw
 

@@ -157,7 +157,7 @@ _KEY = re.compile(r"\s*([A-Za-z0-9_\"'. -]+?)\s*=")
 
 
 def _line_of(lines: list[str], section: str, at: int, key: str) -> int | None:
-    """The line, from 1, where ``key`` of the ``at``-th ``section`` stands; else that of its header, or None."""
+    """The line, from 1, where ``key`` of the ``at``-th ``section`` stands; else its header's, or None."""
     wanted = (section, key) if section else (key,)
     here: tuple[str, ...] = ()
     blocks = -1

@@ -26,6 +26,7 @@ from maw.store.writer import Writer
 
 MAX_DRAFTS: Final = 10_000
 MAX_DRAFTS_A_COMMIT: Final = 1_000
+KEYS_KEPT_MS: Final = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,15 @@ class Authoring:
         self._drafts.append(draft)
         self._flush()
         return await draft.done
+
+    async def forget_old_keys(self) -> None:
+        """Idempotency keys are remembered for a day."""
+        before = wall_clock_ms() - KEYS_KEPT_MS
+
+        async def write(conn: aiosqlite.Connection) -> None:
+            await conn.execute("DELETE FROM idempotency WHERE at < ?", (before,))
+
+        await self._writer.submit(write)
 
     def _flush(self) -> None:
         if self._drafts and not self._flushing:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from maw.core.colony import GENERAL, GROUPS, Recipient, parse_message_id
+from maw.core.effects import Alert
 from maw.core.entry import Position
 from maw.core.identity import NodeId, parse_key, short_key
 from maw.core.names import nearest, parse_address
@@ -182,6 +183,23 @@ class Directory:
             if row is not None and ref.seq <= row.head.seq:
                 return Position(author, ref.epoch, ref.seq)
         raise no_such_message(message)
+
+
+def alike(nodes: Sequence[NodeRow]) -> list[Alert]:
+    """An alert for each name that two trusted nodes bear: it is ambiguous until one is renamed."""
+    by_name: dict[str, list[str]] = {}
+    for row in nodes:
+        if row.name:
+            by_name.setdefault(row.name, []).append(short_key(row.key))
+    return [
+        Alert(
+            "name",
+            name,
+            f"{len(keys)} nodes are called {name} ({', '.join(sorted(keys))}): rename all but one",
+        )
+        for name, keys in by_name.items()
+        if len(keys) > 1
+    ]
 
 
 def no_such_message(ref: str) -> NotFound:

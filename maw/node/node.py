@@ -38,7 +38,7 @@ from maw.node.adopting import own_entries, sign_again
 from maw.node.alerts import Alerts
 from maw.node.authoring import Authoring, wall_clock_ms
 from maw.node.desks import InvitingDesk, JoiningDesk, pack_acceptance
-from maw.node.directory import Directory
+from maw.node.directory import Directory, alike
 from maw.node.disk import DiskGuard
 from maw.node.far_receipts import FarReceipts
 from maw.node.home import NodeHome
@@ -147,6 +147,7 @@ class Node:
                     ]
                     await self.mesh.bound()
                     await self._introduce_myself()
+                    await self._make_owner()
                     self._retarget()
                     started()
                     await stop.wait()
@@ -167,13 +168,20 @@ class Node:
         self.disk.check()
 
     async def _introduce_myself(self) -> None:
-        """Say name and addresses when they are not what our log says; make the owner's ape once."""
+        """Say name and addresses when they are not what our log says.
+
+        An address that is only gone for now (wg0 down) is not taken back: nobody is helped by not knowing it.
+        """
         own = self.state.nodes.get(self.me)
         card = self.card()
         if self.authoring.read_only:
             return
-        if own is None or (own.name, own.addresses, own.version) != (card.name, card.addresses, card.version):
+        moved = own is not None and bool(card.addresses) and own.addresses != card.addresses
+        if own is None or moved or (own.name, own.version) != (card.name, card.version):
             await self.authoring.say(Kind.CARD, card.content())
+
+    async def _make_owner(self) -> None:
+        """The owner of the host speaks as an ape of his own name, made once."""
         owner = await self._meta("owner")
         if owner and not any(row.uid is not None for row in self.state.agent_at.values()):
             uid, _, name = str(owner).partition(":")
@@ -189,11 +197,14 @@ class Node:
             for event in detector.tick(clocks.mono, clocks.boot, clocks.wall):
                 await self._clock_event(event)
             self.disk.check()
+            await self._introduce_myself()
             await self.far_receipts.save()
             if self.alerts.unsaved:
                 await self.alerts.save()
             if self.receipts.unsaved or seconds % 60 == 0:
                 await self._save_slowly()
+            if seconds % 3600 == 0 and not self.authoring.read_only:
+                await self.authoring.forget_old_keys()
 
     async def _clock_event(self, event: Slept | WallJumped) -> None:
         log.warning("%s", event.describe())
@@ -278,6 +289,8 @@ class Node:
         self.far_receipts.received(fold)
         if fold.cards:
             self._retarget()
+            for alert in alike(self.directory.nodes()):
+                self.alerts.raise_alert(alert)
 
     def _appended(self, entries: Sequence[Entry], set_aside: list[SetAside]) -> None:
         if entries:

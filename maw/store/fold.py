@@ -9,7 +9,7 @@ the same.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from maw.core.clock import shown_time
 from maw.core.colony import GROUPS, AgentCard, Card, HeldHere, NewChannel, Said, message_id
 from maw.core.entry import Entry, Kind, unpack_payload
 from maw.core.identity import NodeId
-from maw.store.rows import Insert
+from maw.store.rows import Insert, Statement, execute_all
 from maw.store.state import AgentRow, ChannelRow, LogRow, NodeRow, State
 
 _ENTRIES: Final = Insert("entries", ("place", "header", "signature", "payload", "shown"))
@@ -29,6 +29,18 @@ _MESSAGES: Final = Insert(
 _MENTIONS: Final = Insert("mentions", ("word", "seq"))
 _MAILBOX: Final = Insert("mailbox", ("agent", "seq", "why"), verb="INSERT OR IGNORE")
 _OUTBOX: Final = Insert("outbox", ("agent", "seq"))
+
+_SET_COUNTERS: Final = "INSERT OR REPLACE INTO meta VALUES ('seq', ?), ('messages', ?)"
+_SET_NODE: Final = "INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?, ?, ?)"
+_SET_LOG: Final = """INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (l) DO UPDATE SET seq = excluded.seq, id = excluded.id"""
+_SET_CHANNEL: Final = """INSERT INTO channels VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (n) DO UPDATE SET messages = excluded.messages, last_seq = excluded.last_seq"""
+_SET_AGENT: Final = "INSERT OR REPLACE INTO agents VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_SET_ASIDE: Final = "INSERT OR REPLACE INTO set_aside VALUES (?, ?, ?)"
+_SET_LOCAL: Final = "INSERT OR REPLACE INTO local_agents VALUES (?, ?, ?, ?)"
+_FIND_MENTIONS: Final = """INSERT OR IGNORE INTO mailbox (agent, seq, why)
+    SELECT ?, seq, ? FROM mentions WHERE word IN (?, ?)"""
 
 DIRECT: Final = "direct"
 MENTION: Final = "mention"
@@ -142,10 +154,13 @@ class Fold:
         return row
 
     def channel(self, name: str, by: str, at: int) -> ChannelRow:
+        """Made by the earliest who said so; by nobody in particular while it was only posted in."""
         row = self.state.channels.get(name)
         if row is None:
             row = ChannelRow(max(self.state.channel_at, default=0) + 1, name, at, by)
             self.state.add_channel(row)
+        elif (not by, at, by) < (not row.by, row.created, row.by):
+            row.created, row.by = at, by
         self._channels[row.n] = row
         return row
 
@@ -158,7 +173,7 @@ class Fold:
         state.seq = seq = state.seq + 1
         self.first_seq = self.first_seq or seq
         state.messages += 1
-        agent.last_said = shown.ms
+        agent.last_said = max(shown.ms, agent.last_said or 0)
         if channel:
             channel.messages += 1
             channel.last_seq = seq
@@ -167,7 +182,7 @@ class Fold:
              shown.suspect, said.reply_to)
         )  # fmt: skip
         if channel:
-            self._mentions += [(word, seq) for word in said.mentions]
+            self._mentions += [(word, seq) for word in dict.fromkeys(said.mentions)]
         before = len(self._mailbox)
         self._deliver(agent, said, seq)
         if len(self._mailbox) > before:
@@ -200,7 +215,11 @@ class Fold:
         return [row]
 
     async def write(self, conn: aiosqlite.Connection) -> None:
-        """All rows, children of nothing: one statement for up to 256 of a kind."""
+        """All rows, in one visit to the connection."""
+        await execute_all(conn, [*self._large(), *self._small(), *self._local()])
+
+    def _large(self) -> Iterator[Statement]:
+        """Tables that grow with every message."""
         for insert, rows in (
             (_ENTRIES, self._entries),
             (_MESSAGES, self._messages),
@@ -208,58 +227,38 @@ class Fold:
             (_MAILBOX, self._mailbox),
             (_OUTBOX, self._outbox),
         ):
-            for sql, parameters in insert.statements(rows):
-                await conn.execute(sql, parameters)
-        await self._write_small(conn)
+            yield from insert.statements(rows)
         if self._messages:
-            counters = "INSERT OR REPLACE INTO meta VALUES ('seq', ?), ('messages', ?)"
-            await conn.execute(counters, (self.state.seq, self.state.messages))
+            yield _SET_COUNTERS, (self.state.seq, self.state.messages)
 
-    async def _write_small(self, conn: aiosqlite.Connection) -> None:
+    def _small(self) -> Iterator[Statement]:
+        """Who and what there is: a row each of what this job touched."""
         for node in self._nodes.values():
-            await conn.execute(
-                "INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?, ?, ?)",
+            yield (
+                _SET_NODE,
                 (node.n, node.key, node.name, json.dumps(node.addresses), node.version, node.seen),
             )
         for log in self._logs.values():
-            await conn.execute(
-                "INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (l) DO UPDATE SET seq = excluded.seq, id = excluded.id",
-                (log.l, log.node, log.epoch, *log.head, log.disputed),
-            )
+            yield _SET_LOG, (log.l, log.node, log.epoch, *log.head, log.disputed)
         for channel in self._channels.values():
-            await conn.execute(
-                "INSERT INTO channels VALUES (?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (n) DO UPDATE SET messages = excluded.messages, last_seq = excluded.last_seq",
+            yield (
+                _SET_CHANNEL,
                 (channel.n, channel.name, channel.created, channel.by, channel.messages, channel.last_seq),
             )
         for agent in self._agents.values():
-            await conn.execute(
-                "INSERT OR REPLACE INTO agents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            yield (
+                _SET_AGENT,
                 (
-                    agent.n,
-                    agent.node,
-                    agent.id,
-                    agent.name,
-                    agent.role,
-                    agent.created,
-                    agent.gone,
+                    agent.n, agent.node, agent.id, agent.name, agent.role, agent.created, agent.gone,
                     agent.last_said,
                 ),
-            )
-        for agent in self.local_agents:
-            await self._write_local(conn, agent)
-        if self._aside:
-            await conn.executemany("INSERT OR REPLACE INTO set_aside VALUES (?, ?, ?)", self._aside)
+            )  # fmt: skip
+        for aside in self._aside:
+            yield _SET_ASIDE, aside
 
-    async def _write_local(self, conn: aiosqlite.Connection, agent: AgentRow) -> None:
-        """Whose the agent is, and mentions of its name that were here before it. Groups count from now."""
-        await conn.execute(
-            "INSERT OR REPLACE INTO local_agents VALUES (?, ?, ?, ?)",
-            (agent.n, agent.uid, agent.token_hash, agent.since_seq),
-        )
-        await conn.execute(
-            "INSERT OR IGNORE INTO mailbox (agent, seq, why)"
-            " SELECT ?, seq, ? FROM mentions WHERE word IN (?, ?)",
-            (agent.n, MENTION, agent.name, f"{agent.name}@{self.node(self.me).name}"),
-        )
+    def _local(self) -> Iterator[Statement]:
+        """Whose an agent is, and mentions of its name that were here before it. Groups count from now."""
+        for agent in self.local_agents:
+            yield _SET_LOCAL, (agent.n, agent.uid, agent.token_hash, agent.since_seq)
+            names = (agent.name, f"{agent.name}@{self.node(self.me).name}")
+            yield _FIND_MENTIONS, (agent.n, MENTION, *names)

@@ -83,6 +83,10 @@ def _check_serving(around: Surroundings, index: int) -> None:
             raise Violation(f"n{index} has credit {serving.credit_of(link)} left on link {link}")
         if followed.behind(link) or followed.lacks(link):
             raise Violation(f"n{index} counts link {link} as behind")
+    for other in around.nodes:
+        silent = other is node or not node.disk.rows.epochs(other.key)
+        if not silent and followed.through(other.key) not in node.linked.values():
+            raise Violation(f"n{index} follows n{other.index} through {followed.through(other.key)}, no link")
     if serving.busy or followed.busy:
         raise Violation(f"n{index} still waits: serving {serving.busy}, followed {followed.busy}")
 

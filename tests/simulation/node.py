@@ -27,6 +27,7 @@ from maw.core.frames import Entries, Frame, Have
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId, Signer
 from maw.core.replication import Replicator
+from maw.core.serving import MAX_READS
 from maw.core.statement import Statement, read_statement
 from maw.core.trust import Pin, TrustBook
 from tests.simulation.clockwork import Clockwork
@@ -36,6 +37,8 @@ from tests.simulation.network import Network
 from tests.simulation.trace import Names, Trace, Violation
 
 TICK_S = 1.0
+BIGGEST = 61_000
+"""Bytes of the biggest entry there is in a run."""
 BACKOFF_S = 0.2
 BACKOFF_MAX_S = 4.0
 
@@ -132,7 +135,9 @@ class SimNode:
         head = rows.head(self.key, epoch) if epoch else START
         if self._new_epoch:
             previous = (epoch, *head) if epoch else None
-            epoch, head = max(epoch + 1, int(self._now) + 1), START
+            # below the milliseconds some random bits: an old database put back must not find the same number
+            fresh = int(self._now * 1000) << 8 | self.around.rng.getrandbits(8)
+            epoch, head = max(epoch + 1, fresh), START
             made.append(self._entry(epoch, head, Kind.OPEN, {"prev": previous}))
             self._new_epoch = False
         for _ in range(count):
@@ -331,6 +336,9 @@ class SimNode:
         """Nothing is sent or announced that a power cut could take back."""
         rows = self.disk.rows
         if isinstance(frame, Entries):
+            allowed = -MAX_READS * (self.around.knobs.page + BIGGEST)
+            if self.replicator.serving.credit_of(link) < allowed:
+                raise Violation(f"n{self.index} sends on link {link} far beyond its credit")
             for entry in frame.entries:
                 log = rows.logs.get((entry.author, entry.epoch), [])
                 if len(log) < entry.seq or log[entry.seq - 1].id != entry.id:

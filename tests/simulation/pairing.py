@@ -65,7 +65,7 @@ class _Attempt:
         def pending() -> None:
             self._joiner.disk.rows.joining = self._joiner.disk.rows.joining or "begun"
 
-        self._commit(self._joiner, pending, lambda _: self._hop(self._claim))
+        self._commit(self._joiner, pending, partial(self._hop, self._claim))
 
     def _claim(self) -> None:
         """The inviter commits *claimed by this key*."""
@@ -80,7 +80,9 @@ class _Attempt:
             if self._joiner.key not in used:
                 rows.used[self._invite.invite_id] = (*used, self._joiner.key)
 
-        welcome = lambda _: self._hop(self._welcomed, list(self._inviter.book.statements().values()))  # noqa: E731
+        def welcome() -> None:
+            self._hop(self._welcomed, list(self._inviter.book.statements().values()))
+
         self._commit(self._inviter, claimed, welcome)
 
     def _welcomed(self, told: list[Statement]) -> None:
@@ -97,11 +99,10 @@ class _Attempt:
             rows.statements |= {item.id: item for item in (*told, answer)}
             rows.joining = "pinned"
 
-        def done(_: None) -> None:
+        def believe() -> None:
             joiner.believe([*told, answer], joiner.disk.rows.pins[inviter.key])
-            self._hop(self._accepted, answer)
 
-        self._commit(joiner, pinned, done)
+        self._commit(joiner, pinned, partial(self._hop, self._accepted, answer), believe)
 
     def _accepted(self, answer: Statement) -> None:
         """The inviter commits pin and admit; done again, nothing changes."""
@@ -119,17 +120,14 @@ class _Attempt:
             rows.pins[joiner.key] = pin
             rows.statements |= {word.id: word, answer.id: answer}
 
-        def done(_: None) -> None:
-            inviter.believe([word, answer], pin)
-            self._hop(self._paired)
-
-        self._commit(inviter, paired, done)
+        believe = partial(inviter.believe, [word, answer], pin)
+        self._commit(inviter, paired, partial(self._hop, self._paired), believe)
 
     def _paired(self) -> None:
         def finished() -> None:
             self._joiner.disk.rows.joining = "done"
 
-        self._commit(self._joiner, finished, lambda _: None)
+        self._commit(self._joiner, finished, lambda: None)
 
     def _word(self, issuer: SimNode, subject: SimNode) -> Statement:
         at_ms = int(self._around.clockwork.now * 1000)
@@ -137,8 +135,21 @@ class _Attempt:
 
     # -- the connection ---------------------------------------------------------------------------------
 
-    def _commit(self, node: SimNode, work: Callable[[], None], then: Callable[[Any], None]) -> None:
-        node.disk.submit(Job(work, self._while_up(then), lambda: None))
+    def _commit(
+        self,
+        node: SimNode,
+        work: Callable[[], None],
+        then: Callable[[], None],
+        believe: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``believe`` follows the commit even when the connection is gone by then; ``then`` does not."""
+        go_on = self._while_up(then)
+
+        def done(_: None) -> None:
+            believe()
+            go_on()
+
+        node.disk.submit(Job(work, done, lambda: None))
 
     def _hop(self, what: Callable[..., None], *args: Any) -> None:
         rng = self._around.rng

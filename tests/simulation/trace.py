@@ -58,8 +58,8 @@ class Names:
             case Entries(entries):
                 return f"Entries {self.span(entries)}"
             case Have(_, heads, closed):
-                told = ",".join(f"{held.number}={held.head.seq}" for held in heads)
-                return f"Have {told} closed={len(closed)}"
+                known = ",".join(f"{held.number}={held.head.seq}" for held in heads)
+                return f"Have {known} closed={len(closed)}"
             case Follow(author, serial, heads):
                 known = ",".join(f"{epoch}:{head.seq}" for epoch, head in heads)
                 return f"Follow {self.of[author]} #{serial} after {known}"

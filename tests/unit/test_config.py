@@ -18,6 +18,7 @@ from maw.config import (
     render_peers,
 )
 from maw.core.identity import key_text
+from maw.core.statement import colony_text
 from maw.errors import BadConfig, BadInput
 
 KEY_A, KEY_B = key_text(bytes(32)), key_text(bytes([1]) * 32)
@@ -149,9 +150,13 @@ def test_the_peers_file_of_init_holds_none_and_shows_how(tmp_path: Path) -> None
     path = tmp_path / "peers.toml"
     path.write_text(render_peers())
     assert load_peers(path).peers == ()
-    example = "\n".join(line.removeprefix("# ") for line in render_peers().splitlines()[3:])
-    path.write_text(example.replace("mk1…", KEY_A))
-    assert [peer.name for peer in load_peers(path).peers] == ["mbp"]
+    example = render_peers()[render_peers().index("# [colony]") :].replace("# ", "", 1).replace("\n# ", "\n")
+    path.write_text(
+        example.replace("mk1…", KEY_A).replace("mc1…", colony_text(bytes(32))).replace("\n#\n", "\n")
+    )
+    read = load_peers(path)
+    assert [peer.name for peer in read.peers] == ["mbp"]
+    assert read.colony == bytes(32)
 
 
 def test_peers_are_read(tmp_path: Path) -> None:
@@ -189,6 +194,9 @@ def test_no_peers_file_is_no_peers(tmp_path: Path) -> None:
         ("[peer]\nname='a'", "line 1: peer is written as [[peer]]"),
         ("[[peers]]\nname='a'", "line 1: peers is not known"),
         ("peer = 3", "line 1: peer is written as [[peer]]"),
+        ("[colony]\nid = 'mc1wrong'", "line 2: colony.id is wrong"),
+        ("[colony]\nid = 7", "line 2: colony.id must be text"),
+        ("[colony]\nname = 'x'", "line 2: colony.name is not known"),
     ],
 )
 def test_each_mistake_in_peers(text: str, says: str, tmp_path: Path) -> None:

@@ -25,9 +25,12 @@ def test_a_pair_of_which_one_port_is_taken_is_passed_over() -> None:
 def test_a_daemon_can_listen_on_a_reserved_port_again_and_again() -> None:
     with reserved_pairs(1, FIRST) as (pair,):
         for _ in range(2):
-            with socket.create_server((LOOPBACK, pair.rest)) as server:
-                with socket.create_connection((LOOPBACK, pair.rest)), server.accept()[0]:
-                    pass
+            with (
+                socket.create_server((LOOPBACK, pair.rest)) as server,
+                socket.create_connection((LOOPBACK, pair.rest)),
+                server.accept()[0],
+            ):
+                pass
 
 
 def test_no_free_ports_is_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -264,6 +264,7 @@ async def test_a_reader_in_the_way_does_not_stop_the_writer(tmp_path: Path) -> N
             await conn.execute("BEGIN")
             await conn.execute_fetchall("SELECT * FROM meta")
             await store.writer.submit(put("b"))
+            await store.db.writing.execute("PRAGMA busy_timeout = 10")
             await store.writer._checkpoint("TRUNCATE")
             await conn.execute("COMMIT")
         assert await keys(store) == {"a", "b"}
