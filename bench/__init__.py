@@ -9,7 +9,7 @@ How it measures
   1. What counts is a ratio within one run: maw and its floor take turns on the same disk, and the middle
      value of the turns is shown. Absolute figures belong to one machine and one minute.
   2. Daemons are real processes with real sockets and a real disk; the load comes from this process.
-  3. A floor is the least that could do the same work: ``prototype`` for posts, ``floor_rows`` for catching up.
+  3. A floor is the least that could do the same work: ``prototype`` for a post, ``floor_rows`` for a replica.
 
 Layout: a module a benchmark, whose docstring says what bounds it (``report`` puts that into the docs);
 ``house`` starts daemons, ``stage`` keeps the big Colony that two benchmarks share, ``load`` is the client,

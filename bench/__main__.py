@@ -14,7 +14,7 @@ from typing import Final
 
 from bench import catchup, cli, hop, idle, memory, posts, report
 from bench.figure import Figure
-from bench.house import Trouble
+from bench.house import TroubleError
 from bench.sizes import SIZES, Size
 from bench.stage import Stage
 
@@ -76,7 +76,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
     try:
         results = asyncio.run(measure(names, SIZES[arguments.size], tell))
-    except Trouble as error:
+    except TroubleError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 70
     if arguments.json:

@@ -1,9 +1,9 @@
 """A new host joins and receives everything: from the invite being followed to readable through its REST.
 
-Bounded by the interpreter on the receiving side: every entry is taken apart, hashed, chained and folded into
-rows by one thread, while SQLite inserts them in another. Signatures are checked once a run. The sender, on the
-other core, reads pages and verifies where it cuts; it is rarely what is waited for. The time includes
-dialling, TLS, the handshake and the pairing itself.
+Bounded by the interpreter on the receiving side: one thread takes every entry apart, hashes it, follows the
+chain and folds it into rows, and another has SQLite insert them. Signatures are checked once a run. The
+sender, on the other core, reads pages and verifies where it cuts; it is rarely what is waited for. The time
+includes dialling, TLS, the handshake and the pairing itself.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ __all__ = ["Figure", "median", "percentile"]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """``floor`` is what stands beside it, ``ratio`` is maw to floor; ``met`` is None where nothing is asked."""
+    """``floor`` stands beside it, ``ratio`` is maw to floor; ``met`` is None where nothing is asked."""
 
     what: str
     value: float

@@ -14,13 +14,14 @@ from random import Random
 import aiohttp
 
 from bench.figure import Figure, percentile
-from bench.house import Daemon, Trouble, pair, prototype
-from bench.load import post_request, send_all, texts
+from bench.house import TroubleError, pair, prototype
+from bench.load import Caller, calling, post_request, texts
 from bench.sizes import Size
 
 ASKED_P50_MS = 3.0
 ASKED_P99_MS = 15.0
 _PAUSE_S = 0.012
+_WARM = 20
 
 
 async def run(root: Path, size: Size) -> list[Figure]:
@@ -30,14 +31,19 @@ async def run(root: Path, size: Size) -> list[Figure]:
     async with pair(root) as (near, far):
         with prototype(root) as bare:
             await bare.ready()
-            async with far.session.ws_connect("/api/stream") as stream:
-                requests = [post_request(text) for text in texts(size.hops + 20, seed=4)]
-                for number, request in enumerate(requests):
-                    hop = await _hop(near, stream, request)
-                    beside = await send_all(bare.socket, [request], 1)
-                    if number >= 20:  # the first ones warm
+            async with (
+                calling(near.socket) as posting,
+                calling(bare.socket) as beside,
+                far.session.ws_connect("/api/stream") as stream,
+            ):
+                for number, text in enumerate(texts(size.hops + _WARM, seed=4)):
+                    request = post_request(text)
+                    hop = await _hop(posting, stream, request)
+                    began = time.perf_counter()
+                    bare_post = await beside.ask(request) - began
+                    if number >= _WARM:
                         hops.append(hop * 1e3)
-                        floor.append(beside.latencies[0] * 1e3)
+                        floor.append(bare_post * 1e3)
                     await asyncio.sleep(_PAUSE_S * random.random())
     return [
         _figure("p50", hops, floor, 0.5, ASKED_P50_MS),
@@ -45,22 +51,21 @@ async def run(root: Path, size: Size) -> list[Figure]:
     ]
 
 
-async def _hop(near: Daemon, stream: aiohttp.ClientWebSocketResponse, request: bytes) -> float:
+async def _hop(near: Caller, stream: aiohttp.ClientWebSocketResponse, request: bytes) -> float:
     """Seconds from sending the request on one side to seeing the message on the other."""
     began = time.perf_counter()
-    posting = asyncio.ensure_future(send_all(near.socket, [request], 1))
-    try:
-        while True:
-            frame = await stream.receive_json(timeout=20)
-            if frame["type"] == "message":
-                seen = time.perf_counter() - began
-                text = frame["message"]["text"]
-                break
-    finally:
-        await posting
+    _, (seen, text) = await asyncio.gather(near.ask(request), _next_message(stream))
     if text.encode() not in request:
-        raise Trouble(f"another message came than was sent: {text[:60]}")
-    return seen
+        raise TroubleError(f"another message came than was sent: {text[:60]}")
+    return seen - began
+
+
+async def _next_message(stream: aiohttp.ClientWebSocketResponse) -> tuple[float, str]:
+    """When it came, and its text."""
+    while True:
+        frame = await stream.receive_json(timeout=20)
+        if frame["type"] == "message":
+            return time.perf_counter(), frame["message"]["text"]
 
 
 def _figure(name: str, hops: list[float], floor: list[float], share: float, asked: float) -> Figure:

@@ -20,7 +20,7 @@ MAW: Final = Path(sys.executable).with_name("maw")
 PATIENCE_S: Final = 180.0
 
 
-class Trouble(RuntimeError):
+class TroubleError(RuntimeError):
     """The benchmark could not be carried out; says what did not happen."""
 
 
@@ -37,11 +37,11 @@ def free_port() -> int:
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str, *, each: float = 0.02) -> None:
-    """Returns once ``condition`` holds. Raises Trouble naming ``what`` after PATIENCE_S."""
+    """Returns once ``condition`` holds. Raises TroubleError naming ``what`` after PATIENCE_S."""
     deadline = time.monotonic() + PATIENCE_S
     while not await condition():
         if time.monotonic() > deadline:
-            raise Trouble(f"this did not happen in {PATIENCE_S:g} s: {what}")
+            raise TroubleError(f"this did not happen in {PATIENCE_S:g} s: {what}")
         await asyncio.sleep(each)
 
 
@@ -61,7 +61,7 @@ class Process:
     async def ready(self) -> None:
         async def accepts() -> bool:
             if self._child.poll() is not None:
-                raise Trouble(f"{self._child.args!r} ended: {self.output.read_text()[-2000:]}")
+                raise TroubleError(f"{self._child.args!r} ended: {self.output.read_text()[-2000:]}")
             try:
                 _, writer = await asyncio.open_unix_connection(self.socket)
             except OSError:
@@ -95,7 +95,7 @@ class Daemon(Process):
             env=environment(MAW_HOME=str(home)), capture_output=True, text=True,
         )  # fmt: skip
         if made.returncode:
-            raise Trouble(f"maw init: {made.stderr}")
+            raise TroubleError(f"maw init: {made.stderr}")
         super().__init__([str(MAW), "up"], home, MAW_HOME=str(home), MAW_LOG="WARNING")
         self._session: aiohttp.ClientSession | None = None
 
@@ -128,7 +128,7 @@ class Daemon(Process):
         async with self.session.request(method, path, **more) as response:
             answer = await response.json()
             if response.status >= 400:
-                raise Trouble(f"{self.name} {method} {path}: {answer}")
+                raise TroubleError(f"{self.name} {method} {path}: {answer}")
             return answer
 
     async def join(self, host: Daemon) -> None:

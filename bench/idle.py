@@ -19,7 +19,7 @@ from bench.sizes import Size
 
 
 async def run(root: Path, size: Size) -> list[Figure]:
-    async with pair(root) as (near, far):
+    async with pair(root) as (near, _):
         await asyncio.sleep(min(2.0, size.idle_s))  # pairing and its receipts settle
         busy, sent, began = _cpu_s(near), _link_bytes(near), time.monotonic()
         await asyncio.sleep(max(size.idle_s / 2, 0.2))

@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Final, TypeVar
 
-_WORDS: Final = (
-    "the colony hears what each host said and keeps it until every one of them has read it".split()
-)
+P = TypeVar("P", bound=asyncio.Protocol)
+
+_WORDS: Final = ("the", "colony", "hears", "what", "each", "host", "said", "and", "keeps", "all", "of", "it")
 
 
 def texts(count: int, *, seed: int = 1, size: int = 200, mention_each: int = 10) -> list[str]:
@@ -58,9 +60,9 @@ class _Client(asyncio.Protocol):
     """Sends requests one after the other until there are none left."""
 
     def __init__(self, requests: Iterator[bytes], latencies: list[float], done: asyncio.Future[None]) -> None:
+        self.done = done
         self._requests = requests
         self._latencies = latencies
-        self._done = done
         self._buffer = b""
         self._sent_at = 0.0
         self._transport: asyncio.Transport | None = None
@@ -74,7 +76,7 @@ class _Client(asyncio.Protocol):
         assert self._transport is not None
         request = next(self._requests, None)
         if request is None:
-            self._done.set_result(None)
+            self.done.set_result(None)
             self._transport.close()
             return
         self._sent_at = time.perf_counter()
@@ -86,14 +88,14 @@ class _Client(asyncio.Protocol):
             return
         self._latencies.append(time.perf_counter() - self._sent_at)
         if not self._buffer.startswith(b"HTTP/1.1 20"):
-            self._done.set_exception(RuntimeError(f"refused: {self._buffer[:300]!r}"))
+            self.done.set_exception(RuntimeError(f"refused: {self._buffer[:300]!r}"))
             return
         self._buffer = b""
         self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self._done.done():
-            self._done.set_exception(ConnectionError(f"the server hung up: {exc}"))
+        if not self.done.done():
+            self.done.set_exception(ConnectionError(f"the server hung up: {exc}"))
 
 
 def is_whole(answer: bytes) -> bool:
@@ -114,11 +116,61 @@ async def send_all(socket: Path, requests: Sequence[bytes], clients: int) -> Loa
     ends: list[asyncio.Future[None]] = []
     began = time.perf_counter()
     for _ in range(min(clients, len(requests))):
-        done: asyncio.Future[None] = loop.create_future()
-        ends.append(done)
-        await loop.create_unix_connection(
-            lambda done=done: _Client(waiting, latencies, done),
-            str(socket),  # type: ignore[misc]
-        )
+        client = _Client(waiting, latencies, loop.create_future())
+        ends.append(client.done)
+        await loop.create_unix_connection(partial(_itself, client), str(socket))
     await asyncio.gather(*ends)
     return Load(time.perf_counter() - began, latencies)
+
+
+class Caller(asyncio.Protocol):
+    """One connection that stays open, for requests made one at a time."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._answer: asyncio.Future[float] | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    async def ask(self, request: bytes) -> float:
+        """When the whole answer was there (``perf_counter``). Raises RuntimeError at a refusal."""
+        assert self._transport is not None
+        self._answer = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        return await self._answer
+
+    def data_received(self, data: bytes) -> None:
+        assert self._answer is not None
+        self._buffer += data
+        if is_whole(self._buffer):
+            answer, self._buffer = self._buffer, b""
+            if answer.startswith(b"HTTP/1.1 20"):
+                self._answer.set_result(time.perf_counter())
+            else:
+                self._answer.set_exception(RuntimeError(f"refused: {answer[:300]!r}"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(ConnectionError(f"the server hung up: {exc}"))
+
+    def close(self) -> None:
+        assert self._transport is not None
+        self._transport.close()
+
+
+@asynccontextmanager
+async def calling(socket: Path) -> AsyncIterator[Caller]:
+    """An open connection to ``socket``."""
+    caller = Caller()
+    await asyncio.get_running_loop().create_unix_connection(partial(_itself, caller), str(socket))
+    try:
+        yield caller
+    finally:
+        caller.close()
+
+
+def _itself(protocol: P) -> P:
+    return protocol

@@ -1,7 +1,7 @@
 """What a daemon with many messages and five linked peers holds in memory.
 
-Libraries are most of it: the interpreter, asyncio with ssl, aiohttp, cryptography for one certificate, and the
-database's page caches. Messages are never kept; what grows is one small row for each node, log, channel and
+Libraries are most of it: the interpreter, asyncio with ssl, aiohttp, cryptography for one certificate, and
+the database's page caches. Messages are never kept; what grows is one small row for each node, log, channel,
 agent. While a new host catches up, batches on their way to the disk come on top (at most the credit, 4 MiB of
 wire bytes), and the allocator keeps part of that afterwards.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 from bench.figure import Figure
@@ -47,7 +48,7 @@ async def run(root: Path, size: Size, stage: Stage) -> list[Figure]:
                 f"resident, {size.messages:,} messages, {size.peers} peers, {what}", after, "MiB",
                 asked=f"≤ {ASKED_MIB:g} MiB", met=max(before, after) <= ASKED_MIB,
                 note=f"{before:.1f} just after the catch-ups, {after:.1f} after {size.idle_s:g} s idle,"
-                f" most ever {_status_mib(daemon, 'VmHWM'):.1f}, {_proportional_mib(daemon):.1f} proportional",
+                f" at most {_status_mib(daemon, 'VmHWM'):.1f}, {_proportional_mib(daemon):.1f} proportional",
             )
         )  # fmt: skip
     return [*figures, *_import_by_import(), await _new(root)]
@@ -98,7 +99,7 @@ def _import_by_import() -> list[Figure]:
         [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=True
     )
     totals = [float(line) for line in done.stdout.split()]
-    added = [totals[0], *(after - before for before, after in zip(totals, totals[1:], strict=False))]
+    added = [totals[0], *(after - before for before, after in pairwise(totals))]
     return [
         Figure(f"import: + {name}", total, "MiB", note=f"+{more:.1f}")
         for (name, _), total, more in zip(IMPORTS, totals, added, strict=True)

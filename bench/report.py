@@ -54,8 +54,8 @@ def as_json(results: Mapping[str, Sequence[Figure]]) -> str:
 
 def machine() -> str:
     return (
-        f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()},"
-        f" SQLite {sqlite3.sqlite_version}, aiohttp {aiohttp.__version__}"
+        f"{os.cpu_count()} cores, {platform.system()} {platform.machine()},"
+        f" Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, aiohttp {aiohttp.__version__}"
     )
 
 

@@ -54,16 +54,17 @@ class RestConfig:
 
 @dataclass(frozen=True, slots=True)
 class SocketConfig:
-    """``group``: the Unix group that may administer this node beside its own user and root."""
+    """Unix groups. ``group`` may administer this node, beside its own user and root; ``users`` may open the
+    socket and speak as their own agents, no more. Without ``users`` the socket is for ``group``."""
 
     group: str | None = None
+    users: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LimitsConfig:
     min_free_disk_mib: int = 256
     outbound_mib: int = 32
-    catch_ups: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +199,9 @@ anonymous = true
 [socket]
 # The Unix group that may invite, revoke and hand out tokens, beside this user and root.
 # group = "maw"
+# The Unix group that may use the socket at all, each user as the agents that are his: for a node that several
+# users of this machine share. Without it the socket is for the group above.
+# users = "agents"
 
 [limits]
 # Below this much free disk the node takes no new messages, and says so.
@@ -309,17 +313,16 @@ def _rest(section: Section) -> RestConfig:
 
 
 def _socket(section: Section) -> SocketConfig:
-    section.only("group")
-    return SocketConfig(section.text("group") or None)
+    section.only("group", "users")
+    return SocketConfig(section.text("group") or None, section.text("users") or None)
 
 
 def _limits(section: Section) -> LimitsConfig:
     default = LimitsConfig()
-    section.only("min_free_disk_mib", "outbound_mib", "catch_ups")
+    section.only("min_free_disk_mib", "outbound_mib")
     return LimitsConfig(
         min_free_disk_mib=section.number("min_free_disk_mib", default.min_free_disk_mib, 1, 1 << 20),
         outbound_mib=section.number("outbound_mib", default.outbound_mib, 2, 1 << 12),
-        catch_ups=section.number("catch_ups", default.catch_ups, 1, 64),
     )
 
 

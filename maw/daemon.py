@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import grp
 import logging
 import os
@@ -34,6 +35,7 @@ def run(home: Path) -> int:
     logging.basicConfig(
         level=os.environ.get("MAW_LOG", "INFO").upper(), stream=sys.stderr, format="%(levelname)s %(message)s"
     )
+    faulthandler.enable()  # a watchdog that ends a hung daemon leaves the stacks in the journal
     place = NodeHome(home)
     config = load_config(place.config)
     signer = read_key(place.key)
@@ -94,11 +96,15 @@ async def _first(stop: asyncio.Event, running: asyncio.Task[None]) -> None:
 
 @contextlib.asynccontextmanager
 async def _doors(node: Node, config: Config) -> AsyncIterator[Doors]:
-    group = _group_id(config)
+    group = _group_id(config, "group", config.socket.group)
+    users = _group_id(config, "users", config.socket.users)
     service = Service(node, admins=_admins(group))
     rest = config.rest.listen
     settings = DoorSettings(
-        node.home.socket, group=group, rest=(rest.host, rest.port), anonymous=config.rest.anonymous
+        node.home.socket,
+        group=group if users is None else users,
+        rest=(rest.host, rest.port),
+        anonymous=config.rest.anonymous,
     )
     doors = Doors(service, settings)
     await doors.start()
@@ -109,15 +115,15 @@ async def _doors(node: Node, config: Config) -> AsyncIterator[Doors]:
         await doors.stop()
 
 
-def _group_id(config: Config) -> int | None:
-    if config.socket.group is None:
+def _group_id(config: Config, key: str, name: str | None) -> int | None:
+    if name is None:
         return None
     try:
-        return grp.getgrnam(config.socket.group).gr_gid
+        return grp.getgrnam(name).gr_gid
     except KeyError:
         raise BadConfig(
-            f"{config.path}: [socket] group: there is no group {config.socket.group!r} on this host",
-            hint=f"groupadd {config.socket.group}, or remove the line",
+            f"{config.path}: [socket] {key}: there is no group {name!r} on this host",
+            hint=f"groupadd {name}, or remove the line",
         ) from None
 
 

@@ -137,12 +137,7 @@ def make(signer: Signer, colony: bytes, epoch: int, head: Head, hlc: int, kind: 
     )  # fmt: skip
 
 
-def _is_count(value: object, top: int = MAX_COUNT) -> bool:
-    return type(value) is int and 0 <= value <= top
-
-
-def _is_bytes(value: object, size: int) -> bool:
-    return type(value) is bytes and len(value) == size
+_FIELD_TYPES: Final = (int, bytes, bytes, int, int, bytes, int, int, bytes, int)
 
 
 def decode(header: object, signature: object, payload: object = None) -> Entry:
@@ -160,15 +155,17 @@ def decode(header: object, signature: object, payload: object = None) -> Entry:
         raise ProtocolViolation(f"an entry's header does not decode: {error}", code="bad_entry") from None
     if type(fields) is not tuple or len(fields) != HEADER_FIELDS:
         raise ProtocolViolation("an entry's header is not an array of ten", code="bad_entry")
-    version, colony, author, epoch, seq, prev, hlc, kind, payload_hash, size = fields
-    if version != VERSION:
-        raise ProtocolViolation(f"an entry of version {version!r}; this node knows 1", code="bad_entry")
-    if not (_is_bytes(colony, ID_BYTES) and _is_bytes(author, KEY_BYTES) and _is_bytes(prev, ID_BYTES)):
-        raise ProtocolViolation("an entry's colony, author or prev is not 32 bytes", code="bad_entry")
-    if not (_is_count(epoch) and _is_count(seq) and seq > 0 and _is_count(hlc, MAX_HLC) and _is_count(kind)):
-        raise ProtocolViolation("an entry's epoch, seq, hlc or kind is out of range", code="bad_entry")
-    if not (_is_bytes(payload_hash, ID_BYTES) and _is_count(size, MAX_PAYLOAD)):
-        raise ProtocolViolation("an entry's payload hash or size is out of range", code="bad_entry")
+    if fields[0] != VERSION:
+        raise ProtocolViolation(f"an entry of version {fields[0]!r}; this node knows 1", code="bad_entry")
+    if tuple(map(type, fields)) != _FIELD_TYPES:
+        raise ProtocolViolation("an entry's header holds a field of another type", code="bad_entry")
+    _, colony, author, epoch, seq, prev, hlc, kind, payload_hash, size = fields
+    if not (len(colony) == len(prev) == len(payload_hash) == ID_BYTES and len(author) == KEY_BYTES):
+        raise ProtocolViolation("an entry's colony, author or hashes are not 32 bytes", code="bad_entry")
+    if not (0 <= epoch <= MAX_COUNT and 0 < seq <= MAX_COUNT and 0 <= hlc <= MAX_HLC):
+        raise ProtocolViolation("an entry's epoch, seq or hlc is out of range", code="bad_entry")
+    if not (0 <= kind <= MAX_COUNT and 0 <= size <= MAX_PAYLOAD):
+        raise ProtocolViolation("an entry's kind or payload size is out of range", code="bad_entry")
     if payload is not None and (
         type(payload) is not bytes or len(payload) != size or hash_payload(payload) != payload_hash
     ):

@@ -2,14 +2,11 @@
 
 Laws
   1. Entries count only from the link the author is followed through, after its ``Following``.
-  2. A run is checked against what we hold and what is already on its way to the disk (*tentative*).
-     No gap is buffered: on any doubt we follow again from the durable head.
+  2. No gap is buffered: on any doubt we follow again from the durable head.
   3. The oldest head that anybody advertised and we have not reached must arrive in time, else the follow
      moves; a link that advertised it and did not bring it is held off, longer each time, be it the author's.
   4. Credit goes back for every batch, once: when it is committed or discarded.
-  5. A discarded batch takes those after it along (*doomed*): they may build on what was lost, and an author's
-     epochs must become visible in their order. The runtime asks ``doomed`` before it writes a batch. The
-     authors concerned rest until the next tick, so that a full disk is not asked without end.
+  5. The authors of a discarded batch rest until the next tick, so that a full disk is not asked without end.
   6. Of a disputed epoch nothing more is asked: its head is shown with the highest seq there is.
 """
 
@@ -19,8 +16,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from maw.core.effects import Alert, Append, CheckFork, Effect, Hangup, Link, OwnLogReturned, Receipt, Send
-from maw.core.entry import MAX_COUNT, START, Entry, Head
+from maw.core.adverts import Advert, Inlet
+from maw.core.arriving import Arriving
+from maw.core.effects import Alert, CheckFork, Effect, Hangup, Link, OwnLogReturned, Receipt, Send
+from maw.core.entry import MAX_COUNT, Entry, Head
 from maw.core.frames import (
     MAX_BATCH,
     MAX_FRAME,
@@ -36,7 +35,7 @@ from maw.core.frames import (
 )
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId, short_key
-from maw.core.log import Doubt, Forked, Heads, check_run, closed_digest, runs, unheld
+from maw.core.log import Doubt, Forked, check_run, closed_digest, runs, unheld
 from maw.core.serving import INITIAL_CREDIT, MAX_READS, QUESTION
 from maw.errors import ProtocolViolation
 
@@ -47,12 +46,6 @@ BACKLOG_RATE: Final = 2_000.0
 DEADLINE_MAX_S: Final = 600.0
 HOLDOFF_S: Final = 5.0
 HOLDOFF_MAX_S: Final = 300.0
-MAX_STRANGERS: Final = 1_000
-"""Logs of authors we do not trust (yet) that a link may advertise before we stop remembering them."""
-MAX_NAMES: Final = 50_000
-"""Logs that a link may name in its life."""
-MAX_EPOCHS: Final = 64
-"""Epochs of one author whose advertised heads are remembered, the latest."""
 OVERDRAFT: Final = (MAX_READS + 1) * MAX_FRAME
 """What a sender may be over its credit: what its reads under way bring (see serving, law 3)."""
 
@@ -60,25 +53,6 @@ Target = tuple[int, int]
 """(epoch, seq) that somebody advertised and that is to be reached."""
 CLOSED_EPOCHS: Final[Target] = (0, 0)
 """What is to be reached stands in closed epochs, of which only a digest is advertised."""
-
-
-@dataclass(slots=True)
-class _Advert:
-    """What one link says it holds of one author."""
-
-    heads: Heads = field(default_factory=dict)
-    closed: tuple[int, bytes] | None = None
-    exhausted: bytes | None = None
-    """The closed digest at which the link said it had sent all: differing then means *it* lacks something."""
-
-
-@dataclass(slots=True)
-class _Inlet:
-    peer: NodeId
-    names: dict[int, tuple[NodeId, int]] = field(default_factory=dict)
-    adverts: dict[NodeId, _Advert] = field(default_factory=dict)
-    owed: int = 0
-    """Bytes of entries that came and whose credit has not gone back."""
 
 
 @dataclass(slots=True)
@@ -94,13 +68,6 @@ class _Track:
     holdoff: dict[Link, tuple[float, float]] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class _Batch:
-    link: Link
-    size: int
-    entries: tuple[Entry, ...]
-
-
 class Followed:
     """Decides through which link each wanted author is followed, and checks what arrives."""
 
@@ -109,20 +76,19 @@ class Followed:
         self._colony = colony
         self._held = held
         self._credit = credit
-        self._inlets: dict[Link, _Inlet] = {}
+        self._inlets: dict[Link, Inlet] = {}
         self._tracks: dict[NodeId, _Track] = {}
-        self._tentative: dict[tuple[NodeId, int], Head] = {}
-        self._batches: dict[int, _Batch] = {}
-        self._next_batch = 1
-        self._first_sound = 1
+        self._arriving = Arriving(held)
         self._next_serial = 1
         self.discarded_entries = 0
         """Entries that arrived and were of no use: what moving follows repeat is measured here."""
+        self.doubts = 0
+        """Gaps and contradictions that arrived: among honest nodes with sound databases there are none."""
 
     @property
     def busy(self) -> int:
         """Batches on their way to the disk."""
-        return len(self._batches)
+        return len(self._arriving)
 
     # -- who is followed --------------------------------------------------------------------------
 
@@ -140,7 +106,7 @@ class Followed:
         return effects
 
     def link_up(self, link: Link, peer: NodeId, now: float) -> list[Effect]:
-        self._inlets[link] = _Inlet(peer)
+        self._inlets[link] = Inlet(peer)
         return self._choose(peer, now) if peer in self._tracks else []
 
     def link_down(self, link: Link, now: float) -> list[Effect]:
@@ -158,30 +124,19 @@ class Followed:
 
     def have(self, link: Link, frame: Have, now: float) -> list[Effect]:
         inlet = self._inlets[link]
-        touched: dict[NodeId, None] = {}
-        for name in frame.names:
-            inlet.names[name.number] = (name.author, name.epoch)
-        if len(inlet.names) > MAX_NAMES:
-            return [Hangup(link, "too_many_logs", f"a link may name {MAX_NAMES} logs")]
+        try:
+            inlet.learn_names(frame.names)
+            heads = inlet.learn_heads(frame, self._tracks)
+        except ProtocolViolation as error:
+            return [Hangup(link, error.code, error.message)]
         effects: list[Effect] = []
-        for item in frame.heads:
-            if item.number not in inlet.names:
-                return [Hangup(link, "unknown_log", "a head was advertised for a log that was never named")]
-            author, epoch = inlet.names[item.number]
-            advert = self._advert(inlet, author)
-            if advert is None:
-                continue
-            _remember(advert, epoch, item.head)
-            touched[author] = None
-            question = self._probe(link, author, epoch, item.head)
-            if author == self._me and item.complete and not question:
-                effects.append(Receipt(inlet.peer, epoch, item.head.seq))
+        for author, epoch, head, complete in heads:
+            question = self._probe(link, author, epoch, head)
+            if author == self._me and complete and not question:
+                effects.append(Receipt(inlet.peer, epoch, head.seq))
             effects += question
-        for closed in frame.closed:
-            advert = self._advert(inlet, closed.author)
-            if advert is not None:
-                advert.closed = (closed.below, closed.digest)
-                touched[closed.author] = None
+        touched = dict.fromkeys(author for author, *_ in heads)
+        touched |= dict.fromkeys(inlet.learn_closed(frame.closed, self._tracks))
         for author in touched:
             if author in self._tracks:
                 effects += self._choose(author, now)
@@ -207,18 +162,10 @@ class Followed:
         """Entries that we hold in live epochs and this link has not said it holds."""
         adverts = self._inlets[link].adverts
         return sum(
-            max(0, self._held.head(author, epoch).seq - _advertised(adverts.get(author), epoch).seq)
+            max(0, self._held.head(author, epoch).seq - adverts.get(author, Advert()).head(epoch).seq)
             for author in self._held.authors()
             for epoch in self._held.live_epochs(author)
         )
-
-    def _advert(self, inlet: _Inlet, author: NodeId) -> _Advert | None:
-        """Heads of strangers are remembered too (their admission may be on its way), but not without end."""
-        if author not in inlet.adverts:
-            if author not in self._tracks and len(inlet.adverts) >= MAX_STRANGERS + len(self._tracks):
-                return None
-            inlet.adverts[author] = _Advert()
-        return inlet.adverts[author]
 
     def _probe(self, link: Link, author: NodeId, epoch: int, head: Head) -> list[Effect]:
         """Another id where we stand: a fork, and following from our head makes the peer prove it."""
@@ -236,20 +183,18 @@ class Followed:
             return False
         return bool(self._unreached(advert, author)) or self._lacks_closed(advert, author)
 
-    def _unreached(self, advert: _Advert, author: NodeId) -> list[Target]:
+    def _unreached(self, advert: Advert, author: NodeId) -> list[Target]:
         return [
             (epoch, head.seq)
             for epoch, head in advert.heads.items()
-            if head.seq > self._reached(author, epoch).seq and (author, epoch) not in self._held.disputed
+            if head.seq > self._arriving.reached(author, epoch).seq
+            and (author, epoch) not in self._held.disputed
         ]
 
-    def _lacks_closed(self, advert: _Advert, author: NodeId) -> bool:
+    def _lacks_closed(self, advert: Advert, author: NodeId) -> bool:
         if advert.closed is None or advert.exhausted == advert.closed[1]:
             return False
         return closed_digest(self._held.of(author), advert.closed[0]) != advert.closed[1]
-
-    def _reached(self, author: NodeId, epoch: int) -> Head:
-        return self._tentative.get((author, epoch)) or self._held.head(author, epoch)
 
     # -- through which link -----------------------------------------------------------------------
 
@@ -269,7 +214,7 @@ class Followed:
         offering = [link for link in usable if self._offers(link, author)]
         if direct is not None and (direct in offering or not offering):
             return self._move(author, track, direct)
-        best = max(offering or usable, key=lambda link: self._top(link, author))
+        best = max(offering or usable, key=lambda link: self._inlets[link].adverts[author].top())
         return self._move(author, track, best)
 
     def _usable(self, link: Link, author: NodeId, track: _Track, now: float) -> bool:
@@ -279,14 +224,6 @@ class Followed:
             return self._offers(link, author)
         inlet = self._inlets[link]
         return inlet.peer == author or bool(author in inlet.adverts and inlet.adverts[author].heads)
-
-    def _top(self, link: Link, author: NodeId) -> tuple[int, int]:
-        advert = self._inlets[link].adverts.get(author)
-        return (
-            max(((epoch, head.seq) for epoch, head in advert.heads.items()), default=(0, 0))
-            if advert
-            else (0, 0)
-        )
 
     def _move(self, author: NodeId, track: _Track, link: Link | None) -> list[Effect]:
         effects: list[Effect] = []
@@ -347,12 +284,12 @@ class Followed:
             return
         oldest = min(offered)
         current = track.target
-        if current and (current in offered or self._reached(author, current[0]).seq < current[1]):
+        if current and (current in offered or self._arriving.reached(author, current[0]).seq < current[1]):
             if current <= oldest:
                 return
         else:
             track.deadline = float("inf")
-        missing = max(0, oldest[1] - self._reached(author, oldest[0]).seq)
+        missing = max(0, oldest[1] - self._arriving.reached(author, oldest[0]).seq)
         allowed = min(DEADLINE_MAX_S, DEADLINE_S + missing / BACKLOG_RATE)
         track.target, track.deadline = oldest, min(track.deadline, now + allowed)
 
@@ -371,7 +308,7 @@ class Followed:
 
     def _overdue(self, author: NodeId, track: _Track, now: float) -> list[Effect]:
         """What was advertised did not come in time: another link that has it gets the follow."""
-        if any(batch.link == track.link for batch in self._batches.values()):
+        if self._arriving.came_by(track.link):
             return []  # our own disk is what is slow
         better = any(
             self._usable(link, author, track, now) and self._offers(link, author)
@@ -408,7 +345,7 @@ class Followed:
                 self.discarded_entries += len(run)
                 continue
             try:
-                fresh = self._fresh(tops.get(place) or self._reached(*place), run)
+                fresh = self._fresh(tops.get(place) or self._arriving.reached(*place), run)
             except Doubt as doubt:
                 self.discarded_entries += len(run)
                 effects += self._doubt(link, track, place, doubt, now)
@@ -420,10 +357,7 @@ class Followed:
                 accepted += fresh
         if not accepted:
             return [*effects, *self._give_back(link, size)]
-        self._tentative.update(tops)
-        batch, self._next_batch = self._next_batch, self._next_batch + 1
-        self._batches[batch] = _Batch(link, size, tuple(accepted))
-        return [*effects, Append(batch, link, tuple(accepted))]
+        return [*effects, self._arriving.take(link, size, accepted, tops)]
 
     def _fresh(self, head: Head, run: list[Entry]) -> list[Entry]:
         """The part of ``run`` that is new, checked."""
@@ -439,6 +373,7 @@ class Followed:
         self, link: Link, track: _Track, place: tuple[NodeId, int], doubt: Doubt, now: float
     ) -> list[Effect]:
         """A gap or a contradiction, where an honest link sends neither: off with the follow for a while."""
+        self.doubts += 1
         effects: list[Effect] = []
         ours = self._held.head(*place)
         if isinstance(doubt, Forked) and ours.seq:
@@ -455,34 +390,22 @@ class Followed:
 
     def batch(self, batch: int) -> tuple[Link, tuple[Entry, ...]]:
         """Where a batch on its way to the disk came from, and its entries."""
-        return self._batches[batch].link, self._batches[batch].entries
+        return self._arriving[batch].link, self._arriving[batch].entries
 
     def committed(self, batch: int) -> list[Effect]:
         """The batch is durable (``held`` has advanced already): credit goes back."""
-        done = self._batches.pop(batch)
-        effects = self._give_back(done.link, done.size)
+        done = self._arriving.committed(batch)
         ours = {entry.epoch for entry in done.entries if entry.author == self._me}
-        effects += [OwnLogReturned(epoch) for epoch in sorted(ours)]
-        for entry in done.entries:
-            place = (entry.author, entry.epoch)
-            if self._tentative.get(place) == entry.head:
-                del self._tentative[place]
-        return effects
+        return [*self._give_back(done.link, done.size), *(OwnLogReturned(epoch) for epoch in sorted(ours))]
 
     def doomed(self, batch: int) -> bool:
         """An earlier batch was discarded since this one was asked for: it must not be written."""
-        return batch < self._first_sound
+        return self._arriving.doomed(batch)
 
     def discarded(self, batch: int) -> list[Effect]:
         """The batch did not reach the disk: follow again, at the next tick, from what did."""
-        effects: list[Effect] = []
-        if not self.doomed(batch):
-            self._first_sound = self._next_batch
-            self._tentative.clear()
-            lost = dict.fromkeys(e.author for b in self._batches.values() for e in b.entries)
-            for author in lost:
-                effects += self._rest(author)
-        gone = self._batches.pop(batch)
+        gone, lost = self._arriving.discarded(batch)
+        effects = [effect for author in lost for effect in self._rest(author)]
         return [*effects, *self._give_back(gone.link, gone.size)]
 
     def _rest(self, author: NodeId) -> list[Effect]:
@@ -514,13 +437,3 @@ class Followed:
             " its database was copied or rolled back, or its key is in two hands"
         )
         return [Alert("fork", short_key(author), text)]
-
-
-def _remember(advert: _Advert, epoch: int, head: Head) -> None:
-    advert.heads[epoch] = head
-    if len(advert.heads) > MAX_EPOCHS:
-        del advert.heads[min(advert.heads)]
-
-
-def _advertised(advert: _Advert | None, epoch: int) -> Head:
-    return advert.heads.get(epoch, START) if advert else START

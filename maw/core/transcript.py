@@ -135,6 +135,8 @@ class Hello:
     addresses: tuple[str, ...] = ()
     features: frozenset[str] = field(default_factory=frozenset)
     version: str = ""
+    clock_ms: int = 0
+    """Its wall clock when it said so, ms since 1970: shown to people, never obeyed. 0: not said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +288,7 @@ def _hello_map(hello: Hello) -> dict[str, object]:
         "name": hello.name,
         "addresses": list(hello.addresses),
         "version": hello.version,
+        **({"clock": hello.clock_ms} if hello.clock_ms else {}),
     }
 
 
@@ -296,7 +299,12 @@ def _hello(said: dict[object, object]) -> Hello:
         addresses=_words(said.get("addresses"), _MAX_ADDRESSES, "addresses"),
         features=frozenset(_words(said.get("features"), _MAX_FEATURES, "features")),
         version=_word(said.get("version"), _MAX_NAME, "version", empty=True),
+        clock_ms=_clock(said.get("clock")),
     )
+
+
+def _clock(value: object) -> int:
+    return value if type(value) is int and 0 < value < 1 << 53 else 0
 
 
 def _versions(versions: list[object]) -> tuple[int, ...]:

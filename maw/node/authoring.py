@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -97,6 +98,8 @@ class Authoring:
         self._on_committed = on_committed
         self._drafts: list[_Draft] = []
         self._flushing = False
+        self._under_way: set[asyncio.Future[Any]] = set()
+        self._still = False
         self.read_only: str | None = None
         """Why nothing is accepted at the moment; None when all is well."""
 
@@ -117,7 +120,8 @@ class Authoring:
         once: Idempotency | None = None,
         local: Callable[[Fold], None] | None = None,
     ) -> Written:
-        """Durable when it returns. ``local`` runs just before the entry is folded, within the transaction.
+        """Durable when it returns. ``local`` runs just before the entry is folded, within the transaction; a
+        MawError that it raises, having changed nothing, is raised here.
 
         Raises Unavailable when the disk or the queue is full, Conflict when ``once`` was used otherwise.
         """
@@ -126,7 +130,7 @@ class Authoring:
                 self.read_only, code="read_only", hint="reading goes on; `maw doctor` says more"
             )
         if len(self._drafts) >= MAX_DRAFTS:
-            raise Unavailable("too much is waiting to be written", code="busy", hint="try again in a second")
+            raise _busy()
         draft = _Draft(kind, content, said, once, local, asyncio.get_running_loop().create_future())
         self._drafts.append(draft)
         self._flush()
@@ -141,21 +145,32 @@ class Authoring:
 
         await self._writer.submit(write)
 
+    @asynccontextmanager
+    async def still(self) -> AsyncIterator[None]:
+        """Nothing of ours is being written while the block lasts; what is said meanwhile waits for its end."""
+        self._still = True
+        try:
+            while self._under_way:
+                await asyncio.wait(self._under_way)
+            yield
+        finally:
+            self._still = False
+            self._flush()
+
     def _flush(self) -> None:
-        if self._drafts and not self._flushing:
+        if self._drafts and not self._flushing and not self._still:
             self._flushing = True
             taken: list[_Draft] = []
             try:
                 job = self._writer.submit_nowait(lambda conn: self._write(conn, taken), self._committed)
-            except asyncio.QueueFull:
+            except (asyncio.QueueFull, Unavailable) as problem:
                 self._flushing = False
-                error = Unavailable(
-                    "too much is waiting to be written", code="busy", hint="try again in a second"
-                )
+                error = problem if isinstance(problem, Unavailable) else _busy()
                 drafts, self._drafts = self._drafts, []
                 for draft in drafts:
                     _reject(draft, error)
                 return
+            self._under_way.add(job)
             job.add_done_callback(lambda future: self._flushed(future, taken))
 
     async def _write(self, conn: aiosqlite.Connection, taken: list[_Draft]) -> tuple[Fold, list[Entry]]:
@@ -175,8 +190,8 @@ class Authoring:
         for at, draft in enumerate(taken):
             if draft.once and self._settled(draft, known):
                 continue
-            if draft.local:
-                draft.local(fold)
+            if draft.local and not _claimed(draft, fold):
+                continue
             payload = pack_payload(salts[at * SALT_BYTES : (at + 1) * SALT_BYTES], draft.content)
             entry = make(
                 self._signer, self.colony, epoch, head, self._clock.tick(now_ms), draft.kind, payload
@@ -234,6 +249,7 @@ class Authoring:
         self._on_committed(entries, fold.set_aside)
 
     def _flushed(self, job: asyncio.Future[Any], taken: list[_Draft]) -> None:
+        self._under_way.discard(job)
         error = job.exception()
         if error is not None:
             if not taken:
@@ -251,6 +267,20 @@ class Authoring:
             else:
                 assert draft.result is not None
                 draft.done.set_result(draft.result)
+
+
+def _busy() -> Unavailable:
+    return Unavailable("too much is waiting to be written", code="busy", hint="try again in a second")
+
+
+def _claimed(draft: _Draft, fold: Fold) -> bool:
+    assert draft.local is not None
+    try:
+        draft.local(fold)
+    except MawError as error:
+        draft.error = error
+        return False
+    return True
 
 
 def _reject(draft: _Draft, error: MawError) -> None:

@@ -170,10 +170,11 @@ class InvitingDesk:
         pin = Pin(joiner, name, addresses, INVITED, invite.introducer, wall_clock_ms())
         ours = self._membership.admit_statement(joiner, name, addresses, invite.introducer)
 
-        async def nothing_more(_: aiosqlite.Connection) -> None:
-            """The use was burnt with the claim."""
+        async def bind(conn: aiosqlite.Connection) -> None:
+            """Somebody belongs to our Colony from here on: it is not left for another any more."""
+            await rows.set_meta(conn, "linked", 1)
 
-        await self._membership.paired(pin, [ours, theirs], nothing_more)
+        await self._membership.paired(pin, [ours, theirs], bind)
 
     async def turned_away(self, invite: Invite, claim: JoinClaim, why: Denied) -> None:
         self._alert(

@@ -15,7 +15,7 @@ from typing import Final
 from maw.core.effects import Alert
 from maw.core.identity import NodeId
 from maw.core.pairing import RETRY_SECONDS, InviteLine, check_line, parse_line
-from maw.errors import LinkError, MawError
+from maw.errors import BadInput, MawError, Refused, Unavailable
 from maw.net.joining import Joined, join
 from maw.node.desks import JoiningDesk
 from maw.node.mesh import Mesh
@@ -26,9 +26,10 @@ from maw.store.writer import Writer
 log = logging.getLogger(__name__)
 
 RETRY_S: Final = 5.0
-_FINAL: Final = frozenset(
-    {"expired", "used", "unknown", "not_for_you", "wrong_colony", "already_in_a_colony"}
+_NOT_YET: Final = frozenset(
+    {"unconfirmed", "busy", "cannot_write", "unavailable", "no_founding", "wrong_key"}
 )
+"""Refusals that pass."""
 
 
 class Joiner:
@@ -74,12 +75,19 @@ class Joiner:
     async def _again(self, line: InviteLine, at_ms: int) -> None:
         try:
             async with self._one:
-                await join(line, self._mesh.dialer, self._desk, now=time.time())
+                # it was begun in time; the other side takes its own joiner back for a day
+                await join(line, self._mesh.dialer, self._desk, now=at_ms / 1000)
             log.info("the join with %s, cut off before, is complete", line.name)
         except MawError as error:
             too_old = time.time() > at_ms / 1000 + RETRY_SECONDS
-            refused = not isinstance(error, LinkError) or error.code in _FINAL
+            refused = isinstance(error, Refused | BadInput) and error.code not in _NOT_YET
             if too_old or refused:
                 text = f"the join with {line.name} was cut off and cannot be finished: {error.message}"
                 self._alert(Alert("join", line.name, text))
-                await self._writer.submit(lambda conn: rows.end_join(conn, line.invite_id))
+                await self._end(line)
+
+    async def _end(self, line: InviteLine) -> None:
+        try:
+            await self._writer.submit(lambda conn: rows.end_join(conn, line.invite_id))
+        except Unavailable as error:
+            log.warning("the join with %s could not be ended yet: %s", line.name, error.message)

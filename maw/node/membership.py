@@ -42,12 +42,15 @@ class Membership:
         writer: Writer,
         *,
         changed: Callable[[Sequence[Statement]], None],
+        trouble: Callable[[str], None],
     ) -> None:
         self._home = home
         self._signer = signer
         self.book = book
         self._writer = writer
         self._changed = changed
+        self._trouble = trouble
+        self._copy_is_old = False
 
     # -- at the door --------------------------------------------------------------------------------
 
@@ -166,12 +169,22 @@ class Membership:
         await self._writer.submit(write, after)
 
     def write_copy(self) -> None:
-        """The copy beside the key follows the database."""
+        """The copy beside the key follows the database, now or (the disk being full) when it can."""
         book = self.book
         records = rows.TrustRecords(
             book.colony, list(book.statements().values()), list(book.pins), sorted(book.forgotten)
         )
-        replace_file(self._home.trust_copy, rows.pack_copy(records))
+        try:
+            replace_file(self._home.trust_copy, rows.pack_copy(records))
+        except OSError as error:
+            self._trouble(f"{self._home.trust_copy}: {error.strerror}")
+            self._copy_is_old = True
+        else:
+            self._copy_is_old = False
+
+    def mend_copy(self) -> None:
+        if self._copy_is_old:
+            self.write_copy()
 
     # -- finding peers --------------------------------------------------------------------------------
 

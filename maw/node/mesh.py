@@ -18,9 +18,10 @@ from maw.config import Config
 from maw.core.handshake import Local
 from maw.core.identity import NodeId
 from maw.core.statement import Statement
+from maw.errors import HandshakeRefused, Unavailable
 from maw.net.dialer import Dialer
 from maw.net.joining import InviteDesk
-from maw.net.link import Link
+from maw.net.link import Link, LinkTimers
 from maw.net.listener import Binding, Listener
 from maw.net.reception import Reception
 from maw.net.redialler import DialState, Redialler
@@ -51,7 +52,10 @@ class Gate:
     async def admit_link(self, link: Link) -> None:
         shown = self._shown.pop(link.peer, None)
         if shown is not None:
-            await self._membership.keep([shown])
+            try:
+                await self._membership.keep([shown])
+            except Unavailable as error:
+                raise HandshakeRefused(error.message, code=error.code) from None
         await self._board.admit(link)
 
     def drop_link(self, link: Link) -> None:
@@ -75,8 +79,14 @@ class Mesh:
         self._membership = membership
         self._board = board
         gate = Gate(membership, board)
-        self.dialer = Dialer(local, wall=time.time, admission=lambda _: membership.book.admission_for_me())
-        reception = Reception(local, tls, gate, invites=invites, wall=time.time)
+        timers = LinkTimers(queue_bytes=config.limits.outbound_mib << 20)
+        self.dialer = Dialer(
+            local,
+            wall=time.time,
+            admission=lambda _: membership.book.admission_for_me(),
+            link_timers=timers,
+        )
+        reception = Reception(local, tls, gate, invites=invites, wall=time.time, link_timers=timers)
         self._listener = Listener(reception, gate, serve)
         self._redialler = Redialler(
             self.dialer.dial,

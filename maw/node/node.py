@@ -30,7 +30,7 @@ from maw.core.replication import Replicator
 from maw.core.statement import FOUND, Statement, colony_text
 from maw.core.transcript import Hello
 from maw.core.trust import Pin, TrustBook
-from maw.errors import Conflict, Refused
+from maw.errors import Conflict, LinkClosed, MawError, Refused
 from maw.net.link import Link
 from maw.net.switchboard import Switchboard
 from maw.net.tls import NodeTls
@@ -49,7 +49,7 @@ from maw.node.opening import Opened, open_store
 from maw.node.peering import Peering
 from maw.node.people import People
 from maw.node.presenting import Presenter
-from maw.node.receipts import Receipts
+from maw.node.receipts import Receipts, Saved
 from maw.node.runtime import Reactions, Runtime
 from maw.node.talking import Talking
 from maw.node.visible import Visible
@@ -79,7 +79,9 @@ class Node:
         self.visible = Visible(self.state.seq)
         self.receipts = Receipts()
         self.board = Switchboard(me, changed=self._link_changed, copied=self._copied)
-        self.membership = Membership(home, signer, opened.book, self.writer, changed=self._trust_changed)
+        self.membership = Membership(
+            home, signer, opened.book, self.writer, changed=self._trust_changed, trouble=self._trouble
+        )
         held = HeldLogs(self.state.heads(), self.state.disputed())
         reactions = Reactions(
             self.alerts.raise_alert, self._gossip_changed_trust, self._own_log_returned, self._received
@@ -163,8 +165,8 @@ class Node:
         await self.receipts.load(self.db.writing, self.state)
         await self.read_peers()
         self.membership.write_copy()
-        for note in self._opened.notes:
-            self.alerts.raise_alert(Alert("recovery", self.config.name, note))
+        if self._opened.notes:
+            self.alerts.raise_alert(Alert("recovery", self.config.name, "; ".join(self._opened.notes)))
         self.disk.check()
 
     async def _introduce_myself(self) -> None:
@@ -197,14 +199,22 @@ class Node:
             for event in detector.tick(clocks.mono, clocks.boot, clocks.wall):
                 await self._clock_event(event)
             self.disk.check()
-            await self._introduce_myself()
-            await self.far_receipts.save()
-            if self.alerts.unsaved:
-                await self.alerts.save()
-            if self.receipts.unsaved or seconds % 60 == 0:
-                await self._save_slowly()
-            if seconds % 3600 == 0 and not self.authoring.read_only:
-                await self.authoring.forget_old_keys()
+            try:
+                await self._keep(seconds)
+            except MawError as error:  # the disk would not take it; everything here is tried again
+                log.debug("left for later: %s", error.message)
+
+    async def _keep(self, seconds: int) -> None:
+        """What is written at leisure. Raises MawError when the disk does not take it."""
+        self.membership.mend_copy()
+        await self._introduce_myself()
+        await self.far_receipts.save()
+        if self.alerts.unsaved:
+            await self.alerts.save()
+        if self.receipts.unsaved or seconds % 60 == 0:
+            await self._save_slowly()
+        if seconds % 3600 == 0 and not self.authoring.read_only:
+            await self.authoring.forget_old_keys()
 
     async def _clock_event(self, event: Slept | WallJumped) -> None:
         log.warning("%s", event.describe())
@@ -219,19 +229,21 @@ class Node:
             if (row := self.state.nodes.get(link.peer)) is not None:
                 row.seen = now
 
-        async def write(conn: aiosqlite.Connection) -> None:
-            await self.receipts.save(conn, self.state)
+        async def write(conn: aiosqlite.Connection) -> Saved:
             seen = [(row.seen, row.n) for row in self.state.nodes.values() if row.seen is not None]
             await conn.executemany("UPDATE nodes SET seen = ? WHERE n = ?", seen)
+            return await self.receipts.save(conn, self.state)
 
         if not self.authoring.read_only:
-            await self.writer.submit(write)
+            await self.writer.submit(write, self.receipts.saved)
 
     async def _tidy(self) -> None:
         if self.alerts.unsaved:
             await self.alerts.save()
-        await self._save_slowly()
-        self._opened.mark.close()
+        try:
+            await self._save_slowly()
+        except MawError as error:
+            log.warning("receipts were not written, the peers give them again: %s", error.message)
 
     # -- links --------------------------------------------------------------------------------------
 
@@ -239,14 +251,20 @@ class Node:
         return Card(self.config.name, self.mesh.addresses(), __version__)
 
     def _local(self) -> Local:
-        hello = Hello(self.config.name, self.mesh.addresses(), frozenset(), __version__)
+        hello = Hello(self.config.name, self.mesh.addresses(), frozenset(), __version__, wall_clock_ms())
         return Local(self.signer, self.membership.book.colony, self._opened.instance, hello)
 
     async def _serve(self, link: Link) -> None:
         if not await self._has_linked():
-            await self.writer.submit(lambda conn: rows.set_meta(conn, "linked", 1))
+            try:
+                await self.writer.submit(lambda conn: rows.set_meta(conn, "linked", 1))
+            except MawError as error:
+                raise LinkClosed(f"this link could not be noted: {error.message}") from None
         log.info("linked with %s (%s) at %s", link.peer_name, short_key(link.peer), link.remote_address)
         ended = await self.runtime.carry_link(link)
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            # before Python 3.13 a task group that is ending anyway swallows the cancellation of its parent
+            raise asyncio.CancelledError
         log.info("link with %s (%s) ended: %s", link.peer_name, short_key(link.peer), ended.message)
 
     def _link_changed(self, peer: NodeId) -> None:
@@ -294,9 +312,15 @@ class Node:
 
     def _appended(self, entries: Sequence[Entry], set_aside: list[SetAside]) -> None:
         if entries:
-            self._opened.mark.write(entries[-1].epoch, entries[-1].seq)
+            self._mark(entries[-1].epoch, entries[-1].seq)
             self.runtime.appended(entries)
         self.runtime.report(set_aside)
+
+    def _mark(self, epoch: int, seq: int) -> None:
+        try:
+            self._opened.mark.write(epoch, seq)
+        except OSError as error:
+            self._trouble(f"{self.home.mark}: {error.strerror}")
 
     def _trouble(self, trouble: str | None) -> None:
         if trouble:
@@ -375,7 +399,11 @@ class Node:
             book.add(statements)
             self._use_book(book, anew=moving)
 
-        await self.writer.submit(write, after)
+        if not moving:
+            await self.writer.submit(write, after)
+            return
+        async with self.authoring.still():  # an entry of the old Colony must not follow one of the new
+            await self.writer.submit(write, after)
 
     async def _move(self, conn: aiosqlite.Connection, colony: bytes, now: int) -> None:
         own = await own_entries(conn, self.state, self.signer)
@@ -399,7 +427,7 @@ class Node:
             held = HeldLogs(self.state.heads(), self.state.disputed())
             self.runtime.restart(Replicator(self.me, book, held), held)
         epoch, head = self.state.newest_epoch(self.me)
-        self._opened.mark.write(epoch, head.seq)
+        self._mark(epoch, head.seq)
         self.membership.write_copy()
         self._trust_changed(())
 
@@ -408,4 +436,8 @@ class Node:
 async def open_node(home: NodeHome, config: Config, signer: Signer) -> AsyncIterator[Node]:
     """Opens the database and puts a node together; it does nothing until ``run``."""
     async with open_database(home.database) as db:
-        yield Node(home, config, signer, db, await open_store(home, signer, db))
+        opened = await open_store(home, signer, db)
+        try:
+            yield Node(home, config, signer, db, opened)
+        finally:
+            opened.mark.close()  # the writer has ended: nothing else may come to be written into it

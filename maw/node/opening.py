@@ -6,6 +6,7 @@ log goes on in a new epoch, and cursors start where no old one can skip anything
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class Opened:
 async def open_store(home: NodeHome, signer: Signer, db: Database) -> Opened:
     """Reads and checks. Raises BadConfig when there is no Colony to belong to."""
     conn = db.writing
-    state = State()
+    state = State(owner_uid=os.getuid())
     await state.reload(conn)
     notes: list[str] = []
     await conn.execute("BEGIN IMMEDIATE")

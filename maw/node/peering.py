@@ -7,6 +7,7 @@ from typing import Any
 
 from maw.core.identity import NodeId, key_text, short_key
 from maw.core.trust import Member
+from maw.net.link import Link
 from maw.net.switchboard import Switchboard
 from maw.node.membership import Membership
 from maw.node.mesh import Mesh
@@ -69,6 +70,7 @@ class Peering:
                 "address": link.remote_address,
                 "direction": "outbound" if link.outbound else "inbound",
                 "version": link.hello.version,
+                "clock_skew_ms": _skew(link),
             }
             if number is not None:
                 live |= {"behind": followed.behind(number), "lacks": followed.lacks(number)}
@@ -90,3 +92,8 @@ class Peering:
     def _seen(self, key: NodeId) -> str | None:
         row = self._state.nodes.get(key)
         return iso(row.seen) if row else None
+
+
+def _skew(link: Link) -> int | None:
+    """How far the peer's clock was ahead of ours when the link came up; None when it did not say."""
+    return link.hello.clock_ms - int(link.up_since * 1000) if link.hello.clock_ms else None

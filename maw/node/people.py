@@ -44,16 +44,16 @@ class People:
     async def add(self, name: str, role: str, uid: int, *, token: str | None = None) -> AgentRow:
         """A new agent of this host that ``uid`` may speak as. Earlier mentions of its name find it."""
         name = check_name(name)
-        if name in self._state.local:
-            raise Conflict(
-                f"there is an agent called {name} on this host already",
-                code="agent_exists",
-                hint=f"`maw agent token {name}` gives it a new token, `maw agent remove {name}` ends it",
-            )
         card = AgentCard(secrets.token_bytes(AGENT_ID_BYTES), name, role)
 
         def claim(fold: Fold) -> None:
             """Within the transaction, so that the agent and whose it is are durable together."""
+            if name in self._state.local:
+                raise Conflict(
+                    f"there is an agent called {name} on this host already",
+                    code="agent_exists",
+                    hint=f"`maw agent token {name}` gives it a new token, `maw agent remove {name}` ends it",
+                )
             row = fold.agent(fold.node(self._me), card.id, name, role, fold.now_ms)
             row.uid, row.since_seq = uid, self._state.seq
             row.token_hash = hash_token(token) if token else None
@@ -77,7 +77,7 @@ class People:
             await conn.execute("UPDATE local_agents SET token_hash = ? WHERE agent = ?", (hashed, row.n))
 
         def apply(_: None) -> None:
-            row.token_hash = hashed
+            self._state.agent_at[row.n].token_hash = hashed  # the row may have been read anew meanwhile
 
         await self._writer.submit(write, apply)
         return token

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from maw.core.colony import Said, message_id
@@ -16,14 +16,16 @@ from maw.store.state import State
 
 Json = dict[str, Any]
 _LOW = (1 << SEQ_BITS) - 1
+_EPOCH = datetime.fromtimestamp(0, UTC).replace(tzinfo=None)
+_LAST_MS = 253402300799999
 
 
 def iso(ms: int | None) -> str | None:
     """Milliseconds since 1970 as ISO 8601 in UTC; a time beyond the calendar as its last second."""
     if ms is None:
         return None
-    seconds, rest = divmod(min(ms, 253402300799999), 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+    at = _EPOCH + timedelta(milliseconds=min(ms, _LAST_MS))
+    return at.isoformat(timespec="milliseconds") + "Z"
 
 
 class Presenter:

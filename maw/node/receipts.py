@@ -12,13 +12,16 @@ import aiosqlite
 from maw.core.identity import NodeId
 from maw.store.state import State
 
+Saved = dict[tuple[NodeId, int], int]
+"""(peer, epoch) -> when its receipt last rose."""
+
 
 class Receipts:
     """Heads of our own epochs as other nodes reported them."""
 
     def __init__(self) -> None:
         self._held: dict[NodeId, dict[int, int]] = {}
-        self._dirty: dict[tuple[NodeId, int], int] = {}
+        self._dirty: Saved = {}
         self._moved = asyncio.Event()
 
     async def load(self, conn: aiosqlite.Connection, state: State) -> None:
@@ -48,11 +51,18 @@ class Receipts:
     def unsaved(self) -> bool:
         return bool(self._dirty)
 
-    async def save(self, conn: aiosqlite.Connection, state: State) -> None:
-        dirty, self._dirty = self._dirty, {}
+    async def save(self, conn: aiosqlite.Connection, state: State) -> Saved:
+        """Within a transaction; what it gives back goes to ``saved`` when that is durable."""
+        dirty = dict(self._dirty)
         rows = [
             (state.nodes[peer].n, epoch, self._held[peer][epoch], at)
             for (peer, epoch), at in dirty.items()
             if peer in state.nodes
         ]
         await conn.executemany("INSERT OR REPLACE INTO receipts VALUES (?, ?, ?, ?)", rows)
+        return dirty
+
+    def saved(self, done: Saved) -> None:
+        for place, at in done.items():
+            if self._dirty.get(place) == at:
+                del self._dirty[place]

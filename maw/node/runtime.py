@@ -155,7 +155,7 @@ class Runtime:
                 case ReadLog():
                     self._spawn(self._read(effect), "read log")
                 case Receipt(peer, epoch, seq):
-                    self._receipts.note(peer, epoch, seq, wall_clock_ms())
+                    self._note_receipt(peer, epoch, seq)
                 case AppendStatements():
                     self._append_statements(effect)
                 case Alert():
@@ -169,6 +169,12 @@ class Runtime:
                 case CheckFork():
                     self._spawn(self._check_fork(effect), "check fork")
         self._set_wake()
+
+    def _note_receipt(self, peer: NodeId, epoch: int, seq: int) -> None:
+        """Nobody holds what was not said yet, whatever it says."""
+        ours = self.held.head(self._me, epoch).seq
+        if ours:
+            self._receipts.note(peer, epoch, min(seq, ours), wall_clock_ms())
 
     def _set_wake(self) -> None:
         at = self.machine.wake_at()
@@ -205,7 +211,7 @@ class Runtime:
             self.report(fold.set_aside)
             for author, epoch, seq, holder in fold.reached:
                 if author == self._me:
-                    self._receipts.note(holder, epoch, seq, wall_clock_ms())
+                    self._note_receipt(holder, epoch, seq)
             self._reactions.received(fold)
 
         def finished(future: asyncio.Future[Fold]) -> None:

@@ -163,12 +163,13 @@ class Talking:
         states = {item["state"] for item in recipients}
         if not recipients:
             states = {REPLICATED if self._receipts.holders(position.epoch, position.seq) else STORED}
+        message = self._presenter.with_said(row, said)
         return {
-            "id": message_id(position),
+            "id": message["id"],
             "seq": row.seq,
             "state": REPLICATED if states == {REPLICATED} else STORED,
             "recipients": recipients,
-            "message": self._presenter.with_said(row, said),
+            "message": message,
         }
 
     def _recipients(self, position: Position, said: Said) -> list[Json]:

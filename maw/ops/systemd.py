@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Final
 
 from maw.errors import Conflict, NotFound, Refused
+from maw.home import SYSTEM_HOME
 from maw.ops.machine import Machine
 from maw.ops.report import ServiceReport, Work
 from maw.ops.units import Manager, Record, read_record, render
 
 USER: Final = "maw"
-SYSTEM_HOME: Final = Path("/var/lib/maw")
-"""What StateDirectory=maw in the unit stands for."""
 _UNIT: Final = "maw.service"
 _SYSTEM_UNIT: Final = Path("/etc/systemd/system") / _UNIT
 _ASIDE: Final = ".before-maw"

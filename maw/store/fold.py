@@ -47,6 +47,17 @@ MENTION: Final = "mention"
 GROUP: Final = "group"
 
 
+async def refill_directs(conn: aiosqlite.Connection, me: NodeId, agent: AgentRow) -> None:
+    """Direct messages that came back before the agent they are for: only after a lost database."""
+    sql = "SELECT m.seq, e.payload FROM messages m JOIN entries e ON e.place = m.place WHERE m.direct = 1"
+    rows = []
+    for seq, payload in await conn.execute_fetchall(sql):
+        said = Said.read(unpack_payload(payload), direct=True)
+        if any(to.node == me and to.agent == agent.id for to in said.to):
+            rows.append((agent.n, seq, DIRECT))
+    await conn.executemany("INSERT OR IGNORE INTO mailbox (agent, seq, why) VALUES (?, ?, ?)", rows)
+
+
 @dataclass(slots=True)
 class SetAside:
     """An entry whose payload could not be folded."""
@@ -82,6 +93,7 @@ class Fold:
     _logs: dict[int, LogRow] = field(default_factory=dict)
     _channels: dict[int, ChannelRow] = field(default_factory=dict)
     _agents: dict[int, AgentRow] = field(default_factory=dict)
+    _returned: set[int] = field(default_factory=set)
 
     def node(self, key: NodeId) -> NodeRow:
         row = self.state.nodes.get(key)
@@ -136,6 +148,11 @@ class Fold:
         elif kind == Kind.AGENT:
             card_ = AgentCard.read(content)
             agent = self.agent(node, card_.id, card_.name, card_.role, shown_time(entry.hlc, self.now_ms).ms)
+            if entry.author == self.me and agent.uid is None:
+                # our own log comes back to a new database: the agent is ours again, its token is lost
+                agent.uid = self.state.owner_uid
+                self.local_agents.append(agent)
+                self._returned.add(agent.n)
             self.state.rename_agent(agent, card_.name, card_.role, card_.gone)
         elif kind == Kind.CHANNEL:
             channel = NewChannel.read(content)

@@ -79,6 +79,8 @@ class State:
 
     seq: int = 0
     messages: int = 0
+    owner_uid: int = 0
+    """Whose an agent of ours is when our own log comes back to a database that had lost it."""
     nodes: dict[NodeId, NodeRow] = field(default_factory=dict)
     node_at: dict[int, NodeRow] = field(default_factory=dict)
     logs: dict[tuple[NodeId, int], LogRow] = field(default_factory=dict)

@@ -46,6 +46,8 @@ class Rows:
     pins: dict[NodeId, Pin] = field(default_factory=dict)
     used: dict[bytes, tuple[NodeId, ...]] = field(default_factory=dict)
     """Invites of this host by whom they were claimed."""
+    epoch_due: bool = False
+    """The database is not the one that was written to last; what the daemon sees by its fingerprint."""
     joining: str = ""
     """How far our own join is: "", "begun", "pinned" or "done"."""
 
@@ -103,13 +105,17 @@ def _page(log: list[Entry], at: int, page: int) -> Sequence[Entry]:
 
 
 class Disk:
-    """One node's disk. ``refusing`` makes every commit fail; ``delay`` is a commit's usual length (s)."""
+    """One node's disk. ``delay``: a commit's usual length (s).
+
+    ``refusing`` makes every commit fail, ``refuse_one`` the next one.
+    """
 
     def __init__(
         self, clockwork: Clockwork, trace: Trace, rng: random.Random, name: str, delay: float
     ) -> None:
         self.rows = Rows()
         self.refusing = False
+        self.refuse_one = False
         self.slowness = 1.0
         self.delay = delay
         self.high: dict[Place, int] = {}
@@ -140,6 +146,7 @@ class Disk:
         """An old copy of the entries is put back; trust has its copy beside the key and stays."""
         self.rows.logs = {place: list(log) for place, log in old.logs.items()}
         self.rows.visible = list(old.visible)
+        self.rows.epoch_due = True
 
     def copy(self) -> Rows:
         return Rows({place: list(log) for place, log in self.rows.logs.items()}, list(self.rows.visible))
@@ -155,7 +162,8 @@ class Disk:
     def _end(self, group: list[Job], power: int) -> None:
         if power != self._power:
             return
-        refused = self.refusing
+        refused = self.refusing or self.refuse_one
+        self.refuse_one = False
         answers: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         for job in group:
             try:

@@ -38,7 +38,8 @@ from tests.simulation.trace import Names, Trace, Violation
 
 TICK_S = 1.0
 BIGGEST = 61_000
-"""Bytes of the biggest entry there is in a run."""
+BIG = 600
+"""Bytes of the biggest entry there is in a run, with and without the fault ``big``."""
 BACKOFF_S = 0.2
 BACKOFF_MAX_S = 4.0
 
@@ -74,6 +75,7 @@ class SimNode:
         self.received: Counter[bytes] = Counter()
         self._dialling: set[int] = set()
         self._named: dict[Link, dict[int, tuple[NodeId, int]]] = {}
+        self._brought: dict[Link, set[bytes]] = {}
         self._woken_at: float | None = None
         self._new_epoch = True
         self._posts = 0
@@ -87,7 +89,7 @@ class SimNode:
         rows = self.disk.rows
         self.alive = True
         self.incarnation += 1
-        self._new_epoch = new_epoch or not rows.epochs(self.key)
+        self._new_epoch = new_epoch or rows.epoch_due or not rows.epochs(self.key)
         self.book = TrustBook(self.key, self.around.colony, rows.statements.values(), rows.pins.values())
         held = HeldLogs(rows.heads())
         self.replicator = Replicator(self.key, self.book, held, credit=self.around.knobs.credit)
@@ -109,6 +111,7 @@ class SimNode:
         self.linked.clear()
         self._dialling.clear()
         self._named.clear()
+        self._brought.clear()
         self._woken_at = None
 
     def _tick_on(self) -> None:
@@ -139,7 +142,7 @@ class SimNode:
             fresh = int(self._now * 1000) << 8 | self.around.rng.getrandbits(8)
             epoch, head = max(epoch + 1, fresh), START
             made.append(self._entry(epoch, head, Kind.OPEN, {"prev": previous}))
-            self._new_epoch = False
+            self._new_epoch = rows.epoch_due = False
         for _ in range(count):
             self._posts += 1
             head = made[-1].head if made else head
@@ -216,13 +219,18 @@ class SimNode:
     def link_up(self, link: Link, peer: SimNode) -> None:
         self.linked[peer.index] = link
         self._named[link] = {}
+        self._brought[link] = set()
         self.do(self.replicator.link_up(link, peer.key, self._now))
 
     def link_lost(self, link: Link) -> None:
         self._note(f"sees wire {link} dead")
         self.linked = {index: number for index, number in self.linked.items() if number != link}
         self._named.pop(link, None)
+        self._brought.pop(link, None)
         self.do(self.replicator.link_down(link, self._now))
+        for author in self.around.by_key:
+            if self.replicator.followed.through(author) == link:
+                raise Violation(f"n{self.index} follows n{self.around.names.of[author]} through a dead link")
         self.redial()
 
     def receive(self, link: Link, frame: Frame) -> None:
@@ -230,6 +238,14 @@ class SimNode:
         if isinstance(frame, Entries):
             self.received.update(entry.id for entry in frame.entries)
         self.do(self.replicator.receive(link, frame, self._now))
+        if self.replicator.followed.doubts:
+            raise Violation(f"n{self.index} was sent a gap or a contradiction on link {link}")
+
+    def jump_clock(self) -> None:
+        """The wall clock jumped against the boot clock: the next write opens an epoch."""
+        if self.alive:
+            self.around.trace.count("epochs after a clock jump")
+            self._new_epoch = True
 
     # -- trust ------------------------------------------------------------------------------------------
 
@@ -297,6 +313,8 @@ class SimNode:
 
         def done(_: None) -> None:
             self._note(f"committed batch {effect.batch} {self.around.names.span(effect.entries)}")
+            if effect.link in self._brought:
+                self._brought[effect.link] |= {entry.id for entry in effect.entries}
             self.do(replicator.committed(effect.batch, self._now))
 
         def lost() -> None:
@@ -336,9 +354,12 @@ class SimNode:
         """Nothing is sent or announced that a power cut could take back."""
         rows = self.disk.rows
         if isinstance(frame, Entries):
-            allowed = -MAX_READS * (self.around.knobs.page + BIGGEST)
+            knobs = self.around.knobs
+            allowed = -MAX_READS * (knobs.page + (BIGGEST if knobs.has("big") else BIG))
             if self.replicator.serving.credit_of(link) < allowed:
                 raise Violation(f"n{self.index} sends on link {link} far beyond its credit")
+            if any(entry.id in self._brought[link] for entry in frame.entries):
+                raise Violation(f"n{self.index} sends back on link {link} what came from there")
             for entry in frame.entries:
                 log = rows.logs.get((entry.author, entry.epoch), [])
                 if len(log) < entry.seq or log[entry.seq - 1].id != entry.id:

@@ -102,6 +102,7 @@ class World:
             "disk_refuses": self._refuse,
             "slow_disk": self._slow_disk,
             "restored": self._take_copy,
+            "clock_jump": self._jump_clock,
         }
 
     def _lose_link(self) -> None:
@@ -148,8 +149,11 @@ class World:
 
     def _refuse(self) -> None:
         node = self.rng.choice(self.nodes)
+        if self.rng.random() < 0.5:
+            node.disk.refuse_one = True
+            return
         node.disk.refusing = True
-        self.clockwork.after(self.rng.choice((0.002, 0.05, 1.0, 4.0)), self._accept, node)
+        self.clockwork.after(self.rng.choice((0.05, 1.0, 4.0)), self._accept, node)
 
     def _accept(self, node: SimNode) -> None:
         node.disk.refusing = False
@@ -161,6 +165,10 @@ class World:
 
     def _quick_disk(self, node: SimNode) -> None:
         node.disk.slowness = 1.0
+
+    def _jump_clock(self) -> None:
+        for node in self.rng.sample(self.nodes, self.rng.randint(1, 2)):
+            node.jump_clock()
 
     def _take_copy(self) -> None:
         """A copy of a database is taken, and some time later it replaces the database."""
@@ -193,7 +201,7 @@ class World:
         self.trace.note(self.clockwork.now, "healing")
         self.around.network.cut.clear()
         for node in self.nodes:
-            node.disk.refusing = False
+            node.disk.refusing = node.disk.refuse_one = False
             node.disk.slowness = 1.0
             if not node.alive:
                 node.start(new_epoch=True)

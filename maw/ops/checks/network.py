@@ -45,12 +45,13 @@ def listening(context: Context) -> Finding:
     """The mesh port listens, on the mesh addresses only."""
     name = "mesh port"
     listeners = list(tcp_listeners(context.machine))
-    ours = [one for one in listeners if one.address.port == context.mesh_port]
+    ports = {one.port for one in _settled(context)} or {context.mesh_port}
+    ours = [one for one in listeners if one.address.port in ports]
     if wide := [one for one in ours if one.address.everywhere]:
         return _listens_everywhere(context, name, wide[0])
     if context.status is None:
         return Finding(name, Verdict.SKIP, "no daemon answers")
-    wanted = context.listen
+    wanted = _settled(context)
     missing = [one for one in wanted if one not in [listener.address for listener in listeners]]
     if not wanted:
         return Finding(name, Verdict.SKIP, "the mesh interface has no address to listen on")
@@ -72,7 +73,10 @@ def rest_port(context: Context) -> Finding:
     name = "REST port"
     if context.rest is None:
         return Finding(name, Verdict.SKIP, "not configured")
-    ours = [one for one in tcp_listeners(context.machine) if one.address.port == context.rest.port]
+    port = context.rest.port
+    if not port and context.status is not None:
+        port = Address.parse(str(context.status.get("rest") or "127.0.0.1")).port
+    ours = [one for one in tcp_listeners(context.machine) if one.address.port == port]
     if outside := [one for one in ours if not one.address.loopback]:
         return _listens_everywhere(context, name, outside[0])
     if context.status is not None and not ours:
@@ -80,6 +84,14 @@ def rest_port(context: Context) -> Finding:
     if context.status is None:
         return Finding(name, Verdict.SKIP, "no daemon answers")
     return Finding(name, Verdict.OK, f"listening on {_joined([one.address for one in ours])} only")
+
+
+def _settled(context: Context) -> tuple[Address, ...]:
+    """The configured addresses; where port 0 asks for any free one, those that the daemon says it got."""
+    if all(address.port for address in context.listen):
+        return context.listen
+    told = (context.status or {}).get("mesh") or ()
+    return tuple(Address.parse(str(one["address"])) for one in told if one.get("listening"))
 
 
 def peers_reached(context: Context) -> Finding:

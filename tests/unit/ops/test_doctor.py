@@ -215,6 +215,19 @@ def test_ipv6_mesh_addresses(world: World) -> None:
     assert is_(network.listening(world.context(listen=(Address("fd44::1", 6290),))), OK, "[fd44::1]:6290")
 
 
+def test_a_port_chosen_by_the_system_is_the_one_the_daemon_tells(world: World) -> None:
+    world.listeners([("127.0.0.1", 40001, 1), ("127.0.0.1", 40002, 2)])
+    status = {
+        "pid": 1,
+        "mesh": [{"address": "127.0.0.1:40001", "listening": True}],
+        "rest": "127.0.0.1:40002",
+    }
+    any_port = Address("127.0.0.1", 0)
+    context = world.context(listen=(any_port,), rest=any_port, mesh_port=0, status=status)
+    assert is_(network.listening(context), OK, "127.0.0.1:40001 only")
+    assert is_(network.rest_port(context), OK, "127.0.0.1:40002")
+
+
 def test_our_own_port_behind_a_firewall(world: World) -> None:
     context = world.context(connect=lambda _: Reached.TIMEOUT)
     assert is_(network.listening(context), FAIL, "cannot connect", "nft insert rule")

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from maw.core.announcing import HAVE_INTERVAL_S, MAX_LOGS_A_FRAME, Announcing
+from maw.core.entry import Entry
+from maw.core.frames import Have
+from maw.core.held import LIVE_EPOCHS, HeldLogs
+from maw.core.log import closed_digest
+from tests.unit.core.builders import chain, sent, signer
+
+ONE, TWO = signer(1), signer(2)
+LINK, SECOND = 1, 2
+
+
+def machine(*entries: Entry) -> tuple[Announcing, HeldLogs]:
+    held = HeldLogs({})
+    held.advance(entries)
+    return Announcing(held), held
+
+
+def test_a_new_link_hears_of_everything_that_is_held() -> None:
+    announcing, _ = machine(*chain(ONE, 3), *chain(TWO, 2, epoch=9))
+    (have,) = sent(announcing.link_up(LINK), Have)
+    named = {name.number: (name.author, name.epoch) for name in have.names}
+    assert {named[held.number]: held.head.seq for held in have.heads} == {(ONE.node, 1): 3, (TWO.node, 9): 2}
+    assert all(held.complete for held in have.heads)
+    assert not have.closed
+
+
+def test_a_node_that_holds_nothing_says_nothing() -> None:
+    announcing, _ = machine()
+    assert not announcing.link_up(LINK)
+    assert announcing.wake_at() is None
+
+
+def test_what_was_committed_is_said_at_once_and_then_coalesced() -> None:
+    announcing, held = machine()
+    announcing.link_up(LINK)
+    log = chain(ONE, 4)
+    held.advance(log[:1])
+    assert len(sent(announcing.committed(log[:1], 100.0), Have)) == 1
+    for entry in log[1:]:
+        held.advance([entry])
+        assert not announcing.committed([entry], 100.0 + HAVE_INTERVAL_S / 2)
+    assert announcing.wake_at() == 100.0 + HAVE_INTERVAL_S
+    assert not announcing.tick(100.0 + HAVE_INTERVAL_S * 0.9)
+    (have,) = sent(announcing.tick(100.0 + HAVE_INTERVAL_S), Have)
+    assert [head.head for head in have.heads] == [log[3].head]
+    assert not have.names
+    assert announcing.wake_at() is None
+
+
+def test_numbers_are_a_connections_own() -> None:
+    announcing, held = machine(*chain(ONE, 1))
+    announcing.link_up(LINK)
+    held.advance(chain(TWO, 1))
+    announcing.committed(chain(TWO, 1), 1.0)
+    (have,) = sent(announcing.link_up(SECOND), Have)
+    assert sorted(name.number for name in have.names) == [0, 1]
+    announcing.link_down(LINK)
+    held.advance(chain(ONE, 2))
+    effects = announcing.committed(chain(ONE, 2)[1:], 2.0)
+    assert not sent(effects, Have, LINK)
+    assert len(sent(effects, Have, SECOND)) == 1
+
+
+def test_epochs_that_are_no_longer_live_share_a_digest() -> None:
+    announcing, held = machine()
+    announcing.link_up(LINK)
+    for epoch in range(1, LIVE_EPOCHS + 3):
+        log = chain(ONE, 1, epoch=epoch)
+        held.advance(log)
+        effects = announcing.committed(log, float(epoch))
+    (have,) = sent(effects, Have)
+    assert [(item.below, item.digest) for item in have.closed] == [(3, closed_digest(held.of(ONE.node), 3))]
+    late = chain(ONE, 2, epoch=1)[1:]
+    held.advance(late)
+    (have,) = sent(announcing.committed(late, 99.0), Have)
+    assert not have.heads
+    assert have.closed[0].digest == closed_digest(held.of(ONE.node), 3)
+
+
+def test_very_many_logs_are_told_in_several_frames_each_naming_its_own_first() -> None:
+    template = chain(ONE, 1)[0]
+    held = HeldLogs({signer(1).node: {}})
+    heads = {template.author: {1: template.head}}
+    for number in range(MAX_LOGS_A_FRAME + 10):
+        heads[type(template.author)(number.to_bytes(32, "big"))] = {1: template.head}
+    held = HeldLogs(heads)
+    frames = sent(Announcing(held).link_up(LINK), Have)
+    assert len(frames) == 2
+    known: set[int] = set()
+    for frame in frames:
+        known |= {name.number for name in frame.names}
+        assert {head.number for head in frame.heads} <= known
