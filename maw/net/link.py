@@ -142,6 +142,7 @@ class Link:
             self._end(_first(several), flush=self._flush)
         finally:
             await self.shut("the node let go of the link")
+        _pass_on_cancellation()
         assert self.ended is not None
         return self.ended
 
@@ -295,3 +296,11 @@ def _first(several: BaseExceptionGroup[LinkError]) -> LinkError:
         found = found.exceptions[0]
     assert isinstance(found, LinkError)
     return found
+
+
+def _pass_on_cancellation() -> None:
+    """Cancelled in the very moment in which the link ended: the group reports only the end (Python 3.11), and
+    who cancelled would wait for ever."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

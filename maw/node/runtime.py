@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +43,7 @@ from maw.node.receipts import Receipts
 from maw.node.visible import Visible
 from maw.store.database import Database
 from maw.store.fold import Fold, SetAside
-from maw.store.logs import read_after, run_from
+from maw.store.logs import LogRead, read_after, run_from
 from maw.store.state import State
 from maw.store.writer import Writer
 
@@ -194,9 +195,13 @@ class Runtime:
     # -- the disk ---------------------------------------------------------------------------------
 
     def _append(self, effect: Append) -> None:
+        machine = self.machine
+
         async def write(conn: aiosqlite.Connection) -> Fold:
             now_ms = wall_clock_ms()
             fold = Fold(self._state, self._me, now_ms)
+            if machine.doomed(effect.batch):
+                raise LinkError("a batch before it was not stored", code="stale_batch")
             for entry in effect.entries:
                 if self._state.head(entry.author, entry.epoch).id != entry.prev:
                     raise LinkError("the run no longer follows what is on the disk", code="stale_batch")
@@ -254,13 +259,26 @@ class Runtime:
         job.add_done_callback(finished)
 
     async def _read(self, effect: ReadLog) -> None:
-        found = await read_after(self._db, self._state, effect.author, effect.heads)
+        try:
+            found = await read_after(self._db, self._state, effect.author, effect.heads)
+        except (LinkError, sqlite3.Error) as error:
+            self._unreadable(effect.author, error)
+            found = LogRead([], [])
         self.carry_out(
             self.machine.log_read(effect.link, effect.author, effect.serial, found.entries, found.forked)
         )
 
+    def _unreadable(self, author: NodeId, error: Exception) -> None:
+        """A damaged row is no reason to fall over, now and at every start: others may have it whole."""
+        text = f"the log of node {short_key(author)} cannot be read from this disk: {error}"
+        self._reactions.alert(Alert("damaged", short_key(author), text))
+
     async def _check_fork(self, effect: CheckFork) -> None:
-        ours = await run_from(self._db, self._state, effect.author, effect.epoch, effect.entries[0].seq)
+        try:
+            ours = await run_from(self._db, self._state, effect.author, effect.epoch, effect.entries[0].seq)
+        except (LinkError, sqlite3.Error) as error:
+            self._unreadable(effect.author, error)
+            return
         if not ours or ours[0].id == effect.entries[0].id:
             return
         node = self._state.nodes[effect.author].n
@@ -276,7 +294,11 @@ class Runtime:
             )
             self._state.logs[effect.author, effect.epoch].disputed = True
 
-        await self._writer.submit(write)
+        try:
+            await self._writer.submit(write)
+        except MawError as error:
+            log.warning("a fork of %s could not be noted yet: %s", short_key(effect.author), error.message)
+            return
         fresh = (effect.author, effect.epoch) not in self.held.disputed
         self.carry_out(self.machine.disputed(effect.author, effect.epoch))
         if fresh and (link := self._links.get(effect.link)):

@@ -19,7 +19,18 @@ from maw.errors import ProtocolViolation
 from tests.unit.core.builders import COLONY, chain, forged, signer
 
 ONE = signer(1)
-FIELDS = ("version", "colony", "author", "epoch", "seq", "prev", "hlc", "kind", "payload_hash", "payload_size")
+FIELDS = (
+    "version",
+    "colony",
+    "author",
+    "epoch",
+    "seq",
+    "prev",
+    "hlc",
+    "kind",
+    "payload_hash",
+    "payload_size",
+)
 
 
 def header(**changed: object) -> bytes:

@@ -123,7 +123,9 @@ def test_a_malformed_frame_is_a_violation(items: object) -> None:
         decode_frame(msgpack.packb(items))
 
 
-@pytest.mark.parametrize("raw", [b"", b"\xc1", b"\x91", b"\xdc\xff\xff", b"\x92\x0b\x05\x00", b"\x91" * 2000, b"\xa1\xff"])
+@pytest.mark.parametrize(
+    "raw", [b"", b"\xc1", b"\x91", b"\xdc\xff\xff", b"\x92\x0b\x05\x00", b"\x91" * 2000, b"\xa1\xff"]
+)
 def test_garbage_is_a_violation(raw: bytes) -> None:
     with pytest.raises(ProtocolViolation):
         decode_frame(raw)

@@ -27,7 +27,9 @@ def test_a_new_link_is_shown_the_digest_first() -> None:
     gossip, _ = node(word())
     (digest,) = sent(gossip.link_up(3), StatementDigest)
     assert not gossip.digest_shown(LINK, digest)
-    assert sent(gossip.digest_shown(LINK, StatementDigest(bytes(32))), StatementIds) == [StatementIds((word().id,))]
+    assert sent(gossip.digest_shown(LINK, StatementDigest(bytes(32))), StatementIds) == [
+        StatementIds((word().id,))
+    ]
 
 
 def test_the_other_side_gets_what_it_lacks_and_nothing_else() -> None:

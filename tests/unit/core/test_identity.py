@@ -39,7 +39,9 @@ def test_every_single_mistyped_character_is_noticed() -> None:
             parse_key(wrong)
 
 
-@pytest.mark.parametrize("text", ["", "mk1", "mk1é", "mk1abc", "mk1" + "a" * 56, key_text(bytes(32))[:-1], "mk2abc"])
+@pytest.mark.parametrize(
+    "text", ["", "mk1", "mk1é", "mk1abc", "mk1" + "a" * 56, key_text(bytes(32))[:-1], "mk2abc"]
+)
 def test_what_is_no_key_is_refused_with_a_hint(text: str) -> None:
     with pytest.raises(BadInput) as caught:
         parse_key(text)

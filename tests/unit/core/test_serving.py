@@ -87,7 +87,10 @@ def test_later_epochs_belong_to_the_follow() -> None:
     machine.follow(LINK, ask(e1=LOG[7].head))
     later = chain(ONE, 2, epoch=2)
     held.advance(later)
-    assert [(e.epoch, e.seq) for f in sent(machine.committed(later), Entries) for e in f.entries] == [(2, 1), (2, 2)]
+    assert [(e.epoch, e.seq) for f in sent(machine.committed(later), Entries) for e in f.entries] == [
+        (2, 1),
+        (2, 2),
+    ]
 
 
 def test_nothing_of_this_author_is_a_refusal_but_our_own_log_may_be_empty_still() -> None:

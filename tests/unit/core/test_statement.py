@@ -73,7 +73,9 @@ def test_a_malformed_statement_is_refused(body: object) -> None:
         read_statement(signed(body))
 
 
-@pytest.mark.parametrize("wire", [b"", b"\xc1", b"\x93\x01\x02\x03", b"\x01", b"\x92\x01\x02", bytes(MAX_STATEMENT + 1)])
+@pytest.mark.parametrize(
+    "wire", [b"", b"\xc1", b"\x93\x01\x02\x03", b"\x01", b"\x92\x01\x02", bytes(MAX_STATEMENT + 1)]
+)
 def test_garbage_is_refused(wire: bytes) -> None:
     with pytest.raises(ProtocolViolation):
         read_statement(wire)

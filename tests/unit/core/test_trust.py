@@ -8,7 +8,9 @@ from tests.unit.core.builders import COLONY, signer
 ME, INVITER, OTHER, STRANGER, THIRD = (signer(n) for n in range(1, 6))
 
 
-def word(issuer: Signer, subject: Signer, *, introducer: bool = False, at: int = 1, name: str = "n") -> Statement:
+def word(
+    issuer: Signer, subject: Signer, *, introducer: bool = False, at: int = 1, name: str = "n"
+) -> Statement:
     return admit(issuer, COLONY, subject.node, name, (f"{name}:6290",), introducer, at)
 
 
@@ -93,7 +95,9 @@ def test_the_book_never_lists_its_own_node() -> None:
 
 def test_the_latest_admit_gives_name_and_address_but_a_pin_gives_its_own() -> None:
     made = book(
-        word(INVITER, OTHER, at=1, name="old"), word(INVITER, OTHER, at=2, name="new"), pins=(pin(INVITER, JOINED),)
+        word(INVITER, OTHER, at=1, name="old"),
+        word(INVITER, OTHER, at=2, name="new"),
+        pins=(pin(INVITER, JOINED),),
     )
     assert made.trusted[OTHER.node].name == "new"
     made.pin(pin(OTHER))
