@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import json
 import os
 import shlex
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from maw.cli.client import Daemon
+from maw.demo import arthur_source
+from maw.demo.asking import ask
 from maw.demo.counting import Count, compare
 from maw.demo.ports import Pair
 from maw.demo.stage import DemoError, Stage, until
@@ -43,7 +43,7 @@ class Host:
         return self.root / f"{self.name}.log"
 
     def ask(self, path: str, speaker: str | None = None) -> Any:
-        return Daemon(self.root / self.name / "maw.sock", speaker).get(path).body
+        return ask(self.root / self.name / "maw.sock", path, speaker)
 
     def serves(self) -> bool:
         try:
@@ -126,7 +126,7 @@ class Story:
         self._stage.run(f"{self.oracle.env} maw agent add neo")
         self._stage.run(f"{self.mbp.env} maw agent add arthur")
         script = self._stage.root / "arthur.py"
-        script.write_text(importlib.resources.files("maw.demo").joinpath("arthur.py").read_text())
+        script.write_text(arthur_source())
         self._screen.say("arthur is this script. Anything that can run a command can be an agent.")
         self._stage.run("cat $D/arthur.py")
         line = f"{self.mbp.env} MAW_AGENT=arthur {self._stage.python} $D/arthur.py"

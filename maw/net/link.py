@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 
@@ -132,19 +132,29 @@ class Link:
         A LinkError raised by ``on_frame`` ends the link with it; anything else is a bug and passes through.
         """
         name = f"link {short_key(self.peer)}"
+        parts = {"read": self._read(on_frame), "write": self._write(), "beat": self._beat()}
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._read(on_frame), name=f"{name} read")
-                group.create_task(self._write(), name=f"{name} write")
-                group.create_task(self._beat(), name=f"{name} beat")
-                group.create_task(self._leave(), name=f"{name} leave")
-        except* LinkError as several:
-            self._end(_first(several), flush=self._flush)
+                tasks = [
+                    group.create_task(self._part(part), name=f"{name} {of}") for of, part in parts.items()
+                ]
+                await self._leave()
+                for task in tasks:
+                    task.cancel()
         finally:
             await self.shut("the node let go of the link")
-        _pass_on_cancellation()
         assert self.ended is not None
         return self.ended
+
+    async def _part(self, part: Coroutine[Any, Any, None]) -> None:
+        """One part's end is the link's. It does not leave the group as an error: with one, the group of
+        Python 3.11 would swallow a cancellation that comes in the same moment, and who cancelled would wait
+        for ever."""
+        try:
+            await part
+        except LinkError as why:
+            self._end(why, flush=self._flush)
+            self._drained.set()  # nothing is waited for any more
 
     async def shut(self, reason: str) -> None:
         """Lets go of the connection at once. For links that are not run; harmless on others."""
@@ -260,7 +270,6 @@ class Link:
                     await self._drained.wait()
             except TimeoutError:
                 self._flush = False
-        raise self.ended
 
     def _send_ping(self, waiting: asyncio.Future[float] | None) -> bytes:
         number = next(self._numbers).to_bytes(8, "big")
@@ -287,20 +296,3 @@ class Link:
     def __repr__(self) -> str:
         way = "to" if self.outbound else "from"
         return f"Link({way} {self.peer_name} {short_key(self.peer)} {self.remote_address})"
-
-
-def _first(several: BaseExceptionGroup[LinkError]) -> LinkError:
-    """The reason among those that the tasks of one link raised at once."""
-    found: BaseException = several
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    assert isinstance(found, LinkError)
-    return found
-
-
-def _pass_on_cancellation() -> None:
-    """Cancelled in the very moment in which the link ended: the group reports only the end (Python 3.11), and
-    who cancelled would wait for ever."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

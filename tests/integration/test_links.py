@@ -66,6 +66,7 @@ class TestFrames:
                 assert 0 < await link.ping(1.0) < 1
                 assert link.rtt is not None
                 assert b.shown == [b"admission"]
+            await until(lambda: b.ended)
         assert [str(why) for why in a.ended] == ["the test is over"]
         assert [str(why) for why in b.ended] == ["closed by the other side: the test is over"]
         assert everything([a, b]) == []

@@ -1,4 +1,4 @@
-"""The receiving half against honest and dishonest links. ``A``: the author's own link; ``B``, ``C``: relays."""
+"""The receiving half against honest and dishonest links. ``A``: the author's own; ``B``, ``C``: relays."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def test_unfollow_and_a_new_follow_end_the_old_one() -> None:
 
 
 def test_without_credit_nothing_is_read_and_credit_sets_it_going() -> None:
-    machine, held = serving(*LOG, credit=500)
+    machine, _held = serving(*LOG, credit=500)
     (read,) = of(machine.follow(LINK, ask()), ReadLog)
     effects = machine.log_read(LINK, ONE.node, 5, LOG[:3], [])
     assert seqs(sent(effects, Entries)) == [1, 2, 3]
@@ -198,7 +198,7 @@ def test_questions_without_end_cost_one_read_at_a_time() -> None:
 
 
 def test_a_head_beyond_everything_asks_for_nothing_of_that_epoch() -> None:
-    machine, held = serving(*LOG)
+    machine, _held = serving(*LOG)
     effects = machine.follow(LINK, ask(e1=Head((1 << 62) - 1, LOG[7].id)))
     assert sent(effects, UpToDate)
     assert not of(effects, ReadLog)

@@ -111,7 +111,9 @@ async def test_a_later_agent_finds_earlier_mentions_of_its_name(tmp_path: Path) 
     async with open_store(tmp_path / "c.db") as plain:
         store = here(plain)
         neo = Author(1)
-        await store.fold(store.mine.signer, [neo.post("are you there?", ["zoe"]), neo.post("not you", ["zo"])])
+        await store.fold(
+            store.mine.signer, [neo.post("are you there?", ["zoe"]), neo.post("not you", ["zo"])]
+        )
         zoe = await settle_here(store, "zoe")
         assert await unread(store, zoe) == [("are you there?", "mention")]
 
@@ -393,9 +395,7 @@ async def after_order(path: Path, order: Sequence[bool], cuts: Sequence[bool]) -
         return await visible(store)
 
 
-@given(
-    st.lists(st.booleans(), min_size=12, max_size=12), st.lists(st.booleans(), min_size=12, max_size=12)
-)
+@given(st.lists(st.booleans(), min_size=12, max_size=12), st.lists(st.booleans(), min_size=12, max_size=12))
 @settings(max_examples=25, deadline=None)
 async def test_order_of_arrival_does_not_matter(
     tmp_path_factory: pytest.TempPathFactory, order: list[bool], cuts: list[bool]
@@ -406,5 +406,3 @@ async def test_order_of_arrival_does_not_matter(
     assert straight == shuffled
     assert len(straight["messages"]) == 7
     assert len(straight["mailboxes"]) == 7, "bot: five; zoe: two earlier mentions"
-
-

@@ -279,5 +279,3 @@ async def test_trouble_is_told_once_it_is_over(tmp_path: Path) -> None:
         await store.writer.submit(put("a"))
         await store.writer.submit(put("b"))
         assert store.troubles == ["disk I/O error", "disk I/O error", None]
-
-

@@ -1,1 +1,0 @@
-"""What lives with agents."""

@@ -1,0 +1,91 @@
+"""The published bytes: changing any of them breaks every node in the field."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+from nacl.signing import SigningKey, VerifyKey
+
+from maw.core.entry import START, decode
+from maw.core.frames import decode_frame, encode
+from maw.core.identity import Signer, key_text, parse_key
+from maw.core.log import check_run
+from maw.core.statement import colony_id, read_admission, read_statement
+from tests.vectors.make_core import vectors
+
+VECTORS: dict[str, Any] = json.loads(
+    Path(__file__).parents[2].joinpath("vectors", "core.json").read_text(encoding="utf-8")
+)
+
+
+def raw(*path: str | int) -> bytes:
+    value: Any = VECTORS
+    for step in path:
+        value = value[step]
+    return bytes.fromhex(value)
+
+
+def blake(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=32).digest()
+
+
+def test_the_file_is_what_this_code_makes() -> None:
+    assert vectors() == VECTORS
+
+
+@pytest.mark.parametrize("name", ["node", "other"])
+def test_keys(name: str) -> None:
+    signer = Signer(raw("given", f"{name}_seed"))
+    assert signer.node == raw("keys", name, "key") == bytes(SigningKey(signer.seed).verify_key)
+    assert key_text(signer.node) == VECTORS["keys"][name]["text"]
+    assert parse_key(VECTORS["keys"][name]["text"]) == signer.node
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_entries_by_the_words_of_the_protocol_alone(at: int) -> None:
+    """Without our own code: as a second implementation would read docs/protocol.md."""
+    header, signature = raw("entries", at, "header"), raw("entries", at, "signature")
+    payload = raw("entries", at, "payload")
+    version, colony, author, epoch, seq, prev, _, _, payload_hash, size = msgpack.unpackb(header)
+    VerifyKey(author).verify(b"maw-entry-v1\0" + header, signature)
+    assert (version, colony, epoch, seq) == (1, raw("colony"), VECTORS["given"]["epoch"], at + 1)
+    assert prev == (raw("entries", 0, "id") if at else bytes(32))
+    assert (payload_hash, size) == (blake(payload), len(payload))
+    assert blake(header + signature) == raw("entries", at, "id")
+
+
+def test_entries_make_a_log() -> None:
+    log = [
+        decode(*(bytes.fromhex(item[name]) for name in ("header", "signature", "payload")))
+        for item in VECTORS["entries"]
+    ]
+    check_run(raw("colony"), START, log)
+
+
+def test_the_colony_is_a_hash_of_its_founding() -> None:
+    wire = raw("statements", "found", "wire")
+    assert colony_id(read_statement(wire)) == raw("colony") == blake(b"maw-colony-v1\0" + wire)
+
+
+def test_an_admit() -> None:
+    word = read_statement(raw("statements", "admit", "wire"))
+    assert word.id == raw("statements", "admit", "id") == blake(word.wire)
+    assert read_admission(word).subject == raw("keys", "other", "key")
+    body, signature = msgpack.unpackb(word.wire)
+    VerifyKey(raw("keys", "node", "key")).verify(b"maw-statement-v1\0" + body, signature)
+
+
+@pytest.mark.parametrize("name", sorted(VECTORS["frames"]))
+def test_frames(name: str) -> None:
+    frame = decode_frame(raw("frames", name))
+    assert type(frame).__name__ == name
+    assert encode(frame) == raw("frames", name)
+
+
+def test_the_digest_is_blake2b_of_32_bytes() -> None:
+    assert blake(raw("digest", "of")) == raw("digest", "is")

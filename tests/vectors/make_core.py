@@ -1,0 +1,126 @@
+"""Makes core.json: ``python -m tests.vectors.make_core > tests/vectors/core.json``.
+
+Everything follows from the seeds and numbers in "given"; byte strings are hexadecimal.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from maw.core.clock import pack
+from maw.core.entry import MAX_COUNT, START, Entry, Head, Kind, make, pack_payload
+from maw.core.frames import (
+    CannotFollow,
+    Closed,
+    Credit,
+    Entries,
+    Follow,
+    Following,
+    Fork,
+    Frame,
+    Have,
+    Held,
+    LogName,
+    StatementDigest,
+    StatementIds,
+    Statements,
+    Unfollow,
+    UpToDate,
+    encode,
+)
+from maw.core.identity import Signer, digest, key_text, short_key
+from maw.core.log import closed_digest
+from maw.core.statement import Statement, admit, colony_id, found
+
+NODE_SEED = bytes(range(32))
+OTHER_SEED = bytes(range(32, 64))
+OPERATOR_SEED = bytes(range(64, 96))
+NONCE = bytes(range(16))
+AT_MS = 1_800_000_000_000
+EPOCH = 1_800_000_000
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    assert entry.payload is not None
+    return {
+        "header": entry.header.hex(),
+        "signature": entry.signature.hex(),
+        "payload": entry.payload.hex(),
+        "payload_hash": entry.payload_hash.hex(),
+        "id": entry.id.hex(),
+    }
+
+
+def _statement(statement: Statement) -> dict[str, str]:
+    return {"wire": statement.wire.hex(), "id": statement.id.hex()}
+
+
+def _frames(log: list[Entry], node: Signer, said: Statement) -> dict[str, str]:
+    head = log[-1].head
+    frames: tuple[Frame, ...] = (
+        StatementDigest(digest(said.id)),
+        StatementIds((said.id,)),
+        Statements((said.wire,)),
+        Have(
+            (LogName(0, node.node, EPOCH),),
+            (Held(0, head, True),),
+            (Closed(node.node, EPOCH, closed_digest({1: head, 2: head, EPOCH: head}, EPOCH)),),
+        ),
+        Follow(node.node, 7, ((EPOCH, log[0].head), (EPOCH - 1, Head(MAX_COUNT, head.id)))),
+        Following(node.node, 7),
+        CannotFollow(node.node, 7, "nothing of this author is held here"),
+        UpToDate(node.node, 7),
+        Unfollow(node.node),
+        Entries((log[1],)),
+        Credit(log[1].size),
+        Fork(node.node, EPOCH, (log[1],)),
+    )
+    return {type(frame).__name__: encode(frame).hex() for frame in frames}
+
+
+def vectors() -> dict[str, Any]:
+    node, other, operator = Signer(NODE_SEED), Signer(OTHER_SEED), Signer(OPERATOR_SEED)
+    founding = found(operator, "vectors", NONCE, AT_MS)
+    colony = colony_id(founding)
+    said = admit(node, colony, other.node, "other", ["10.7.0.2:6290"], True, AT_MS)
+    opening = make(
+        node, colony, EPOCH, START, pack(AT_MS), Kind.OPEN,
+        pack_payload(NONCE, {"prev": None, "instance": bytes(16), "recovery": None, "why": "new"}),
+    )  # fmt: skip
+    post = make(
+        node, colony, EPOCH, opening.head, pack(AT_MS, 1), Kind.POST,
+        pack_payload(
+            NONCE[::-1],
+            {
+                "agent": bytes(16), "name": "arthur", "role": "agent", "known": "uid", "text": "hej @ford",
+                "mentions": ["ford"], "channel": "general",
+            },
+        ),
+    )  # fmt: skip
+    return {
+        "given": {
+            "node_seed": NODE_SEED.hex(),
+            "other_seed": OTHER_SEED.hex(),
+            "operator_seed": OPERATOR_SEED.hex(),
+            "nonce": NONCE.hex(),
+            "at_ms": AT_MS,
+            "epoch": EPOCH,
+        },
+        "keys": {
+            "node": {"key": node.node.hex(), "text": key_text(node.node), "short": short_key(node.node)},
+            "other": {"key": other.node.hex(), "text": key_text(other.node), "short": short_key(other.node)},
+        },
+        "digest": {"of": b"maw".hex(), "is": digest(b"maw").hex()},
+        "statements": {"found": _statement(founding), "admit": _statement(said)},
+        "colony": colony.hex(),
+        "entries": [_entry(opening), _entry(post)],
+        "closed_digest": closed_digest({1: opening.head, 2: post.head, 9: post.head}, 9).hex(),
+        "frames": _frames([opening, post], node, said),
+    }
+
+
+if __name__ == "__main__":
+    json.dump(vectors(), sys.stdout, indent=1)
+    sys.stdout.write("\n")
