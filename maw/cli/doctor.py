@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from maw import __version__
-from maw.cli.client import Daemon
 from maw.cli.output import Output, words
 from maw.cli.params import Json
+from maw.client.daemon import Daemon
 from maw.config import Config, LimitsConfig, MeshConfig, load_config, load_peers
 from maw.core.identity import key_text
 from maw.errors import BadConfig, MawError, NotFound, Unavailable

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from maw.cli.client import Daemon, Lost, segment, wait_until_back
 from maw.cli.messages import print_message, print_messages
 from maw.cli.output import Output, note, words
 from maw.cli.params import AfterSeq, As, Json, Limit, duration
 from maw.cli.session import reading_daemon, speaking_daemon
+from maw.client.daemon import Daemon, Lost, segment, wait_until_back
 from maw.core.names import check_name, parse_address
 from maw.errors import BadInput, NotFound, NotRunning, Unavailable
 

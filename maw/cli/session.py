@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from maw.cli.client import Daemon, find_daemon
+from maw.client.daemon import Daemon, find_daemon
 from maw.core.names import check_name
 from maw.errors import BadInput
 

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from maw.cli.client import Daemon, Lost, segment, wait_until_back
 from maw.cli.messages import print_message
 from maw.cli.output import Output, note
 from maw.cli.params import AfterSeq, As, Json
 from maw.cli.session import reading_daemon
-from maw.cli.stream import follow
+from maw.client.daemon import Daemon, Lost, segment, wait_until_back
+from maw.client.stream import follow
 from maw.core.names import check_name
 from maw.errors import NotRunning, Unavailable
 

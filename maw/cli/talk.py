@@ -7,11 +7,11 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from maw.cli.client import UnconfirmedReceipt, segment
 from maw.cli.messages import print_receipt, where
 from maw.cli.output import Output, note, words
 from maw.cli.params import As, Json, Limit, duration
 from maw.cli.session import speaking_daemon
+from maw.client.daemon import UnconfirmedReceipt, segment
 from maw.core.names import check_name, parse_address
 from maw.core.text import MAX_MESSAGE_BYTES, check_message, shown
 from maw.errors import BadInput, NotFound

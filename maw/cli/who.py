@@ -7,11 +7,11 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from maw.cli.client import segment
 from maw.cli.groups import command_group
 from maw.cli.output import Output, note, parse_time, span, words
 from maw.cli.params import As, Json
 from maw.cli.session import in_terminal, reading_daemon, speaking_daemon
+from maw.client.daemon import segment
 from maw.core.names import check_name
 from maw.errors import BadInput
 

@@ -132,7 +132,8 @@ def test_a_database_copied_as_the_page_says_is_whole(node: OneNode) -> None:
     texts = [message["text"] for message in json.loads(node.maw("read", "general", "--json"))]
     assert texts == ["number 0", "number 1", "number 2"]
     node.maw("post", "--as", "neo", "general", "and on")
-    assert "older than what this node has already said" in node.maw("status")
+    alert = "older than what this node has already said"
+    wait_until(lambda: alert in node.maw("status"), "the restored database was noticed")
 
 
 class TourHost:

@@ -21,7 +21,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from maw.cli.client import Daemon
+from maw.client.daemon import Daemon
 from maw.errors import MawError
 from tests.e2e.lab import Lab, TestHost, wait_until
 from tests.e2e.wheel import install_wheel

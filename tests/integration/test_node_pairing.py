@@ -354,7 +354,7 @@ async def test_a_side_that_dies_completes_by_itself(
             await until(lambda: a.held() == b.held(), "the same on both")
             assert await a.channel() == ["said alone"]
             await until_no_join(b)
-            assert len((await b.node.db.rows("SELECT * FROM pins"))) == 1
+            assert len(await b.node.db.rows("SELECT * FROM pins")) == 1
 
 
 async def test_a_join_cut_off_waits_for_the_other_side_as_long_as_it_takes(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from maw.cli.client import find_daemon
+from maw.client.daemon import find_daemon
 from maw.errors import NotRunning, Refused
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.fake_daemon import FakeDaemon, running

@@ -183,7 +183,7 @@ def test_a_daemon_that_dies_in_the_middle_is_asked_again_with_the_same_key(
 def test_one_that_does_not_come_back_leaves_it_open(
     cli: Cli, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("maw.cli.client.RESTART_S", 0.2)
+    monkeypatch.setattr("maw.client.daemon.RESTART_S", 0.2)
     daemon.answers["POST /api/direct"] = Hangup()
     result = cli("send", "@arthur", "hi")
     assert result.code == 5

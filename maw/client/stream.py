@@ -11,7 +11,7 @@ from io import BufferedReader
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from maw.cli.client import Daemon, Lost, UnixConnection, error_from
+from maw.client.daemon import Daemon, Lost, UnixConnection, error_from
 
 SILENCE_S: Final = 120.0
 """Without a frame for so long the connection counts as lost: the daemon sends something more often."""
