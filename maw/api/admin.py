@@ -15,10 +15,13 @@ _USER: Final = Field("name", Line(), "a local agent's name", required=True)
 _WHO: Final = Field("who", Line(), "a peer: its name, its key, or the beginning of its key", required=True)
 _MAX_TTL_S: Final = 30 * 24 * 3600
 _MAX_USES: Final = 1000
+MAX_UID: Final = (1 << 32) - 2
 
 
 async def add_user(call: Call) -> web.StreamResponse:
-    user = await call.backend.add_user(call.speaker, call.args["username"], call.args["role"])
+    user = await call.backend.add_user(
+        call.speaker, call.args["username"], call.args["role"], uid=call.args["uid"]
+    )
     return reply(user, status=201, headers=call.api.headers)
 
 
@@ -73,6 +76,7 @@ ROUTES: Final = (
         body=body(
             Field("username", Name("agent"), "the agent's name", required=True),
             Field("role", Choice(("agent", "ape")), "ape: a human", default="agent"),
+            Field("uid", Whole(0, MAX_UID), "the Unix user who speaks as it; the caller's own if left out"),
         ),
     ),
     Route(

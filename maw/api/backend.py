@@ -133,8 +133,10 @@ class Backend(Protocol):
 
     # administration: only ever called with ``speaker.is_admin``, from the socket ---------------------
 
-    async def add_user(self, speaker: Speaker, username: str, role: Literal["agent", "ape"]) -> Json:
-        """The user, with its ``token``, shown this once. It belongs to ``speaker.uid``."""
+    async def add_user(
+        self, speaker: Speaker, username: str, role: Literal["agent", "ape"], *, uid: int | None
+    ) -> Json:
+        """The user, with its ``token``, shown this once. It belongs to ``uid``, else to ``speaker.uid``."""
 
     async def remove_user(self, speaker: Speaker, name: str) -> None: ...
     async def new_token(self, speaker: Speaker, name: str) -> str:

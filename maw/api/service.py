@@ -266,9 +266,11 @@ class _Writing(_Base):
 
 
 class _Administering(_Base):
-    async def add_user(self, speaker: Speaker, username: str, role: Literal["agent", "ape"]) -> Json:
+    async def add_user(
+        self, speaker: Speaker, username: str, role: Literal["agent", "ape"], *, uid: int | None
+    ) -> Json:
         token = new_token()
-        uid = speaker.uid if speaker.uid is not None else os.getuid()
+        uid = next(owner for owner in (uid, speaker.uid, os.getuid()) if owner is not None)
         row = await self._node.people.add(username, role, uid, token=token)
         return {**self._node.people.user_json(row, 0), "token": token}
 

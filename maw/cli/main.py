@@ -111,7 +111,7 @@ def command_line(with_completion: bool = False) -> TyperGroup:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Never raises, never shows a traceback unless MAW_DEBUG=1."""
-    args = _json_to_the_command(list(sys.argv[1:] if argv is None else argv))
+    args = _to_the_command(list(sys.argv[1:] if argv is None else argv))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -190,13 +190,16 @@ def _usage(error: Any) -> BadInput:
     return BadInput(shown(message[:1].lower() + message[1:]), code="usage", hint=hint)
 
 
-def _json_to_the_command(args: list[str]) -> list[str]:
-    """``maw --json peers`` means ``maw peers --json``: people and scripts write both."""
-    if args[:1] != ["--json"] or len(args) == 1:
-        return args
-    rest = args[1:]
-    end = rest.index("--") if "--" in rest else len(rest)
-    return [*rest[:end], "--json", *rest[end:]]
+def _to_the_command(args: list[str]) -> list[str]:
+    """``maw --json peers`` means ``maw peers --json``, and so with ``--as NAME``: people write both."""
+    moved: list[str] = []
+    while args[:1] == ["--json"] or args[:1] == ["--as"]:
+        width = 1 if args[0] == "--json" else 2
+        moved, args = [*moved, *args[:width]], args[width:]
+    if not args:
+        return moved
+    end = args.index("--") if "--" in args else len(args)
+    return [*args[:end], *moved, *args[end:]]
 
 
 def _wants_json(args: list[str]) -> bool:

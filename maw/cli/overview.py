@@ -52,8 +52,8 @@ def next_steps(state: Record) -> Sequence[str]:
         steps.append("`maw invite` here, then `maw join` on the other host")
     elif not state.get("links_up"):
         steps.append("`maw peers`: none of them is linked")
-    if any((state.get("unread") or {}).values()):
-        steps.append("`maw inbox`")
+    if waiting := [name for name, count in (state.get("unread") or {}).items() if count]:
+        steps.append(f"`maw inbox --as {words(waiting[0])}`")
     return steps
 
 

@@ -56,6 +56,10 @@ def invite(
     addresses = made.get("addresses") or []
     if addresses:
         note(f"it will dial {', '.join(map(words, addresses))}")
+        if all(str(address).startswith(("127.", "[::1]")) for address in addresses):
+            note(
+                "only this machine can dial that: for other hosts set [mesh] interface or listen in maw.toml"
+            )
     else:
         note("this node has no address that others could dial: see [mesh] in maw.toml, or `maw doctor`")
 

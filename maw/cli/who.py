@@ -65,13 +65,19 @@ def list_agents(
 def add_agent(
     name: Name,
     role: Annotated[str, typer.Option("--role", metavar="agent|ape", help="ape: a human.")] = "agent",
+    user: Annotated[
+        str | None, typer.Option("--user", metavar="USER", help="The Unix user who speaks as it; else you.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Add an agent of this host. It belongs to your uid; the token, for REST, is shown this once."""
     out = Output.to_stdout(as_json)
     if role not in ROLES:
         raise BadInput(f"--role: {role!r} is no role", hint="agent, or ape for a human")
-    made = reading_daemon().post("/api/users", {"username": check_name(name), "role": role}).body
+    asked: dict[str, Any] = {"username": check_name(name), "role": role}
+    if user is not None:
+        asked["uid"] = _uid_of(user)
+    made = reading_daemon().post("/api/users", asked).body
     if out.as_json:
         out.json(made)
         return
@@ -140,6 +146,15 @@ def create_channel(name: Name, as_name: As = None, as_json: Json = False) -> Non
         out.json(made)
     else:
         out.line(f"#{words(made.get('name'))} created")
+
+
+def _uid_of(user: str) -> int:
+    import pwd  # only where somebody else's agent is made
+
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        raise BadInput(f"--user: this machine has no user called {user!r}") from None
 
 
 def _agent_row(user: dict[str, Any]) -> list[str]:

@@ -65,6 +65,8 @@ class _Track:
     resting: bool = False
     target: Target | None = None
     deadline: float = 0.0
+    patience: float = 1.0
+    """Doubles with each follow that was moved in vain: where all links are slow, one must be given the time."""
     holdoff: dict[Link, tuple[float, float]] = field(default_factory=dict)
 
 
@@ -279,18 +281,20 @@ class Followed:
                 offered += self._unreached(advert, author)
                 if not offered and self._lacks_closed(advert, author):
                     offered.append(CLOSED_EPOCHS)
+        current = track.target
+        if current and self._arriving.reached(author, current[0]).seq >= current[1]:
+            track.patience = 1.0
         if not offered:
             track.target = None
             return
         oldest = min(offered)
-        current = track.target
         if current and (current in offered or self._arriving.reached(author, current[0]).seq < current[1]):
             if current <= oldest:
                 return
         else:
             track.deadline = float("inf")
         missing = max(0, oldest[1] - self._arriving.reached(author, oldest[0]).seq)
-        allowed = min(DEADLINE_MAX_S, DEADLINE_S + missing / BACKLOG_RATE)
+        allowed = min(DEADLINE_MAX_S, DEADLINE_S * track.patience + missing / BACKLOG_RATE)
         track.target, track.deadline = oldest, min(track.deadline, now + allowed)
 
     def tick(self, now: float) -> list[Effect]:
@@ -319,6 +323,7 @@ class Followed:
             return []  # asking the same link again would only send the same again
         if track.link is not None and self._offers(track.link, author):
             self._hold_off(track, track.link, now)
+        track.patience = min(2 * track.patience, DEADLINE_MAX_S / DEADLINE_S)
         return self._choose(author, now, moving=True)
 
     def _hold_off(self, track: _Track, link: Link, now: float) -> None:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from operator import attrgetter
 
 from maw.core.entry import START, Entry, Head
 from maw.core.identity import NodeId, digest
 from maw.errors import ProtocolViolation
+
+_LOG = attrgetter("author", "epoch")
 
 Heads = dict[int, Head]
 """epoch -> the last entry held in it, for one author."""
@@ -36,7 +39,7 @@ class Forked(Doubt):
 
 def runs(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
     """Consecutive entries of one log, in the order they came."""
-    for _, group in groupby(entries, key=lambda entry: (entry.author, entry.epoch)):
+    for _, group in groupby(entries, key=_LOG):
         yield list(group)
 
 
@@ -80,6 +83,12 @@ def cut_at_signature(run: Sequence[Entry]) -> Sequence[Entry]:
         if run[end - 1].signature_holds():
             return run[:end]
     return run[:0]
+
+
+def fresh_epoch(newest: int, now_ms: int) -> int:
+    """The number of an epoch that begins now. Milliseconds, so that it differs from one that was lost and is not
+    remembered; above ``newest``, whatever the clock says."""
+    return max(newest + 1, now_ms)
 
 
 def closed_digest(heads: Heads, below: int) -> bytes:

@@ -73,6 +73,8 @@ def read_statement(wire: bytes) -> Statement:
         and type(fields) is dict
         and all(type(key) is str for key in fields)
     )
+    if msgpack.packb([body, signature]) != wire:
+        raise ProtocolViolation("a statement is encoded in another way than the one", code="bad_statement")
     if not shaped or version != VERSION:
         raise ProtocolViolation("a statement is malformed, or of another version", code="bad_statement")
     if type(signature) is not bytes or not verify(issuer, DOMAIN_STATEMENT, body, signature):

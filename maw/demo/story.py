@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from maw.client.daemon import Daemon
 from maw.demo import arthur_source
-from maw.demo.asking import ask
 from maw.demo.counting import Count, compare
 from maw.demo.ports import Pair
 from maw.demo.stage import DemoError, Stage, until
@@ -43,7 +43,7 @@ class Host:
         return self.root / f"{self.name}.log"
 
     def ask(self, path: str, speaker: str | None = None) -> Any:
-        return ask(self.root / self.name / "maw.sock", path, speaker)
+        return Daemon(self.root / self.name / "maw.sock", speaker).get(path).body
 
     def serves(self) -> bool:
         try:

@@ -16,6 +16,7 @@ from maw.core.clock import HybridClock
 from maw.core.colony import Card, Open, message_id
 from maw.core.entry import SALT_BYTES, START, Entry, Kind, decode, make, pack_payload, unpack_payload
 from maw.core.identity import Signer
+from maw.core.log import fresh_epoch
 from maw.store.schema import SEQ_BITS
 from maw.store.state import LogRow, State
 
@@ -45,7 +46,7 @@ async def sign_again(
     """Replaces our log by one of ``colony``; within a transaction, after which ``state`` must be reread."""
     node = state.nodes[signer.node].n if signer.node in state.nodes else None
     old_epoch, _ = state.newest_epoch(signer.node)
-    epoch = max(old_epoch + 1, now_ms // 1000)
+    epoch = fresh_epoch(old_epoch, now_ms)
     log = LogRow(max(state.log_at, default=0) + 1, node or 1, epoch)
     if node is None:
         await conn.execute("INSERT INTO nodes (n, key) VALUES (1, ?)", (signer.node,))

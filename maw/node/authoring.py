@@ -20,6 +20,7 @@ from maw.core.clock import HybridClock
 from maw.core.colony import Card, Open, Said
 from maw.core.entry import SALT_BYTES, START, Entry, Kind, Position, make, pack_payload
 from maw.core.identity import Signer
+from maw.core.log import fresh_epoch
 from maw.errors import Conflict, MawError, Unavailable
 from maw.store.fold import Fold, SetAside
 from maw.store.state import State
@@ -68,7 +69,8 @@ def wall_clock_ms() -> int:
 
 
 class Authoring:
-    """The one way anything of ours gets into our log."""
+    """The one way anything of ours gets into our log. ``last_epoch``: the newest that we ever wrote in, which
+    a lost or older database does not know."""
 
     def __init__(
         self,
@@ -81,6 +83,7 @@ class Authoring:
         instance: bytes,
         fingerprint: str,
         new_epoch: str | None,
+        last_epoch: int,
         recovery: bytes | None,
         card: Callable[[], Card],
         on_committed: Callable[[Sequence[Entry], list[SetAside]], None],
@@ -93,6 +96,7 @@ class Authoring:
         self._instance = instance
         self._fingerprint = fingerprint
         self._new_epoch = new_epoch
+        self._last_epoch = last_epoch
         self._recovery = recovery
         self._card = card
         self._on_committed = on_committed
@@ -231,7 +235,7 @@ class Authoring:
         previous = (epoch, head.seq, head.id) if epoch else None
         if self._clock.has_fallen(now_ms):
             self._clock = HybridClock()
-        fresh = max(epoch + 1, now_ms // 1000)
+        fresh = fresh_epoch(max(epoch, self._last_epoch), now_ms)
         begin = Open(previous, self._instance, self._recovery if previous is None else None, self._new_epoch)
         at = START
         for kind, content in ((Kind.OPEN, begin.content()), (Kind.CARD, self._card().content())):

@@ -206,7 +206,7 @@ def no_such_message(ref: str) -> NotFound:
     return NotFound(
         f"no message {ref} is here",
         code="no_such_message",
-        hint="`maw inbox` and `maw read CHANNEL` show ids; it may not have arrived yet",
+        hint="it may not have arrived yet, or be for another agent: say --as NAME",
     )
 
 

@@ -117,7 +117,8 @@ class Mesh:
                 found += [f"{host}:{binding.port}" for host in _own_addresses()]
             else:
                 found.append(binding.address)
-        return tuple(found)
+        reachable = [address for address in found if not _is_loopback(address)]
+        return tuple(reachable or found)  # loopback alone is fine for two nodes on one machine
 
     async def bound(self) -> None:
         """Returns when the first decision about addresses was taken, bound or not."""
@@ -202,6 +203,10 @@ class Mesh:
             host = link.local_address.rpartition(":")[0].strip("[]")
             if host and host not in state.addresses and not ipaddress.ip_address(host).is_loopback:
                 link.close("the address it was made from is gone")
+
+
+def _is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address.rpartition(":")[0].strip("[]")).is_loopback
 
 
 def _own_addresses() -> list[str]:

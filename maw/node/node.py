@@ -92,7 +92,8 @@ class Node:
         )  # fmt: skip
         self.authoring = Authoring(
             signer, opened.book.colony, self.state, self.writer, opened.clock, instance=opened.instance,
-            fingerprint=opened.fingerprint, new_epoch=opened.new_epoch, recovery=opened.recovery,
+            fingerprint=opened.fingerprint, new_epoch=opened.new_epoch,
+            last_epoch=opened.mark.read()[0], recovery=opened.recovery,
             card=self.card, on_committed=self._appended,
         )  # fmt: skip
         self.directory = Directory(me, self.state, lambda: self.membership.book.trusted)

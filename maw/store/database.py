@@ -55,8 +55,12 @@ class Database:
 
 async def _connect(uri: str, cache_kib: int) -> aiosqlite.Connection:
     conn = await aiosqlite.connect(uri, uri=True, isolation_level=None, cached_statements=256)
-    await conn.execute(f"PRAGMA cache_size = -{cache_kib}")
-    await conn.execute("PRAGMA busy_timeout = 5000")
+    try:
+        await conn.execute(f"PRAGMA cache_size = -{cache_kib}")
+        await conn.execute("PRAGMA busy_timeout = 5000")
+    except BaseException:
+        await conn.close()  # else its thread keeps the process from ending
+        raise
     return conn
 
 

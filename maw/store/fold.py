@@ -35,7 +35,8 @@ _SET_NODE: Final = "INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?, ?, ?)"
 _SET_LOG: Final = """INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (l) DO UPDATE SET seq = excluded.seq, id = excluded.id"""
 _SET_CHANNEL: Final = """INSERT INTO channels VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT (n) DO UPDATE SET messages = excluded.messages, last_seq = excluded.last_seq"""
+    ON CONFLICT (n) DO UPDATE SET messages = excluded.messages, last_seq = excluded.last_seq,
+    created = excluded.created, by = excluded.by"""
 _SET_AGENT: Final = "INSERT OR REPLACE INTO agents VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _SET_ASIDE: Final = "INSERT OR REPLACE INTO set_aside VALUES (?, ?, ?)"
 _SET_LOCAL: Final = "INSERT OR REPLACE INTO local_agents VALUES (?, ?, ?, ?)"
@@ -234,6 +235,8 @@ class Fold:
     async def write(self, conn: aiosqlite.Connection) -> None:
         """All rows, in one visit to the connection."""
         await execute_all(conn, [*self._large(), *self._small(), *self._local()])
+        for n in self._returned:
+            await refill_directs(conn, self.me, self.state.agent_at[n])
 
     def _large(self) -> Iterator[Statement]:
         """Tables that grow with every message."""

@@ -18,12 +18,19 @@ from maw.core.gossip import Gossip
 
 _link_down = Followed.link_down
 _discarded = Followed.discarded
+_overdue = Followed._overdue
 _take = Arriving.take
 _arriving_discarded = Arriving.discarded
 
 
 def _ask_again(self: Followed, author: Any, track: Any, now: float) -> list[Effect]:
     return self._choose(author, now, moving=True)
+
+
+def _lose_patience(self: Followed, author: Any, track: Any, now: float) -> list[Effect]:
+    effects = _overdue(self, author, track, now)
+    track.patience = 1.0
+    return effects
 
 
 def _never_ask(self: Gossip) -> list[Effect]:
@@ -74,6 +81,10 @@ FAULTS_KNOWN: Final = (
     Fault(
         "an overdue follow began again over the same slow link, where its frames were then passed over",
         Followed, "_overdue", _ask_again, ((8, 3), (32, 3)), had=True,
+    ),
+    Fault(
+        "of two slow links neither was given the time to bring a big entry",
+        Followed, "_overdue", _lose_patience, ((1144, 10),), had=True,
     ),
     Fault(
         "statements whose issuer was not known yet were dropped and never asked for again",

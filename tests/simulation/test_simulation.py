@@ -55,7 +55,7 @@ def test_ten_nodes_meet_every_fault() -> None:
 
 
 CASES = [
-    pytest.param(fault, seed, nodes, id=f"{fault.name}-{seed}")
+    pytest.param(fault, seed, nodes, id=f"{fault.put_back.__name__}-{seed}")
     for fault in FAULTS_KNOWN
     for seed, nodes in fault.seeds
 ]

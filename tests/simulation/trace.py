@@ -15,7 +15,7 @@ _TOLD: Final = ("serial", "amount", "reason")
 _COUNTED: Final = ("ids", "items")
 
 
-class Violation(AssertionError):  # noqa: N818 - it names what was found, not an error of ours
+class Violation(AssertionError):
     """An invariant does not hold."""
 
 

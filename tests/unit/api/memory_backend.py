@@ -382,11 +382,13 @@ class MemoryBackend:
 
     # administration ---------------------------------------------------------------------------------
 
-    async def add_user(self, speaker: Speaker, username: str, role: Literal["agent", "ape"]) -> Json:
+    async def add_user(
+        self, speaker: Speaker, username: str, role: Literal["agent", "ape"], *, uid: int | None
+    ) -> Json:
         assert speaker.is_admin and speaker.uid is not None, "the API lets nobody else in here"
         if username in self.agents:
             raise Conflict(f"{username} is there already", code="agent_exists")
-        agent = self.add_agent(username, speaker.uid, role)
+        agent = self.add_agent(username, speaker.uid if uid is None else uid, role)
         return {**self._user(agent), "token": agent.token}
 
     async def remove_user(self, speaker: Speaker, name: str) -> None:

@@ -1,0 +1,56 @@
+"""Migrations only go forward, each with its version in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import aiosqlite
+import pytest
+
+from maw.store import schema
+from maw.store.schema import MIGRATIONS, SEQ_BITS, migrate
+
+
+async def connect(path: Path) -> aiosqlite.Connection:
+    return await aiosqlite.connect(path, isolation_level=None)
+
+
+async def version(conn: aiosqlite.Connection) -> int:
+    (row,) = await conn.execute_fetchall("PRAGMA user_version")
+    return int(row[0])
+
+
+async def test_made_once(tmp_path: Path) -> None:
+    async with await connect(tmp_path / "c.db") as conn:
+        assert await migrate(conn, "c.db") is True
+        assert await version(conn) == len(MIGRATIONS)
+        assert await migrate(conn, "c.db") is False
+
+
+async def test_a_migration_that_fails_leaves_the_version_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def second(conn: aiosqlite.Connection) -> None:
+        await conn.execute("CREATE TABLE half (x)")
+        await conn.execute("CREATE TABLE half (x)")
+
+    async with await connect(tmp_path / "c.db") as conn:
+        await migrate(conn, "c.db")
+        monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, second))
+        with pytest.raises(sqlite3.OperationalError):
+            await migrate(conn, "c.db")
+        assert await version(conn) == len(MIGRATIONS)
+        found = list(await conn.execute_fetchall("SELECT 1 FROM sqlite_master WHERE name = 'half'"))
+        assert found == []
+
+        async def better(conn: aiosqlite.Connection) -> None:
+            await conn.execute("CREATE TABLE whole (x)")
+
+        monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, better))
+        assert await migrate(conn, "c.db") is False
+        assert await version(conn) == len(MIGRATIONS) + 1
+
+
+def test_places_of_different_logs_never_meet() -> None:
+    assert (1 << SEQ_BITS) - 1 > 10**12, "a log may be that long"

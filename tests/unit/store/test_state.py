@@ -1,0 +1,63 @@
+"""What memory holds of the database: the same as a fresh reading of it, always."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from maw.core.entry import START
+from maw.core.identity import Signer
+from maw.store.state import AgentRow, LogRow, NodeRow, State
+from tests.unit.store.opened import Author, open_store
+from tests.unit.store.test_fold import here, settle_here
+
+ME = Signer(b"m" * 32)
+
+
+async def test_a_fresh_reading_gives_the_same(tmp_path: Path) -> None:
+    async with open_store(tmp_path / "c.db") as plain:
+        store = here(plain)
+        await settle_here(store, "bot")
+        neo = Author(1)
+        card = neo.say(2, {"name": "one", "addresses": ["1.2.3.4:5"], "version": "1"})
+        await store.fold(store.mine.signer, [card, neo.post("hi @bot", ["bot"]), neo.card("robo", "ape")])
+        fresh = State()
+        await fresh.reload(store.db.writing)
+        assert fresh == store.state
+        assert fresh.local == {"bot": store.state.local["bot"]}
+        await fresh.reload(store.db.writing)
+        assert fresh == store.state, "reading twice is reading once"
+
+
+def test_heads_and_the_newest_epoch() -> None:
+    state = State()
+    neo = Author(1)
+    assert state.newest_epoch(neo.node) == (0, START)
+    assert state.head(neo.node, 1) == START
+    state.add_node(NodeRow(1, neo.node))
+    for number, epoch in enumerate((5, 9, 7), 1):
+        head = neo.post(str(epoch)).head
+        state.add_log(neo.node, LogRow(number, 1, epoch, head, disputed=epoch == 7))
+    state.add_log(neo.node, LogRow(4, 1, 11))
+    assert state.newest_epoch(neo.node)[0] == 9, "an epoch of which nothing is held does not count"
+    assert set(state.heads()[neo.node]) == {5, 7, 9}
+    assert state.disputed() == [(neo.node, 7)]
+
+
+def test_places_hold_log_and_seq() -> None:
+    assert LogRow(3, 1, 1).place(5) == (3 << 40) | 5
+
+
+def test_renaming_moves_a_local_agent_and_the_gone_are_not_local() -> None:
+    state = State()
+    one = AgentRow(1, 1, b"1" * 16, "one", "agent", 0, uid=1000)
+    other = AgentRow(2, 2, b"2" * 16, "two", "agent", 0)
+    state.add_agent(one)
+    state.add_agent(other)
+    assert state.local == {"one": one}
+    state.rename_agent(one, "uno", "ape", False)
+    assert state.local == {"uno": one}
+    state.rename_agent(other, "uno", "agent", False)
+    assert state.local == {"uno": one}, "an agent of another host is none of ours"
+    state.rename_agent(one, "uno", "ape", True)
+    assert state.local == {}
+    assert state.agent_at[1].gone
