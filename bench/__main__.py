@@ -40,6 +40,8 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(words)
     if unknown := set(arguments.names) - set(BENCHMARKS):
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
+    if arguments.write and arguments.names:
+        parser.error("--write is for all benchmarks together")
     return arguments
 
 

@@ -19,13 +19,13 @@ from bench.sizes import Size
 
 
 async def run(root: Path, size: Size) -> list[Figure]:
-    async with pair(root) as (near, _):
+    async with pair(root) as (near, far):
         await asyncio.sleep(min(2.0, size.idle_s))  # pairing and its receipts settle
-        busy, sent, began = _cpu_s(near), _link_bytes(near), time.monotonic()
+        busy, sent, began = _cpu_s(near), _link_bytes(near, far), time.monotonic()
         await asyncio.sleep(max(size.idle_s / 2, 0.2))
         seconds = time.monotonic() - began
         figures = [Figure("idle, linked: processor", (_cpu_s(near) - busy) / seconds * 100, "% of a core")]
-        after = _link_bytes(near)
+        after = _link_bytes(near, far)
         if sent is not None and after is not None:
             figures.append(Figure("idle, linked: both ways on the link", (after - sent) / seconds, "bytes/s"))
     return figures
@@ -36,13 +36,13 @@ def _cpu_s(daemon: Daemon) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _link_bytes(daemon: Daemon) -> int | None:
-    """Bytes that the mesh connections of this daemon carried both ways, TLS included; None without ``ss``."""
+def _link_bytes(*daemons: Daemon) -> int | None:
+    """Bytes that came to and left their mesh ports, TLS included; None without ``ss``."""
     if shutil.which("ss") is None:
         return None
-    port = daemon.mesh.rpartition(":")[2]
+    ports = " or ".join(f"sport = :{daemon.mesh.rpartition(':')[2]}" for daemon in daemons)
     shown = subprocess.run(
-        ["ss", "-tniH", "state", "established", f"sport = :{port}"],
+        ["ss", "-tniH", "state", "established", ports],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     return sum(int(number) for number in re.findall(r"bytes_(?:sent|received):(\d+)", shown))

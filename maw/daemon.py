@@ -62,6 +62,7 @@ async def _serve(home: NodeHome, config: Config, signer: Signer) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # too early to read peers.toml again: it is read yet
     notifier = Notifier.from_environment()
     async with open_node(home, config, signer) as node, asyncio.TaskGroup() as tasks:
         doors_closed = asyncio.Event()

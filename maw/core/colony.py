@@ -1,7 +1,8 @@
 """What payloads mean: nodes, agents, channels, messages, mentions.
 
 Each kind has a frozen class with ``content()`` for the wire map and ``read`` for the way back. ``read``
-raises ValueError on anything malformed: the fold sets such an entry aside with an alert and goes on.
+raises ValueError on anything malformed: the fold sets such an entry aside with an alert and goes on. Names
+obey the same rules here as at our own doors: a peer may run other code.
 Mentions keep the words as written; each host matches its own agents, later ones too.
 """
 
@@ -12,8 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from maw.core.endpoint import parse_endpoint
 from maw.core.entry import MAX_COUNT, Position
 from maw.core.identity import ID_BYTES, KEY_BYTES, NodeId, short_key
+from maw.core.names import RESERVED, NameKind, check_name
 from maw.errors import BadInput
 
 AGENT_ID_BYTES: Final = 16
@@ -21,18 +24,27 @@ MAX_TEXT_BYTES: Final = 64 * 1024
 MAX_MENTIONS: Final = 64
 MAX_RECIPIENTS: Final = 64
 ROLES: Final = ("agent", "ape")
-KNOWN_BY: Final = ("uid", "token", "operator key")
+KNOWN_BY: Final = ("uid", "token")
+"""How the author's host knew who spoke. An operator's word is proved by a signature, never by saying so."""
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {"agents": ("agent",), "apes": ("ape",), "all": ROLES}
 """Words that stand for every agent of these roles."""
 GENERAL: Final = "general"
 
 Content = Mapping[str, Any]
 
+_NAMED: Final = "[a-z0-9][a-z0-9_-]{0,31}"
+_PLAIN: Final = re.compile(_NAMED)
+_HOST: Final = re.compile(f"{_NAMED}(~[a-z2-7]{{6}})?")
+_MENTION: Final = re.compile(f"{_NAMED}(@{_NAMED})?")
+_BY: Final = re.compile(f"({_NAMED}@{_NAMED}(~[a-z2-7]{{6}})?)?")
+_MESSAGE_ID: Final = re.compile("[a-z2-7]{6}-[0-9a-z]{1,13}-[0-9]{1,19}")
+_VERSION: Final = re.compile("[0-9A-Za-z.+_-]{0,64}")
 
-def _str(content: Content, key: str, limit: int = 64, *, low: int = 1) -> str:
+
+def _str(content: Content, key: str, limit: int = 64) -> str:
     value = content.get(key)
-    if type(value) is not str or not low <= len(value) <= limit:
-        raise ValueError(f"{key} is missing, or no text of {low} to {limit} characters")
+    if type(value) is not str or not 0 < len(value) <= limit:
+        raise ValueError(f"{key} is missing, or no text of 1 to {limit} characters")
     return value
 
 
@@ -50,6 +62,41 @@ def _strings(content: Content, key: str, count: int, limit: int) -> tuple[str, .
     if not all(type(item) is str and 0 < len(item) <= limit for item in value):
         raise ValueError(f"{key} holds something else than short texts")
     return tuple(value)
+
+
+def _name(content: Content, key: str, kind: NameKind) -> str:
+    value = content.get(key)
+    if type(value) is str and _PLAIN.fullmatch(value) and (kind == "channel" or value not in RESERVED):
+        return value
+    try:
+        check_name(_str(content, key), kind)
+    except BadInput as error:
+        raise ValueError(error.message) from None
+    raise ValueError(f"{key} is not in lower case")
+
+
+def _word(content: Content, key: str, pattern: re.Pattern[str]) -> str:
+    value = content.get(key)
+    if type(value) is not str or not pattern.fullmatch(value):
+        raise ValueError(f"{key} is of no form that a maw would write")
+    return value
+
+
+def _words(content: Content, key: str, count: int, limit: int, pattern: re.Pattern[str]) -> tuple[str, ...]:
+    found = _strings(content, key, count, limit)
+    if not all(pattern.fullmatch(word) for word in found):
+        raise ValueError(f"{key} holds something that no maw would write")
+    return found
+
+
+def _addresses(content: Content) -> tuple[str, ...]:
+    found = _strings(content, "addresses", 16, 260)
+    try:
+        for address in found:
+            parse_endpoint(address)
+    except BadInput:
+        raise ValueError("addresses holds something that is none") from None
+    return found
 
 
 def _one_of(content: Content, key: str, choices: tuple[str, ...]) -> str:
@@ -85,9 +132,7 @@ class Card:
 
     @classmethod
     def read(cls, content: Content) -> Card:
-        return cls(
-            _str(content, "name"), _strings(content, "addresses", 16, 260), _str(content, "version", low=0)
-        )
+        return cls(_name(content, "name", "node"), _addresses(content), _word(content, "version", _VERSION))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +151,7 @@ class AgentCard:
     def read(cls, content: Content) -> AgentCard:
         return cls(
             _bytes(content, "id", AGENT_ID_BYTES),
-            _str(content, "name", 32),
+            _name(content, "name", "agent"),
             _one_of(content, "role", ROLES),
             content.get("gone") is True,
         )
@@ -124,7 +169,7 @@ class NewChannel:
 
     @classmethod
     def read(cls, content: Content) -> NewChannel:
-        return cls(_str(content, "name", 32), _str(content, "by", 80, low=0))
+        return cls(_name(content, "name", "channel"), _word(content, "by", _BY))
 
 
 class Recipient(NamedTuple):
@@ -170,13 +215,13 @@ class Said:
             raise ValueError("text is missing, empty or too long")
         return cls(
             _bytes(content, "agent", AGENT_ID_BYTES),
-            _str(content, "name", 32),
+            _name(content, "name", "agent"),
             _one_of(content, "role", ROLES),
             _one_of(content, "known", KNOWN_BY),
             text,
-            _strings(content, "mentions", MAX_MENTIONS, 70),
-            _str(content, "reply", 64) if "reply" in content else None,
-            None if direct else _str(content, "channel", 32),
+            _words(content, "mentions", MAX_MENTIONS, 70, _MENTION),
+            _word(content, "reply", _MESSAGE_ID) if "reply" in content else None,
+            None if direct else _name(content, "channel", "channel"),
             _recipients(content) if direct else (),
         )
 
@@ -194,8 +239,8 @@ def _recipients(content: Content) -> tuple[Recipient, ...]:
             Recipient(
                 NodeId(_bytes(fields, "node", KEY_BYTES)),
                 _bytes(fields, "agent", AGENT_ID_BYTES),
-                _str(fields, "name", 32),
-                _str(fields, "host", 64),
+                _name(fields, "name", "agent"),
+                _word(fields, "host", _HOST),
             )
         )
     return tuple(found)

@@ -33,7 +33,7 @@ from maw.core.held import HeldLogs
 from maw.core.identity import NodeId
 from maw.core.log import Heads, runs
 
-INITIAL_CREDIT: Final = 4 << 20
+INITIAL_CREDIT: Final = 1 << 20
 MAX_READS: Final = 3
 QUESTION: Final = 0
 """The serial of a Follow that only asks about a fork."""

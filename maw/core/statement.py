@@ -23,6 +23,8 @@ from maw.errors import BadInput, ProtocolViolation
 
 VERSION: Final = 1
 MAX_STATEMENT: Final = 4096
+MAX_ADDRESSES: Final = 16
+_ROOM_FOR_ADDRESSES: Final = 3072
 FOUND: Final = "found"
 ADMIT: Final = "admit"
 COLONY_DOMAIN: Final = b"maw-colony-v1\0"
@@ -47,11 +49,16 @@ def sign_statement(
 ) -> Statement:
     body: bytes = msgpack.packb([VERSION, type_, colony, signer.node, at_ms, fields])
     wire: bytes = msgpack.packb([body, signer.sign(DOMAIN_STATEMENT, body)])
+    assert len(wire) <= MAX_STATEMENT, "nobody would take it"
     return Statement(wire, digest(wire), type_, colony, signer.node, at_ms, fields)
 
 
 def read_statement(wire: bytes) -> Statement:
-    """Takes a statement apart and checks its signature. Raises ProtocolViolation."""
+    """Takes a statement apart and checks its signature. Raises ProtocolViolation.
+
+    Only the shortest form of the outer array is taken: else anybody could write one statement in many ways,
+    each with an id of its own.
+    """
     if len(wire) > MAX_STATEMENT:
         raise ProtocolViolation(
             f"a statement of {len(wire)} bytes; at most {MAX_STATEMENT}", code="bad_statement"
@@ -118,7 +125,11 @@ def admit(
     introducer: bool,
     at_ms: int,
 ) -> Statement:
-    fields = {"key": subject, "name": name, "addresses": list(addresses), "introducer": introducer}
+    """``issuer``'s word that ``subject`` belongs here. Addresses beyond what a statement holds are left out."""
+    kept = list(addresses[:MAX_ADDRESSES])
+    while sum(len(address.encode()) + 3 for address in kept) > _ROOM_FOR_ADDRESSES:
+        kept.pop()
+    fields = {"key": subject, "name": name, "addresses": kept, "introducer": introducer}
     return sign_statement(issuer, ADMIT, colony, at_ms, fields)
 
 
@@ -140,7 +151,7 @@ def read_admission(statement: Statement) -> Admission:
     subject, name, addresses = fields.get("key"), fields.get("name"), fields.get("addresses")
     if type(subject) is not bytes or len(subject) != KEY_BYTES or type(name) is not str or len(name) > 64:
         raise ProtocolViolation("an admit names no key, or no name", code="bad_statement")
-    if type(addresses) is not list or len(addresses) > 16:
+    if type(addresses) is not list or len(addresses) > MAX_ADDRESSES:
         raise ProtocolViolation("an admit's addresses are malformed", code="bad_statement")
     if not all(type(address) is str and len(address) <= 260 for address in addresses):
         raise ProtocolViolation("an admit's addresses are malformed", code="bad_statement")

@@ -3,15 +3,20 @@
 Trusted are: the pinned (by invite, by hand in peers.toml, accepted here), and whom an introducer of ours
 admits. An introducer is the node that invited us, or one that an introducer (or we) admitted with that
 right. Everybody else who was admitted by somebody known is *pending* until accepted here. What was
-forgotten here stays forgotten, whatever others say, until a new local invite.
+forgotten here stays forgotten, whatever others say, until a new local invite. An admit by somebody who has
+no say here adds a voucher to a trusted peer and changes nothing else of it.
+
+Statements are kept for ever, so each issuer has a quota, and all pending ones share one: a single peer
+cannot fill the book and keep everybody else's statements out.
 
 The book is rebuilt from its parts on every change; nothing is derived step by step that could drift.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from maw.core.identity import NodeId
@@ -24,6 +29,9 @@ BY_HAND: Final = "peers.toml"
 ACCEPTED: Final = "accepted"
 ADMITTED: Final = "admitted"
 MAX_STATEMENTS: Final = 10_000
+MAX_BY_ISSUER: Final = 1_000
+"""Statements of one issuer; of all pending issuers together."""
+MAX_ADDRESSES_KEPT: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +79,14 @@ class TrustBook:
     ) -> None:
         self.me = me
         self.colony = colony
-        self._statements = {statement.id: statement for statement in statements}
+        self._statements: dict[bytes, Statement] = {}
+        self._admits: dict[bytes, tuple[Admission, Statement]] = {}
+        self._issued: Counter[NodeId] = Counter()
         self._pins = {pin.key: pin for pin in pins}
         self._by_hand: dict[NodeId, Pin] = {}
         self._forgotten = set(forgotten)
         self._view = _View()
-        self._rebuild()
+        self.add(statements)
 
     # -- what follows from it -----------------------------------------------------------------------
 
@@ -101,10 +111,21 @@ class TrustBook:
     def introducers(self) -> frozenset[NodeId]:
         return self._view.introducers
 
-    def admission_for_me(self) -> bytes | None:
-        """An admit of this node, to show to a listener that may not have heard of us."""
-        latest = [a for a in self._admissions() if a[0].subject == self.me]
-        return max(latest, key=lambda pair: pair[0].at_ms)[1].wire if latest else None
+    def admission_for_me(self, to: NodeId | None = None) -> bytes | None:
+        """An admit of this node, to show to a listener that may not have heard of us: by the listener itself,
+        else by an introducer of ours (best by one who vouches for the listener too), the latest of those."""
+        member = self._view.trusted.get(to) if to is not None else None
+        vouchers = member.vouched_by if member else ()
+
+        def weight(admission: Admission) -> tuple[bool, bool, bool, bool, int]:
+            issuer = admission.issuer
+            ours = issuer in self._view.introducers
+            return (
+                issuer == to, ours and issuer in vouchers, ours, issuer in self._view.trusted, admission.at_ms,
+            )  # fmt: skip
+
+        mine = [pair for pair in self._admits.values() if pair[0].subject == self.me]
+        return max(mine, key=lambda pair: weight(pair[0]))[1].wire if mine else None
 
     def would_trust(self, peer: NodeId, shown: Statement | None) -> bool:
         """Trusted now, or trusted once ``shown`` (an admit that the peer brings along) is believed."""
@@ -133,12 +154,30 @@ class TrustBook:
                 read_admission(statement)
             except ProtocolViolation:
                 return False
-        known = {self.me, *self._view.trusted, *self._view.pending, *self._view.introducers}
-        return statement.issuer in known
+        return self._has_room_for(statement.issuer)
+
+    def _has_room_for(self, issuer: NodeId) -> bool:
+        """Whether ``issuer`` is known and may add a statement to those held."""
+        if issuer == self.me:
+            return True
+        if issuer in self._view.trusted or issuer in self._view.introducers:
+            return self._issued[issuer] < MAX_BY_ISSUER
+        if issuer not in self._view.pending:
+            return False
+        return sum(self._issued[key] for key in self._view.pending) < MAX_BY_ISSUER
 
     def add(self, statements: Iterable[Statement]) -> None:
-        """Statements that are durable now."""
-        self._statements |= {statement.id: statement for statement in statements}
+        """Statements that are durable now. An admit that says no such thing is kept and passed on, no more."""
+        for statement in statements:
+            if statement.id in self._statements:
+                continue
+            self._statements[statement.id] = statement
+            self._issued[statement.issuer] += 1
+            if statement.type == ADMIT and statement.colony == self.colony:
+                try:
+                    self._admits[statement.id] = (read_admission(statement), statement)
+                except ProtocolViolation:
+                    continue
         self._rebuild()
 
     # -- decisions taken here -------------------------------------------------------------------------
@@ -158,15 +197,8 @@ class TrustBook:
         self._by_hand = {pin.key: pin for pin in pins}
         self._rebuild()
 
-    def _admissions(self) -> list[tuple[Admission, Statement]]:
-        return [
-            (read_admission(s), s)
-            for s in self._statements.values()
-            if s.type == ADMIT and s.colony == self.colony
-        ]
-
     def _rebuild(self) -> None:
-        admissions = self._admissions()
+        admissions = list(self._admits.values())
         pins = {**self._by_hand, **self._pins}
         pins = {key: pin for key, pin in pins.items() if key not in self._forgotten and key != self.me}
         introducers = {key for key, pin in pins.items() if pin.introducer or pin.how == JOINED}
@@ -181,7 +213,12 @@ class TrustBook:
             introducers |= more
         introducers.discard(self.me)
         view = _View(introducers=frozenset(introducers))
+        latest: dict[tuple[NodeId, NodeId], tuple[Admission, Statement]] = {}
         for admission, statement in sorted(admissions, key=lambda pair: (pair[0].at_ms, pair[1].id)):
+            about = (admission.issuer, admission.subject)
+            latest.pop(about, None)
+            latest[about] = (admission, statement)
+        for admission, statement in latest.values():
             self._enter(view, admission, statement)
         for key, pin in pins.items():
             known = view.trusted.get(key) or view.pending.pop(key, None)
@@ -193,15 +230,24 @@ class TrustBook:
         self._view = view
 
     def _enter(self, view: _View, admission: Admission, statement: Statement) -> None:
-        """Later admits of one key override the addresses and name of earlier ones."""
+        """Of several issuers the latest gives the name; their addresses add up, the latest first."""
         key = admission.subject
         if key == self.me or key in self._forgotten:
             return
-        known = view.trusted.get(key) or view.pending.get(key)
+        counts = admission.issuer in view.introducers or admission.issuer == self.me
+        trusted, pending = view.trusted.get(key), view.pending.get(key)
+        known = trusted or pending
         vouched = tuple(dict.fromkeys((*(known.vouched_by if known else ()), admission.issuer)))
-        member = Member(key, admission.name, admission.addresses, ADMITTED, vouched, statement.wire)
+        if trusted is not None and not counts:
+            view.trusted[key] = replace(trusted, vouched_by=vouched)
+            return
+        before = trusted if counts else pending  # what strangers said of addresses ends with trust
+        addresses = dict.fromkeys((*admission.addresses, *(before.addresses if before else ())))
+        member = Member(
+            key, admission.name, tuple(addresses)[:MAX_ADDRESSES_KEPT], ADMITTED, vouched, statement.wire
+        )
         # our own admit stands beside a pin made here; it counts alone too
-        if admission.issuer in view.introducers or admission.issuer == self.me or key in view.trusted:
+        if counts:
             view.pending.pop(key, None)
             view.trusted[key] = member
         else:

@@ -2,7 +2,7 @@
 
 There is no authority and no host name in it. The dialler knows the node key it wants, and
 ``NodeCertificate`` checks the certificate against it after the TLS handshake and before one byte of HTTP is
-written. ``cryptography`` is imported when first needed: a command that never links does not pay for it.
+written.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 import ssl
 import tempfile
 from asyncio import Transport
@@ -22,13 +23,11 @@ from typing import Final
 
 import aiohttp
 
-from maw.core.identity import NodeId, Signer, key_text, parse_key, verify
+from maw.core import certificate
+from maw.core.identity import KEY_BYTES, NodeId, Signer, key_text, parse_key, verify
 from maw.errors import BadInput, HandshakeRefused
 
 DAY: Final = 86400.0
-_SEQUENCE: Final = 0x30
-_BIT_STRING: Final = 0x03
-_ED25519: Final = bytes.fromhex("300506032b6570")  # AlgorithmIdentifier of RFC 8410
 _KEY: Final = re.compile(rb"mk1[a-z2-7]{56}")
 
 
@@ -63,35 +62,15 @@ class NodeTls:
 
 
 def issue(signer: Signer, now: float, *, lifetime: float, skew: float) -> ServerTls:
-    """A new P-256 key and its certificate, valid from ``now - skew`` to ``now + lifetime``."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, key_text(signer.node))])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime.fromtimestamp(now - skew, UTC))
-        .not_valid_after(datetime.fromtimestamp(now + lifetime, UTC))
-        # What X.509 signs is DER and begins with 0x30: no signing domain of ours does, so neither can be
-        # shown as the other.
-        .sign(Ed25519PrivateKey.from_private_bytes(signer.seed), None)
-    )
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    """A new TLS key and its certificate, valid from ``now - skew`` to ``now + lifetime``."""
+    tls_key = Signer(secrets.token_bytes(KEY_BYTES))
+    begins, ends = (datetime.fromtimestamp(at, UTC) for at in (now - skew, now + lifetime))
+    der = certificate.issue(signer, tls_key.node, secrets.randbits(127), begins, ends)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.num_tickets = 0
-    with _as_file(certificate.public_bytes(serialization.Encoding.PEM) + secret) as path:
+    with _as_file(certificate.as_pem(der, tls_key.seed)) as path:
         context.load_cert_chain(path)
-    der = certificate.public_bytes(serialization.Encoding.DER)
     return ServerTls(context, hashlib.sha256(der).digest(), now, now + lifetime)
 
 
@@ -145,7 +124,10 @@ def check_certificate(der: bytes, expected: NodeId, now: float) -> None:
     Codes: wrong_key (both keys named), bad_certificate, certificate_expired. The signature is checked on
     the bytes, before anything reads what they say.
     """
-    signed, signature = _signed_part(der)
+    try:
+        signed, signature = certificate.signed_part(der)
+    except ValueError:
+        raise _bad_certificate() from None
     if not verify(expected, b"", signed, signature):
         found = _issuer(signed, signature)
         raise HandshakeRefused(
@@ -154,7 +136,10 @@ def check_certificate(der: bytes, expected: NodeId, now: float) -> None:
             code="wrong_key",
             hint="another node has this address now, or the key written down here is another host's",
         )
-    begins, ends = _dates(der)
+    try:
+        begins, ends = certificate.dates(signed)
+    except ValueError:
+        raise _bad_certificate() from None
     if not begins.timestamp() <= now <= ends.timestamp():
         raise HandshakeRefused(
             f"the certificate is good from {begins:%Y-%m-%d %H:%M} to {ends:%Y-%m-%d %H:%M} UTC only, and"
@@ -162,17 +147,6 @@ def check_certificate(der: bytes, expected: NodeId, now: float) -> None:
             code="certificate_expired",
             hint="compare the clocks of the two hosts",
         )
-
-
-def _dates(der: bytes) -> tuple[datetime, datetime]:
-    """Of a certificate whose signature is good."""
-    from cryptography import x509
-
-    try:
-        certificate = x509.load_der_x509_certificate(der)
-        return certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    except (ValueError, x509.InvalidVersion):
-        raise _bad_certificate() from None
 
 
 def _issuer(signed: bytes, signature: bytes) -> NodeId | None:
@@ -183,32 +157,6 @@ def _issuer(signed: bytes, signature: bytes) -> NodeId | None:
     except BadInput:
         return None
     return node if node is not None and verify(node, b"", signed, signature) else None
-
-
-def _signed_part(der: bytes) -> tuple[bytes, bytes]:
-    """What is signed in an X.509 certificate, and the Ed25519 signature. Raises HandshakeRefused."""
-    begin, end = _element(der, 0, _SEQUENCE)
-    _, signed_end = _element(der, begin, _SEQUENCE)
-    algorithm_end = signed_end + len(_ED25519)
-    bits, bits_end = _element(der, algorithm_end, _BIT_STRING)
-    if end != len(der) or bits_end != end or der[signed_end:algorithm_end] != _ED25519 or der[bits] != 0:
-        raise _bad_certificate()
-    return der[begin:signed_end], der[bits + 1 : end]
-
-
-def _element(der: bytes, at: int, tag: int) -> tuple[int, int]:
-    """Where the content of the DER element at ``at`` begins and ends."""
-    head = der[at : at + 2]
-    if len(head) < 2 or head[0] != tag:
-        raise _bad_certificate()
-    size, begin = head[1], at + 2
-    if size & 0x80:
-        octets = size & 0x7F
-        size = int.from_bytes(der[begin : begin + octets], "big") if octets <= 3 else len(der)
-        begin += octets
-    if not size or begin + size > len(der):
-        raise _bad_certificate()
-    return begin, begin + size
 
 
 def _bad_certificate() -> HandshakeRefused:

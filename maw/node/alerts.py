@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any, Final
@@ -66,8 +65,10 @@ class Alerts:
         try:
             await self._writer.submit(write)
         except MawError as error:
-            log.warning("alerts could not be written: %s", error.message)
-            self._unsaved = {**taken, **self._unsaved}
+            log.debug("alerts could not be written yet: %s", error.message)
+            for about, (alert, first, count) in taken.items():
+                later = self._unsaved.get(about, (alert, first, 0))
+                self._unsaved[about] = (later[0], first, count + later[2])
 
 
 async def recent(db: Database, show: Callable[[int], Any], limit: int = 20) -> list[dict[str, Any]]:
@@ -77,11 +78,3 @@ async def recent(db: Database, show: Callable[[int], Any], limit: int = 20) -> l
         {"at": show(last), "kind": kind, "subject": subject, "text": text, "count": count}
         for kind, subject, text, count, last in await db.rows(sql, (limit,))
     ]
-
-
-async def keep_saving(work: list[Callable[[], Any]], interval: float = 1.0) -> None:
-    """Call every saver once a second until cancelled."""
-    while True:
-        await asyncio.sleep(interval)
-        for save in work:
-            await save()

@@ -8,19 +8,29 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 import aiosqlite
 import msgpack
 
 from maw.core.effects import Alert
+from maw.core.endpoint import parse_endpoint
 from maw.core.handshake import JoinClaim
 from maw.core.identity import NodeId, key_text, short_key
+from maw.core.names import check_name
 from maw.core.pairing import SECRET_BYTES, Denied, Invite, InviteLine, Use, encode_line, judge
-from maw.core.statement import ADMIT, FOUND, Statement, colony_id, read_admission, read_statement
-from maw.core.trust import INVITED, JOINED, Pin
-from maw.errors import BadInput, Conflict, ProtocolViolation, Refused
+from maw.core.statement import (
+    ADMIT,
+    FOUND,
+    MAX_ADDRESSES,
+    Statement,
+    colony_id,
+    read_admission,
+    read_statement,
+)
+from maw.core.trust import INVITED, JOINED, Pin, TrustBook
+from maw.errors import BadInput, Conflict, NotFound, ProtocolViolation, Refused
 from maw.node.authoring import wall_clock_ms
 from maw.node.membership import Membership
 from maw.store import trust as rows
@@ -51,11 +61,29 @@ def read_welcome(data: bytes) -> tuple[Welcome, list[Statement]]:
     try:
         founding, wires, name, addresses = msgpack.unpackb(data)
         statements = [read_statement(wire) for wire in [founding, *wires]]
-        if not isinstance(name, str) or not all(isinstance(item, str) for item in addresses):
-            raise ValueError("a name or address is no text")
-    except (ValueError, TypeError, msgpack.UnpackException, ProtocolViolation) as error:
+        where = _card(name, addresses)
+    except _MALFORMED as error:
         raise BadInput(f"the other host's welcome is malformed: {error}", code="bad_welcome") from None
-    return Welcome(founding, tuple(wires), name, tuple(addresses)), statements
+    return Welcome(founding, tuple(wires), name, where), statements
+
+
+_MALFORMED = (ValueError, TypeError, msgpack.UnpackException, ProtocolViolation, BadInput)
+
+
+def _card(name: object, addresses: object) -> tuple[str, ...]:
+    """What the other side calls itself and where it can be reached, as carefully as if a stranger had said it.
+
+    Returns the addresses. Raises ValueError or BadInput.
+    """
+    if not isinstance(name, str) or check_name(name, "node") != name:
+        raise ValueError("its name is none")
+    if not isinstance(addresses, list) or len(addresses) > MAX_ADDRESSES:
+        raise ValueError(f"its addresses are no list of at most {MAX_ADDRESSES}")
+    for item in addresses:
+        if not isinstance(item, str) or len(item) > 260:
+            raise ValueError("an address is none")
+        parse_endpoint(item)
+    return tuple(addresses)
 
 
 def pack_acceptance(admit_wire: bytes, name: str, addresses: tuple[str, ...]) -> bytes:
@@ -63,17 +91,16 @@ def pack_acceptance(admit_wire: bytes, name: str, addresses: tuple[str, ...]) ->
     return packed
 
 
-def _read_acceptance(data: bytes, joiner: NodeId) -> tuple[Statement, str, tuple[str, ...]]:
+def _read_acceptance(data: bytes, joiner: NodeId, me: NodeId) -> tuple[Statement, str, tuple[str, ...]]:
     try:
         wire, name, addresses = msgpack.unpackb(data)
         statement = read_statement(wire)
         if statement.type != ADMIT or statement.issuer != joiner:
             raise ValueError("it carries no admit of the joiner")
-        read_admission(statement)
-        if not isinstance(name, str) or len(name) > 64 or len(addresses) > 16:
-            raise ValueError("name or addresses")
-        where = tuple(str(item)[:260] for item in addresses)
-    except (ValueError, TypeError, msgpack.UnpackException, ProtocolViolation) as error:
+        if read_admission(statement).subject != me:
+            raise ValueError("it admits somebody else than this host")
+        where = _card(name, addresses)
+    except _MALFORMED as error:
         raise Refused(f"the joiner's acceptance is malformed: {error}", code="bad_acceptance") from None
     return statement, name, where
 
@@ -158,7 +185,7 @@ class InvitingDesk:
         return Welcome(self._founding(), statements, self._name, self._addresses()).pack()
 
     async def complete(self, invite_id: bytes, joiner: NodeId, acceptance: bytes) -> None:
-        theirs, name, addresses = _read_acceptance(acceptance, joiner)
+        theirs, name, addresses = _read_acceptance(acceptance, joiner, self._me)
         if theirs.colony != self._membership.book.colony:
             raise Refused("the acceptance is of another Colony", code="wrong_colony")
         invite = await self.find(invite_id)
@@ -187,15 +214,22 @@ class InvitingDesk:
         )
 
     async def confirm(self, key: NodeId) -> None:
-        """The owner confirms ``key`` for every open invite that asks for it."""
+        """The owner confirms ``key`` for every open invite that asks for it. NotFound when none does."""
 
-        async def write(conn: aiosqlite.Connection) -> None:
+        async def write(conn: aiosqlite.Connection) -> int:
             records = await conn.execute_fetchall("SELECT record FROM invites")
-            for invite in rows.read_invites(records):
-                if invite.confirm and key not in invite.confirmed:
+            asking = [i for i in rows.read_invites(records) if i.confirm and time.time() < i.expires_at]
+            for invite in asking:
+                if key not in invite.confirmed:
                     await rows.save_invite(conn, replace(invite, confirmed=(*invite.confirmed, key)))
+            return len(asking)
 
-        await self._writer.submit(write)
+        if not await self._writer.submit(write):
+            raise NotFound(
+                f"{key_text(key)} is not pending here, and no open invite asks for a confirmation",
+                code="no_such_peer",
+                hint="`maw peers` lists who is pending; `maw invite --confirm` makes such an invite",
+            )
 
 
 async def _locked(conn: aiosqlite.Connection, invite_id: bytes) -> Invite:
@@ -247,7 +281,18 @@ class JoiningDesk:
             raise Refused("the other host's Colony is not the one the invite names", code="wrong_colony")
         addresses = tuple(dict.fromkeys((*line.addresses, *told.addresses)))
         pin = Pin(line.node, told.name or line.name, addresses, JOINED, at_ms=wall_clock_ms())
-        return await self._adopt(line.colony, statements, pin)
+        return await self._adopt(line.colony, self._credible(line.colony, statements, pin), pin)
+
+    def _credible(self, colony: bytes, statements: Sequence[Statement], pin: Pin) -> list[Statement]:
+        """What a member of that Colony, pinning the inviter, would take from it over a link. What is left out
+        here comes by itself, once its issuer is known."""
+        book = TrustBook(self._membership.book.me, colony, pins=[pin])
+        grew = True
+        while grew:
+            fresh = [item for item in statements if book.acceptable(item)]
+            book.add(fresh)
+            grew = bool(fresh)
+        return list(book.statements().values())
 
     async def finished(self, line: InviteLine) -> None:
         await self._writer.submit(lambda conn: rows.end_join(conn, line.invite_id))

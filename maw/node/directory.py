@@ -15,7 +15,7 @@ from typing import Final
 from maw.core.colony import GENERAL, GROUPS, Recipient, parse_message_id
 from maw.core.effects import Alert
 from maw.core.entry import Position
-from maw.core.identity import NodeId, parse_key, short_key
+from maw.core.identity import NodeId, key_text, parse_key, short_key
 from maw.core.names import nearest, parse_address
 from maw.errors import Ambiguous, BadInput, NotFound, NotSignedIn, Refused
 from maw.store.state import AgentRow, ChannelRow, NodeRow, State
@@ -175,14 +175,23 @@ class Directory:
         return row
 
     def position(self, message: str) -> Position:
-        """Where the message with this id stands. NotFound when its author is not known here."""
+        """Where the message with this id stands. NotFound when its author is not known here; Ambiguous when two
+        are: an id holds six characters of a key, and a key can be made to begin like another."""
         ref = parse_message_id(message)
-        authors = [key for key in self._state.nodes if short_key(key) == ref.node_prefix]
-        for author in authors:
-            row = self._state.logs.get((author, ref.epoch))
-            if row is not None and ref.seq <= row.head.seq:
-                return Position(author, ref.epoch, ref.seq)
-        raise no_such_message(message)
+        authors = [
+            key
+            for key in self._state.nodes
+            if short_key(key) == ref.node_prefix and ref.seq <= self._state.head(key, ref.epoch).seq
+        ]
+        if not authors:
+            raise no_such_message(message)
+        if len(authors) > 1:
+            raise Ambiguous(
+                f"{len(authors)} nodes have keys that begin alike, and each a message {message}",
+                hint="give the number in front of the message instead: it is this host's own",
+                candidates=[f"{message} of {self.name_of(key)} ({key_text(key)})" for key in authors],
+            )
+        return Position(authors[0], ref.epoch, ref.seq)
 
 
 def alike(nodes: Sequence[NodeRow]) -> list[Alert]:

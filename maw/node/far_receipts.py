@@ -4,6 +4,8 @@ reaches them. One small entry a second at the most, for all of them together.
 
 from __future__ import annotations
 
+from typing import Final
+
 from maw.core.colony import HeldHere
 from maw.core.entry import Kind
 from maw.core.identity import NodeId
@@ -11,6 +13,9 @@ from maw.errors import MawError
 from maw.net.switchboard import Switchboard
 from maw.node.authoring import Authoring
 from maw.store.fold import Fold
+
+MAX_HELD: Final = 1000
+"""Authors an entry may speak of; the rest have their turn a second later."""
 
 
 class FarReceipts:
@@ -30,8 +35,9 @@ class FarReceipts:
     async def save(self) -> None:
         if not self._due:
             return
-        due, self._due = self._due, {}
-        held = HeldHere(tuple((author, epoch, seq) for author, (epoch, seq) in sorted(due.items())[:1000]))
+        due = dict(sorted(self._due.items())[:MAX_HELD])
+        self._due = {author: reached for author, reached in self._due.items() if author not in due}
+        held = HeldHere(tuple((author, epoch, seq) for author, (epoch, seq) in due.items()))
         try:
             await self.authoring.say(Kind.RECEIPT, held.content())
         except MawError:

@@ -182,6 +182,10 @@ class Membership:
         else:
             self._copy_is_old = False
 
+    def copy_soon(self) -> None:
+        """The copy is to follow within a second: who sends many statements does not make us write as often."""
+        self._copy_is_old = True
+
     def mend_copy(self) -> None:
         if self._copy_is_old:
             self.write_copy()

@@ -83,7 +83,7 @@ class Mesh:
         self.dialer = Dialer(
             local,
             wall=time.time,
-            admission=lambda _: membership.book.admission_for_me(),
+            admission=lambda peer: membership.book.admission_for_me(peer),
             link_timers=timers,
         )
         reception = Reception(local, tls, gate, invites=invites, wall=time.time, link_timers=timers)

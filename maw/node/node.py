@@ -296,7 +296,7 @@ class Node:
         self._retarget()
 
     def _gossip_changed_trust(self) -> None:
-        self.membership.write_copy()
+        self.membership.copy_soon()
         self._retarget()
 
     def _own_log_returned(self, epoch: int) -> None:

@@ -41,8 +41,14 @@ class Presenter:
         return Position(self._state.node_at[log.node].key, log.epoch, row.place & _LOW)
 
     def said(self, row: Shown) -> Said:
-        assert row.payload is not None
-        return Said.read(unpack_payload(row.payload), direct=bool(row.direct))
+        """What the message says. One that is damaged on this disk says so: the page it is on can be read."""
+        try:
+            return Said.read(unpack_payload(row.payload or b""), direct=bool(row.direct))
+        except (ValueError, TypeError) as error:
+            agent = self._state.agent_at[row.agent]
+            channel = self._state.channel_at[row.channel].name if row.channel is not None else None
+            text = f"[maw: this message is damaged on this disk and cannot be shown ({error})]"
+            return Said(agent.id, agent.name, agent.role, "uid", text, (), channel=channel)
 
     def message(self, row: Shown) -> Json:
         """One message object."""

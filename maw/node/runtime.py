@@ -11,7 +11,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import aiosqlite
 import msgpack
@@ -48,6 +48,11 @@ from maw.store.state import State
 from maw.store.writer import Writer
 
 log = logging.getLogger(__name__)
+
+MAX_STATEMENTS_UNDER_WAY: Final = 1_000
+"""On their way to the disk; the book's quotas count what is there, so what is beyond this is asked for again."""
+MAX_FORK_CHECKS: Final = 16
+"""At once. A proof that is not looked at now is shown again with the next head that contradicts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,8 @@ class Runtime:
         self._tasks: asyncio.TaskGroup | None = None
         self._wake: asyncio.TimerHandle | None = None
         self._paused = False
+        self._statements_under_way = 0
+        self._fork_checks = 0
 
     async def run(self) -> None:
         """Ticks the machine once a second; reads that it asks for run here too. Ends when cancelled."""
@@ -167,7 +174,8 @@ class Runtime:
                         link.close(reason)
                 case OwnLogReturned(epoch):
                     self._reactions.own_log_returned(epoch)
-                case CheckFork():
+                case CheckFork() if self._fork_checks < MAX_FORK_CHECKS:
+                    self._fork_checks += 1
                     self._spawn(self._check_fork(effect), "check fork")
         self._set_wake()
 
@@ -237,7 +245,13 @@ class Runtime:
             self._reactions.alert(Alert("set_aside", item.id.partition("-")[0], text))
 
     def _append_statements(self, effect: AppendStatements) -> None:
-        statements = [read_statement(wire) for wire in effect.items]
+        room = MAX_STATEMENTS_UNDER_WAY - self._statements_under_way
+        taken, left = effect.items[:room], effect.items[room:]
+        if left:
+            self.machine.gossip.discarded(left)
+        if not taken:
+            return
+        statements = [read_statement(wire) for wire in taken]
 
         async def write(conn: aiosqlite.Connection) -> None:
             rows = [(item.id, item.wire, wall_clock_ms()) for item in statements]
@@ -248,14 +262,16 @@ class Runtime:
             self._reactions.trust_changed()
 
         def finished(future: asyncio.Future[None]) -> None:
+            self._statements_under_way -= len(taken)
             if not future.cancelled() and future.exception():
-                self.machine.gossip.discarded(effect.items)
+                self.machine.gossip.discarded(taken)
 
         try:
             job = self._writer.submit_nowait(write, after)
         except (asyncio.QueueFull, MawError):
-            self.machine.gossip.discarded(effect.items)
+            self.machine.gossip.discarded(taken)
             return
+        self._statements_under_way += len(taken)
         job.add_done_callback(finished)
 
     async def _read(self, effect: ReadLog) -> None:
@@ -274,6 +290,12 @@ class Runtime:
         self._reactions.alert(Alert("damaged", short_key(author), text))
 
     async def _check_fork(self, effect: CheckFork) -> None:
+        try:
+            await self._compare(effect)
+        finally:
+            self._fork_checks -= 1
+
+    async def _compare(self, effect: CheckFork) -> None:
         try:
             ours = await run_from(self._db, self._state, effect.author, effect.epoch, effect.entries[0].seq)
         except (LinkError, sqlite3.Error) as error:

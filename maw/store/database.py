@@ -19,8 +19,8 @@ from maw.errors import BadConfig
 from maw.store.schema import migrate
 
 READERS: Final = 2
-WRITER_CACHE_KIB: Final = 4096
-READER_CACHE_KIB: Final = 1024
+WRITER_CACHE_KIB: Final = 2048
+READER_CACHE_KIB: Final = 256
 
 Row = tuple[Any, ...]
 

@@ -20,7 +20,7 @@ from maw.core.colony import GROUPS, AgentCard, Card, HeldHere, NewChannel, Said,
 from maw.core.entry import Entry, Kind, unpack_payload
 from maw.core.identity import NodeId
 from maw.store.rows import Insert, Statement, execute_all
-from maw.store.state import AgentRow, ChannelRow, LogRow, NodeRow, State
+from maw.store.state import AgentRow, ChannelRow, LogRow, NodeRow, State, next_number
 
 _ENTRIES: Final = Insert("entries", ("place", "header", "signature", "payload", "shown"))
 _MESSAGES: Final = Insert(
@@ -42,6 +42,11 @@ _SET_ASIDE: Final = "INSERT OR REPLACE INTO set_aside VALUES (?, ?, ?)"
 _SET_LOCAL: Final = "INSERT OR REPLACE INTO local_agents VALUES (?, ?, ?, ?)"
 _FIND_MENTIONS: Final = """INSERT OR IGNORE INTO mailbox (agent, seq, why)
     SELECT ?, seq, ? FROM mentions WHERE word IN (?, ?)"""
+
+MAX_AGENTS_OF_A_PEER: Final = 2_000
+MAX_CHANNELS_OF_A_PEER: Final = 1_000
+"""Agents and channels live in memory, so that no peer may bring them without end; what brings more is set aside.
+Channels are counted from the start of the daemon: it is not written down who brought one."""
 
 DIRECT: Final = "direct"
 MENTION: Final = "mention"
@@ -99,7 +104,7 @@ class Fold:
     def node(self, key: NodeId) -> NodeRow:
         row = self.state.nodes.get(key)
         if row is None:
-            row = NodeRow(max(self.state.node_at, default=0) + 1, key)
+            row = NodeRow(next_number(self.state.node_at), key)
             self.state.add_node(row)
             self._nodes[row.n] = row
         return row
@@ -107,7 +112,7 @@ class Fold:
     def log(self, author: NodeId, epoch: int) -> LogRow:
         row = self.state.logs.get((author, epoch))
         if row is None:
-            row = LogRow(max(self.state.log_at, default=0) + 1, self.node(author).n, epoch)
+            row = LogRow(next_number(self.state.log_at), self.node(author).n, epoch)
             self.state.add_log(author, row)
         self._logs[row.l] = row
         return row
@@ -157,7 +162,7 @@ class Fold:
             self.state.rename_agent(agent, card_.name, card_.role, card_.gone)
         elif kind == Kind.CHANNEL:
             channel = NewChannel.read(content)
-            self.channel(channel.name, channel.by, shown_time(entry.hlc, self.now_ms).ms)
+            self.channel(node, channel.name, channel.by, shown_time(entry.hlc, self.now_ms).ms)
         else:
             receipt = HeldHere.read(content)
             self.reached += [(author, epoch, seq, entry.author) for author, epoch, seq in receipt.held]
@@ -166,16 +171,22 @@ class Fold:
     def agent(self, node: NodeRow, agent_id: bytes, name: str, role: str, at: int) -> AgentRow:
         row = self.state.agents.get((node.n, agent_id))
         if row is None:
-            row = AgentRow(max(self.state.agent_at, default=0) + 1, node.n, agent_id, name, role, at)
+            if self.state.agents_of[node.n] >= MAX_AGENTS_OF_A_PEER and node.key != self.me:
+                raise ValueError(f"its node has {MAX_AGENTS_OF_A_PEER} agents already")
+            row = AgentRow(next_number(self.state.agent_at), node.n, agent_id, name, role, at)
             self.state.add_agent(row)
         self._agents[row.n] = row
         return row
 
-    def channel(self, name: str, by: str, at: int) -> ChannelRow:
-        """Made by the earliest who said so; by nobody in particular while it was only posted in."""
+    def channel(self, node: NodeRow, name: str, by: str, at: int) -> ChannelRow:
+        """Made by the earliest who said so; by nobody in particular while it was only posted in. ``node``: whose
+        entry names it."""
         row = self.state.channels.get(name)
         if row is None:
-            row = ChannelRow(max(self.state.channel_at, default=0) + 1, name, at, by)
+            if self.state.channels_of[node.n] >= MAX_CHANNELS_OF_A_PEER and node.key != self.me:
+                raise ValueError(f"its node has brought {MAX_CHANNELS_OF_A_PEER} channels already")
+            self.state.channels_of[node.n] += 1
+            row = ChannelRow(next_number(self.state.channel_at), name, at, by)
             self.state.add_channel(row)
         elif (not by, at, by) < (not row.by, row.created, row.by):
             row.created, row.by = at, by
@@ -187,7 +198,7 @@ class Fold:
         shown = shown_time(entry.hlc, self.now_ms)
         node = self.node(entry.author)
         agent = self.agent(node, said.agent, said.name, said.role, shown.ms)
-        channel = None if said.channel is None else self.channel(said.channel, "", shown.ms)
+        channel = None if said.channel is None else self.channel(node, said.channel, "", shown.ms)
         state.seq = seq = state.seq + 1
         self.first_seq = self.first_seq or seq
         state.messages += 1

@@ -7,6 +7,7 @@ writer's jobs may change it. Everything here is small: nodes, logs, channels, ag
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,8 +20,13 @@ from maw.store.schema import SEQ_BITS
 
 _AGENTS: Final = """
 SELECT a.*, l.uid, l.token_hash, coalesce(l.since_seq, 0)
-FROM agents a LEFT JOIN local_agents l ON l.agent = a.n
+FROM agents a LEFT JOIN local_agents l ON l.agent = a.n ORDER BY a.n
 """
+
+
+def next_number(table: dict[int, Any]) -> int:
+    """The number of a new row: one above the last, which was added last (rows only ever join at the end)."""
+    return next(reversed(table), 0) + 1
 
 
 @dataclass(slots=True)
@@ -90,6 +96,10 @@ class State:
     agents: dict[tuple[int, bytes], AgentRow] = field(default_factory=dict)
     agent_at: dict[int, AgentRow] = field(default_factory=dict)
     local: dict[str, AgentRow] = field(default_factory=dict)
+    agents_of: Counter[int] = field(default_factory=Counter)
+    """By node."""
+    channels_of: Counter[int] = field(default_factory=Counter, compare=False)
+    """Channels that a node's entries brought since the start."""
 
     def heads(self) -> dict[NodeId, Heads]:
         """The durable heads by author and epoch, as the core wants them."""
@@ -123,6 +133,8 @@ class State:
         self.channels[row.name] = self.channel_at[row.n] = row
 
     def add_agent(self, row: AgentRow) -> None:
+        if (row.node, row.id) not in self.agents:
+            self.agents_of[row.node] += 1
         self.agents[row.node, row.id] = self.agent_at[row.n] = row
         if row.uid is not None and not row.gone:
             self.local[row.name] = row
@@ -137,16 +149,19 @@ class State:
         """Forget everything and read it again, as this connection sees it."""
         tables: tuple[dict[Any, Any], ...] = (
             self.nodes, self.node_at, self.logs, self.log_at, self.channels, self.channel_at,
-            self.agents, self.agent_at, self.local,
+            self.agents, self.agent_at, self.local, self.agents_of,
         )  # fmt: skip
         for table in tables:
             table.clear()
-        for n, key, name, addresses, version, seen in await conn.execute_fetchall("SELECT * FROM nodes"):
+        for n, key, name, addresses, version, seen in await conn.execute_fetchall(
+            "SELECT * FROM nodes ORDER BY n"
+        ):
             self.add_node(NodeRow(n, NodeId(key), name, tuple(json.loads(addresses)), version, seen))
-        for l, node, epoch, seq, head_id, disputed in await conn.execute_fetchall("SELECT * FROM logs"):  # noqa: E741
+        logs = await conn.execute_fetchall("SELECT * FROM logs ORDER BY l")
+        for l, node, epoch, seq, head_id, disputed in logs:  # noqa: E741
             self.add_log(self.node_at[node].key, LogRow(l, node, epoch, Head(seq, head_id), bool(disputed)))
         for row in await conn.execute_fetchall(
-            "SELECT n, name, created, by, messages, last_seq FROM channels"
+            "SELECT n, name, created, by, messages, last_seq FROM channels ORDER BY n"
         ):
             self.add_channel(ChannelRow(*row))
         for row in await conn.execute_fetchall(_AGENTS):

@@ -51,13 +51,12 @@ def up(home: Path) -> int:
     """Serve one-line answers on maw.sock, tell systemd, ping its watchdog."""
     # what the real daemon loads, so that a sandbox that forbids any of it shows
     import aiohttp.web
-    import cryptography.x509
     import nacl.bindings
 
     from maw.net.netlink import Routing
     from maw.node.sdnotify import Notifier, watchdog_interval
 
-    print(aiohttp.web.__name__, cryptography.x509.__name__, nacl.bindings.__name__, flush=True)
+    print(aiohttp.web.__name__, nacl.bindings.__name__, flush=True)
     with Routing("wg0") as routing:
         asyncio.run(routing.look())
     (home / "maw.sock").unlink(missing_ok=True)

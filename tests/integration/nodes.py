@@ -57,7 +57,7 @@ class Host:
 
     async def add(self, *names: str) -> None:
         for name in names:
-            await self.service.add_user(await self.owner(), name, "agent")
+            await self.service.add_user(await self.owner(), name, "agent", uid=None)
 
     async def send(self, name: str, to: str, text: str, **more: Any) -> Json:
         options = {"reply_to": None, "idempotency_key": None, **more}

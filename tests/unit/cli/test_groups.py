@@ -60,7 +60,7 @@ def test_maw_alone_says_how_it_is_and_what_to_do(cli: Cli, daemon: FakeDaemon) -
         "mbp · running, 3 h · 2 of 3 peers linked",
         "unread: arthur 3",
         "fork: pi has two logs⟨U+001B⟩ (×2)",
-        "next: `maw inbox`",
+        "next: `maw inbox --as arthur`",
     ]
     assert json.loads(cli("--json").out) == STATE
 

@@ -63,12 +63,12 @@ async def open_store(path: Path, *, run: bool = True) -> AsyncIterator[Store]:
         if not run:
             yield store
             return
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(writer.run())
-            try:
-                yield store
-            finally:
-                await writer.close()
+        running = asyncio.ensure_future(writer.run())
+        try:
+            yield store
+        finally:
+            await writer.close()
+            await running
 
 
 class Author:

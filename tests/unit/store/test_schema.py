@@ -12,8 +12,8 @@ from maw.store import schema
 from maw.store.schema import MIGRATIONS, SEQ_BITS, migrate
 
 
-async def connect(path: Path) -> aiosqlite.Connection:
-    return await aiosqlite.connect(path, isolation_level=None)
+def connect(path: Path) -> aiosqlite.Connection:
+    return aiosqlite.connect(path, isolation_level=None)
 
 
 async def version(conn: aiosqlite.Connection) -> int:
@@ -22,7 +22,7 @@ async def version(conn: aiosqlite.Connection) -> int:
 
 
 async def test_made_once(tmp_path: Path) -> None:
-    async with await connect(tmp_path / "c.db") as conn:
+    async with connect(tmp_path / "c.db") as conn:
         assert await migrate(conn, "c.db") is True
         assert await version(conn) == len(MIGRATIONS)
         assert await migrate(conn, "c.db") is False
@@ -35,7 +35,7 @@ async def test_a_migration_that_fails_leaves_the_version_before(
         await conn.execute("CREATE TABLE half (x)")
         await conn.execute("CREATE TABLE half (x)")
 
-    async with await connect(tmp_path / "c.db") as conn:
+    async with connect(tmp_path / "c.db") as conn:
         await migrate(conn, "c.db")
         monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, second))
         with pytest.raises(sqlite3.OperationalError):

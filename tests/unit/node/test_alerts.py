@@ -1,0 +1,87 @@
+"""Alerts: counted, logged once, written with little, kept when they cannot be."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maw.core.effects import Alert
+from maw.node import alerts as alerts_module
+from maw.node.alerts import MAX_KEPT, Alerts, recent
+from tests.unit.store.opened import Store, open_store
+
+
+async def told(store: Store, limit: int = 20) -> list[tuple[str, str, str, int]]:
+    found = await recent(store.db, lambda at: at, limit)
+    return [(item["kind"], item["subject"], item["text"], item["count"]) for item in found]
+
+
+async def test_alike_ones_are_counted_and_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_store(tmp_path / "c.db") as store:
+        alerts = Alerts(store.writer)
+        with caplog.at_level(logging.WARNING):
+            for n in range(5):
+                alerts.raise_alert(Alert("fork", "abc", f"text {n}"))
+            alerts.raise_alert(Alert("fork", "xyz", "another"))
+        assert [record.getMessage() for record in caplog.records] == ["fork: text 0", "fork: another"]
+        assert alerts.unsaved
+        await alerts.save()
+        assert not alerts.unsaved
+        assert set(await told(store)) == {("fork", "abc", "text 4", 5), ("fork", "xyz", "another", 1)}
+        alerts.raise_alert(Alert("fork", "abc", "again"))
+        await alerts.save()
+        assert ("fork", "abc", "again", 6) in await told(store)
+
+
+async def test_an_hour_later_it_is_logged_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [10_000_000]
+    monkeypatch.setattr(alerts_module, "wall_clock_ms", lambda: now[0])
+    async with open_store(tmp_path / "c.db") as store:
+        alerts = Alerts(store.writer)
+        with caplog.at_level(logging.WARNING):
+            for later in (0, 3_599_999, 3_600_001):
+                now[0] = 10_000_000 + later
+                alerts.raise_alert(Alert("disk", "mbp", f"{later}"))
+        assert len(caplog.records) == 2
+
+
+async def test_what_cannot_be_written_is_kept_and_counted_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from maw.errors import Unavailable
+
+    async with open_store(tmp_path / "c.db") as store:
+        alerts = Alerts(store.writer)
+
+        async def full(*_: Any) -> None:
+            alerts.raise_alert(Alert("disk", "mbp", "meanwhile"))
+            raise Unavailable("full")
+
+        alerts.raise_alert(Alert("disk", "mbp", "1"))
+        alerts.raise_alert(Alert("disk", "mbp", "2"))
+        with monkeypatch.context() as patch:
+            patch.setattr(store.writer, "submit", full)
+            await alerts.save()
+        assert alerts.unsaved
+        await alerts.save()
+        assert await told(store) == [("disk", "mbp", "meanwhile", 3)]
+
+
+async def test_a_flood_of_different_ones_is_bounded(tmp_path: Path) -> None:
+    async with open_store(tmp_path / "c.db") as store:
+        alerts = Alerts(store.writer)
+        for n in range(MAX_KEPT + 100):
+            alerts.raise_alert(Alert("kind", f"{n}", "text"))
+        await alerts.save()
+        for n in range(MAX_KEPT):
+            alerts.raise_alert(Alert("other", f"{n}", "text"))
+        await alerts.save()
+        assert (await store.db.rows("SELECT count(*) FROM alerts"))[0][0] == MAX_KEPT
+        assert len(await told(store, 7)) == 7

@@ -1,0 +1,47 @@
+"""Peers as people see them."""
+
+from __future__ import annotations
+
+from maw.core.identity import key_text, short_key
+from maw.core.trust import ACCEPTED, Pin
+from tests.conftest import MakeHome
+from tests.integration.nodes import NOWHERE, all_running, pair, running, until
+from tests.unit.store.opened import Author
+
+
+async def test_a_linked_peer(make_home: MakeHome) -> None:
+    async with all_running(make_home("mbp"), make_home("oracle")) as (mbp, oracle):
+        await pair(mbp, oracle)
+        await until(lambda: oracle.me in mbp.node.state.nodes, "its card is here")
+        await until(lambda: mbp.held() == oracle.held(), "the same")
+        shown = await mbp.peer(oracle)
+        assert {key: shown[key] for key in ("name", "key", "short", "state", "how", "behind")} == {
+            "name": "oracle", "key": key_text(oracle.me), "short": short_key(oracle.me), "state": "linked",
+            "how": "invited", "behind": 0,
+        }  # fmt: skip
+        assert shown["since"].startswith("20")
+        assert oracle.node.mesh.addresses()[0] in shown["addresses"]
+        board = mbp.node.board.get(oracle.me)
+        assert board is not None
+        await board.ping(5)
+        assert (await mbp.peer(oracle))["rtt_ms"] >= 0
+
+
+async def test_an_unreachable_peer_says_why(make_home: MakeHome) -> None:
+    async with running(make_home("mbp")) as mbp:
+        other = Author(1).node
+        mbp.node.membership.book.pin(Pin(other, "far", (NOWHERE,), ACCEPTED))
+        mbp.node._retarget()
+        found = lambda: next(p for p in mbp.node.peering.listing() if p["name"] == "far")  # noqa: E731
+        await until(lambda: found()["state"] == "unreachable", "it was tried")
+        assert NOWHERE in found()["last_error"]
+        assert found()["last_seen"] is None
+        assert found()["rtt_ms"] is None
+
+
+async def test_the_forgotten_are_listed_as_such(make_home: MakeHome) -> None:
+    async with all_running(make_home("mbp"), make_home("oracle")) as (mbp, oracle):
+        await pair(mbp, oracle)
+        await mbp.service.forget_peer(await mbp.owner(), "oracle")
+        (shown,) = mbp.node.peering.listing()
+        assert (shown["state"], shown["key"]) == ("forgotten", key_text(oracle.me))

@@ -1,0 +1,65 @@
+"""Who holds our log up to where: it only rises, is written at leisure, and wakes who waits."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from maw.node.receipts import Receipts
+from tests.unit.store.opened import Author, open_store
+
+PEER, OTHER = Author(1).node, Author(2).node
+
+
+def test_receipts_only_rise() -> None:
+    receipts = Receipts()
+    receipts.note(PEER, 7, 5, 1)
+    receipts.note(PEER, 7, 3, 2)
+    assert receipts.has(PEER, 7, 5)
+    assert not receipts.has(PEER, 7, 6)
+    assert not receipts.has(PEER, 8, 1), "another epoch is another matter"
+    assert not receipts.has(OTHER, 7, 1)
+    receipts.note(OTHER, 7, 9, 3)
+    assert receipts.holders(7, 5) == [PEER, OTHER]
+    assert receipts.holders(7, 6) == [OTHER]
+
+
+async def test_whoever_waits_hears_of_every_rise() -> None:
+    receipts = Receipts()
+    waiting = [asyncio.ensure_future(receipts.moved()) for _ in range(3)]
+    await asyncio.sleep(0)
+    receipts.note(PEER, 1, 1, 0)
+    async with asyncio.timeout(1):
+        await asyncio.gather(*waiting)
+    late = asyncio.ensure_future(receipts.moved())
+    await asyncio.sleep(0)
+    receipts.note(PEER, 1, 1, 0)
+    await asyncio.sleep(0)
+    assert not late.done(), "nothing rose"
+    late.cancel()
+
+
+async def test_they_are_written_and_read_back(tmp_path: Path) -> None:
+    async with open_store(tmp_path / "c.db") as store:
+        await store.fold(Author(9).signer, [Author(1).post("hi")])
+        receipts = Receipts()
+        receipts.note(PEER, 7, 5, 100)
+        receipts.note(OTHER, 7, 5, 100)
+        assert receipts.unsaved
+
+        async def write(conn: Any) -> Any:
+            return await receipts.save(conn, store.state)
+
+        done = await store.writer.submit(write)
+        assert receipts.unsaved, "nobody said that it is durable"
+        receipts.note(PEER, 8, 1, 200)
+        receipts.saved(done)
+        assert receipts.unsaved, "what rose meanwhile is not written yet"
+        receipts.saved(await store.writer.submit(write))
+        assert not receipts.unsaved
+        again = Receipts()
+        await again.load(store.db.writing, store.state)
+        assert again.has(PEER, 7, 5)
+        assert again.has(PEER, 8, 1)
+        assert not again.has(OTHER, 7, 5), "a node of which nothing is known has no row: it says so again"
