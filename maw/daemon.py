@@ -13,10 +13,12 @@ import grp
 import logging
 import os
 import pwd
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Final
 
 from maw.api.doors import Doors, DoorSettings
 from maw.api.service import Service, reload_peers
@@ -29,6 +31,8 @@ from maw.node.sdnotify import Notifier, watchdog_interval
 
 log = logging.getLogger(__name__)
 
+MAX_DESCRIPTORS: Final = 16_384
+
 
 def run(home: Path) -> int:
     """``maw up``: serves until SIGTERM or SIGINT. Raises MawError when it cannot begin."""
@@ -40,12 +44,21 @@ def run(home: Path) -> int:
     config = load_config(place.config)
     signer = read_key(place.key)
     os.umask(0o077)
+    _raise_descriptor_limit()
     with hold_lock(place):
         try:
             asyncio.run(_serve(place, config, signer))
         except* MawError as several:
             raise _first_of(several) from None
     return 0
+
+
+def _raise_descriptor_limit() -> None:
+    """Both doors full, and links beside them, take more than the 1,024 that many systems begin with."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _first_of(group: ExceptionGroup[MawError]) -> MawError:

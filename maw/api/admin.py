@@ -49,7 +49,9 @@ async def invite(call: Call) -> web.StreamResponse:
 
 
 async def join(call: Call) -> web.StreamResponse:
-    return reply(await call.backend.join(call.speaker, call.args["line"]), headers=call.api.headers)
+    async with call.api.waiting.place():  # a stop does not wait for other hosts: what was begun goes on later
+        joined = await call.backend.join(call.speaker, call.args["line"])
+    return reply(joined, headers=call.api.headers)
 
 
 async def reload_peers(call: Call) -> web.StreamResponse:

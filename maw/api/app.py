@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from maw.api.router import Router
 from maw.api.routes import Api, Call, Route
 from maw.api.waiting import stopping
 from maw.core.names import nearest
-from maw.errors import BadInput, MawError
+from maw.errors import BadInput, MawError, Unavailable
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -82,6 +83,17 @@ class Edge:
             return http_error_reply(error.status, detail=one_line(error.text or ""))
         except web.RequestPayloadError as error:
             return http_error_reply(400, detail=one_line(str(error)))
+        except sqlite3.Error as error:
+            _LOG.error(
+                "%s %s: the database cannot be read: %s", request.method, shown(request.raw_path), error
+            )
+            return error_reply(
+                Unavailable(
+                    f"the database cannot be read: {error}",
+                    code="cannot_read",
+                    hint="`maw doctor` on this host looks at file and disk; other pages may be whole",
+                )
+            )
         except ConnectionError:
             return http_error_reply(400, detail="the caller hung up")  # which nobody will read
         except Exception:

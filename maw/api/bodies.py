@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Final
 
 from aiohttp import HttpVersion11, web
 
-from maw.api.limits import MAX_BODY_BYTES, MAX_IDEMPOTENCY_KEY
+from maw.api.limits import BODY_S, MAX_BODY_BYTES, MAX_IDEMPOTENCY_KEY
 from maw.errors import BadInput
 
 _EXAMPLE: Final = 'a JSON object in UTF-8, such as {"text": "hello"}'
@@ -19,9 +20,13 @@ async def read_body(request: web.BaseRequest) -> bytes:
     if "Expect" in request.headers:
         await _go_on(request)
     chunks = bytearray()
-    while chunk := await request.content.readany():
-        chunks += chunk
-        _refuse_beyond(len(chunks))
+    try:
+        async with asyncio.timeout(BODY_S):
+            while chunk := await request.content.readany():
+                chunks += chunk
+                _refuse_beyond(len(chunks))
+    except TimeoutError:
+        raise BadInput(f"the body did not arrive within {BODY_S:g} s", code="too_slow") from None
     return bytes(chunks)
 
 

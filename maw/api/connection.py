@@ -6,11 +6,14 @@ import asyncio
 import socket
 import struct
 import sys
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import web
 
 from maw.api.replies import malformed_reply
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 _KEEPALIVE_S: Final = 75.0
 _LINGER_S: Final = 2.0
@@ -18,11 +21,17 @@ _UCRED: Final = struct.Struct("iII")
 
 
 class Connection(web.RequestHandler):
-    __slots__ = ("_peer_uid",)
+    __slots__ = ("_peer_uid", "_server")
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, server: Server, **kwargs: Any) -> None:
+        super().__init__(server, **kwargs)
+        self._server = server
         self._peer_uid: int | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if len(self._server.connections) > self._server.most and self.transport is not None:
+            self.transport.abort()
 
     @property
     def peer_uid(self) -> int:
@@ -47,7 +56,12 @@ class Connection(web.RequestHandler):
 
 
 class Server(web.Server):
-    """Makes a `Connection` for each caller; ``handler`` answers every request."""
+    """Makes a `Connection` for each caller; ``handler`` answers every request. Beyond ``most`` connections a new
+    one is closed: idle ones must not use up the process's file descriptors."""
+
+    def __init__(self, handler: Handler, *, most: int) -> None:
+        super().__init__(handler)
+        self.most = most
 
     def __call__(self) -> web.RequestHandler:
         return Connection(

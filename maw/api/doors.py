@@ -16,13 +16,14 @@ from aiohttp import web
 from maw.api.app import Edge
 from maw.api.backend import Backend
 from maw.api.connection import Server
-from maw.api.limits import Pace
+from maw.api.limits import MAX_REST_CONNECTIONS, MAX_SOCKET_CONNECTIONS, Pace
 from maw.api.principals import Door, RestDoor, SocketDoor
 from maw.api.routes import Api
 from maw.api.sockets import BACKLOG, address_text, bind_tcp, bind_unix
 from maw.api.waiting import Waiting
 
 _LOG: Final = logging.getLogger(__name__)
+_LAST_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Doors:
     """
 
     def __init__(
-        self, backend: Backend, settings: DoorSettings, *, pace: Pace | None = None, grace_s: float = 10.0
+        self, backend: Backend, settings: DoorSettings, *, pace: Pace | None = None, grace_s: float = 5.0
     ) -> None:
         self._backend = backend
         self._settings = settings
@@ -131,7 +132,9 @@ class _Served:
 
 async def _serve(api: Api, door: Door, sock: socket.socket, grace_s: float) -> _Served:
     edge = Edge(api, door)
-    runner = web.ServerRunner(Server(edge), shutdown_timeout=grace_s)
+    most = MAX_REST_CONNECTIONS if door.kind == "rest" else MAX_SOCKET_CONNECTIONS
+    # `_finish` has waited already: what is still under way then is cut off
+    runner = web.ServerRunner(Server(edge, most=most), shutdown_timeout=min(grace_s, _LAST_S))
     await runner.setup()
     site = web.SockSite(runner, sock, backlog=BACKLOG)
     await site.start()

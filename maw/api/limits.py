@@ -23,6 +23,16 @@ MAX_IDEMPOTENCY_KEY: Final = 128
 MAX_WAITING: Final = 1024
 """Long polls and streams at once, over both doors; more are refused with 503."""
 
+MAX_WAITING_ANONYMOUS: Final = 256
+"""Of those, for callers without a token: nobody who is nobody keeps agents from waiting."""
+
+MAX_REST_CONNECTIONS: Final = 512
+MAX_SOCKET_CONNECTIONS: Final = 4096
+"""Open at once; one more is closed unanswered. Idle ones are closed after 75 s."""
+
+BODY_S: Final = 15.0
+"""How long a request's body may take to arrive."""
+
 POLL_SLICE_S: Final = 5.0
 """How often a long poll looks whether its caller is still there."""
 

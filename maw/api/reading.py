@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
@@ -24,6 +25,13 @@ def _page_reply(call: Call, page: Page) -> web.Response:
     response = reply(page.items, headers=call.api.headers)
     response.headers["X-Maw-Next-Seq"] = str(page.next_seq)
     return response
+
+
+async def _waited(call: Call, fetch: Callable[[int | None], Awaitable[Page]]) -> web.Response:
+    """The page as soon as there is something on it, or as it is when the caller's ``wait`` is over."""
+    after, seconds = call.args["after_seq"], call.args["wait"]
+    page = await call.api.waiting.page(fetch, after, seconds, call.gone, anonymous=call.anonymous)
+    return _page_reply(call, page)
 
 
 async def whoami(call: Call) -> web.StreamResponse:
@@ -57,7 +65,7 @@ async def channel_messages(call: Call) -> web.StreamResponse:
             call.speaker, channel, after_seq=after, before_seq=before, limit=limit
         )
 
-    return _page_reply(call, await call.api.waiting.page(fetch, args["after_seq"], args["wait"], call.gone))
+    return await _waited(call, fetch)
 
 
 async def mentions(call: Call) -> web.StreamResponse:
@@ -71,7 +79,7 @@ async def mentions(call: Call) -> web.StreamResponse:
     async def fetch(after: int | None) -> Page:
         return await call.backend.mentions_page(call.speaker, user, after_seq=after, limit=args["limit"])
 
-    return _page_reply(call, await call.api.waiting.page(fetch, args["after_seq"], args["wait"], call.gone))
+    return await _waited(call, fetch)
 
 
 async def inbox(call: Call) -> web.StreamResponse:
@@ -80,7 +88,7 @@ async def inbox(call: Call) -> web.StreamResponse:
     async def fetch(after: int | None) -> Page:
         return await call.backend.inbox_page(call.speaker, after_seq=after or 0, limit=args["limit"])
 
-    return _page_reply(call, await call.api.waiting.page(fetch, args["after_seq"], args["wait"], call.gone))
+    return await _waited(call, fetch)
 
 
 async def sent(call: Call) -> web.StreamResponse:

@@ -29,7 +29,7 @@ _COMMON: Final = CIMultiDictProxy(
     )
 )
 
-STATUS_BY_CODE: Final[Mapping[str, int]] = MappingProxyType({"too_large": 413})
+STATUS_BY_CODE: Final[Mapping[str, int]] = MappingProxyType({"too_large": 413, "too_slow": 408})
 """Codes whose HTTP status is not that of their class of error."""
 
 _HTTP_WORDS: Final[Mapping[int, tuple[str, str]]] = MappingProxyType(

@@ -57,6 +57,10 @@ class Call:
     def backend(self) -> Backend:
         return self.api.backend
 
+    @property
+    def anonymous(self) -> bool:
+        return self.speaker.known_by == "nobody"
+
     def gone(self) -> bool:
         """True when the caller has hung up."""
         transport = self.request.transport

@@ -55,7 +55,7 @@ async def stream(call: Call) -> web.StreamResponse:
         )
     subscriber = _Subscriber(call, socket)
     try:
-        async with call.api.waiting.place():
+        async with call.api.waiting.place(anonymous=call.anonymous):
             await subscriber.open()
             end = await subscriber.run()
     except Unavailable as error:

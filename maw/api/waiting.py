@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from maw.api.backend import Backend, Page
-from maw.api.limits import MAX_WAITING, POLL_SLICE_S
+from maw.api.limits import MAX_WAITING, MAX_WAITING_ANONYMOUS, POLL_SLICE_S
 from maw.errors import Unavailable
 
 
@@ -23,6 +23,7 @@ class Waiting:
         self._places = places
         self._slice_s = slice_s
         self._scopes: set[asyncio.Timeout] = set()
+        self._anonymous = 0
         self._stopped = False
 
     def __len__(self) -> int:
@@ -40,17 +41,21 @@ class Waiting:
             scope.reschedule(now)
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
+    async def place(self, *, anonymous: bool = False) -> AsyncIterator[None]:
         """Wait inside. Raises Unavailable: ``stopping``, or ``too_many_waiting`` when none is free."""
         if self._stopped:
             raise stopping()
-        if len(self._scopes) >= self._places:
+        taken, places = len(self._scopes), self._places
+        if anonymous and self._anonymous >= MAX_WAITING_ANONYMOUS:
+            taken, places = self._anonymous, MAX_WAITING_ANONYMOUS
+        if taken >= places:
             raise Unavailable(
-                f"{self._places} callers are waiting already",
+                f"{taken} callers are waiting already",
                 hint="ask without wait",
                 code="too_many_waiting",
             )
         scope = asyncio.timeout(None)
+        self._anonymous += anonymous
         try:
             async with scope:
                 self._scopes.add(scope)
@@ -60,6 +65,7 @@ class Waiting:
                 raise stopping() from None
             raise
         finally:
+            self._anonymous -= anonymous
             self._scopes.discard(scope)
 
     async def page(
@@ -68,6 +74,8 @@ class Waiting:
         after_seq: int | None,
         seconds: float,
         gone: Callable[[], bool],
+        *,
+        anonymous: bool = False,
     ) -> Page:
         """``fetch(after_seq)``, and as long as that is empty again whenever something became visible.
 
@@ -75,7 +83,7 @@ class Waiting:
         """
         if seconds <= 0:
             return await fetch(after_seq)
-        async with self.place():
+        async with self.place(anonymous=anonymous):
             loop = asyncio.get_running_loop()
             deadline = loop.time() + seconds
             # Asked before the page is read: what comes between the two wakes us rather than slips through.

@@ -31,6 +31,8 @@ class Document:
             raise BadConfig(f"{label}, line {line}: not UTF-8", hint="save the file as UTF-8") from None
         except tomllib.TOMLDecodeError as error:
             raise _syntax_error(label, str(error)) from None
+        except RecursionError:
+            raise BadConfig(f"{label}: it is nested too deeply") from None
         self._lines = text.splitlines()
 
     def section(self, name: str) -> Section:

@@ -25,6 +25,7 @@ from maw.core.identity import KEY_BYTES, Signer
 from maw.errors import BadConfig, Conflict, Unavailable
 
 _MARK: Final = struct.Struct(">QQ")
+_MARK_LIMIT: Final = 1 << 53
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +133,23 @@ def read_key(path: Path) -> Signer:
     return Signer(seed)
 
 
+def _open_own(path: Path) -> int:
+    """A small file of ours to be read and written, made when it is not there. A link is not followed: what it
+    points to is none of ours. Raises BadConfig."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise BadConfig(
+            f"{path} cannot be opened: {error.strerror}",
+            code="bad_home",
+            hint="it must be a plain file of the user that runs maw; move away what is there",
+        ) from None
+
+
 @contextmanager
 def hold_lock(home: NodeHome) -> Iterator[None]:
     """Keeps every other daemon off this directory while the block runs. Raises Conflict naming who has it."""
-    handle = os.open(home.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    handle = _open_own(home.lock)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -165,11 +179,17 @@ class HighWaterMark:
     """
 
     def __init__(self, path: Path) -> None:
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        """Raises BadConfig when the file cannot be had."""
+        self._handle = _open_own(path)
+        self.damaged = False
+        """What was read last is nothing that was ever written."""
 
     def read(self) -> tuple[int, int]:
-        data = os.pread(self._handle, _MARK.size, 0)
-        return _MARK.unpack(data) if len(data) == _MARK.size else (0, 0)
+        """(0, 0) when nothing is there, or nothing of use: a number out of reach would end our log for good."""
+        data = os.pread(self._handle, _MARK.size + 1, 0)
+        epoch, seq = _MARK.unpack(data) if len(data) == _MARK.size else (0, 0)
+        self.damaged = bool(data) and (len(data) != _MARK.size or max(epoch, seq) >= _MARK_LIMIT)
+        return (0, 0) if self.damaged else (epoch, seq)
 
     def write(self, epoch: int, seq: int) -> None:
         os.pwrite(self._handle, _MARK.pack(epoch, seq), 0)

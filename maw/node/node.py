@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -30,7 +31,7 @@ from maw.core.replication import Replicator
 from maw.core.statement import FOUND, Statement, colony_text
 from maw.core.transcript import Hello
 from maw.core.trust import Pin, TrustBook
-from maw.errors import Conflict, LinkClosed, MawError, Refused
+from maw.errors import BadConfig, Conflict, LinkClosed, MawError, ProtocolViolation, Refused
 from maw.net.link import Link
 from maw.net.switchboard import Switchboard
 from maw.net.tls import NodeTls
@@ -60,6 +61,9 @@ from maw.store.fold import Fold, SetAside
 from maw.store.writer import Writer
 
 log = logging.getLogger(__name__)
+
+_DAMAGED = (sqlite3.Error, ProtocolViolation, ValueError, TypeError, KeyError, OverflowError)
+"""What reading rows raises that no maw wrote."""
 
 
 class Node:
@@ -263,9 +267,6 @@ class Node:
                 raise LinkClosed(f"this link could not be noted: {error.message}") from None
         log.info("linked with %s (%s) at %s", link.peer_name, short_key(link.peer), link.remote_address)
         ended = await self.runtime.carry_link(link)
-        if (task := asyncio.current_task()) is not None and task.cancelling():
-            # before Python 3.13 a task group that is ending anyway swallows the cancellation of its parent
-            raise asyncio.CancelledError
         log.info("link with %s (%s) ended: %s", link.peer_name, short_key(link.peer), ended.message)
 
     def _link_changed(self, peer: NodeId) -> None:
@@ -437,7 +438,16 @@ class Node:
 async def open_node(home: NodeHome, config: Config, signer: Signer) -> AsyncIterator[Node]:
     """Opens the database and puts a node together; it does nothing until ``run``."""
     async with open_database(home.database) as db:
-        opened = await open_store(home, signer, db)
+        try:
+            opened = await open_store(home, signer, db)
+        except _DAMAGED as error:
+            raise BadConfig(
+                f"the database {home.database} cannot be used: {error}",
+                code="damaged_database",
+                hint="`maw doctor` looks at file and disk. If the file is damaged: restore a backup, or move it away"
+                " with its -wal and -shm; whom this node trusts is in trust.copy, and messages come back from the"
+                " peers",
+            ) from None
         try:
             yield Node(home, config, signer, db, opened)
         finally:

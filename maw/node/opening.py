@@ -62,6 +62,9 @@ async def open_store(home: NodeHome, signer: Signer, db: Database) -> Opened:
         mark=mark.read(),
         clock_fell=clock.has_fallen(wall_clock_ms()),
     )
+    if mark.damaged:
+        notes.append(f"{home.mark} is damaged and was passed over: a new epoch begins")
+        why = why or "the mark beside the key is damaged"
     if why is not None and why.startswith("the database"):
         notes.append(f"a new epoch begins: {why}")
         # cursors from before may stand anywhere below: starting above them all repeats, and never skips

@@ -54,7 +54,13 @@ class Database:
 
 
 async def _connect(uri: str, cache_kib: int) -> aiosqlite.Connection:
-    conn = await aiosqlite.connect(uri, uri=True, isolation_level=None, cached_statements=256)
+    opening = aiosqlite.connect(uri, uri=True, isolation_level=None, cached_statements=256)
+    try:
+        conn = await opening
+    except BaseException:
+        # aiosqlite tells its thread to stop and does not wait: it would speak to a loop that is closed
+        await asyncio.to_thread(opening._thread.join)
+        raise
     try:
         await conn.execute(f"PRAGMA cache_size = -{cache_kib}")
         await conn.execute("PRAGMA busy_timeout = 5000")

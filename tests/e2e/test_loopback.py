@@ -9,7 +9,9 @@ import os
 import signal
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,10 @@ def daemon(make_home: MakeHome) -> Iterator[Callable[[str], Daemon]]:
     yield make
     for one in made:
         one.__exit__(None, None, None)
+
+
+def longer(found: Sequence[object], count: int) -> bool:
+    return len(found) > count
 
 
 def burst(daemon: Daemon, who: str, count: int, acknowledged: list[tuple[str, str]]) -> threading.Thread:
@@ -62,7 +68,8 @@ def test_killed_in_a_burst_it_has_all_it_acknowledged_once(daemon: Callable[[str
     cursor = 0
     for round_ in range(2):
         threads = [burst(node, f"{round_}-{who}", 2000, acknowledged) for who in range(4)]
-        wait_until(lambda at=len(acknowledged): len(acknowledged) > at + 150, "it is being talked to")
+        enough = len(acknowledged) + 150
+        wait_until(partial(longer, acknowledged, enough), "it is being talked to")
         node.kill()
         for thread in threads:
             thread.join(20)
@@ -98,12 +105,13 @@ def test_a_terminated_daemon_finishes_what_it_accepted(daemon: Callable[[str], D
 
 def test_a_long_poll_does_not_hold_up_the_end(daemon: Callable[[str], Daemon]) -> None:
     node = daemon("mbp")
-    polling = threading.Thread(target=lambda: node.ask("GET", "/api/inbox?wait=60", agent="owner"))
-    polling.start()
-    wait_until(lambda: polling.is_alive(), "it polls")
+    connection = node.connect()
+    assert request(connection, "GET", "/healthz")[0] == 200
+    connection.request("GET", "/api/inbox?wait=60", headers={"X-Maw-Agent": "owner"})
+    began = time.monotonic()
     assert node.stop() == 0
-    polling.join(5)
-    assert not polling.is_alive()
+    assert time.monotonic() - began < 5
+    connection.close()
 
 
 def test_a_second_daemon_on_the_same_directory_is_refused(daemon: Callable[[str], Daemon]) -> None:
@@ -131,7 +139,8 @@ def test_pairing_and_talking_across_kills(daemon: Callable[[str], Daemon]) -> No
     joined = json.loads(oracle.maw("join", line, "--json"))
     assert joined["state"] in ("linked", "connecting")
     wait_until(
-        lambda: any(u["username"] == "arthur" for u in oracle.ask("GET", "/api/users")[1]), "oracle knows arthur"
+        lambda: any(u["username"] == "arthur" for u in oracle.ask("GET", "/api/users")[1]),
+        "oracle knows arthur",
     )
     mbp.kill()
     sent = []
@@ -168,6 +177,10 @@ def test_a_repeated_request_after_a_crash_is_one_message(daemon: Callable[[str],
     assert node.ask("POST", path, {"text": "other"}, agent="owner", Idempotency_Key="k1")[0] == 409
 
 
+def logged(node: Daemon, words: str, after: int) -> bool:
+    return words in node.log.read_text()[after:]
+
+
 def test_peers_toml_is_read_again_on_sighup(daemon: Callable[[str], Daemon]) -> None:
     node = daemon("mbp")
     assert node.process is not None
@@ -181,7 +194,7 @@ def test_peers_toml_is_read_again_on_sighup(daemon: Callable[[str], Daemon]) -> 
         before = len(node.log.read_text())
         peers.write_text(text)
         node.process.send_signal(signal.SIGHUP)
-        wait_until(lambda at=before, what=said: what in node.log.read_text()[at:], f"{said}: {text!r}")
+        wait_until(partial(logged, node, said, before), f"{said}: {text!r}")
     assert node.ask("GET", "/healthz")[0] == 200
     assert node.stop() == 0
 

@@ -245,7 +245,9 @@ async def test_a_node_that_has_linked_joins_no_other_colony(make_home: MakeHome)
         assert not trusts(c, a)
 
 
-async def test_who_invited_belongs_to_its_colony_even_before_the_link(make_home: MakeHome) -> None:
+async def test_who_invited_belongs_to_its_colony_even_before_the_link(
+    make_home: MakeHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its Colony has a member now, who would be left behind."""
     async with all_running(*(make_home(name) for name in "abc")) as (a, b, c):
         line = await a.invite()
@@ -253,8 +255,8 @@ async def test_who_invited_belongs_to_its_colony_even_before_the_link(make_home:
         async def never(_: object) -> None:
             await asyncio.Event().wait()
 
-        a.node.runtime.carry_link = never  # type: ignore[method-assign, assignment]
-        a.node.mesh._listener._serve = never  # type: ignore[assignment]
+        monkeypatch.setattr(a.node.mesh._listener, "_serve", never)
+        monkeypatch.setattr(a.node.mesh._redialler, "_serve", never)
         await b.node.joiner.join(line)
         with pytest.raises(Refused) as no:
             await a.join(await c.invite())

@@ -58,9 +58,12 @@ class Evil:
 
     async def followed(self) -> None:
         """Answers the Follow of our own log, so that entries count."""
-        mine = lambda: [f for f in self.heard(Follow) if f.author == self.node.node and f.serial]  # noqa: E731
-        await until(mine, "it follows our log")
-        self.send(Following(self.node.node, mine()[-1].serial))
+        await until(self.asked, "it follows our log")
+        self.send(Following(self.node.node, self.asked()[-1].serial))
+
+    def asked(self) -> list[Follow]:
+        """Every Follow of our own log so far."""
+        return [f for f in self.heard(Follow) if f.author == self.node.node and f.serial]
 
     async def says(self, *entries: Entry) -> None:
         await self.followed()
@@ -188,7 +191,9 @@ async def test_a_forged_signature(good: tuple[Host, Host]) -> None:
     async with evil_peer(mbp) as evil:
         first, second = evil.author.post("good"), evil.author.post("forged")
         await evil.says(first)
-        await until(lambda: mbp.held().get((evil.node.node, evil.author.epoch)) == 1, "the good one is stored")
+        await until(
+            lambda: mbp.held().get((evil.node.node, evil.author.epoch)) == 1, "the good one is stored"
+        )
         evil.send(raw(second, signature=bytes(64)))
         await evil.thrown_out()
         assert await stored(mbp, evil) == 1
@@ -223,11 +228,10 @@ async def test_a_gap_is_asked_for_again_and_nothing_is_stored(
     mbp, _ = good
     async with evil_peer(mbp) as evil:
         first, second = evil.author.post("first"), evil.author.post("second")
-        asked = lambda: [f for f in evil.heard(Follow) if f.author == evil.node.node]  # noqa: E731
         await evil.followed()
-        before = len(asked())
+        before = len(evil.asked())
         await evil.says(second)
-        await until(lambda: len(asked()) > before, "it follows again")
+        await until(lambda: len(evil.asked()) > before, "it follows again")
         assert await stored(mbp, evil) == 0
         await evil.says(first, second)
         await until(lambda: mbp.held().get((evil.node.node, evil.author.epoch)) == 2, "both are stored")
@@ -240,9 +244,7 @@ async def test_a_time_in_2100_is_capped_and_does_not_move_our_clock(good: tuple[
         said = evil.author.said("from 2100").content()
         await evil.says(evil.author.say(Kind.POST, said, hlc=4_102_444_800_000 << 16))
         await until(lambda: mbp.held().get((evil.node.node, evil.author.epoch)) == 1, "it is stored")
-    page = await mbp.service.channel_page(
-        await mbp.owner(), "general", after_seq=0, before_seq=None, limit=5
-    )
+    page = await mbp.service.channel_page(await mbp.owner(), "general", after_seq=0, before_seq=None, limit=5)
     assert page.items[0]["clock_suspect"] is True
     assert page.items[0]["created_at"] < "2099"
     await mbp.post("arthur", "now")
@@ -322,7 +324,9 @@ async def test_nobody_speaks_for_another_node(good: tuple[Host, Host]) -> None:
         evil.send(bytes(msgpack.packb([10, [[msgpack.packb(fields), forged.signature, payload]]])))
         evil.send(encode(UpToDate(oracle.me, 1)))
         await evil.says(evil.author.post("after"))
-        await until(lambda: mbp.held().get((evil.node.node, evil.author.epoch)) == 3, "what came after arrived")
+        await until(
+            lambda: mbp.held().get((evil.node.node, evil.author.epoch)) == 3, "what came after arrived"
+        )
         assert mbp.node.state.head(oracle.me, epoch) == head
     assert await mbp.channel() == ["after"]
 

@@ -160,7 +160,9 @@ async def test_both_speak_while_apart_and_end_with_the_same(make_home: MakeHome)
         await until(lambda: mbp.held() == oracle.held(), "the same entries on both")
         for host in (mbp, oracle):
             texts = await host.channel()
-            assert sorted(texts) == sorted(f"{name} {n} alone" for name in ("arthur", "neo") for n in range(20))
+            assert sorted(texts) == sorted(
+                f"{name} {n} alone" for name in ("arthur", "neo") for n in range(20)
+            )
             for name in ("arthur", "neo"):
                 own = [text for text in texts if text.startswith(name)]
                 assert own == [f"{name} {n} alone" for n in range(20)], "FIFO per author"

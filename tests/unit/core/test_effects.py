@@ -26,4 +26,4 @@ def test_they_are_equal_by_what_they_say_and_cannot_be_changed() -> None:
     assert Append(1, 2, ()) == Append(1, 2, ())
     for effect in (Send(1, Credit(5)), Hangup(1, "code", "reason"), Alert("k", "s", "t"), OwnLogReturned(1)):
         with pytest.raises(dataclasses.FrozenInstanceError):
-            effect.link = 7  # type: ignore[union-attr, misc]
+            setattr(effect, dataclasses.fields(effect)[0].name, 7)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,10 @@ async def log(host: Host) -> list[Entry]:
     return [decode(*row) for row in rows]
 
 
+def said(entries: list[Entry]) -> list[dict[str, Any]]:
+    return [unpack_payload(e.payload or b"") for e in entries if e.kind not in (Kind.OPEN, Kind.CARD)]
+
+
 async def adopt(host: Host) -> None:
     pin = Pin(INVITER.node, "inviter", (), JOINED)
     await host.node._adopt(COLONY, [FOUNDING], pin)
@@ -49,7 +54,6 @@ async def test_everything_is_there_and_verifies(host: Host) -> None:
     check_run(COLONY, START, after)
     assert {entry.epoch for entry in after}.isdisjoint({entry.epoch for entry in before})
     assert [entry.kind for entry in after[:2]] == [Kind.OPEN, Kind.CARD]
-    said = lambda entries: [unpack_payload(e.payload or b"") for e in entries if e.kind not in (1, 2)]  # noqa: E731
     assert said(after) == said(before)
     assert all(entry.signature_holds() for entry in after)
     assert await host.texts("owner") == unread
@@ -88,9 +92,7 @@ async def test_a_node_that_said_nothing(make_home: MakeHome) -> None:
         check_run(COLONY, START, await log(host))
 
 
-async def test_a_join_whose_commit_fails_changes_nothing(
-    host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_join_whose_commit_fails_changes_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     await host.post("arthur", "before")
     before, colony = await log(host), host.node.membership.book.colony
 

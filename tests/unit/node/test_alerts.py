@@ -31,7 +31,7 @@ async def test_alike_ones_are_counted_and_logged_once(
         assert [record.getMessage() for record in caplog.records] == ["fork: text 0", "fork: another"]
         assert alerts.unsaved
         await alerts.save()
-        assert not alerts.unsaved
+        assert alerts._unsaved == {}
         assert set(await told(store)) == {("fork", "abc", "text 4", 5), ("fork", "xyz", "another", 1)}
         alerts.raise_alert(Alert("fork", "abc", "again"))
         await alerts.save()

@@ -150,7 +150,9 @@ async def test_the_same_request_twice_is_one_message(tmp_path: Path) -> None:
         first = await bench.post("1", once("k"))
         again = await bench.post("1", once("k"))
         assert (again.seq, again.repeated) == (first.seq, True)
-        assert (await Bench(store, new_epoch=None).post("1", once("k"))).seq == first.seq, "after a restart too"
+        assert (await Bench(store, new_epoch=None).post("1", once("k"))).seq == first.seq, (
+            "after a restart too"
+        )
         assert await bench.texts() == ["1"]
 
 

@@ -65,7 +65,9 @@ async def test_a_claim_is_for_one_and_his_for_ever(host: Host) -> None:
     desk, line = host.node.inviting, await invited(host)
     now = time.time()
     welcome = await desk.claim(line.invite_id, JOINER.node, "joiner", now)
-    assert read_welcome(welcome) == read_welcome(await desk.claim(line.invite_id, JOINER.node, "joiner", now + 9))
+    assert read_welcome(welcome) == read_welcome(
+        await desk.claim(line.invite_id, JOINER.node, "joiner", now + 9)
+    )
     with pytest.raises(Refused) as no:
         await desk.claim(line.invite_id, OTHER.node, "other", now)
     assert no.value.code == "used"

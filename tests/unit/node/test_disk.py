@@ -14,9 +14,7 @@ MIB = 1 << 20
 
 def test_it_says_so_once_each_way_and_does_not_flap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free = [1000]
-    monkeypatch.setattr(
-        "maw.node.disk.os.statvfs", lambda _: SimpleNamespace(f_bavail=free[0], f_frsize=MIB)
-    )
+    monkeypatch.setattr("maw.node.disk.os.statvfs", lambda _: SimpleNamespace(f_bavail=free[0], f_frsize=MIB))
     told: list[str | None] = []
     guard = DiskGuard(tmp_path, 256 * MIB, told.append)
     for free[0] in (1000, 256, 255, 100, 256, 281, 282, 1000, 256):

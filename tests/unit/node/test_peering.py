@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from maw.api.backend import Json
 from maw.core.identity import key_text, short_key
 from maw.core.trust import ACCEPTED, Pin
 from tests.conftest import MakeHome
-from tests.integration.nodes import NOWHERE, all_running, pair, running, until
+from tests.integration.nodes import NOWHERE, Host, all_running, pair, running, until
 from tests.unit.store.opened import Author
 
 
@@ -32,11 +33,14 @@ async def test_an_unreachable_peer_says_why(make_home: MakeHome) -> None:
         other = Author(1).node
         mbp.node.membership.book.pin(Pin(other, "far", (NOWHERE,), ACCEPTED))
         mbp.node._retarget()
-        found = lambda: next(p for p in mbp.node.peering.listing() if p["name"] == "far")  # noqa: E731
-        await until(lambda: found()["state"] == "unreachable", "it was tried")
-        assert NOWHERE in found()["last_error"]
-        assert found()["last_seen"] is None
-        assert found()["rtt_ms"] is None
+        await until(lambda: far(mbp)["state"] == "unreachable", "it was tried")
+        shown = far(mbp)
+        assert NOWHERE in shown["last_error"]
+        assert (shown["last_seen"], shown["rtt_ms"]) == (None, None)
+
+
+def far(host: Host) -> Json:
+    return next(peer for peer in host.node.peering.listing() if peer["name"] == "far")
 
 
 async def test_the_forgotten_are_listed_as_such(make_home: MakeHome) -> None:

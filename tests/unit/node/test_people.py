@@ -27,7 +27,12 @@ async def host(home: NodeHome) -> AsyncIterator[Host]:
 async def test_the_owner_is_an_ape_from_the_start(host: Host) -> None:
     (owner,) = await host.node.people.listing()
     assert (owner["username"], owner["role"], owner["uid"]) == ("owner", "ape", UID)
-    assert (owner["local"], owner["has_token"], owner["unread"], owner["status"]) == (True, False, 0, "sleeping")
+    assert (owner["local"], owner["has_token"], owner["unread"], owner["status"]) == (
+        True,
+        False,
+        0,
+        "sleeping",
+    )
     assert owner["address"] == "owner@mbp"
 
 

@@ -32,7 +32,9 @@ def world() -> Presenter:
 def row(said: Said, agent: int = 2) -> Shown:
     payload = pack_payload(bytes(16), said.content())
     direct = int(said.channel is None)
-    return Shown(17, (3 << 40) | 42, direct, None if direct else 1, agent, 1000, 61_001, 0, said.reply_to, payload)
+    return Shown(
+        17, (3 << 40) | 42, direct, None if direct else 1, agent, 1000, 61_001, 0, said.reply_to, payload
+    )
 
 
 def test_a_post() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -21,6 +21,16 @@ async def host(make_home: MakeHome) -> AsyncIterator[Host]:
         yield one
 
 
+def noting(seen: list[int]) -> Callable[[int], list[Any]]:
+    """Stands in for a method of the machine: keeps what it was called with, asks for nothing."""
+
+    def note(batch: int) -> list[Any]:
+        seen.append(batch)
+        return []
+
+    return note
+
+
 def epoch_of(host: Host) -> int:
     return host.node.state.newest_epoch(host.me)[0]
 
@@ -35,23 +45,25 @@ async def test_a_receipt_is_capped_at_what_was_said(host: Host) -> None:
     assert not host.node.receipts.has(peer, epoch + 1, 1)
 
 
-async def test_a_batch_that_no_longer_follows_is_not_stored(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_batch_that_no_longer_follows_is_not_stored(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runtime = host.node.runtime
     discarded: list[int] = []
-    monkeypatch.setattr(runtime.machine, "discarded", lambda batch: discarded.append(batch) or [])
+    monkeypatch.setattr(runtime.machine, "discarded", noting(discarded))
     neo = Author(1, colony=host.node.membership.book.colony)
     neo.post("never arrived")
     runtime.carry_out([Append(7, 1, (neo.post("second"),))])
     await until(lambda: discarded, "the machine hears of it")
     assert discarded == [7]
-    assert (neo.node, neo.epoch) not in host.node.state.heads().get(neo.node, {})
+    assert host.node.state.head(neo.node, neo.epoch).seq == 0
     assert await host.node.db.rows("SELECT * FROM messages") == []
 
 
 async def test_a_doomed_batch_is_not_stored(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = host.node.runtime
     discarded: list[int] = []
-    monkeypatch.setattr(runtime.machine, "discarded", lambda batch: discarded.append(batch) or [])
+    monkeypatch.setattr(runtime.machine, "discarded", noting(discarded))
     monkeypatch.setattr(runtime.machine, "doomed", lambda batch: batch == 8)
     neo = Author(1, colony=host.node.membership.book.colony)
     runtime.carry_out([Append(8, 1, (neo.post("first"),))])
@@ -62,7 +74,7 @@ async def test_a_doomed_batch_is_not_stored(host: Host, monkeypatch: pytest.Monk
 async def test_a_full_writer_discards_at_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = host.node.runtime
     discarded: list[int] = []
-    monkeypatch.setattr(runtime.machine, "discarded", lambda batch: discarded.append(batch) or [])
+    monkeypatch.setattr(runtime.machine, "discarded", noting(discarded))
 
     def full(*_: Any) -> None:
         raise asyncio.QueueFull
@@ -77,7 +89,12 @@ async def test_what_cannot_be_read_is_told_and_answered_with_nothing(
 ) -> None:
     await host.node.db.writing.execute("UPDATE entries SET header = x'00'")
     answers: list[Any] = []
-    monkeypatch.setattr(host.node.runtime.machine, "log_read", lambda *answer: answers.append(answer) or [])
+
+    def log_read(*answer: Any) -> list[Any]:
+        answers.append(answer)
+        return []
+
+    monkeypatch.setattr(host.node.runtime.machine, "log_read", log_read)
     host.node.runtime.carry_out([ReadLog(1, host.me, 5, {})])
     await until(lambda: answers, "the machine is answered")
     assert answers == [(1, host.me, 5, [], [])]
@@ -89,7 +106,9 @@ async def test_what_cannot_be_read_is_told_and_answered_with_nothing(
 
 
 async def test_set_aside_is_told_by_author(host: Host) -> None:
-    host.node.runtime.report([SetAside("abcdef-1-1", "why"), SetAside("abcdef-1-2", "why"), SetAside("zzzzzz-1-1", "why")])
+    host.node.runtime.report(
+        [SetAside("abcdef-1-1", "why"), SetAside("abcdef-1-2", "why"), SetAside("zzzzzz-1-1", "why")]
+    )
     alerts = await host.alerts()
     assert alerts["set_aside", "abcdef"]["count"] == 2
     assert alerts["set_aside", "zzzzzz"]["count"] == 1

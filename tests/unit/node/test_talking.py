@@ -61,9 +61,7 @@ async def test_several_recipients_each_once(host: Host) -> None:
 @pytest.mark.parametrize("to", [[], ["ford"] * 65])
 async def test_too_few_or_too_many_recipients(host: Host, to: list[str]) -> None:
     with pytest.raises(BadInput):
-        await host.service.post_direct(
-            await host.as_("arthur"), to, "x", reply_to=None, idempotency_key=None
-        )
+        await host.service.post_direct(await host.as_("arthur"), to, "x", reply_to=None, idempotency_key=None)
 
 
 @pytest.mark.parametrize("text", ["", "   \n", "x" * 70_000, "bad \ud800 surrogate"])

@@ -11,6 +11,7 @@ import pytest
 
 from maw.errors import BadConfig
 from maw.store.database import READERS, open_database
+from tests.unit.store.opened import until
 
 
 async def test_a_fresh_database_and_the_same_again(tmp_path: Path) -> None:
@@ -51,20 +52,23 @@ async def test_a_path_that_looks_like_a_question(tmp_path: Path) -> None:
 async def test_what_is_no_database_is_refused_and_lets_go_of_everything(tmp_path: Path) -> None:
     path = tmp_path / "c.db"
     path.write_bytes(b"no database" * 500)
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with pytest.raises(BadConfig) as no:
         async with open_database(path):
             pass
     assert no.value.code == "bad_database"
     assert str(path) in no.value.message
     assert path.read_bytes() == b"no database" * 500
-    assert threading.active_count() == before, "a thread left behind would keep the process from ending"
+    await until(lambda: set(threading.enumerate()) <= before)  # one left behind would keep the process alive
 
 
 async def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
+    before = {thread.name for thread in threading.enumerate()}
     with pytest.raises(BadConfig):
         async with open_database(tmp_path / "nowhere" / "c.db"):
             pass
+    left = {thread.name for thread in threading.enumerate()} - before
+    assert not [name for name in left if "connection" in name], "nor does it speak to a loop that is closed"
 
 
 async def test_a_database_from_the_future_is_left_alone(tmp_path: Path) -> None:

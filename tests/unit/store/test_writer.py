@@ -222,11 +222,10 @@ async def test_close_ends_although_a_job_brings_a_job(tmp_path: Path) -> None:
             nested.append(writer.submit_nowait(put("child")))
 
         writer.submit_nowait(parent)
-        running = asyncio.ensure_future(writer.run())
-        await until(lambda: nested)
         await writer.close()
         async with asyncio.timeout(5):
-            await running
+            await writer.run()
+        assert [await job for job in nested] == ["child"]
         assert await keys(store) == {"child"}
 
 
