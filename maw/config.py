@@ -117,6 +117,15 @@ def parse_endpoint(text: str, default_port: int | None = None, *, ip_only: bool 
     return Endpoint(host, int(port_text) if port_text is not None else default_port or 0)
 
 
+def check_interface(name: str) -> str:
+    """Whether a network interface may be called so. Raises BadInput."""
+    if not _INTERFACE.fullmatch(name):
+        raise BadInput(
+            f"{name!r} is no interface name", code="bad_interface", hint="`ip link` lists the interfaces"
+        )
+    return name
+
+
 def load_config(path: Path) -> Config:
     """Read maw.toml. Raises BadConfig; a missing file says how to make one."""
     document = _read(path)
@@ -272,8 +281,8 @@ def _mesh(section: Section) -> MeshConfig:
         raise section.wrong(
             "listen", "is empty", 'give an address, such as "10.0.0.7:6290", or an interface instead'
         )
-    if interface is not None and not _INTERFACE.fullmatch(interface):
-        raise section.wrong("interface", f"is no interface name: {interface!r}", "`ip link` lists them")
+    if interface is not None:
+        section.parsed("interface", check_interface, interface)
     return MeshConfig(
         interface=None if listen else interface or MeshConfig().interface,
         listen=tuple(

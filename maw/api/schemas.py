@@ -73,7 +73,8 @@ _USER_BESIDE: Final[Json] = {
 """Of this node's own agents, and not told to everybody."""
 
 _RECIPIENT: Final = _object(
-    {"agent": _TEXT, "host": _TEXT, "online": _FLAG, "last_seen": _or_null(_TIME), "state": _STATE}
+    {"agent": _TEXT, "host": _TEXT, "online": _FLAG, "last_seen": _or_null(_TIME), "state": _STATE},
+    {"trouble": _or_null(_TEXT)},
 )
 
 _ERROR: Final = _object(

@@ -323,12 +323,12 @@ class _Administering(_Base):
         try:
             return _told(await node.membership.accept(who), "accepted")
         except NotFound:
-            if not who.startswith("mk1"):
+            key = node.inviting.who_asks(who) or (parse_for(who) if who.startswith("mk1") else None)
+            if key is None:
                 raise
-        key = parse_for(who)
-        assert key is not None
+        name = node.inviting.asking.get(key, "")
         await node.inviting.confirm(key)
-        return {"name": "", "key": key_text(key), "state": "confirmed"}
+        return {"name": name, "key": key_text(key), "state": "confirmed"}
 
 
 class Service(_Reading, _Writing, _Administering):

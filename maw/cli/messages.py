@@ -69,6 +69,8 @@ def recipient_words(recipient: Record, now: float) -> str:
     name = words(recipient.get("agent"))
     if _reached(recipient):
         return name
+    if recipient.get("trouble"):
+        return f"{name} cannot be reached: {words(recipient['trouble'])}"
     if recipient.get("online"):
         return f"on its way to {name}"
     seen = parse_time(recipient.get("last_seen"))

@@ -178,7 +178,9 @@ def _flat(report: Any) -> list[tuple[str, Any]]:
     """What the report says beyond that it was done."""
     if not isinstance(report, dict):
         return []
-    flat = {name: value for name, value in report.items() if value not in (None, "", [], {}, True)}
+    flat = {
+        name: value for name, value in report.items() if value not in (None, "", [], {}) and value is not True
+    }
     return [
         (name, ", ".join(map(str, value)) if isinstance(value, list) else value)
         for name, value in flat.items()

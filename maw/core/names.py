@@ -17,6 +17,8 @@ from maw.errors import BadInput
 
 MAX_NAME: Final = 32
 MAX_MENTIONS: Final = 64
+_PIECE: Final = re.compile("[a-z2-7]{6}")
+_KEY: Final = re.compile("mk1[a-z2-7]{56}")
 
 GROUPS: Final = frozenset({"agents", "apes", "all"})
 """Words that speak to many: every agent, every human, both."""
@@ -72,9 +74,21 @@ def folded_name(text: str, limit: int = MAX_NAME) -> str:
 def parse_address(text: str) -> Address:
     """``@arthur@mbp``, ``arthur@mbp``, ``@arthur`` or ``arthur``. Raises BadInput."""
     name, at, host = text.strip().removeprefix("@").partition("@")
+    where = _check_host(host) if at else None
     if name.translate(_FOLD) in GROUPS:
-        return Address(name.translate(_FOLD), check_name(host, "node") if at else None)
-    return Address(check_name(name, "agent"), check_name(host, "node") if at else None)
+        return Address(name.translate(_FOLD), where)
+    return Address(check_name(name, "agent"), where)
+
+
+def _check_host(host: str) -> str:
+    """A node's name; with ``~`` and a piece of its key where two nodes share one; or its whole key."""
+    folded = host.translate(_FOLD)
+    if _KEY.fullmatch(folded):
+        return folded
+    name, tilde, piece = folded.partition("~")
+    if tilde and not _PIECE.fullmatch(piece):
+        raise _bad("node", "has something after ~ that is no piece of a key: six of a-z and 2-7")
+    return check_name(name, "node") + tilde + piece
 
 
 def nearest(word: str, known: Iterable[str], limit: int = 3) -> list[str]:

@@ -174,7 +174,9 @@ class Listener:
         if full or self._strangers[source] >= self._bounds.per_source:
             accepted.close()
             whose = "all sources" if full else source
-            self._quiet.say(logging.WARNING, source, f"too many unauthenticated connections from {whose}")
+            self._quiet.say(
+                logging.WARNING, f"{source} full", f"too many unauthenticated connections from {whose}"
+            )
             return
         accepted.setblocking(False)
         self._strangers[source] += 1
@@ -195,9 +197,9 @@ class Listener:
                     self._gatekeeper.drop_link(link)
         except LinkError as problem:
             if problem.code != "duplicate":
-                self._quiet.say(
-                    logging.WARNING, source, f"refused a connection from {source}: {problem.message}"
-                )
+                about = f"{source} {problem.code}"  # one kind of refusal must not hide another
+                message = f"refused a connection from {source}: {problem.message}"
+                self._quiet.say(logging.WARNING, about, message)
         finally:
             stranger.known()
 

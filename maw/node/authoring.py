@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import aiosqlite
 
-from maw.core.clock import HybridClock
+from maw.core.clock import HybridClock, wall_ms
 from maw.core.colony import Card, Open, Said
 from maw.core.entry import SALT_BYTES, START, Entry, Kind, Position, make, pack_payload
 from maw.core.identity import Signer
@@ -50,6 +50,9 @@ class Written:
     position: Position | None
     seq: int | None
     repeated: bool = False
+    said_ms: int = 0
+    received_ms: int = 0
+    """The times as they are stored: what everybody will be shown."""
 
 
 @dataclass(slots=True)
@@ -202,7 +205,10 @@ class Authoring:
             )
             head = entry.head
             entries.append(entry)
-            draft.result = Written(entry.position, fold.add(entry, draft.said))
+            said_ms = wall_ms(entry.hlc)
+            draft.result = Written(
+                entry.position, fold.add(entry, draft.said), said_ms=said_ms, received_ms=now_ms
+            )
             if draft.once:
                 known[draft.once.key, draft.once.agent] = (draft.once.request, draft.result)
                 row = (draft.once.key, draft.once.agent, draft.once.request, draft.result.seq, now_ms)

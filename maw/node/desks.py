@@ -40,6 +40,7 @@ from maw.store.writer import Writer
 DEFAULT_TTL_S = 600
 MAX_TTL_S = 30 * 86400
 MAX_USES = 1000
+MAX_ASKING = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,8 @@ class InvitingDesk:
         self._founding = founding
         self._addresses = addresses
         self._alert = alert
+        self.asking: dict[NodeId, str] = {}
+        """Who showed an invite that is to be confirmed, and waits: key and the name it gave."""
 
     async def make(
         self, *, ttl_s: int | None, uses: int | None, only_for: NodeId | None, confirm: bool, introducer: bool
@@ -204,6 +207,8 @@ class InvitingDesk:
         await self._membership.paired(pin, [ours, theirs], bind)
 
     async def turned_away(self, invite: Invite, claim: JoinClaim, why: Denied) -> None:
+        if why.code == "unconfirmed" and len(self.asking) < MAX_ASKING:
+            self.asking[claim.joiner] = claim.name
         self._alert(
             Alert(
                 "invite",
@@ -212,6 +217,11 @@ class InvitingDesk:
                 f" and was refused: {why.reason}",
             )
         )
+
+    def who_asks(self, word: str) -> NodeId | None:
+        """The one key that waits to be confirmed under this name or piece of its key."""
+        found = [key for key, name in self.asking.items() if word.lower() in (name, short_key(key))]
+        return found[0] if len(found) == 1 else None
 
     async def confirm(self, key: NodeId) -> None:
         """The owner confirms ``key`` for every open invite that asks for it. NotFound when none does."""
@@ -224,7 +234,9 @@ class InvitingDesk:
                     await rows.save_invite(conn, replace(invite, confirmed=(*invite.confirmed, key)))
             return len(asking)
 
-        if not await self._writer.submit(write):
+        confirmed = await self._writer.submit(write)
+        self.asking.pop(key, None)
+        if not confirmed:
             raise NotFound(
                 f"{key_text(key)} is not pending here, and no open invite asks for a confirmation",
                 code="no_such_peer",

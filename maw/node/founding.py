@@ -16,7 +16,7 @@ from typing import Final
 
 import aiosqlite
 
-from maw.config import Endpoint, check_socket_path, render_config, render_peers
+from maw.config import Endpoint, check_interface, check_socket_path, render_config, render_peers
 from maw.core.identity import Signer, digest, key_text
 from maw.core.names import check_name
 from maw.core.statement import Statement, colony_id, colony_text, found
@@ -61,6 +61,8 @@ def create(
     name = check_name(name, "node")
     place = NodeHome(home)
     check_socket_path(place.socket)
+    if interface is not None:
+        check_interface(interface)
     _make_directory(place)
     mesh_port, rest = _ports(listen, rest)
     if interface is None and listen is None:

@@ -181,6 +181,7 @@ class HighWaterMark:
     def __init__(self, path: Path) -> None:
         """Raises BadConfig when the file cannot be had."""
         self._handle = _open_own(path)
+        self._too_long = False
         self.damaged = False
         """What was read last is nothing that was ever written."""
 
@@ -188,10 +189,14 @@ class HighWaterMark:
         """(0, 0) when nothing is there, or nothing of use: a number out of reach would end our log for good."""
         data = os.pread(self._handle, _MARK.size + 1, 0)
         epoch, seq = _MARK.unpack(data) if len(data) == _MARK.size else (0, 0)
+        self._too_long = len(data) > _MARK.size
         self.damaged = bool(data) and (len(data) != _MARK.size or max(epoch, seq) >= _MARK_LIMIT)
         return (0, 0) if self.damaged else (epoch, seq)
 
     def write(self, epoch: int, seq: int) -> None:
+        if self._too_long:
+            os.ftruncate(self._handle, _MARK.size)
+            self._too_long = False
         os.pwrite(self._handle, _MARK.pack(epoch, seq), 0)
 
     def close(self) -> None:

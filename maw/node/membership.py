@@ -16,7 +16,7 @@ from maw.core.identity import NodeId, Signer, key_text, parse_key, short_key
 from maw.core.names import nearest
 from maw.core.statement import Statement, admit, read_statement
 from maw.core.trust import ACCEPTED, BY_HAND, Member, Pin, TrustBook
-from maw.errors import Ambiguous, BadInput, HandshakeRefused, NotFound, ProtocolViolation
+from maw.errors import Ambiguous, BadInput, HandshakeRefused, NotFound, ProtocolViolation, Refused
 from maw.node.authoring import wall_clock_ms
 from maw.node.home import NodeHome, replace_file
 from maw.store import trust as rows
@@ -101,6 +101,12 @@ class Membership:
 
     async def accept(self, word: str) -> Told:
         """Trust a pending peer, by a decision taken here."""
+        if any(word in (key_text(key), short_key(key)) for key in self.book.forgotten):
+            raise Refused(
+                f"{word} was forgotten here, for good",
+                code="forgotten",
+                hint="a new `maw invite` on this host, joined by that one, lifts it",
+            )
         member = self.find(word, among=self.book.pending.values())
         pin = Pin(member.key, member.name, member.addresses, ACCEPTED, at_ms=wall_clock_ms())
         await self._commit(lambda conn: rows.set_pin(conn, pin), lambda: self.book.pin(pin))

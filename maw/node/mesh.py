@@ -32,6 +32,7 @@ from maw.node.membership import Membership
 
 log = logging.getLogger(__name__)
 
+REFUSALS = frozenset({"forgotten", "unknown_key", "pending", "other_colony", "copied_host", "wrong_key"})
 REBIND_S = 2.0
 """How soon an address that could not be bound is tried again."""
 
@@ -130,6 +131,13 @@ class Mesh:
         for link in self._board.all():
             if link.peer not in addresses:
                 link.close("this node no longer trusts the other")
+
+    def refused_by(self, peer: NodeId) -> str | None:
+        """Why ``peer`` will have no link with us, when it is not merely out of reach."""
+        state = self._redialler.states().get(peer)
+        if state is None or state.last_error_code not in REFUSALS or self._board.linked(peer):
+            return None
+        return state.last_error
 
     def redial(self, peer: NodeId) -> None:
         """A link to ``peer`` came or went: look after it now rather than at the next turn."""

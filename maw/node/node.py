@@ -112,6 +112,7 @@ class Node:
             self.presenter,
             self.receipts,
             self.board,
+            lambda node: self.mesh.refused_by(node),
         )
         self.people = People(me, db, self.state, self.writer, self.authoring, self.directory)
         self.inviting = InvitingDesk(
@@ -123,7 +124,9 @@ class Node:
         )
         desk = JoiningDesk(self.writer, self.membership, has_linked=self._has_linked, adopt=self._adopt)
         self.joiner = Joiner(me, db, self.writer, self.mesh, desk, self.alerts.raise_alert)
-        self.peering = Peering(self.membership, self.board, self.mesh, self.runtime, self.state)
+        self.peering = Peering(
+            self.membership, self.inviting.asking, self.board, self.mesh, self.runtime, self.state
+        )
         self.far_receipts = FarReceipts(me, self.authoring, self.board)
         self.disk = DiskGuard(home.path, config.limits.min_free_disk_mib << 20, self._disk_changed)
 
@@ -136,8 +139,18 @@ class Node:
     async def run(self, stop: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
         """Until ``stop`` is set: then links end, and all that was accepted is written before it returns.
 
-        ``started`` is called when it is decided what to listen on.
+        ``started`` is called when it is decided what to listen on. Raises BadConfig (in a group) when the
+        database turns out to be damaged.
         """
+        try:
+            await self._run(stop, started)
+        except* sqlite3.Error as several:
+            error: BaseException = several
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
+            raise _unusable(self.home, error) from several
+
+    async def _run(self, stop: asyncio.Event, started: Callable[[], None]) -> None:
         async with asyncio.TaskGroup() as outer:
             outer.create_task(self.writer.run(), name="writer")
             try:
@@ -434,6 +447,15 @@ class Node:
         self._trust_changed(())
 
 
+def _unusable(home: NodeHome, error: object) -> BadConfig:
+    return BadConfig(
+        f"the database {home.database} cannot be used: {error}",
+        code="damaged_database",
+        hint="`maw doctor` looks at file and disk. If the file is damaged: restore a backup, or move it away with its"
+        " -wal and -shm; whom this node trusts is in trust.copy, and messages come back from the peers",
+    )
+
+
 @asynccontextmanager
 async def open_node(home: NodeHome, config: Config, signer: Signer) -> AsyncIterator[Node]:
     """Opens the database and puts a node together; it does nothing until ``run``."""
@@ -441,13 +463,7 @@ async def open_node(home: NodeHome, config: Config, signer: Signer) -> AsyncIter
         try:
             opened = await open_store(home, signer, db)
         except _DAMAGED as error:
-            raise BadConfig(
-                f"the database {home.database} cannot be used: {error}",
-                code="damaged_database",
-                hint="`maw doctor` looks at file and disk. If the file is damaged: restore a backup, or move it away"
-                " with its -wal and -shm; whom this node trusts is in trust.copy, and messages come back from the"
-                " peers",
-            ) from None
+            raise _unusable(home, error) from None
         try:
             yield Node(home, config, signer, db, opened)
         finally:

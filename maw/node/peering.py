@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from maw.core.identity import NodeId, key_text, short_key
@@ -20,9 +20,17 @@ class Peering:
     """Makes peer objects out of what the book, the board and the redialler know."""
 
     def __init__(
-        self, membership: Membership, board: Switchboard, mesh: Mesh, runtime: Runtime, state: State
+        self,
+        membership: Membership,
+        asking: Mapping[NodeId, str],
+        board: Switchboard,
+        mesh: Mesh,
+        runtime: Runtime,
+        state: State,
     ) -> None:
+        """``asking``: who showed an invite that the owner is to confirm."""
         self._membership = membership
+        self._asking = asking
         self._board = board
         self._mesh = mesh
         self._runtime = runtime
@@ -33,9 +41,10 @@ class Peering:
         trusted = sorted(book.trusted.values(), key=lambda member: member.name)
         pending = sorted(book.pending.values(), key=lambda member: member.name)
         gone = [Member(key, self._name(key, ""), (), "forgotten", ()) for key in sorted(book.forgotten)]
+        waiting = [Member(key, name, (), "asks to join", ()) for key, name in self._asking.items()]
         return [
             *(self._trusted(member) for member in trusted),
-            *(self._base(member, "pending") for member in pending),
+            *(self._base(member, "pending") for member in [*pending, *waiting]),
             *(self._base(member, "forgotten") for member in gone),
         ]
 

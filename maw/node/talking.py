@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import aiosqlite
@@ -49,7 +49,10 @@ class Talking:
         presenter: Presenter,
         receipts: Receipts,
         board: Switchboard,
+        refused_by: Callable[[NodeId], str | None],
     ) -> None:
+        """``refused_by``: why a node will have no link with this one, if it said so."""
+        self._refused_by = refused_by
         self._me = me
         self._db = db
         self._state = state
@@ -151,11 +154,11 @@ class Talking:
                 **self._receipt_of(self._presenter.position(row), row, self._presenter.said(row)),
                 "warnings": warnings,
             }
-        now = wall_clock_ms()
         place = self._state.logs[written.position.author, written.position.epoch].place(written.position.seq)
         channel = self._state.channels[said.channel].n if said.channel else None
         direct = said.channel is None
-        row = Shown(written.seq, place, direct, channel, agent.n, now, now, False, said.reply_to, None)
+        times = (written.said_ms, written.received_ms)
+        row = Shown(written.seq, place, direct, channel, agent.n, *times, False, said.reply_to, None)
         return {**self._receipt_of(written.position, row, said), "warnings": warnings}
 
     def _receipt_of(self, position: Position, row: Shown, said: Said) -> Json:
@@ -191,6 +194,7 @@ class Talking:
             "online": here or self._board.linked(node),
             "last_seen": iso(row.seen) if row else None,
             "state": REPLICATED if held else STORED,
+            "trouble": None if held else self._refused_by(node),
         }
 
     async def receipt(self, ref: str, agent_key: bytes | None) -> Json:

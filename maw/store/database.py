@@ -90,7 +90,7 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
             for _ in range(READERS):
                 reader = await _connect(f"file:{_quoted(path)}?mode=ro", READER_CACHE_KIB)
                 readers.put_nowait(await stack.enter_async_context(_closing(reader)))
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter: a damaged schema
             raise BadConfig(
                 f"the database {path} cannot be opened: {error}",
                 code="bad_database",

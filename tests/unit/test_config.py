@@ -80,7 +80,7 @@ def test_everything_set(tmp_path: Path) -> None:
         ("[node]\nname='x'\n[mesh]\ninterface='wg0'\nlisten='1.2.3.4'", "line 5: mesh.listen and", "leave"),
         (
             "[node]\nname='x'\n[mesh]\ninterface='a/b'",
-            "line 4: mesh.interface is no interface name",
+            "line 4: mesh.interface is wrong: 'a/b' is no interface name",
             "ip link",
         ),
         ("[node]\nname='x'\n[mesh]\nadvertise='h:0'", "line 4: mesh.advertise has no port to dial", ""),

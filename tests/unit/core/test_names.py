@@ -192,3 +192,11 @@ def test_no_text_makes_looking_for_mentions_slow(text: str) -> None:
     started = time.process_time()
     mentions(text)
     assert time.process_time() - started < 2.0
+
+
+def test_an_address_may_say_which_of_two_hosts_with_one_name() -> None:
+    assert parse_address("@neo@hosta~627rh7") == Address("neo", "hosta~627rh7")
+    key = "mk1" + "a" * 56
+    assert parse_address(f"neo@{key}") == Address("neo", key)
+    with pytest.raises(BadInput, match="piece of a key"):
+        parse_address("neo@hosta~8")

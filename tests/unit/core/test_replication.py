@@ -10,6 +10,7 @@ from maw.core.frames import Entries, Frame, Have, StatementDigest, Unknown, deco
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId, Signer
 from maw.core.replication import Replicator
+from maw.core.serving import INITIAL_CREDIT
 from maw.core.statement import Statement, admit, read_statement
 from maw.core.trust import INVITED, JOINED, Pin, TrustBook
 from tests.unit.core.builders import COLONY, chain, of, sent, signer
@@ -190,4 +191,4 @@ def test_a_discarded_batch_is_fetched_again() -> None:
     one.carry_out(one.machine.tick(2.0))
     talk(one, two)
     assert one.held.head(TWO.node, 1).seq == 3
-    assert two.machine.serving.credit_of(LINK) == 4 << 20
+    assert two.machine.serving.credit_of(LINK) == INITIAL_CREDIT
