@@ -15,6 +15,7 @@ import os
 import pwd
 import resource
 import signal
+import stat
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -112,6 +113,8 @@ async def _first(stop: asyncio.Event, running: asyncio.Task[None]) -> None:
 async def _doors(node: Node, config: Config) -> AsyncIterator[Doors]:
     group = _group_id(config, "group", config.socket.group)
     users = _group_id(config, "users", config.socket.users)
+    if group is not None or users is not None:
+        open_way(node.home.path)
     service = Service(node, admins=_admins(group))
     rest = config.rest.listen
     settings = DoorSettings(
@@ -127,6 +130,14 @@ async def _doors(node: Node, config: Config) -> AsyncIterator[Doors]:
         yield doors
     finally:
         await doors.stop()
+
+
+def open_way(home: Path) -> None:
+    """Lets others pass through the directory to the socket, whose own mode says who may open it."""
+    mode = stat.S_IMODE(home.stat().st_mode)
+    if mode & 0o011 != 0o011:
+        home.chmod(mode | 0o011)
+        log.info("%s may be passed through now (mode %04o): the socket is for a group", home, mode | 0o011)
 
 
 def _group_id(config: Config, key: str, name: str | None) -> int | None:

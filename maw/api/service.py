@@ -70,6 +70,15 @@ class _Base:
 
 
 class _Reading(_Base):
+    def _check_cursor(self, after_seq: int | None) -> None:
+        """A cursor beyond all that was ever visible is another replica's: waiting for it would skip messages."""
+        if after_seq is not None and after_seq > self._node.visible.seq:
+            raise BadInput(
+                f"after_seq: {after_seq} is beyond this replica's newest, {self._node.visible.seq}",
+                code="cursor_ahead",
+                hint="a cursor belongs to the replica that gave it (X-Maw-Replica); begin at 0 or without one",
+            )
+
     async def wait_visible(self, after_seq: int, timeout: float) -> int:
         return await self._node.visible.wait(after_seq, timeout)
 
@@ -157,12 +166,14 @@ class _Reading(_Base):
     async def channel_page(
         self, speaker: Speaker, channel: str, *, after_seq: int | None, before_seq: int | None, limit: int
     ) -> Page:
+        self._check_cursor(after_seq)
         seen = self._node.visible.seq
         row = self._node.directory.channel(channel)
         rows = await pages.in_channel(self._node.db, row.n, after=after_seq, before=before_seq, limit=limit)
         return _page([self._node.presenter.message(item) for item in rows], seen, after_seq, limit)
 
     async def mentions_page(self, speaker: Speaker, user: str, *, after_seq: int | None, limit: int) -> Page:
+        self._check_cursor(after_seq)
         seen = self._node.visible.seq
         words = self._words(user)
         rows = await pages.mentioning(self._node.db, words, after=after_seq, limit=limit)
@@ -186,6 +197,7 @@ class _Reading(_Base):
         return list(words)
 
     async def inbox_page(self, speaker: Speaker, *, after_seq: int, limit: int) -> Page:
+        self._check_cursor(after_seq)
         agent = need_agent(self._agent(speaker))
         seen = self._node.visible.seq
         rows = await pages.unread(self._node.db, agent.n, after=after_seq, limit=limit)
@@ -194,6 +206,7 @@ class _Reading(_Base):
     async def stream_page(
         self, speaker: Speaker, *, after_seq: int, channel: str | None, user: str | None, limit: int
     ) -> Page:
+        self._check_cursor(after_seq)
         seen = self._node.visible.seq
         scan = _STREAM_SCAN
         if user is not None:

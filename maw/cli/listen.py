@@ -23,7 +23,7 @@ def inbox(limit: Limit = 50, after_seq: AfterSeq = None, as_name: As = None, as_
     out = Output.to_stdout(as_json)
     messages = speaking_daemon(as_name).get("/api/inbox", limit=limit, after_seq=after_seq).body
     print_messages(out, messages)
-    _ack_hint(out, messages)
+    _ack_hint(out, messages, as_name)
     return 0 if messages else 1
 
 
@@ -73,7 +73,7 @@ def wait(
             return 1
         messages = _poll(daemon, left, deadline, limit=limit, after_seq=after_seq)
     print_messages(out, messages)
-    _ack_hint(out, messages)
+    _ack_hint(out, messages, as_name)
     return 0
 
 
@@ -149,6 +149,8 @@ def _own_name(daemon: Daemon) -> str:
     return str(agent)
 
 
-def _ack_hint(out: Output, messages: list[Any]) -> None:
+def _ack_hint(out: Output, messages: list[Any], as_name: str | None) -> None:
     if messages and out.width is not None and not out.as_json:
-        out.line(out.style(f"`maw ack {messages[-1].get('seq')}` or `maw ack --all` when done", "dim"))
+        speaks = f" --as {as_name}" if as_name else ""
+        numbers = " ".join(str(message.get("seq")) for message in messages[:4])
+        out.line(out.style(f"`maw ack{speaks} {numbers}` or `maw ack{speaks} --all` when done", "dim"))

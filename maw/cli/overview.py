@@ -7,7 +7,7 @@ from typing import Any
 
 from maw.cli.output import Output, size, span, words
 from maw.cli.params import Json
-from maw.cli.session import reading_daemon
+from maw.cli.session import plain_daemon
 
 Record = Mapping[str, Any]
 
@@ -15,7 +15,7 @@ Record = Mapping[str, Any]
 def overview(as_json: bool) -> int:
     """The state, what is unread, and what to do next."""
     out = Output.to_stdout(as_json)
-    state: Record = reading_daemon().get("/api/status").body
+    state: Record = plain_daemon().get("/api/status").body
     if out.as_json:
         out.json(state)
         return 0
@@ -32,7 +32,7 @@ def overview(as_json: bool) -> int:
 def status(as_json: Json = False) -> int:
     """How this node is: addresses, links, messages, unread, disk, memory, alerts."""
     out = Output.to_stdout(as_json)
-    state: Record = reading_daemon().get("/api/status").body
+    state: Record = plain_daemon().get("/api/status").body
     if out.as_json:
         out.json(state)
         return 0

@@ -25,7 +25,12 @@ def speaking_daemon(as_name: str | None) -> Daemon:
     return daemon
 
 
-def reading_daemon(as_name: str | None = None) -> Daemon:
+def plain_daemon() -> Daemon:
+    """The daemon, for what nobody in particular asks: $MAW_AGENT may name an agent that is yet to be made."""
+    return find_daemon(os.environ, os.geteuid(), None)
+
+
+def reading_daemon(as_name: str | None) -> Daemon:
     """The daemon, for what needs no speaker; one is named all the same where --as or $MAW_AGENT give it."""
     return find_daemon(os.environ, os.geteuid(), chosen_name(as_name))
 

@@ -13,7 +13,7 @@ import typer
 from maw.cli.groups import command_group
 from maw.cli.output import Output, note, parse_time, span, words
 from maw.cli.params import Json, duration
-from maw.cli.session import reading_daemon
+from maw.cli.session import plain_daemon
 from maw.core.identity import key_text, parse_key
 from maw.errors import BadInput, NotFound, NotRunning
 from maw.home import find_home
@@ -47,7 +47,7 @@ def invite(
         "confirm": confirm,
         "introducer": introducer,
     }
-    made = reading_daemon().post("/api/invites", body).body
+    made = plain_daemon().post("/api/invites", body).body
     if out.as_json:
         out.json(made)
         return
@@ -74,7 +74,7 @@ def join(
         line = sys.stdin.readline()
     if not line.strip():
         raise BadInput("there is no invite to read", hint="`maw invite` on the other host prints the line")
-    joined = reading_daemon().post("/api/join", {"line": line.strip()}, patience=120).body
+    joined = plain_daemon().post("/api/join", {"line": line.strip()}, patience=120).body
     if out.as_json:
         out.json(joined)
         return
@@ -92,7 +92,7 @@ def peers(ctx: typer.Context, as_json: Json = False) -> int | None:
 def list_peers(as_json: Json = False) -> int:
     """Name, link state and since when, round trip, what each is behind. Exit 1 when there are none."""
     out = Output.to_stdout(as_json)
-    found = reading_daemon().get("/api/peers").body
+    found = plain_daemon().get("/api/peers").body
     if out.as_json:
         out.json(found)
     else:
@@ -154,7 +154,7 @@ def words_of_line(line: object) -> str:
 def _public_key() -> str:
     """From the daemon; where it is not running, from the node's own key file, if this user may read that."""
     try:
-        return words(reading_daemon().get("/api/whoami").body.get("node_key"))
+        return words(plain_daemon().get("/api/whoami").body.get("node_key"))
     except NotRunning:
         home = find_home(os.environ, os.geteuid())
         if os.environ.get("MAW_SOCKET") or not home.exists:
@@ -166,7 +166,7 @@ def _public_key() -> str:
 
 def _settle(action: str, body: Mapping[str, Any], done: str, as_json: bool) -> None:
     out = Output.to_stdout(as_json)
-    report = reading_daemon().post(f"/api/peers/{action}", body).body
+    report = plain_daemon().post(f"/api/peers/{action}", body).body
     if out.as_json:
         out.json(report)
         return

@@ -10,7 +10,7 @@ import typer
 from maw.cli.groups import command_group
 from maw.cli.output import Output, note, parse_time, span, words
 from maw.cli.params import As, Json
-from maw.cli.session import in_terminal, reading_daemon, speaking_daemon
+from maw.cli.session import in_terminal, plain_daemon, reading_daemon, speaking_daemon
 from maw.client.daemon import segment
 from maw.core.names import check_name
 from maw.errors import BadInput
@@ -53,7 +53,7 @@ def list_agents(
 ) -> int:
     """All agents and apes that this node knows of. Exit 1 when there are none."""
     out = Output.to_stdout(as_json)
-    found = [one for one in reading_daemon().get("/api/users").body if one.get("local") or not here]
+    found = [one for one in plain_daemon().get("/api/users").body if one.get("local") or not here]
     if out.as_json:
         out.json(found)
     else:
@@ -77,7 +77,7 @@ def add_agent(
     asked: dict[str, Any] = {"username": check_name(name), "role": role}
     if user is not None:
         asked["uid"] = _uid_of(user)
-    made = reading_daemon().post("/api/users", asked).body
+    made = plain_daemon().post("/api/users", asked).body
     if out.as_json:
         out.json(made)
         return
@@ -91,7 +91,7 @@ def remove_agent(name: Name, as_json: Json = False) -> None:
     """End an agent of this host. What it said stays."""
     out = Output.to_stdout(as_json)
     clean = check_name(name)
-    report = reading_daemon().delete(f"/api/users/{segment(clean)}").body
+    report = plain_daemon().delete(f"/api/users/{segment(clean)}").body
     if out.as_json:
         out.json(report)
     else:
@@ -102,7 +102,7 @@ def remove_agent(name: Name, as_json: Json = False) -> None:
 def token(name: Name, as_json: Json = False) -> None:
     """Make a fresh token for an agent and print it; the old one ends."""
     out = Output.to_stdout(as_json)
-    made = reading_daemon().post(f"/api/users/{segment(check_name(name))}/token", {}).body
+    made = plain_daemon().post(f"/api/users/{segment(check_name(name))}/token", {}).body
     if out.as_json:
         out.json(made)
     else:
@@ -119,7 +119,7 @@ def channel(ctx: typer.Context, as_json: Json = False) -> int | None:
 def list_channels(as_json: Json = False) -> int:
     """The channels, and how much is in them. Exit 1 when there are none."""
     out = Output.to_stdout(as_json)
-    found = reading_daemon().get("/api/channels").body
+    found = plain_daemon().get("/api/channels").body
     if out.as_json:
         out.json(found)
     else:

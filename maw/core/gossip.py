@@ -56,7 +56,10 @@ class Gossip:
     def received(self, link: Link, frame: Statements) -> list[Effect]:
         """Keep what is good and new. One forged statement ends the link: its peer should have checked it."""
         try:
-            read = [read_statement(wire) for wire in frame.items]
+            # what is held already need not be checked again: a signature costs forty times a look at its id
+            read = [
+                read_statement(wire) for wire in frame.items if digest(wire) not in self._book.statements()
+            ]
         except ProtocolViolation as error:
             return [Hangup(link, error.code, error.message)]
         new = [s for s in read if s.id not in self._in_flight and s.id not in self._book.statements()]

@@ -13,7 +13,6 @@ Laws
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -65,7 +64,8 @@ class Serving:
         self._held = held
         self._credit = credit
         self._outlets: dict[Link, _Outlet] = {}
-        self._waiting: deque[tuple[Link, NodeId]] = deque()
+        self._waiting: dict[tuple[Link, NodeId], None] = {}
+        # an ordered set: who asks again and again stands in the line once
         self._reading = 0
 
     @property
@@ -98,7 +98,7 @@ class Serving:
     def _asked(self, link: Link, ask: Follow) -> list[Effect]:
         questions = self._outlets[link].questions
         if ask.author not in questions and self._held.of(ask.author):
-            self._waiting.append((link, ask.author))
+            self._waiting[link, ask.author] = None
             questions[ask.author] = dict(ask.heads)
         return self._pump()
 
@@ -200,26 +200,28 @@ class Serving:
     def _queue(self, link: Link, author: NodeId, cursor: _Cursor) -> None:
         if not cursor.queued:
             cursor.queued = True
-            self._waiting.append((link, author))
+            self._waiting[link, author] = None
 
     def _pump(self) -> list[Effect]:
         """Start as many reads as may run; those without credit stay where they are."""
         effects: list[Effect] = []
-        for _ in range(len(self._waiting)):
+        for link, author in list(self._waiting):
             if self._reading >= MAX_READS:
                 break
-            link, author = self._waiting.popleft()
             outlet = self._outlets.get(link)
+            cursor = outlet.cursors.get(author) if outlet else None
             if outlet is not None and author in outlet.questions:
                 self._reading += 1
                 effects.append(ReadLog(link, author, QUESTION, outlet.questions.pop(author)))
+                if cursor is None or not cursor.queued:
+                    del self._waiting[link, author]
                 continue
-            cursor = outlet.cursors.get(author) if outlet else None
             if outlet is None or cursor is None or not cursor.queued:
+                del self._waiting[link, author]
                 continue
             if outlet.credit <= 0:
-                self._waiting.append((link, author))
                 continue
+            del self._waiting[link, author]
             cursor.queued = False
             self._reading += 1
             effects.append(ReadLog(link, author, cursor.serial, dict(cursor.sent)))

@@ -30,11 +30,13 @@ class Alerts:
         self._writer = writer
         self._unsaved: dict[tuple[str, str], tuple[Alert, int, int]] = {}
         self._logged: dict[tuple[str, str], int] = {}
+        self._settled: set[tuple[str, str]] = set()
 
     def raise_alert(self, alert: Alert) -> None:
         now = wall_clock_ms()
         about = (alert.kind, alert.subject)
         first, count = (self._unsaved[about][1:]) if about in self._unsaved else (now, 0)
+        self._settled.discard(about)
         if about in self._unsaved or len(self._unsaved) < MAX_KEPT:
             self._unsaved[about] = (alert, first, count + 1)
         if now - self._logged.get(about, 0) >= REPEAT_MS:
@@ -42,19 +44,27 @@ class Alerts:
             self._logged[about] = now
             log.warning("%s: %s", alert.kind, alert.text)
 
+    def settle(self, kind: str, subject: str) -> None:
+        """What this alert spoke of is over: it is no longer shown. Harmless when there is none."""
+        self._unsaved.pop((kind, subject), None)
+        self._logged.pop((kind, subject), None)
+        self._settled.add((kind, subject))
+
     @property
     def unsaved(self) -> bool:
-        return bool(self._unsaved)
+        return bool(self._unsaved or self._settled)
 
     async def save(self) -> None:
         """Write what gathered. What cannot be written now is kept for the next time."""
         taken, self._unsaved = self._unsaved, {}
+        settled, self._settled = self._settled, set()
         rows = [
             (alert.kind, alert.subject, alert.text, count, first, wall_clock_ms())
             for alert, first, count in taken.values()
         ]
 
         async def write(conn: aiosqlite.Connection) -> None:
+            await conn.executemany("DELETE FROM alerts WHERE kind = ? AND subject = ?", sorted(settled))
             await conn.executemany(_UPSERT, rows)
             await conn.execute(
                 "DELETE FROM alerts WHERE (kind, subject) NOT IN"
@@ -66,6 +76,7 @@ class Alerts:
             await self._writer.submit(write)
         except MawError as error:
             log.debug("alerts could not be written yet: %s", error.message)
+            self._settled |= settled - set(self._unsaved)
             for about, (alert, first, count) in taken.items():
                 later = self._unsaved.get(about, (alert, first, 0))
                 self._unsaved[about] = (later[0], first, count + later[2])

@@ -52,7 +52,7 @@ class Directory:
         """The node's name; with a piece of its key when another trusted node is called the same."""
         name = row.name or short_key(row.key)
         alike = [other for other in self.nodes() if other.name == row.name and other.n != row.n]
-        return f"{name}~{short_key(row.key)}" if alike and row.key != self._me else name
+        return f"{name}~{short_key(row.key)}" if alike else name
 
     def name_of(self, key: NodeId) -> str:
         """What the node with this key calls itself, or the first characters of its key."""

@@ -24,6 +24,5 @@ class DiskGuard:
         low = self.free < self._reserve * (1.1 if self.low else 1.0)
         if low != self.low:
             self.low = low
-            free, reserve = self.free >> 20, self._reserve >> 20
-            why = f"the disk of {self._path} has {free} MiB free, less than the {reserve} MiB kept in reserve"
+            why = f"the disk of {self._path} has less free than the {self._reserve >> 20} MiB kept in reserve"
             self._changed(why if low else None)

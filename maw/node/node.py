@@ -82,6 +82,7 @@ class Node:
         self.alerts = Alerts(self.writer)
         self.visible = Visible(self.state.seq)
         self.receipts = Receipts()
+        self._ambiguous: set[str] = set()
         self.board = Switchboard(me, changed=self._link_changed, copied=self._copied)
         self.membership = Membership(
             home, signer, opened.book, self.writer, changed=self._trust_changed, trouble=self._trouble
@@ -297,6 +298,7 @@ class Node:
         self.alerts.raise_alert(Alert("copied_host", short_key(peer), text))
 
     def _retarget(self) -> None:
+        self._watch_names()
         book = self.membership.book
         self.mesh.retarget({key: self.peering.addresses(member) for key, member in book.trusted.items()})
 
@@ -322,8 +324,15 @@ class Node:
         self.far_receipts.received(fold)
         if fold.cards:
             self._retarget()
-            for alert in alike(self.directory.nodes()):
-                self.alerts.raise_alert(alert)
+
+    def _watch_names(self) -> None:
+        """Two nodes of one name are told of as long as there are two."""
+        told = {alert.subject: alert for alert in alike(self.directory.nodes())}
+        for name in self._ambiguous - set(told):
+            self.alerts.settle("name", name)
+        for name in set(told) - self._ambiguous:
+            self.alerts.raise_alert(told[name])
+        self._ambiguous = set(told)
 
     def _appended(self, entries: Sequence[Entry], set_aside: list[SetAside]) -> None:
         if entries:
@@ -342,12 +351,16 @@ class Node:
             self.alerts.raise_alert(
                 Alert("disk", self.config.name, f"the database cannot be written: {trouble}")
             )
+        else:
+            self.alerts.settle("disk", self.config.name)
 
     def _disk_changed(self, why: str | None) -> None:
         self.authoring.read_only = why
         self.runtime.pause(why is not None)
         if why:
             self.alerts.raise_alert(Alert("disk", self.config.name, why))
+        else:
+            self.alerts.settle("disk", self.config.name)
 
     async def _reread(self) -> None:
         await self.state.reload(self.db.writing)

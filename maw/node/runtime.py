@@ -225,6 +225,7 @@ class Runtime:
             for author, epoch, seq, holder in fold.reached:
                 if author == self._me:
                     self._note_receipt(holder, epoch, seq)
+            self._note_returned(effect)
             self._reactions.received(fold)
 
         def finished(future: asyncio.Future[Fold]) -> None:
@@ -238,6 +239,13 @@ class Runtime:
             self.carry_out(self.machine.discarded(effect.batch))
             return
         job.add_done_callback(finished)
+
+    def _note_returned(self, effect: Append) -> None:
+        """Who gives our own log back to us has it."""
+        if (link := self._links.get(effect.link)) is not None:
+            for entry in effect.entries:
+                if entry.author == self._me:
+                    self._note_receipt(link.peer, entry.epoch, entry.seq)
 
     def report(self, set_aside: Sequence[SetAside]) -> None:
         for item in set_aside:

@@ -241,3 +241,17 @@ def test_a_follower_of_an_unknown_epoch_is_no_trouble() -> None:
     effects = machine.follow(LINK, Follow(ONE.node, 1, tuple(heads.items())))
     assert sent(effects, UpToDate)
     assert START not in heads.values()
+
+
+def test_who_asks_again_and_again_without_giving_credit_stands_in_line_once() -> None:
+    serving = Serving(ONE.node, HeldLogs({ONE.node: {1: Head(10, b"x" * 32)}}))
+    serving.link_up(1)
+    serving._outlets[1].credit = 0
+    for serial in range(1, 200):
+        serving.follow(1, Follow(ONE.node, serial, ()))
+        serving.unfollow(1, ONE.node)
+    serving.follow(1, Follow(ONE.node, 1000, ()))
+    assert len(serving._waiting) == 1
+    (read,) = serving.credited(1, 1000)
+    assert isinstance(read, ReadLog)
+    assert read.serial == 1000

@@ -99,7 +99,7 @@ def test_two_hosts_of_one_name_are_told_apart_by_their_keys() -> None:
     (told,) = alike(directory.nodes())
     assert (told.kind, told.subject) == ("name", "mbp")
     state.nodes[ORACLE].name = "home"
-    assert directory.host_name(state.nodes[ME]) == "home", "our own name is ours"
+    assert directory.host_name(state.nodes[ME]) == f"home~{short_key(ME)}", "what is shown can be typed"
     state.nodes[STRANGER].name = "mbp"
     assert directory.host_name(state.nodes[MBP]) == "mbp", "a stranger's name confuses nobody"
 
