@@ -15,12 +15,11 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 import aiosqlite
 
 from maw import __version__
-from maw.config import Config, PeersFile, load_peers
+from maw.config import Config, PeersFile
 from maw.core.colony import Card
 from maw.core.effects import Alert
 from maw.core.entry import Entry, Kind
@@ -28,17 +27,16 @@ from maw.core.handshake import Local
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId, Signer, key_text, short_key
 from maw.core.replication import Replicator
-from maw.core.statement import FOUND, Statement, colony_text
+from maw.core.statement import Statement
 from maw.core.transcript import Hello
-from maw.core.trust import Pin, TrustBook
-from maw.errors import BadConfig, Conflict, LinkClosed, MawError, ProtocolViolation, Refused
+from maw.errors import BadConfig, LinkClosed, MawError, ProtocolViolation
 from maw.net.link import Link
 from maw.net.switchboard import Switchboard
 from maw.net.tls import NodeTls
-from maw.node.adopting import own_entries, sign_again
 from maw.node.alerts import Alerts
 from maw.node.authoring import Authoring, wall_clock_ms
-from maw.node.desks import InvitingDesk, JoiningDesk, pack_acceptance
+from maw.node.belonging import Belonging
+from maw.node.desks import InvitingDesk, JoiningDesk
 from maw.node.directory import Directory, alike
 from maw.node.disk import DiskGuard
 from maw.node.far_receipts import FarReceipts
@@ -118,12 +116,19 @@ class Node:
         self.people = People(me, db, self.state, self.writer, self.authoring, self.directory)
         self.inviting = InvitingDesk(
             me, config.name, db, self.writer, self.membership,
-            founding=self._founding, addresses=lambda: self.mesh.addresses(), alert=self.alerts.raise_alert,
+            founding=lambda: self.belonging.founding(), addresses=lambda: self.mesh.addresses(),
+            alert=self.alerts.raise_alert,
         )  # fmt: skip
         self.mesh = Mesh(
             config, self._local, NodeTls(signer), self.membership, self.board, self._serve, self.inviting
         )
-        desk = JoiningDesk(self.writer, self.membership, has_linked=self._has_linked, adopt=self._adopt)
+        self.belonging = Belonging(
+            home, signer, db, self.state, self.writer, self.membership, self.authoring, self.runtime, opened,
+            card=self.card, joined=self._in_a_colony,
+        )  # fmt: skip
+        desk = JoiningDesk(
+            self.writer, self.membership, has_linked=self.belonging.has_linked, adopt=self.belonging.adopt
+        )
         self.joiner = Joiner(me, db, self.writer, self.mesh, desk, self.alerts.raise_alert)
         self.peering = Peering(
             self.membership, self.inviting.asking, self.board, self.mesh, self.runtime, self.state
@@ -203,7 +208,7 @@ class Node:
 
     async def _make_owner(self) -> None:
         """The owner of the host speaks as an ape of his own name, made once."""
-        owner = await self._meta("owner")
+        owner = await self.belonging.meta("owner")
         if owner and not any(row.uid is not None for row in self.state.agent_at.values()):
             uid, _, name = str(owner).partition(":")
             await self.people.add(name, "ape", int(uid))
@@ -274,7 +279,7 @@ class Node:
         return Local(self.signer, self.membership.book.colony, self._opened.instance, hello)
 
     async def _serve(self, link: Link) -> None:
-        if not await self._has_linked():
+        if not await self.belonging.has_linked():
             try:
                 await self.writer.submit(lambda conn: rows.set_meta(conn, "linked", 1))
             except MawError as error:
@@ -365,99 +370,14 @@ class Node:
     async def _reread(self) -> None:
         await self.state.reload(self.db.writing)
 
-    # -- pairing ------------------------------------------------------------------------------------
-
-    async def read_peers(self) -> PeersFile:
-        """Take peers.toml as it reads now. One that is broken or asks for what cannot be changes nothing."""
-        file = load_peers(self.home.peers)
-        colony = self.membership.book.colony
-        if file.colony is not None and file.colony != colony:
-            if await self._has_linked():
-                raise Refused(
-                    f"{self.home.peers} asks for Colony {colony_text(file.colony)}, but this node has linked"
-                    f" with others in {colony_text(colony)}",
-                    code="already_in_a_colony",
-                    hint="Colonies do not merge: for a second one, make a second node with its own $MAW_HOME",
-                )
-            await self._change_colony(file.colony, [], [])
-        self.membership.set_by_hand(file.peers)
-        return file
-
-    def _founding(self) -> bytes:
-        for statement in self.membership.book.statements().values():
-            if statement.type == FOUND:
-                return statement.wire
-        raise Conflict(
-            "this node has not heard the founding statement of its Colony yet",
-            code="no_founding",
-            hint="it comes with the first link; `maw peers` shows what stands in the way",
-        )
-
-    async def _has_linked(self) -> bool:
-        return bool(await self._meta("linked"))
-
-    async def _meta(self, key: str) -> Any:
-        async with self.db.reading() as conn:
-            return await rows.get_meta(conn, key)
-
-    async def _adopt(self, colony: bytes, statements: list[Statement], pin: Pin) -> bytes:
-        """The joiner's commit: pin and Colony; what was said alone is signed again with it."""
-        ours = self.membership.admit_in(colony, pin.key, pin.name, pin.addresses)
-        await self._change_colony(colony, [*statements, ours], [pin])
-        return pack_acceptance(ours.wire, self.config.name, self.mesh.addresses())
-
-    async def _change_colony(
-        self, colony: bytes, statements: Sequence[Statement], pins: Sequence[Pin]
-    ) -> None:
-        """Belong to ``colony`` (perhaps already ours) with these statements and pins, all in one commit."""
-        moving = colony != self.membership.book.colony
-        book = TrustBook(self.me, colony) if moving else self.membership.book
-
-        async def write(conn: aiosqlite.Connection) -> None:
-            now = wall_clock_ms()
-            if moving:
-                await self._move(conn, colony, now)
-            await rows.add_statements(conn, statements, now)
-            for pin in pins:
-                await rows.set_pin(conn, pin)
-
-        def after(_: None) -> None:
-            for pin in pins:
-                book.pin(pin)
-            book.add(statements)
-            self._use_book(book, anew=moving)
-
-        if not moving:
-            await self.writer.submit(write, after)
-            return
-        async with self.authoring.still():  # an entry of the old Colony must not follow one of the new
-            await self.writer.submit(write, after)
-
-    async def _move(self, conn: aiosqlite.Connection, colony: bytes, now: int) -> None:
-        own = await own_entries(conn, self.state, self.signer)
-        for table in ("statements", "pins"):
-            await conn.execute(f"DELETE FROM {table}")  # noqa: S608 - two fixed words
-        await rows.set_meta(conn, "colony", colony)
-        await rows.set_meta(conn, "fingerprint", self._opened.fingerprint)
-        await sign_again(
-            conn, self.state, self.signer, colony, own, clock=self._opened.clock, card=self.card(),
-            instance=self._opened.instance, recovery=self._opened.recovery, now_ms=now,
-        )  # fmt: skip
-        await self.state.reload(conn)
-
-    def _use_book(self, book: TrustBook, *, anew: bool) -> None:
-        """Go on with this book; ``anew``: in another Colony, so that the machines start afresh."""
-        self.membership.book = book
-        if anew:
-            self.membership.set_book_by_hand(load_peers(self.home.peers).peers)
-            self.authoring.colony = book.colony
-            self.authoring.epoch_opened()
-            held = HeldLogs(self.state.heads(), self.state.disputed())
-            self.runtime.restart(Replicator(self.me, book, held), held)
+    def _in_a_colony(self) -> None:
         epoch, head = self.state.newest_epoch(self.me)
         self._mark(epoch, head.seq)
-        self.membership.write_copy()
         self._trust_changed(())
+
+    async def read_peers(self) -> PeersFile:
+        """Take peers.toml as it reads now: see ``Belonging.read_peers``."""
+        return await self.belonging.read_peers()
 
 
 def _unusable(home: NodeHome, error: object) -> BadConfig:

@@ -41,7 +41,7 @@ def said(entries: list[Entry]) -> list[dict[str, Any]]:
 
 async def adopt(host: Host) -> None:
     pin = Pin(INVITER.node, "inviter", (), JOINED)
-    await host.node._adopt(COLONY, [FOUNDING], pin)
+    await host.node.belonging.adopt(COLONY, [FOUNDING], pin)
 
 
 async def test_everything_is_there_and_verifies(host: Host) -> None:
