@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import free_port
 from tests.e2e.lab import Lab, TestHost, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +40,9 @@ class OneNode:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.environment = clean_environment(MAW_HOME=str(home))
-        init = ["init", "--name", "oracle-world", "--listen", "127.0.0.1:0", "--json"]
+        # ports of its own: those that init finds free may be another test's a moment later
+        mesh, rest = (f"127.0.0.1:{free_port()}" for _ in range(2))
+        init = ["init", "--name", "oracle-world", "--listen", mesh, "--rest", rest, "--json"]
         self.rest = json.loads(self.maw(*init))["rest"]
         self.daemon = self.up()
         for agent in ("neo", "arthur"):
@@ -174,13 +177,20 @@ class TourHost:
         return json.loads(done.stdout)
 
 
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A directory whose path leaves room for a socket's: pytest's own is too long for that."""
+    with tempfile.TemporaryDirectory(prefix="maw-tour-", dir="/tmp") as path:
+        yield Path(path)
+
+
 @pytest.mark.root
 @pytest.mark.xdist_group("lab")
-def test_the_tour_of_the_readme_on_two_hosts(lab: Callable[[int], Lab], tmp_path: Path) -> None:
+def test_the_tour_of_the_readme_on_two_hosts(lab: Callable[[int], Lab], short_path: Path) -> None:
     two = lab(2)
     two.wait_for_mesh()
     hosts = {
-        name: TourHost(host, tmp_path / name)
+        name: TourHost(host, short_path / name)
         for name, host in zip(("oracle-world", "mbp"), two.hosts, strict=True)
     }
     blocks = MARKED.findall(page("README.md"))

@@ -16,7 +16,7 @@ from tests.integration.nodes import Host, running
 from tests.unit.store.opened import Author
 
 NOW = int(time.time())
-LINE = InviteLine(b"c" * 32, Author(1).node, "other", ("127.0.0.1:1",), b"s" * 16, NOW + 60)
+LINE = InviteLine(b"c" * 32, Author(1).node, "other", ("127.0.0.1:1",), b"s" * 16, NOW + 3600)
 
 
 @pytest.fixture
