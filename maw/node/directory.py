@@ -171,6 +171,8 @@ class Directory:
         if row is None:
             near = nearest(word, self._state.channels)
             hint = f"did you mean {near[0]}?" if near else f"`maw channel create {word}` makes it"
+            if any(row.name == word for row in self.agents()):
+                hint = f"@{word} is an agent: maw send @{word} …"
             raise NotFound(f"no channel is called {word}", code="no_such_channel", hint=hint, candidates=near)
         return row
 

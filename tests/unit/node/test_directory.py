@@ -172,3 +172,10 @@ def test_a_message_id_finds_its_place_if_it_is_here() -> None:
     for nonsense in ("", "x", "a-b-c", "k7q2mx-1-0", "../../etc"):
         with pytest.raises(BadInput):
             directory.position(nonsense)
+
+
+def test_an_agent_written_like_a_channel_is_told_apart() -> None:
+    directory, _ = world()
+    with pytest.raises(NotFound) as no:
+        directory.channel("arthur")
+    assert no.value.hint.startswith("@arthur is an agent")
