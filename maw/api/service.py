@@ -72,9 +72,12 @@ class _Base:
 class _Reading(_Base):
     def _check_cursor(self, after_seq: int | None) -> None:
         """A cursor beyond all that was ever visible is another replica's: waiting for it would skip messages."""
-        if after_seq is not None and after_seq > self._node.visible.seq:
+        # a page may show what was committed this instant, before ``visible`` has heard of it: the writer's own
+        # count is never behind
+        newest = max(self._node.visible.seq, self._node.state.seq)
+        if after_seq is not None and after_seq > newest:
             raise BadInput(
-                f"after_seq: {after_seq} is beyond this replica's newest, {self._node.visible.seq}",
+                f"after_seq: {after_seq} is beyond this replica's newest, {newest}",
                 code="cursor_ahead",
                 hint="a cursor belongs to the replica that gave it (X-Maw-Replica); begin at 0 or without one",
             )

@@ -228,3 +228,19 @@ async def test_accepting_nobody_names_what_is_near(host: Host) -> None:
             await host.service.accept_peer(await host.owner(), word)
     with pytest.raises(NotFound):
         await host.service.forget_peer(await host.owner(), "nobody")
+
+
+async def test_a_cursor_of_another_replica_is_refused_and_one_from_a_page_never(make_home: MakeHome) -> None:
+    async with running(make_home("mbp")) as host:
+        await host.post("owner", "one")
+        speaker = await host.owner()
+        newest = host.node.visible.seq
+        with pytest.raises(BadInput) as no:
+            await host.service.stream_page(speaker, after_seq=newest + 1, channel=None, user=None, limit=10)
+        assert no.value.code == "cursor_ahead"
+        host.node.visible.seq = newest - 1  # as in the instant between a commit and the news of it
+        page = await host.service.stream_page(speaker, after_seq=0, channel=None, user=None, limit=10)
+        again = await host.service.stream_page(
+            speaker, after_seq=page.items[-1]["seq"], channel=None, user=None, limit=10
+        )
+        assert again.items == []
