@@ -15,6 +15,10 @@ async def test_a_linked_peer(make_home: MakeHome) -> None:
         await pair(mbp, oracle)
         await until(lambda: oracle.me in mbp.node.state.nodes, "its card is here")
         await until(lambda: mbp.held() == oracle.held(), "the same")
+        await until(
+            lambda: any(peer["behind"] == 0 for peer in mbp.node.peering.listing()),
+            "of two links dialled at once the one that stays is carried",
+        )
         shown = await mbp.peer(oracle)
         assert {key: shown[key] for key in ("name", "key", "short", "state", "how", "behind")} == {
             "name": "oracle", "key": key_text(oracle.me), "short": short_key(oracle.me), "state": "linked",
