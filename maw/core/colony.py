@@ -118,6 +118,25 @@ class Open:
     def content(self) -> dict[str, Any]:
         return {"prev": self.previous, "instance": self.instance, "recovery": self.recovery, "why": self.why}
 
+    @classmethod
+    def read(cls, content: Content) -> Open:
+        previous, recovery = content.get("prev"), content.get("recovery")
+        if previous is not None:
+            if type(previous) is not list or len(previous) != 3 or type(previous[2]) is not bytes:
+                raise ValueError("prev is no head")
+            if not all(type(number) is int and 0 <= number <= MAX_COUNT for number in previous[:2]):
+                raise ValueError("prev holds a number out of range")
+        if recovery is not None and (type(recovery) is not bytes or len(recovery) != ID_BYTES):
+            raise ValueError("recovery is no hash")
+        instance = content.get("instance")
+        why = content.get("why")
+        return cls(
+            (previous[0], previous[1], previous[2]) if previous else None,
+            instance if type(instance) is bytes else b"",
+            recovery,
+            why if type(why) is str else "",
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Card:

@@ -9,14 +9,14 @@ the same.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import aiosqlite
 
 from maw.core.clock import shown_time
-from maw.core.colony import GROUPS, AgentCard, Card, HeldHere, NewChannel, Said, message_id
+from maw.core.colony import GROUPS, AgentCard, Card, HeldHere, NewChannel, Open, Said, message_id
 from maw.core.entry import Entry, Kind, unpack_payload
 from maw.core.identity import NodeId
 from maw.store.rows import Insert, Statement, execute_all
@@ -31,7 +31,7 @@ _MAILBOX: Final = Insert("mailbox", ("agent", "seq", "why"), verb="INSERT OR IGN
 _OUTBOX: Final = Insert("outbox", ("agent", "seq"))
 
 _SET_COUNTERS: Final = "INSERT OR REPLACE INTO meta VALUES ('seq', ?), ('messages', ?)"
-_SET_NODE: Final = "INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?, ?, ?)"
+_SET_NODE: Final = "INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?)"
 _SET_LOG: Final = """INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (l) DO UPDATE SET seq = excluded.seq, id = excluded.id"""
 _SET_CHANNEL: Final = """INSERT INTO channels VALUES (?, ?, ?, ?, ?, ?)
@@ -39,6 +39,7 @@ _SET_CHANNEL: Final = """INSERT INTO channels VALUES (?, ?, ?, ?, ?, ?)
     created = excluded.created, by = excluded.by"""
 _SET_AGENT: Final = "INSERT OR REPLACE INTO agents VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _SET_ASIDE: Final = "INSERT OR REPLACE INTO set_aside VALUES (?, ?, ?)"
+_WITHHOLD: Final = "INSERT OR REPLACE INTO withheld VALUES (?, ?, ?)"
 _SET_LOCAL: Final = "INSERT OR REPLACE INTO local_agents VALUES (?, ?, ?, ?)"
 _FIND_MENTIONS: Final = """INSERT OR IGNORE INTO mailbox (agent, seq, why)
     SELECT ?, seq, ? FROM mentions WHERE word IN (?, ?)"""
@@ -64,6 +65,18 @@ async def refill_directs(conn: aiosqlite.Connection, me: NodeId, agent: AgentRow
     await conn.executemany("INSERT OR IGNORE INTO mailbox (agent, seq, why) VALUES (?, ?, ?)", rows)
 
 
+class Withheld(Exception):
+    """An entry is held and not shown, for ``why``; it is folded again when that ends."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+Withhold = Callable[[Entry, Said], str | None]
+"""Why a message is not to be shown for now: it is asked for every message of others."""
+
+
 @dataclass(slots=True)
 class SetAside:
     """An entry whose payload could not be folded."""
@@ -79,12 +92,15 @@ class Fold:
     state: State
     me: NodeId
     now_ms: int
+    withhold: Withhold | None = None
     first_seq: int = 0
     set_aside: list[SetAside] = field(default_factory=list)
     reached: list[tuple[NodeId, int, int, NodeId]] = field(default_factory=list)
     """Receipts that came in logs: (author, epoch, seq, held by)."""
     cards: int = 0
     """Nodes that said name or addresses."""
+    recoveries: int = 0
+    """Nodes whose recovery key we heard of."""
     local_agents: list[AgentRow] = field(default_factory=list)
     """Agents of this host whose owner or token is new."""
     delivered: dict[NodeId, tuple[int, int]] = field(default_factory=dict)
@@ -95,6 +111,8 @@ class Fold:
     _mailbox: list[Sequence[Any]] = field(default_factory=list)
     _outbox: list[Sequence[Any]] = field(default_factory=list)
     _aside: list[Sequence[Any]] = field(default_factory=list)
+    _withheld: list[Sequence[Any]] = field(default_factory=list)
+    _released: list[tuple[int | None, int]] = field(default_factory=list)
     _nodes: dict[int, NodeRow] = field(default_factory=dict)
     _logs: dict[int, LogRow] = field(default_factory=dict)
     _channels: dict[int, ChannelRow] = field(default_factory=dict)
@@ -128,11 +146,25 @@ class Fold:
         seq = None
         try:
             seq = self._fold(entry, place, said)
+        except Withheld as rule:
+            self._withheld.append((place, rule.why, self.now_ms))
         except (ValueError, TypeError, KeyError) as error:
             self._aside.append((place, str(error)[:200], self.now_ms))
             self.set_aside.append(SetAside(message_id(entry.position), str(error)[:200]))
         self._entries.append((place, entry.header, entry.signature, entry.payload, seq))
         return seq
+
+    def show(self, entry: Entry) -> None:
+        """Fold an entry that is held already and was withheld; where the rule still stands, it stays so."""
+        place = self.state.logs[entry.author, entry.epoch].place(entry.seq)
+        try:
+            self._released.append((self._fold(entry, place, None), place))
+        except Withheld:
+            return
+        except (ValueError, TypeError, KeyError) as error:
+            self._aside.append((place, str(error)[:200], self.now_ms))
+            self.set_aside.append(SetAside(message_id(entry.position), str(error)[:200]))
+            self._released.append((None, place))
 
     def _fold(self, entry: Entry, place: int, said: Said | None) -> int | None:
         kind = entry.kind
@@ -141,12 +173,20 @@ class Fold:
                 assert entry.payload is not None
                 said = Said.read(unpack_payload(entry.payload), direct=kind == Kind.DIRECT)
             return self._message(entry, place, said)
-        if kind not in (Kind.CARD, Kind.AGENT, Kind.CHANNEL, Kind.RECEIPT):
+        if kind not in (Kind.OPEN, Kind.CARD, Kind.AGENT, Kind.CHANNEL, Kind.RECEIPT):
             return None
         assert entry.payload is not None
         content = unpack_payload(entry.payload)
         node = self.node(entry.author)
-        if kind == Kind.CARD:
+        if kind == Kind.OPEN:
+            recovery = Open.read(content).recovery
+            if (
+                recovery is not None and node.recovery is None
+            ):  # the first word on it counts: a thief's is later
+                node.recovery = recovery
+                self._nodes[node.n] = node
+                self.recoveries += 1
+        elif kind == Kind.CARD:
             card = Card.read(content)
             node.name, node.addresses, node.version = card.name, card.addresses, card.version
             self._nodes[node.n] = node
@@ -194,6 +234,8 @@ class Fold:
         return row
 
     def _message(self, entry: Entry, place: int, said: Said) -> int:
+        if self.withhold is not None and (why := self.withhold(entry, said)) is not None:
+            raise Withheld(why)
         state = self.state
         shown = shown_time(entry.hlc, self.now_ms)
         node = self.node(entry.author)
@@ -267,8 +309,11 @@ class Fold:
         for node in self._nodes.values():
             yield (
                 _SET_NODE,
-                (node.n, node.key, node.name, json.dumps(node.addresses), node.version, node.seen),
-            )
+                (
+                    node.n, node.key, node.name, json.dumps(node.addresses), node.version, node.seen,
+                    node.recovery,
+                ),
+            )  # fmt: skip
         for log in self._logs.values():
             yield _SET_LOG, (log.l, log.node, log.epoch, *log.head, log.disputed)
         for channel in self._channels.values():
@@ -286,6 +331,11 @@ class Fold:
             )  # fmt: skip
         for aside in self._aside:
             yield _SET_ASIDE, aside
+        for withheld in self._withheld:
+            yield _WITHHOLD, withheld
+        for seq, place in self._released:
+            yield "UPDATE entries SET shown = ? WHERE place = ?", (seq, place)
+            yield "DELETE FROM withheld WHERE place = ?", (place,)
 
     def _local(self) -> Iterator[Statement]:
         """Whose an agent is, and mentions of its name that were here before it. Groups count from now."""

@@ -12,6 +12,8 @@ from typing import Final
 
 import aiosqlite
 
+from maw.core.colony import Open
+from maw.core.entry import unpack_payload
 from maw.errors import BadConfig
 
 SEQ_BITS: Final = 40
@@ -65,8 +67,35 @@ async def _create(conn: aiosqlite.Connection) -> None:
             await conn.execute(statement)
 
 
+async def _keep_word(conn: aiosqlite.Connection) -> None:
+    """Entries that are held and not shown; recovery keys by their hash; who keeps to which statement or order."""
+    for statement in (
+        "CREATE TABLE withheld (place INTEGER PRIMARY KEY, why TEXT NOT NULL, at INTEGER NOT NULL)",
+        "ALTER TABLE nodes ADD COLUMN recovery BLOB",
+        "CREATE TABLE heeded (statement BLOB NOT NULL, node INTEGER NOT NULL, at INTEGER NOT NULL,"
+        " PRIMARY KEY (statement, node)) WITHOUT ROWID",
+        "CREATE TABLE orders (nonce BLOB PRIMARY KEY, seq INTEGER NOT NULL, key BLOB NOT NULL,"
+        " is_order INTEGER NOT NULL) WITHOUT ROWID",
+        "CREATE INDEX orders_by_seq ON orders (seq)",
+        "CREATE TABLE answers (nonce BLOB NOT NULL, node INTEGER NOT NULL, agent BLOB NOT NULL, state TEXT NOT NULL,"
+        " note TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (nonce, node, agent)) WITHOUT ROWID",
+    ):
+        await conn.execute(statement)
+    opened = "SELECT l.node, e.payload FROM logs l JOIN entries e ON e.place = (l.l << 40) + 1 ORDER BY l.epoch DESC"
+    for node, payload in list(await conn.execute_fetchall(opened)):
+        if (recovery := _recovery_of(payload)) is not None:
+            await conn.execute("UPDATE nodes SET recovery = ? WHERE n = ?", (recovery, node))
+
+
+def _recovery_of(payload: bytes | None) -> bytes | None:
+    try:
+        return Open.read(unpack_payload(payload or b"")).recovery
+    except (ValueError, TypeError):
+        return None
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
-MIGRATIONS: Final[tuple[Migration, ...]] = (_create,)
+MIGRATIONS: Final[tuple[Migration, ...]] = (_create, _keep_word)
 """Migration k turns a database of version k into one of version k + 1."""
 
 

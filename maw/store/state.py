@@ -38,6 +38,8 @@ class NodeRow:
     version: str = ""
     seen: int | None = None
     """When a link to it was last up, ms since 1970."""
+    recovery: bytes | None = None
+    """The hash of its recovery key, as its log first said it."""
 
 
 @dataclass(slots=True)
@@ -153,10 +155,11 @@ class State:
         )  # fmt: skip
         for table in tables:
             table.clear()
-        for n, key, name, addresses, version, seen in await conn.execute_fetchall(
-            "SELECT * FROM nodes ORDER BY n"
+        columns = "n, key, name, addresses, version, seen, recovery"
+        for n, key, name, addresses, *rest in await conn.execute_fetchall(
+            f"SELECT {columns} FROM nodes ORDER BY n"  # noqa: S608 - fixed words
         ):
-            self.add_node(NodeRow(n, NodeId(key), name, tuple(json.loads(addresses)), version, seen))
+            self.add_node(NodeRow(n, NodeId(key), name, tuple(json.loads(addresses)), *rest))
         logs = await conn.execute_fetchall("SELECT * FROM logs ORDER BY l")
         for l, node, epoch, seq, head_id, disputed in logs:  # noqa: E741
             self.add_log(self.node_at[node].key, LogRow(l, node, epoch, Head(seq, head_id), bool(disputed)))

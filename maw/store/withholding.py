@@ -1,0 +1,79 @@
+"""Entries that are held and not shown: kept back by a rule, shown when it ends, or hidden when one begins."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import aiosqlite
+
+from maw.core.entry import decode
+from maw.core.identity import NodeId
+from maw.store.fold import Fold
+from maw.store.schema import SEQ_BITS
+from maw.store.state import LogRow, State
+
+FROZEN: Final = "frozen"
+REVOKED: Final = "revoked"
+ROWS_A_STEP: Final = 500
+
+_HELD_BACK: Final = """SELECT w.place, e.header, e.signature, e.payload FROM withheld w
+    JOIN entries e ON e.place = w.place WHERE w.why = ? AND w.place > ? ORDER BY w.place LIMIT ?"""
+
+
+async def release(conn: aiosqlite.Connection, fold: Fold, why: str, after: int = 0) -> int | None:
+    """Fold a step of what was withheld for ``why`` again, within a transaction; ``fold.withhold`` decides anew.
+
+    Returns the place to go on after, None when all was looked at.
+    """
+    rows = list(await conn.execute_fetchall(_HELD_BACK, (why, after, ROWS_A_STEP)))
+    for _, header, signature, payload in rows:
+        fold.show(decode(header, signature, payload))
+    await fold.write(conn)
+    return rows[-1][0] if len(rows) == ROWS_A_STEP else None
+
+
+async def hide_beyond(
+    conn: aiosqlite.Connection, state: State, author: NodeId, cut: dict[int, int], now_ms: int
+) -> int:
+    """Take what stands above ``cut`` (epoch -> last seq that counts) in an author's logs out of sight.
+
+    Within a transaction. Returns how many messages are no longer shown; the entries stay as they are.
+    """
+    hidden = 0
+    for log in [row for (key, _), row in state.logs.items() if key == author]:
+        hidden += await _hide(conn, state, log, cut.get(log.epoch, 0), now_ms)
+    if hidden:
+        await conn.execute("INSERT OR REPLACE INTO meta VALUES ('messages', ?)", (state.messages,))
+    return hidden
+
+
+async def _hide(conn: aiosqlite.Connection, state: State, log: LogRow, last: int, now_ms: int) -> int:
+    span = (log.place(last), (log.l + 1) << SEQ_BITS)
+    sql = "SELECT place, shown FROM entries WHERE place > ? AND place < ? AND shown IS NOT NULL"
+    rows = list(await conn.execute_fetchall(sql, span))
+    seqs = [(seq,) for _, seq in rows]
+    counted = await conn.execute_fetchall(
+        "SELECT channel, count(*) FROM messages WHERE seq IN (SELECT shown FROM entries WHERE place > ?"
+        " AND place < ? AND shown IS NOT NULL) AND channel IS NOT NULL GROUP BY channel",
+        span,
+    )
+    await conn.executemany(
+        "INSERT OR REPLACE INTO withheld VALUES (?, ?, ?)", [(place, REVOKED, now_ms) for place, _ in rows]
+    )
+    await conn.executemany("DELETE FROM messages WHERE seq = ?", seqs)
+    for table in ("mentions", "mailbox", "outbox"):
+        if seqs:
+            low, high = min(seqs)[0], max(seqs)[0]
+            sql = f"DELETE FROM {table} WHERE seq BETWEEN ? AND ? AND seq NOT IN (SELECT seq FROM messages)"  # noqa: S608
+            await conn.execute(sql, (low, high))
+    await conn.execute("UPDATE entries SET shown = NULL WHERE place > ? AND place < ?", span)
+    state.messages -= len(rows)
+    for n, count in counted:
+        row = state.channel_at[n]
+        row.messages -= count
+        top = list(await conn.execute_fetchall("SELECT max(seq) FROM messages WHERE channel = ?", (n,)))
+        row.last_seq = top[0][0] or 0
+        await conn.execute(
+            "UPDATE channels SET messages = ?, last_seq = ? WHERE n = ?", (row.messages, row.last_seq, n)
+        )
+    return len(rows)
