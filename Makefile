@@ -4,8 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 SEEDS  ?= 1000
+N      ?= 30
 
-.PHONY: demo test lint types floors fix sim bench build clean help
+.PHONY: demo test lint types floors fix sim bench fleet build clean help
 
 help:           ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -40,6 +41,9 @@ sim: $(READY)   ## the simulator on SEEDS=1000 seeds
 
 bench: $(READY) ## figures, as ratios in one run
 	@$(BIN)/python -m bench $(ARGS)
+
+fleet: $(READY) ## N=30 daemons on this machine, joined through introducers; N="5 10 30" for several sizes
+	@$(BIN)/python -m bench.fleet --nodes "$(N)" $(ARGS)
 
 build: $(READY) ## wheel and source distribution
 	@$(BIN)/python -m build --outdir dist .

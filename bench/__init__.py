@@ -13,5 +13,5 @@ How it measures
 
 Layout: a module a benchmark, whose docstring says what bounds it (``report`` puts that into the docs);
 ``house`` starts daemons, ``stage`` keeps the big Colony that two benchmarks share, ``load`` is the client,
-``sizes`` says how much, ``figure`` what a result is.
+``sizes`` says how much, ``figure`` what a result is. Many daemons together are another matter: ``bench.fleet``.
 """

@@ -14,6 +14,7 @@ from typing import Final
 
 from bench import catchup, cli, hop, idle, memory, posts, report
 from bench.figure import Figure
+from bench.fleet import page
 from bench.house import TroubleError
 from bench.sizes import SIZES, Size
 from bench.stage import Stage
@@ -84,7 +85,10 @@ def main(words: Sequence[str] | None = None) -> int:
     if arguments.json:
         print(report.as_json(results))
     if arguments.write:
-        DOCUMENT.write_text(report.document(results, BENCHMARKS, arguments.size))
+        fleet = page.kept(DOCUMENT.read_text())
+        DOCUMENT.write_text(
+            "\n".join(filter(None, [report.document(results, BENCHMARKS, arguments.size), fleet]))
+        )
     return 1 if any(figure.met is False for figures in results.values() for figure in figures) else 0
 
 

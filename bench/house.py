@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from random import Random
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -18,6 +19,7 @@ import aiohttp
 
 MAW: Final = Path(sys.executable).with_name("maw")
 PATIENCE_S: Final = 180.0
+_RANDOM: Final = Random()
 
 
 class TroubleError(RuntimeError):
@@ -31,9 +33,12 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below those that the kernel gives to outgoing connections: many daemons dial before the last listens."""
+    while True:
+        port = _RANDOM.randrange(10_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str, *, each: float = 0.02) -> None:
@@ -71,10 +76,15 @@ class Process:
 
         await until(accepts, f"{self.socket} takes connections")
 
-    def stop(self) -> None:
-        """SIGTERM, and SIGKILL for one that does not listen."""
+    def hang_up(self) -> None:
+        """SIGTERM, and no waiting."""
         if self._child.poll() is None:
             self._child.terminate()
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL for one that does not listen."""
+        self.hang_up()
+        if self._child.poll() is None:
             try:
                 self._child.wait(20)
             except subprocess.TimeoutExpired:
