@@ -339,7 +339,10 @@ class _Administering(_Base):
         try:
             return _told(await node.membership.accept(who), "accepted")
         except NotFound:
-            key = node.inviting.who_asks(who) or (parse_for(who) if who.startswith("mk1") else None)
+            key = node.inviting.who_asks(who)
+            if key is None:
+                node.membership.not_trusted_yet(who)
+                key = parse_for(who) if who.startswith("mk1") else None
             if key is None:
                 raise
         name = node.inviting.asking.get(key, "")

@@ -30,6 +30,8 @@ class KnownGroup(TyperGroup):
 
     aliases = NO_ALIASES
     """Other words for its commands, only ever suggested."""
+    to_come = NO_ALIASES
+    """Words that will be commands, and what does it until then."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return read_plainly(super().get_params(ctx))
@@ -37,6 +39,8 @@ class KnownGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         known = self.list_commands(ctx)
         if args and args[0] not in known and not args[0].startswith("-"):
+            if args[0] in self.to_come:
+                raise not_yet(ctx.command_path, args[0], self.to_come[args[0]])
             raise no_such_command(ctx.command_path, args[0], known, self.aliases)
         return super().resolve_command(ctx, args)
 
@@ -48,9 +52,14 @@ class Group(typer.Typer):
         return super().command(name, **{"cls": PlainCommand, **more})
 
 
-def command_group(about: str = "") -> Group:
-    """An empty group; ``about`` is its help."""
-    return Group(cls=KnownGroup, add_completion=False, rich_markup_mode=None, help=about)
+def command_group(about: str = "", to_come: Mapping[str, str] = NO_ALIASES) -> Group:
+    """An empty group; ``about`` is its help, ``to_come`` as in KnownGroup."""
+    kind = type("_Group", (KnownGroup,), {"to_come": to_come}) if to_come else KnownGroup
+    return Group(cls=kind, add_completion=False, rich_markup_mode=None, help=about)
+
+
+def not_yet(path: str, word: str, until_then: str) -> BadInput:
+    return BadInput(f"{path} {word} is not in this version yet", code="not_yet", hint=until_then)
 
 
 def no_such_command(path: str, word: str, known: Iterable[str], aliases: Mapping[str, str]) -> BadInput:

@@ -22,9 +22,9 @@ def inbox(limit: Limit = 50, after_seq: AfterSeq = None, as_name: As = None, as_
     """Messages for you that you have not acknowledged. Changes nothing; exit 1 when there are none."""
     out = Output.to_stdout(as_json)
     messages = speaking_daemon(as_name).get("/api/inbox", limit=limit, after_seq=after_seq).body
-    print_messages(out, messages)
+    print_messages(out, messages, as_name)
     _ack_hint(out, messages, as_name)
-    return 0 if messages else 1
+    return 0 if messages else out.nothing("nothing unread")
 
 
 def ack(
@@ -72,7 +72,7 @@ def wait(
                 out.json([])
             return 1
         messages = _poll(daemon, left, deadline, limit=limit, after_seq=after_seq)
-    print_messages(out, messages)
+    print_messages(out, messages, as_name)
     _ack_hint(out, messages, as_name)
     return 0
 
@@ -89,8 +89,8 @@ def mentions(
     daemon = reading_daemon(as_name) if user else speaking_daemon(as_name)
     who = str(parse_address(user)) if user else daemon.speaker or _own_name(daemon)
     messages = daemon.get("/api/mentions", user=who, after_seq=after_seq, limit=limit).body
-    print_messages(out, messages)
-    return 0 if messages else 1
+    print_messages(out, messages, as_name)
+    return 0 if messages else out.nothing(f"{words(who)} is mentioned nowhere" + _since(after_seq))
 
 
 def read(
@@ -106,7 +106,7 @@ def read(
     out = Output.to_stdout(as_json)
     daemon = reading_daemon(as_name)
     if what.isascii() and what.isdecimal():
-        return _one_message(out, daemon, what)
+        return _one_message(out, daemon, what, as_name)
     try:
         name = check_name(what.removeprefix("#"), "channel")
         path = f"/api/channels/{segment(name)}/messages"
@@ -114,22 +114,26 @@ def read(
     except (BadInput, NotFound):
         if what.startswith("#") or what.count("-") < 2:
             raise
-        return _one_message(out, daemon, what)
-    print_messages(out, messages)
-    return 0 if messages else 1
+        return _one_message(out, daemon, what, as_name)
+    print_messages(out, messages, as_name)
+    return 0 if messages else out.nothing(f"nothing in #{name}" + _since(after_seq))
 
 
-def _one_message(out: Output, daemon: Daemon, ref: str) -> int:
+def _one_message(out: Output, daemon: Daemon, ref: str, as_name: str | None) -> int:
     message = daemon.get(f"/api/messages/{segment(ref)}").body
     if out.as_json:
         out.json(message)
         return 0
-    print_message(out, message)
+    print_message(out, message, whole=True)
     if message.get("state"):
         out.line(f"  [{words(message['state'])}]")
     for answer in message.get("thread") or ():
-        print_message(out, answer)
+        print_message(out, answer, as_name)
     return 0
+
+
+def _since(after_seq: int | None) -> str:
+    return "" if after_seq is None else f" after {after_seq}"
 
 
 def _poll(daemon: Daemon, seconds: float, deadline: float | None, **query: object) -> list[Any]:

@@ -48,7 +48,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "Trust": {
             "invite": "maw.cli.trust:invite",
             "join": "maw.cli.trust:join",
-            "peers": "maw.cli.trust:peers_group",
+            "peers": "maw.cli.peers:peers_group",
             "key": "maw.cli.trust:key_group",
         },
         "Who": {
@@ -67,6 +67,33 @@ OLD_WORDS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Words of the old JavaScript maw, and what to say now."""
 
+TO_COME: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "trace": "`maw sent` tells how far a message of yours got",
+        "search": "until then: maw read CHANNEL | grep",
+        "page": "until then: `maw status`, or REST (docs/api.md)",
+        "revoke": "until then, on every host: maw peers forget NAME",
+        "operator": "until then, keep operator.key: it is made for that",
+        "freeze": "until then, on every host: maw peers forget NAME",
+        "thaw": "",
+        "pulse": "until then: `maw wait` in a loop (docs/agents.md)",
+        "dream": "",
+        "birth": "until then: `maw agent add NAME`",
+        "death": "until then: `maw agent remove NAME`",
+        "move": "",
+        "team": "",
+        "backup": "until then, by hand: docs/operations.md",
+        "restore": "until then, by hand: docs/operations.md",
+        "verify": "until then: `maw doctor`",
+        "redact": "",
+        "hook": "until then: `maw wait` (docs/agents.md)",
+        "mcp": "until then: `maw`, or REST (docs/agents.md)",
+    }
+)
+"""Words that are kept for what comes, with what does it until then; one that is in COMMANDS is not among them."""
+
+_LATER: Final = MappingProxyType({word: TO_COME[word] for word in TO_COME if word not in _WHERE})
+
 STDOUT_FD: Final = 1
 INTERRUPTED: Final = 128 + signal.SIGINT
 
@@ -78,6 +105,7 @@ class LazyGroup(KnownGroup):
     """The commands of COMMANDS, each imported when it is asked for."""
 
     aliases = OLD_WORDS
+    to_come = _LATER
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(_WHERE)
@@ -187,6 +215,8 @@ def _usage(error: Any) -> BadInput:
     hint = f"`{path} --help` shows how"
     if getattr(error, "option_name", None):
         hint += "; words that begin with - go after --"
+    if "CHANNEL" in message and message.startswith("Missing"):
+        hint += "; to a shell # begins a comment: write general, or '#general' in quotes"
     return BadInput(shown(message[:1].lower() + message[1:]), code="usage", hint=hint)
 
 

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from maw.cli.output import Output, block, parse_time, span, words
+from maw.cli.output import Output, block, parse_time, size, span, words
 
 Record = Mapping[str, Any]
 
+SHOWN_LINES: Final = 20
+SHOWN_CHARACTERS: Final = 1500
+SPARED: Final = 40
+"""A text that is longer by no more than this is shown whole: the remark would take as much room."""
 
-def print_messages(out: Output, messages: Sequence[Record]) -> None:
-    """Each with who, where, when, how known and id, then its text indented; or the JSON array."""
+
+def print_messages(out: Output, messages: Sequence[Record], as_name: str | None = None) -> None:
+    """Each with who, where, when, how known and id, then its text indented; or the JSON array.
+
+    ``as_name``: what stood after --as, for the command that shows a long message whole.
+    """
     if out.as_json:
         out.json(list(messages))
         return
     for message in messages:
-        print_message(out, message)
+        print_message(out, message, as_name)
 
 
-def print_message(out: Output, message: Record) -> None:
-    """``17 · #general · neo@oracle-world (agent, known by uid) · 21 Nov 08:00 · ID`` and the text below."""
+def print_message(out: Output, message: Record, as_name: str | None = None, *, whole: bool = False) -> None:
+    """``17 · #general · neo@oracle-world (agent, known by uid) · 21 Nov 08:00 · ID`` and the text below.
+
+    In a terminal a long text is shortened unless it is wanted ``whole``: others do not flood a screen.
+    """
     who = f"{out.style(words(message.get('author')), 'bold')} ({_standing(message)})"
     parts = [words(message.get("seq")), where(message), who, out.when(message.get("created_at"))]
     if message.get("clock_suspect"):
@@ -30,7 +41,21 @@ def print_message(out: Output, message: Record) -> None:
         parts.append(f"answers {words(message['reply_to'])}")
     parts.append(out.style(words(message.get("id")), "dim"))
     out.line(" · ".join(parts))
-    out.line(block(str(message.get("text", ""))))
+    text = str(message.get("text", ""))
+    kept = text if whole or out.width is None else beginning(text)
+    out.line(block(kept))
+    if kept != text:
+        speaks = f" --as {as_name}" if as_name else ""
+        rest = (
+            f"… ({size(len(text.encode(errors='replace')))}: `maw read{speaks} {words(message.get('seq'))}`)"
+        )
+        out.line(f"  {out.style(rest, 'dim')}")
+
+
+def beginning(text: str) -> str:
+    """The text, or as much of it as a list shows on a terminal: SHOWN_LINES lines, SHOWN_CHARACTERS characters."""
+    kept = "\n".join(text.split("\n", SHOWN_LINES)[:SHOWN_LINES])[:SHOWN_CHARACTERS]
+    return text if len(text) - len(kept) <= SPARED else kept.rstrip()
 
 
 def where(message: Record) -> str:

@@ -19,6 +19,8 @@ from maw.core.text import cells, one_line, shown
 
 _STYLES: Final = {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _GAP: Final = "  "
+_LEAST_LAST: Final = 14
+"""Columns below which the last one of a table is not worth cutting to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +53,30 @@ class Output:
         return f"\x1b[{';'.join(_STYLES[style] for style in styles)}m{text}\x1b[0m"
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Aligned columns; the last may be long and is cut at the terminal's edge. No heading in a pipe."""
+        """Aligned columns. No heading in a pipe, and nothing cut; a terminal is not overrun: the last column is
+        cut at its edge, and columns for which there is no room stand below their row, by name."""
         clean = [[one_line(cell, 400) for cell in row] for row in rows]
         titled = [list(head), *clean] if self.width else clean
         widths = [max((cells(row[column]) for row in titled), default=0) for column in range(len(head))]
+        room = len(head) if self.width is None else _columns_that_fit(widths, self.width)
         for number, row in enumerate(titled):
             padded = [cell + " " * (width - cells(cell)) for cell, width in zip(row, widths, strict=True)]
-            text = _GAP.join(padded).rstrip()
-            text = one_line_kept(text, self.width) if self.width else text
-            self.line(self.style(text, "dim") if self.width and number == 0 else text)
+            text = self._cut(_GAP.join(padded[:room]).rstrip())
+            if self.width and number == 0:
+                self.line(self.style(text, "dim"))
+                continue
+            self.line(text)
+            for more in _stacked(head[room:], row[room:], (self.width or 0) - len(_GAP)):
+                self.line(self._cut(_GAP + more))
+
+    def nothing(self, text: str) -> int:
+        """Says that there is nothing, to a person at a terminal only; the exit code for that."""
+        if self.width is not None and not self.as_json:
+            note(text)
+        return 1
+
+    def _cut(self, text: str) -> str:
+        return one_line_kept(text, self.width) if self.width else text
 
     def when(self, iso: str | None) -> str:
         """A time as people read it here in a terminal, and in UTC to the second in a pipe."""
@@ -69,6 +86,31 @@ class Output:
         if self.width is None:
             return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return moment.astimezone().strftime("%d %b %H:%M")
+
+
+def _columns_that_fit(widths: Sequence[int], width: int) -> int:
+    """How many of the leading columns stand side by side; all of them where only the last is to be cut."""
+    used = 0
+    for number, column in enumerate(widths):
+        last = number == len(widths) - 1
+        used += (len(_GAP) if number else 0) + (min(column, _LEAST_LAST) if last else column)
+        if used > width:
+            return max(number, 1)
+    return len(widths)
+
+
+def _stacked(names: Sequence[str], row: Sequence[str], width: int) -> list[str]:
+    """``name value · name value`` in lines of at most ``width`` columns where that can be; no empty ones."""
+    lines: list[str] = []
+    for name, cell in zip(names, row, strict=True):
+        if cell in ("", "–"):
+            continue
+        part = f"{name} {cell}"
+        if lines and cells(lines[-1]) + 3 + cells(part) <= width:
+            lines[-1] += f" · {part}"
+        else:
+            lines.append(part)
+    return lines
 
 
 def note(text: str) -> None:

@@ -23,6 +23,7 @@ Limit = Annotated[int, typer.Option("--limit", "-n", metavar="N", help="At most 
 AfterSeq = Annotated[
     int | None, typer.Option("--after-seq", metavar="SEQ", help="Only what came here after this number.")
 ]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")]
 
 _UNITS: Final = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*([a-z]*)", re.ASCII)

@@ -7,7 +7,7 @@ import sys
 
 from maw.client.daemon import Daemon, find_daemon
 from maw.core.names import check_name
-from maw.errors import BadInput
+from maw.errors import BadInput, Refused
 
 
 def speaking_daemon(as_name: str | None) -> Daemon:
@@ -44,6 +44,18 @@ def chosen_name(as_name: str | None) -> str | None:
         return check_name(name.removeprefix("@"))
     except BadInput as error:
         raise BadInput(f"{source}: {error.message}", hint=error.hint, code=error.code) from None
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Asks whoever sits at a terminal; a script, or ``yes``, is not asked. Raises Refused unless it is a yes."""
+    if yes or sys.stdin is None or not sys.stdin.isatty():
+        return
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise Refused(
+            "nothing was done", code="not_confirmed", hint="answer y, or say --yes and be asked nothing"
+        )
 
 
 def in_terminal() -> bool:

@@ -29,38 +29,38 @@ def tail(
     out = Output.to_stdout(as_json)
     name = check_name(channel.removeprefix("#"), "channel") if channel else None
     daemon = reading_daemon(as_name)
-    cursor = after_seq if after_seq is not None else _begin(out, daemon, name, last)
+    cursor = after_seq if after_seq is not None else _begin(out, daemon, name, last, as_name)
     while True:
         try:
             for frame in follow(daemon, after_seq=cursor, channel=name):
-                cursor = _take(out, frame, cursor)
+                cursor = _take(out, frame, cursor, as_name)
         except (Lost, NotRunning, Unavailable):
             wait_until_back(daemon, lambda: note("maw: the daemon is away; waiting for it"))
 
 
-def _begin(out: Output, daemon: Daemon, name: str | None, last: int) -> int:
+def _begin(out: Output, daemon: Daemon, name: str | None, last: int, as_name: str | None) -> int:
     """Print the latest of the channel; returns the seq to go on from."""
     now = int(daemon.get("/api/status").body.get("seq") or 0)
     if name is None or last < 1:
         return now
     messages = daemon.get(f"/api/channels/{segment(name)}/messages", limit=min(last, 500)).body
     for message in messages:
-        _print(out, message)
+        _print(out, message, as_name)
     return max([now, *(int(message["seq"]) for message in messages)])
 
 
-def _take(out: Output, frame: dict[str, Any], cursor: int) -> int:
+def _take(out: Output, frame: dict[str, Any], cursor: int, as_name: str | None) -> int:
     if frame.get("type") == "idle":
         return max(cursor, int(frame.get("seq") or 0))
     message = frame.get("message")
     if frame.get("type") != "message" or not isinstance(message, dict):
         return cursor
-    _print(out, message)
+    _print(out, message, as_name)
     return max(cursor, int(message.get("seq") or 0))
 
 
-def _print(out: Output, message: dict[str, Any]) -> None:
+def _print(out: Output, message: dict[str, Any], as_name: str | None) -> None:
     if out.as_json:
         out.json(message)
     else:
-        print_message(out, message)
+        print_message(out, message, as_name)

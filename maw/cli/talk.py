@@ -14,7 +14,7 @@ from maw.cli.session import speaking_daemon
 from maw.client.daemon import UnconfirmedReceipt, segment
 from maw.core.names import check_name, parse_address
 from maw.core.text import MAX_MESSAGE_BYTES, check_message, shown
-from maw.errors import BadInput, NotFound
+from maw.errors import BadInput, MawError, NotFound
 
 Words = Annotated[
     list[str] | None,
@@ -48,8 +48,14 @@ def send(
         names = [str(parse_address(one)) for one in to.split(",")]
         path, body = "/api/direct", {"to": names[0] if len(names) == 1 else names}
     else:
-        path, body = _channel_path(to), {}
-    _say(path, body, _message_text(text), reply_to, wait, timeout, as_name, as_json)
+        try:
+            path, body = _channel_path(to), {}
+        except BadInput as error:
+            raise _perhaps_swapped(error, to, text) from None
+    try:
+        _say(path, body, _message_text(text), reply_to, wait, timeout, as_name, as_json)
+    except NotFound as error:
+        raise _perhaps_swapped(error, to, text) from None
 
 
 def post(
@@ -84,7 +90,7 @@ def sent(limit: Limit = 20, as_name: As = None, as_json: Json = False) -> int:
             for one in messages
         ]
         out.table(["seq", "state", "to", "when", "id", "text"], rows)
-    return 0 if messages else 1
+    return 0 if messages else out.nothing("nothing sent yet")
 
 
 def _say(
@@ -126,6 +132,16 @@ def _with_at_sign(error: NotFound, path: str) -> NotFound:
     return NotFound(error.message, hint=hint, code=error.code, candidates=error.candidates)
 
 
+def _perhaps_swapped(error: MawError, to: str, text: list[str] | None) -> MawError:
+    """``maw send hi @arthur``: the one who is meant stands last, as in a sentence."""
+    last = (text or [""])[-1]
+    if not last.startswith("@") or "@" in to or any(char.isspace() for char in last):
+        return error
+    said = " ".join([to, *(text or [])[:-1]])
+    hint = f"whom first, then what: maw send {shown(last)} '{shown(said)}'"
+    return type(error)(error.message, hint=hint, code=error.code)
+
+
 def _channel_path(word: str) -> str:
     return f"/api/channels/{segment(check_name(word.removeprefix('#'), 'channel'))}/messages"
 
@@ -133,7 +149,9 @@ def _channel_path(word: str) -> str:
 def _message_text(text: list[str] | None) -> str:
     if not text:
         raise BadInput(
-            "what should be said?", code="usage", hint="give it as words, or - to read standard input"
+            "what should be said?",
+            code="usage",
+            hint="give it as words, or - to read standard input; in a shell, what begins with # is quoted",
         )
     message = _from_stdin() if text == ["-"] else " ".join(text)
     check_message(message)

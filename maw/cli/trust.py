@@ -1,4 +1,4 @@
-"""Whom this node trusts: invite, join, peers, key."""
+"""Pairing, and this node's key: invite, join, key."""
 
 from __future__ import annotations
 
@@ -18,10 +18,7 @@ from maw.core.identity import key_text, parse_key
 from maw.errors import BadInput, NotFound, NotRunning
 from maw.home import find_home
 
-peers_group = command_group("Nodes this one knows: links, keys, who vouched.")
 key_group = command_group("This node's key.")
-
-Who = Annotated[str, typer.Argument(metavar="WHO", help="The peer's name, or its key.")]
 
 
 def invite(
@@ -82,49 +79,6 @@ def join(
     out.line(f"{words(joined.get('state'))} · {words(peer.get('name'))} · {words(peer.get('key'))}")
 
 
-@peers_group.callback(invoke_without_command=True)
-def peers(ctx: typer.Context, as_json: Json = False) -> int | None:
-    """Nodes this one knows: links, keys, who vouched."""
-    return list_peers(as_json) if ctx.invoked_subcommand is None else None
-
-
-@peers_group.command("list")
-def list_peers(as_json: Json = False) -> int:
-    """Name, link state and since when, round trip, what each is behind. Exit 1 when there are none."""
-    out = Output.to_stdout(as_json)
-    found = plain_daemon().get("/api/peers").body
-    if out.as_json:
-        out.json(found)
-    else:
-        now = time.time()
-        head = ["name", "state", "since", "rtt", "behind", "lacks", "key", "how", "address"]
-        out.table(head, [_peer_row(out, one, now) for one in found])
-        for one in found:
-            if one.get("state") == "pending":
-                note(f"{words(one.get('name'))} is pending: `maw peers accept {words(one.get('short'))}`")
-            elif one.get("last_error") and one.get("state") != "linked":
-                note(f"{words(one.get('name'))}: {words(one['last_error'])}")
-    return 0 if found else 1
-
-
-@peers_group.command("accept")
-def accept(who: Who, as_json: Json = False) -> None:
-    """Trust a pending peer."""
-    _settle("accept", {"who": who}, "accepted", as_json)
-
-
-@peers_group.command("forget")
-def forget(who: Who, as_json: Json = False) -> None:
-    """End trust and link with a peer, here and for good; a new invite from here undoes it."""
-    _settle("forget", {"who": who}, "forgotten", as_json)
-
-
-@peers_group.command("reload")
-def reload(as_json: Json = False) -> None:
-    """Read peers.toml again. A broken file is refused, and the old peers stay."""
-    _settle("reload", {}, "reloaded", as_json)
-
-
 @key_group.callback(invoke_without_command=True)
 def key(ctx: typer.Context, as_json: Json = False) -> None:
     """This node's key."""
@@ -162,47 +116,6 @@ def _public_key() -> str:
         from maw.node.home import NodeHome, read_key  # only where there is nobody to ask
 
         return key_text(read_key(NodeHome(home.path).key).node)
-
-
-def _settle(action: str, body: Mapping[str, Any], done: str, as_json: bool) -> None:
-    out = Output.to_stdout(as_json)
-    report = plain_daemon().post(f"/api/peers/{action}", body).body
-    if out.as_json:
-        out.json(report)
-        return
-    told = [f"{words(name)} {words(value)}" for name, value in _flat(report)]
-    out.line(" · ".join([done, *told]))
-
-
-def _flat(report: Any) -> list[tuple[str, Any]]:
-    """What the report says beyond that it was done."""
-    if not isinstance(report, dict):
-        return []
-    flat = {
-        name: value for name, value in report.items() if value not in (None, "", [], {}) and value is not True
-    }
-    return [
-        (name, ", ".join(map(str, value)) if isinstance(value, list) else value)
-        for name, value in flat.items()
-    ]
-
-
-def _peer_row(out: Output, peer: Mapping[str, Any], now: float) -> list[str]:
-    since = parse_time(peer.get("since"))
-    rtt = peer.get("rtt_ms")
-    how = words(peer.get("how"))
-    vouched = ", ".join(map(str, peer.get("vouched_by") or ()))
-    return [
-        words(peer.get("name")),
-        words(peer.get("state")),
-        span(now - since.timestamp()) if since else "–",
-        f"{rtt:.1f} ms" if isinstance(rtt, int | float) else "–",
-        words(peer.get("behind")),
-        words(peer.get("lacks")),
-        words(peer.get("short")),
-        f"{how} by {vouched}" if vouched else how,
-        ", ".join(map(str, peer.get("addresses") or ())) or "–",
-    ]
 
 
 def _ttl(text: str) -> int:

@@ -9,16 +9,28 @@ import typer
 
 from maw.cli.groups import command_group
 from maw.cli.output import Output, note, parse_time, span, words
-from maw.cli.params import As, Json
-from maw.cli.session import in_terminal, plain_daemon, reading_daemon, speaking_daemon
+from maw.cli.params import As, Json, Yes
+from maw.cli.session import confirm, in_terminal, plain_daemon, reading_daemon, speaking_daemon
 from maw.client.daemon import segment
 from maw.core.names import check_name
 from maw.errors import BadInput
 
 ROLES: Final = ("agent", "ape")
 
-agent_group = command_group("Agents: those of this host, and all that are known.")
-channel_group = command_group("Channels.")
+AGENT_LATER: Final = {
+    "set": "",
+    "adopt": "",
+    "show": "until then: `maw agent list --json`",
+    **dict.fromkeys(("start", "stop", "respawn", "attach", "peek"), "until then: tmux itself"),
+}
+CHANNEL_LATER: Final = {
+    "watch": "until then: `maw tail CHANNEL`, or a mention of your name",
+    "unwatch": "",
+    "archive": "",
+}
+
+agent_group = command_group("Agents: those of this host, and all that are known.", to_come=AGENT_LATER)
+channel_group = command_group("Channels.", to_come=CHANNEL_LATER)
 
 Name = Annotated[str, typer.Argument(metavar="NAME")]
 
@@ -56,9 +68,9 @@ def list_agents(
     found = [one for one in plain_daemon().get("/api/users").body if one.get("local") or not here]
     if out.as_json:
         out.json(found)
-    else:
+    elif found:
         out.table(["agent", "role", "status", "unread", "last pulse"], [_agent_row(one) for one in found])
-    return 0 if found else 1
+    return 0 if found else out.nothing("no agents yet: `maw agent add NAME` makes one")
 
 
 @agent_group.command("add")
@@ -87,10 +99,11 @@ def add_agent(
 
 
 @agent_group.command("remove")
-def remove_agent(name: Name, as_json: Json = False) -> None:
-    """End an agent of this host. What it said stays."""
+def remove_agent(name: Name, yes: Yes = False, as_json: Json = False) -> None:
+    """End an agent of this host. What it said stays. A terminal is asked first."""
     out = Output.to_stdout(as_json)
     clean = check_name(name)
+    confirm(f"end {clean}? Its inbox and token end with it; what it said stays.", yes)
     report = plain_daemon().delete(f"/api/users/{segment(clean)}").body
     if out.as_json:
         out.json(report)
@@ -133,7 +146,7 @@ def list_channels(as_json: Json = False) -> int:
             for one in found
         ]
         out.table(["channel", "messages", "last seq", "made"], rows)
-    return 0 if found else 1
+    return 0 if found else out.nothing("no channels yet: `maw channel create NAME` opens one")
 
 
 @channel_group.command("create")

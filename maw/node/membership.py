@@ -7,6 +7,7 @@ end, who is newly trusted is followed and dialled.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import aiosqlite
@@ -16,7 +17,7 @@ from maw.core.identity import NodeId, Signer, key_text, parse_key, short_key
 from maw.core.names import nearest
 from maw.core.statement import Statement, admit, read_statement
 from maw.core.trust import ACCEPTED, BY_HAND, Member, Pin, TrustBook
-from maw.errors import Ambiguous, BadInput, HandshakeRefused, NotFound, ProtocolViolation, Refused
+from maw.errors import Ambiguous, BadInput, Conflict, HandshakeRefused, NotFound, ProtocolViolation, Refused
 from maw.node.authoring import wall_clock_ms
 from maw.node.home import NodeHome, replace_file
 from maw.store import trust as rows
@@ -111,6 +112,16 @@ class Membership:
         pin = Pin(member.key, member.name, member.addresses, ACCEPTED, at_ms=wall_clock_ms())
         await self._commit(lambda conn: rows.set_pin(conn, pin), lambda: self.book.pin(pin))
         return Told(member.key, member.name)
+
+    def not_trusted_yet(self, word: str) -> None:
+        """Raises Conflict when ``word`` names a peer that is trusted, so that there is nothing to accept."""
+        with suppress(NotFound):
+            member = self.find(word, among=self.book.trusted.values())
+            raise Conflict(
+                f"{member.name} is trusted here already",
+                code="already_trusted",
+                hint="`maw peers` shows its link",
+            )
 
     async def forget(self, word: str) -> Told:
         """End trust in a peer for good, whatever others say of it."""

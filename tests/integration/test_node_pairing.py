@@ -12,7 +12,7 @@ import pytest
 from maw.api.service import reload_peers
 from maw.core.identity import key_text
 from maw.core.pairing import encode_line, parse_line
-from maw.errors import BadConfig, BadInput, LinkClosed, MawError, NotFound, Refused, Unavailable
+from maw.errors import BadConfig, BadInput, Conflict, LinkClosed, MawError, NotFound, Refused, Unavailable
 from maw.node import joiner as joiner_module
 from tests.conftest import MakeHome
 from tests.integration.nodes import (
@@ -289,6 +289,8 @@ async def test_whom_a_newcomer_invites_is_pending_elsewhere_until_accepted(make_
         await a.service.accept_peer(await a.owner(), "c")
         await until(lambda: a.linked(c), "linked once accepted")
         assert (await a.peer(c))["how"] == "accepted"
+        with pytest.raises(Conflict, match="c is trusted here already"):
+            await a.service.accept_peer(await a.owner(), "c")
 
 
 async def test_whom_an_introducer_invites_is_known_everywhere(make_home: MakeHome) -> None:

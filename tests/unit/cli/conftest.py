@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import pytest
 
 from maw.cli.main import main
+from maw.cli.output import Output
 from tests.unit.cli.fake_daemon import FakeDaemon, running
 
 
@@ -25,7 +26,9 @@ class Result:
 
 
 class Cli(Protocol):
-    def __call__(self, *args: str, stdin: bytes = b"", tty: bool = False) -> Result: ...
+    def __call__(
+        self, *args: str, stdin: bytes = b"", tty: bool = False, width: int | None = None
+    ) -> Result: ...
 
 
 class Stdin(io.TextIOWrapper):
@@ -59,9 +62,14 @@ def daemon(home: Path) -> Iterator[FakeDaemon]:
 
 @pytest.fixture
 def cli(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    def run(*args: str, stdin: bytes = b"", tty: bool = False) -> Result:
+    def run(*args: str, stdin: bytes = b"", tty: bool = False, width: int | None = None) -> Result:
+        """``width``: standard output is a terminal so many columns wide."""
         monkeypatch.setattr(sys, "stdin", Stdin(stdin, tty))
-        code = main(list(args))
+        with monkeypatch.context() as terminal:
+            terminal.setattr(
+                Output, "to_stdout", lambda as_json=False: Output(sys.stdout, as_json, False, width)
+            )
+            code = main(list(args))
         captured: Any = capsys.readouterr()
         return Result(code, captured.out, captured.err)
 

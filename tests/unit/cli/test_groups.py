@@ -226,6 +226,36 @@ def test_an_agent_is_added_and_its_token_shown(cli: Cli, daemon: FakeDaemon) -> 
     assert daemon.last.body == {"username": "arthur", "role": "ape"}
 
 
+@pytest.mark.parametrize(("answer", "code"), [(b"y\n", 0), (b"YES\n", 0), (b"\n", 6), (b"no\n", 6), (b"", 6)])
+def test_an_agent_is_not_ended_by_a_slip_at_a_terminal(
+    answer: bytes, code: int, cli: Cli, daemon: FakeDaemon
+) -> None:
+    daemon.answers["DELETE /api/users/root"] = (200, {"removed": "root"})
+    result = cli("agent", "remove", "root", stdin=answer, tty=True)
+    assert result.code == code
+    assert "end root?" in result.err
+    assert len(daemon.asked) == (code == 0)
+    assert cli("agent", "remove", "root", "--yes", tty=True).err == ""
+    assert cli("agent", "remove", "root").code == 0  # a script is not asked
+
+
+@pytest.mark.parametrize(
+    ("how", "vouched", "says"),
+    [
+        ("admitted", ["pi"], "admitted by pi"),
+        ("invited", ["mbp"], "invited here"),
+        ("joined", ["mbp"], "joined from here"),
+        ("accepted", ["pi"], "accepted here, admitted by pi"),
+        ("peers.toml", [], "peers.toml"),
+    ],
+)
+def test_how_a_peer_came_to_be_known(
+    how: str, vouched: list[str], says: str, cli: Cli, daemon: FakeDaemon
+) -> None:
+    daemon.answers["GET /api/peers"] = (200, [{**PEER, "how": how, "vouched_by": vouched}])
+    assert f"  {says}  10.0.0.7" in cli("peers").out
+
+
 @pytest.mark.parametrize(
     "args", [["add", "all"], ["add", "a", "--role", "king"], ["remove", "a/b"], ["token", ""]]
 )

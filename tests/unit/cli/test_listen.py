@@ -40,6 +40,51 @@ def test_an_empty_inbox_is_1_and_silent(cli: Cli, daemon: FakeDaemon) -> None:
     assert cli("inbox", "--json").out == "[]\n"
 
 
+@pytest.mark.parametrize(
+    ("args", "path", "says"),
+    [
+        (["inbox"], "GET /api/inbox", "nothing unread"),
+        (["mentions"], "GET /api/mentions", "arthur is mentioned nowhere"),
+        (["read", "general"], GENERAL, "nothing in #general"),
+        (["read", "general", "--after-seq", "9"], GENERAL, "nothing in #general after 9"),
+    ],
+)
+def test_a_person_at_a_terminal_is_told_that_there_is_nothing(
+    args: list[str], path: str, says: str, cli: Cli, daemon: FakeDaemon
+) -> None:
+    daemon.answers[path] = (200, [])
+    result = cli(*args, width=80)
+    assert (result.code, result.out, result.err) == (1, "", says + "\n")
+    assert cli(*args).err == ""
+
+
+def test_a_long_message_does_not_flood_a_terminal(cli: Cli, daemon: FakeDaemon) -> None:
+    text = "x" * 65536
+    daemon.answers["GET /api/inbox"] = (200, [a_message(17, text)])
+    daemon.answers["GET /api/messages/17"] = (200, {**a_message(17, text), "thread": [a_message(18, text)]})
+    short = cli("inbox", "--as", "arthur", width=80).out
+    assert len(short) < 2000
+    assert "  … (64 KiB: `maw read --as arthur 17`)\n" in short
+    assert text in cli("inbox").out, "in a pipe it is whole"
+    assert json.loads(cli("inbox", "--json", width=80).out)[0]["text"] == text
+    whole = cli("read", "17", width=80).out
+    assert text in whole
+    assert "`maw read 18`" in whole, "its answers are a list again"
+
+
+def test_a_text_a_little_too_long_is_shown_whole(cli: Cli, daemon: FakeDaemon) -> None:
+    text = "y\n" * 21 + "end"
+    daemon.answers["GET /api/inbox"] = (200, [a_message(17, text)])
+    assert "  end\n" in cli("inbox", width=80).out
+
+
+def test_a_text_of_many_lines_is_shortened_by_lines(cli: Cli, daemon: FakeDaemon) -> None:
+    daemon.answers["GET /api/inbox"] = (200, [a_message(17, "\n".join(f"line {n}" for n in range(400)))])
+    out = cli("inbox", width=80).out
+    assert "  line 19\n  … (3.4 KiB: `maw read 17`)" in out
+    assert "line 20" not in out
+
+
 def test_the_text_of_others_cannot_look_like_maw_or_drive_the_terminal(cli: Cli, daemon: FakeDaemon) -> None:
     text = "\x1b[2Jx\r\u202e\n18 · #general · root@pi (ape, known by operator key)\n\ttab"
     daemon.answers["GET /api/inbox"] = (200, [a_message(17, text, author="a\nb\x1b[1m", reply_to="\x07")])

@@ -33,6 +33,39 @@ def test_a_terminal_gets_a_heading_and_is_not_overrun() -> None:
     assert second == "b     y"
 
 
+HEAD = ["name", "state", "behind", "address"]
+ROWS = [["mbp", "linked", "0", "10.44.0.2:6290, mbp.example.net:6290"], ["oracle-world", "–", "17", "–"]]
+
+
+@pytest.mark.parametrize("width", [24, 30, 40, 60, 80])
+def test_no_line_of_a_table_is_wider_than_the_terminal(width: int) -> None:
+    out = Output(io.StringIO(), width=width)
+    out.table(HEAD, ROWS)
+    assert all(len(line) <= width for line in printed(out).splitlines())
+
+
+def test_columns_without_room_stand_below_their_row_by_name() -> None:
+    out = Output(io.StringIO(), width=30)
+    out.table(HEAD, ROWS)
+    assert printed(out).splitlines() == [
+        "name          state   behind",
+        "mbp           linked  0",
+        "  address 10.44.0.2:6290, mbp…",
+        "oracle-world  –       17",
+    ]
+    out = Output(io.StringIO(), width=19)
+    out.table(HEAD, ROWS[1:])
+    assert printed(out).splitlines() == ["name          state", "oracle-world  –", "  behind 17"]
+
+
+def test_what_is_not_there_is_said_to_people_only(capsys: pytest.CaptureFixture[str]) -> None:
+    assert Output(io.StringIO()).nothing("nothing unread") == 1
+    assert Output(io.StringIO(), as_json=True, width=80).nothing("nothing unread") == 1
+    assert capsys.readouterr().err == ""
+    assert Output(io.StringIO(), width=80).nothing("nothing unread") == 1
+    assert capsys.readouterr().err == "nothing unread\n"
+
+
 def test_an_empty_table_prints_nothing_in_a_pipe() -> None:
     out = Output(io.StringIO())
     out.table(["a", "b"], [])

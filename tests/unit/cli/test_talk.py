@@ -57,6 +57,34 @@ def test_a_name_taken_for_a_channel_is_told_about_the_at_sign(cli: Cli, daemon: 
 
 
 @pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["hi", "@arthur"], "maw send @arthur 'hi'"),
+        (["are", "you", "there", "@arthur@mbp"], "maw send @arthur@mbp 'are you there'"),
+        (["are you there?", "@arthur"], "maw send @arthur 'are you there?'"),
+    ],
+)
+def test_who_is_meant_and_what_is_said_the_wrong_way_round(
+    words: list[str], hint: str, cli: Cli, daemon: FakeDaemon
+) -> None:
+    for name in ("hi", "are"):
+        daemon.answers[f"POST /api/channels/{name}/messages"] = error(
+            404, "no_such_channel", f"no channel is called {name}", "`maw channel create hi` makes it"
+        )
+    result = cli("send", *words)
+    assert result.code in (2, 3)
+    assert hint in result.err
+
+
+@pytest.mark.parametrize("words", [["send"], ["post"], ["read"], ["send", "@arthur"]])
+def test_what_the_shell_took_for_a_comment(words: list[str], cli: Cli, daemon: FakeDaemon) -> None:
+    result = cli(*words)  # as of: maw send #general hi
+    assert result.code == 2
+    assert "#" in result.err
+    assert daemon.asked == []
+
+
+@pytest.mark.parametrize(
     ("recipient", "says"),
     [
         ({"state": "replicated"}, "arthur@mbp"),

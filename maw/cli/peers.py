@@ -1,0 +1,114 @@
+"""The nodes this one knows: peers, and what is decided about one here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+import typer
+
+from maw.cli.groups import command_group
+from maw.cli.output import Output, note, parse_time, span, words
+from maw.cli.params import Json
+from maw.cli.session import plain_daemon
+
+peers_group = command_group("Nodes this one knows: links, keys, who vouched.")
+
+Who = Annotated[str, typer.Argument(metavar="WHO", help="The peer's name, or its key.")]
+
+_HOW: Final = {"invited": "invited here", "joined": "joined from here", "accepted": "accepted here"}
+_OURS: Final = frozenset({"invited", "joined"})
+"""Two that have paired admit each other: that says nothing more."""
+
+
+@peers_group.callback(invoke_without_command=True)
+def peers(ctx: typer.Context, as_json: Json = False) -> int | None:
+    """Nodes this one knows: links, keys, who vouched."""
+    return list_peers(as_json) if ctx.invoked_subcommand is None else None
+
+
+@peers_group.command("list")
+def list_peers(as_json: Json = False) -> int:
+    """Name, link state and since when, round trip, what each is behind. Exit 1 when there are none."""
+    out = Output.to_stdout(as_json)
+    found = plain_daemon().get("/api/peers").body
+    if out.as_json:
+        out.json(found)
+    else:
+        now = time.time()
+        head = ["name", "state", "since", "rtt", "behind", "lacks", "key", "how", "address"]
+        out.table(head, [_peer_row(out, one, now) for one in found])
+        for one in found:
+            if one.get("state") == "pending":
+                note(f"{words(one.get('name'))} is pending: `maw peers accept {words(one.get('short'))}`")
+            elif one.get("last_error") and one.get("state") != "linked":
+                note(f"{words(one.get('name'))}: {words(one['last_error'])}")
+    return 0 if found else 1
+
+
+@peers_group.command("accept")
+def accept(who: Who, as_json: Json = False) -> None:
+    """Trust a pending peer."""
+    _settle("accept", {"who": who}, "accepted", as_json)
+
+
+@peers_group.command("forget")
+def forget(who: Who, as_json: Json = False) -> None:
+    """End trust and link with a peer, here and for good; a new invite from here undoes it."""
+    _settle("forget", {"who": who}, "forgotten", as_json)
+
+
+@peers_group.command("reload")
+def reload(as_json: Json = False) -> None:
+    """Read peers.toml again. A broken file is refused, and the old peers stay."""
+    _settle("reload", {}, "reloaded", as_json)
+
+
+def _settle(action: str, body: Mapping[str, Any], done: str, as_json: bool) -> None:
+    out = Output.to_stdout(as_json)
+    report = plain_daemon().post(f"/api/peers/{action}", body).body
+    if out.as_json:
+        out.json(report)
+        return
+    told = [f"{words(name)} {words(value)}" for name, value in _flat(report)]
+    out.line(" · ".join([done, *told]))
+
+
+def _flat(report: Any) -> list[tuple[str, Any]]:
+    """What the report says beyond that it was done."""
+    if not isinstance(report, dict):
+        return []
+    flat = {
+        name: value for name, value in report.items() if value not in (None, "", [], {}) and value is not True
+    }
+    return [
+        (name, ", ".join(map(str, value)) if isinstance(value, list) else value)
+        for name, value in flat.items()
+    ]
+
+
+def _peer_row(out: Output, peer: Mapping[str, Any], now: float) -> list[str]:
+    since = parse_time(peer.get("since"))
+    rtt = peer.get("rtt_ms")
+    return [
+        words(peer.get("name")),
+        words(peer.get("state")),
+        span(now - since.timestamp()) if since else "–",
+        f"{rtt:.1f} ms" if isinstance(rtt, int | float) else "–",
+        words(peer.get("behind")),
+        words(peer.get("lacks")),
+        words(peer.get("short")),
+        _how(peer),
+        ", ".join(map(str, peer.get("addresses") or ())) or "–",
+    ]
+
+
+def _how(peer: Mapping[str, Any]) -> str:
+    """How this node came to know it, and who else says that it belongs here."""
+    how = words(peer.get("how"))
+    word = _HOW.get(how, how)
+    vouched = ", ".join(words(one) for one in peer.get("vouched_by") or ())
+    if not vouched or how in _OURS:
+        return word
+    return f"{word} by {vouched}" if how == "admitted" else f"{word}, admitted by {vouched}"
