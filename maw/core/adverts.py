@@ -25,14 +25,20 @@ class Advert:
     """What one link says it holds of one author."""
 
     heads: Heads = field(default_factory=dict)
+    complete: dict[int, int] = field(default_factory=dict)
+    """epoch -> the seq up to which it says to hold every payload too."""
     closed: tuple[int, bytes] | None = None
     exhausted: bytes | None = None
     """The closed digest at which the link said it had sent all: differing then means *it* lacks something."""
 
-    def remember(self, epoch: int, head: Head) -> None:
+    def remember(self, epoch: int, head: Head, complete: bool = False) -> None:
         self.heads[epoch] = head
+        if complete:
+            self.complete[epoch] = head.seq
         if len(self.heads) > MAX_EPOCHS:
-            del self.heads[min(self.heads)]
+            oldest = min(self.heads)
+            del self.heads[oldest]
+            self.complete.pop(oldest, None)
 
     def head(self, epoch: int) -> Head:
         return self.heads.get(epoch, START)
@@ -70,7 +76,7 @@ class Inlet:
                 raise ProtocolViolation("a head of a log that was never named", code="unknown_log")
             author, epoch = self.names[item.number]
             if advert := self._advert(author, wanted):
-                advert.remember(epoch, item.head)
+                advert.remember(epoch, item.head, item.complete)
                 learned.append((author, epoch, item.head, item.complete))
         return learned
 

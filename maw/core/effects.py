@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from maw.core.entry import Entry
+from maw.core.entry import Entry, Position
 from maw.core.frames import Frame
 from maw.core.identity import NodeId
 from maw.core.log import Heads
@@ -94,6 +94,38 @@ class Alert:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What the alert of this kind and subject spoke of is over."""
+
+    kind: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPlaces:
+    """Read what is held at these places, about TARGET_BATCH bytes, then call ``places_read``."""
+
+    link: Link
+    places: tuple[Position, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """Write these back where they are lacking, then call ``mended`` or ``not_mended``. Their ids are those demanded."""
+
+    link: Link
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InVain:
+    """Every link was asked for these, and none gave them. They are asked for again later."""
+
+    places: tuple[Position, ...]
+
+
 Effect = (
     Send | Append | AppendStatements | ReadLog | CheckFork | Receipt | OwnLogReturned | Hangup | Alert
+    | Settled | ReadPlaces | Mended | InVain
 )  # fmt: skip

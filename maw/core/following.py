@@ -19,7 +19,7 @@ from typing import Final
 from maw.core.adverts import Advert, Inlet
 from maw.core.arriving import Arriving
 from maw.core.effects import Alert, CheckFork, Effect, Hangup, Link, OwnLogReturned, Receipt, Send
-from maw.core.entry import MAX_COUNT, Entry, Head
+from maw.core.entry import MAX_COUNT, Entry, Head, Position
 from maw.core.frames import (
     MAX_BATCH,
     MAX_FRAME,
@@ -144,6 +144,14 @@ class Followed:
                 effects += self._choose(author, now)
                 self._aim(author, now)
         return effects
+
+    def claims(self, link: Link, place: Position) -> bool | None:
+        """What the link says of this place: all payloads up to there (True), the entry (False), nothing (None)."""
+        inlet = self._inlets.get(link)
+        advert = inlet.adverts.get(place.author) if inlet else None
+        if advert is None or advert.head(place.epoch).seq < place.seq:
+            return None
+        return advert.complete.get(place.epoch, 0) >= place.seq
 
     def through(self, author: NodeId) -> Link | None:
         """The link through which this author's log comes at the moment."""

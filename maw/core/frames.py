@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgpack
 
-from maw.core.entry import MAX_COUNT, Entry, Head, decode
+from maw.core.entry import MAX_COUNT, Entry, Head, Position, decode
 from maw.core.identity import ID_BYTES, KEY_BYTES, NodeId
 from maw.errors import ProtocolViolation
 
@@ -22,6 +22,8 @@ MAX_ITEMS: Final = 20_000
 TARGET_BATCH: Final = 256 * 1024
 """Bytes of entries we put in one frame: far below the limit, so that nothing live waits long behind it."""
 MAX_BATCH: Final = 768 * 1024
+MAX_ASKED: Final = 256
+"""Places that one Ask may name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,18 +142,34 @@ class Fork:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """Show me the entries at these places, with their payloads."""
+
+    places: tuple[Position, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """The answer to an Ask: entries as they are held (those without payload have none here either), and the places
+    of which nothing is held. What is in neither did not fit, and may be asked again."""
+
+    entries: tuple[Entry, ...]
+    lacking: tuple[Position, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     number: int
 
 
 Frame = (
     StatementDigest | StatementIds | Statements | Have | Follow | Following | CannotFollow | UpToDate
-    | Unfollow | Entries | Credit | Fork | Unknown
+    | Unfollow | Entries | Credit | Fork | Ask | Mend | Unknown
 )  # fmt: skip
 
 _NUMBERS: Final[dict[type, int]] = {
     StatementDigest: 1, StatementIds: 2, Statements: 3, Have: 4, Follow: 5, Following: 6, CannotFollow: 7,
-    UpToDate: 8, Unfollow: 9, Entries: 10, Credit: 11, Fork: 12,
+    UpToDate: 8, Unfollow: 9, Entries: 10, Credit: 11, Fork: 12, Ask: 13, Mend: 14,
 }  # fmt: skip
 
 
@@ -177,6 +195,10 @@ def _fields(frame: Frame) -> tuple[Any, ...]:
             return (author, serial, reason)
         case Unfollow(author):
             return (author,)
+        case Ask(places):
+            return ([tuple(place) for place in places],)
+        case Mend(entries, lacking):
+            return ([entry.wire() for entry in entries], [tuple(place) for place in lacking])
         case Unknown():
             raise AssertionError("an unknown frame is never sent")
 
@@ -223,6 +245,12 @@ def _entries(value: Any) -> tuple[Entry, ...]:
     return tuple([decode(*item) for item in _list(value, 3)])
 
 
+def _places(value: Any) -> tuple[Position, ...]:
+    if len(_list(value, 3)) > MAX_ASKED:
+        raise _bad(f"more than {MAX_ASKED} places")
+    return tuple([Position(_key(author), _count(epoch), _count(seq)) for author, epoch, seq in value])
+
+
 def _blob(value: Any) -> bytes:
     if type(value) is not bytes or not 0 < len(value) <= 4096:
         raise _bad("a statement is missing or too long")
@@ -261,6 +289,8 @@ _DECODERS: Final[dict[int, tuple[int, Callable[..., Frame]]]] = {
     10: (1, lambda entries: Entries(_entries(entries))),
     11: (1, lambda amount: Credit(_count(amount))),
     12: (3, lambda author, epoch, entries: Fork(_key(author), _count(epoch), _entries(entries))),
+    13: (1, lambda places: Ask(_places(places))),
+    14: (2, lambda entries, lacking: Mend(_entries(entries), _places(lacking))),
 }
 
 

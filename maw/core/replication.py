@@ -10,13 +10,14 @@ order they must be carried out. The runtime carries out an Append by committing 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from maw.core.announcing import Announcing
 from maw.core.effects import Effect, Link
-from maw.core.entry import Entry
+from maw.core.entry import Entry, Position
 from maw.core.following import Followed
 from maw.core.frames import (
+    Ask,
     CannotFollow,
     Credit,
     Entries,
@@ -25,6 +26,7 @@ from maw.core.frames import (
     Fork,
     Frame,
     Have,
+    Mend,
     StatementDigest,
     StatementIds,
     Statements,
@@ -35,13 +37,14 @@ from maw.core.frames import (
 from maw.core.gossip import Gossip
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId
+from maw.core.mending import Mending, Wanted
 from maw.core.serving import INITIAL_CREDIT, Serving
 from maw.core.statement import Statement
 from maw.core.trust import TrustBook
 
 
 class Replicator:
-    """Puts gossip, announcing, following and serving together; owns none of their rules."""
+    """Puts gossip, announcing, following, serving and mending together; owns none of their rules."""
 
     def __init__(self, me: NodeId, book: TrustBook, held: HeldLogs, *, credit: int = INITIAL_CREDIT) -> None:
         self._me = me
@@ -52,6 +55,7 @@ class Replicator:
         self.announcing = Announcing(held)
         self.serving = Serving(me, held, credit)
         self.followed = Followed(me, book.colony, held, credit)
+        self.mending = Mending(self.followed.claims)
 
     @property
     def links(self) -> dict[Link, NodeId]:
@@ -71,6 +75,7 @@ class Replicator:
             *self.gossip.link_up(link),
             *self.announcing.link_up(link),
             *self.followed.link_up(link, peer, now),
+            *self.mending.link_up(link, peer, now),
         ]
 
     def link_down(self, link: Link, now: float) -> list[Effect]:
@@ -79,7 +84,7 @@ class Replicator:
         self.gossip.link_down(link)
         self.announcing.link_down(link)
         self.serving.link_down(link)
-        return self.followed.link_down(link, now)
+        return [*self.followed.link_down(link, now), *self.mending.link_down(link, now)]
 
     def receive(self, link: Link, frame: Frame, now: float) -> list[Effect]:
         """One frame from a link that is up; frames that arrive after its end are passed over."""
@@ -112,6 +117,10 @@ class Replicator:
                 return self.gossip.received(link, frame)
             case Fork():
                 return self.followed.fork(link, frame)
+            case Ask():
+                return self.mending.asked(link, frame)
+            case Mend():
+                return self.mending.mend(link, frame, now)
             case Unknown():
                 return []
 
@@ -148,11 +157,31 @@ class Replicator:
     ) -> list[Effect]:
         return self.serving.log_read(link, author, serial, entries, forked)
 
+    def places_read(self, link: Link, entries: Sequence[Entry], lacking: Sequence[Position]) -> list[Effect]:
+        return self.mending.places_read(link, entries, lacking)
+
+    def want(self, places: Iterable[Wanted], now: float) -> list[Effect]:
+        """These are lacking or damaged on our disk."""
+        return self.mending.want(places, now)
+
+    def mended(self, places: Iterable[Position]) -> list[Effect]:
+        """These are lacking no more."""
+        return self.mending.settled(places)
+
+    def not_mended(self, places: Iterable[Position], now: float) -> list[Effect]:
+        """A Mended did not reach the disk."""
+        return self.mending.not_stored(places, now)
+
     def disputed(self, author: NodeId, epoch: int) -> list[Effect]:
         return self.followed.disputed(author, epoch)
 
     def tick(self, now: float) -> list[Effect]:
-        return [*self.gossip.tick(), *self.announcing.tick(now), *self.followed.tick(now)]
+        return [
+            *self.gossip.tick(),
+            *self.announcing.tick(now),
+            *self.followed.tick(now),
+            *self.mending.tick(now),
+        ]
 
     def wake_at(self) -> float | None:
         """When ``tick`` has something to do at the latest, besides once a second."""

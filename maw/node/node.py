@@ -43,6 +43,7 @@ from maw.node.far_receipts import FarReceipts
 from maw.node.home import NodeHome
 from maw.node.joiner import Joiner
 from maw.node.membership import Membership
+from maw.node.mender import Mender
 from maw.node.mesh import Mesh
 from maw.node.opening import Opened, open_store
 from maw.node.peering import Peering
@@ -87,11 +88,13 @@ class Node:
         )
         held = HeldLogs(self.state.heads(), self.state.disputed())
         reactions = Reactions(
-            self.alerts.raise_alert, self._gossip_changed_trust, self._own_log_returned, self._received
-        )
+            self.alerts.raise_alert, self._gossip_changed_trust, self._own_log_returned, self._received,
+            self.alerts.settle,
+        )  # fmt: skip
+        self.mender = Mender(me, db, self.state, self.writer, lambda ask: self.runtime.feed(ask))
         self.runtime = Runtime(
             me, Replicator(me, opened.book, held), held, db, self.state, self.writer, opened.clock,
-            self.visible, self.receipts, reactions,
+            self.visible, self.receipts, reactions, self.mender,
         )  # fmt: skip
         self.authoring = Authoring(
             signer, opened.book.colony, self.state, self.writer, opened.clock, instance=opened.instance,

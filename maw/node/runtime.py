@@ -24,11 +24,15 @@ from maw.core.effects import (
     CheckFork,
     Effect,
     Hangup,
+    InVain,
     Link,
+    Mended,
     OwnLogReturned,
     ReadLog,
+    ReadPlaces,
     Receipt,
     Send,
+    Settled,
 )
 from maw.core.entry import Entry
 from maw.core.frames import Fork, decode_frame, encode
@@ -39,6 +43,7 @@ from maw.core.statement import read_statement
 from maw.errors import LinkError, MawError
 from maw.net.link import Link as LiveLink
 from maw.node.authoring import wall_clock_ms
+from maw.node.mender import Mender
 from maw.node.receipts import Receipts
 from maw.node.visible import Visible
 from maw.store.database import Database
@@ -64,6 +69,8 @@ class Reactions:
     own_log_returned: Callable[[int], None]
     received: Callable[[Fold], None]
     """Entries that came over a link are durable."""
+    settle: Callable[[str, str], None]
+    """An alert is over: its kind and subject."""
 
 
 class Runtime:
@@ -81,6 +88,7 @@ class Runtime:
         visible: Visible,
         receipts: Receipts,
         reactions: Reactions,
+        mender: Mender,
     ) -> None:
         self._me = me
         self.machine = machine
@@ -92,6 +100,7 @@ class Runtime:
         self._visible = visible
         self._receipts = receipts
         self._reactions = reactions
+        self._mender = mender
         self._loop = asyncio.get_running_loop()
         self._links: dict[Link, LiveLink] = {}
         self._numbers: dict[NodeId, Link] = {}
@@ -168,6 +177,14 @@ class Runtime:
                     self._append_statements(effect)
                 case Alert():
                     self._reactions.alert(effect)
+                case Settled(kind, subject):
+                    self._reactions.settle(kind, subject)
+                case ReadPlaces():
+                    self._spawn(self._mender.read(effect), "read places")
+                case Mended():
+                    self._mender.write_back(effect)
+                case InVain():
+                    self._mender.in_vain(effect)
                 case Hangup(number, code, reason):
                     self._blame(number, code, reason)
                     if link := self._links.get(number):
@@ -184,6 +201,10 @@ class Runtime:
         ours = self.held.head(self._me, epoch).seq
         if ours:
             self._receipts.note(peer, epoch, min(seq, ours), wall_clock_ms())
+
+    def feed(self, ask: Callable[[Replicator, float], Sequence[Effect]]) -> None:
+        """Asks the machine, and does what it says: the way in for those who know more than the machine."""
+        self.carry_out(ask(self.machine, self._now()))
 
     def _set_wake(self) -> None:
         at = self.machine.wake_at()

@@ -10,8 +10,9 @@ import sys
 from typing import Any
 
 from maw.core.clock import pack
-from maw.core.entry import MAX_COUNT, START, Entry, Head, Kind, make, pack_payload
+from maw.core.entry import MAX_COUNT, START, Entry, Head, Kind, decode, make, pack_payload
 from maw.core.frames import (
+    Ask,
     CannotFollow,
     Closed,
     Credit,
@@ -23,6 +24,7 @@ from maw.core.frames import (
     Have,
     Held,
     LogName,
+    Mend,
     StatementDigest,
     StatementIds,
     Statements,
@@ -76,6 +78,8 @@ def _frames(log: list[Entry], node: Signer, said: Statement) -> dict[str, str]:
         Entries((log[1],)),
         Credit(log[1].size),
         Fork(node.node, EPOCH, (log[1],)),
+        Ask((log[1].position, log[0].position)),
+        Mend((decode(log[1].header, log[1].signature),), (log[0].position,)),
     )
     return {type(frame).__name__: encode(frame).hex() for frame in frames}
 

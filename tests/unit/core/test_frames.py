@@ -3,10 +3,12 @@ from __future__ import annotations
 import msgpack
 import pytest
 
-from maw.core.entry import MAX_COUNT, START, Head
+from maw.core.entry import MAX_COUNT, START, Head, Position, decode
 from maw.core.frames import (
+    MAX_ASKED,
     MAX_FRAME,
     MAX_ITEMS,
+    Ask,
     CannotFollow,
     Closed,
     Credit,
@@ -18,6 +20,7 @@ from maw.core.frames import (
     Have,
     Held,
     LogName,
+    Mend,
     StatementDigest,
     StatementIds,
     Statements,
@@ -50,6 +53,10 @@ FRAMES: tuple[Frame, ...] = (
     Entries(tuple(LOG)),
     Credit(MAX_COUNT),
     Fork(ONE, 1, tuple(LOG)),
+    Ask(()),
+    Ask((Position(ONE, 5, 7), Position(ONE, 5, 6))),
+    Mend((), ()),
+    Mend((LOG[0], decode(LOG[1].header, LOG[1].signature)), (Position(ONE, 5, 7),)),
 )
 
 
@@ -145,3 +152,16 @@ def test_a_payload_of_another_hash_is_found_while_decoding() -> None:
     with pytest.raises(ProtocolViolation) as caught:
         decode_frame(msgpack.packb([10, [[header, signature, payload[:-1] + b"?"]]]))
     assert caught.value.code == "wrong_hash"
+
+
+def test_an_ask_names_a_bounded_number_of_places() -> None:
+    place = [ONE, 5, 7]
+    assert decode_frame(msgpack.packb([13, [place] * MAX_ASKED]))
+    for frame in (
+        [13, [place] * (MAX_ASKED + 1)],
+        [14, [], [place] * (MAX_ASKED + 1)],
+        [13, [[ONE, 5]]],
+        [13, 5],
+    ):
+        with pytest.raises(ProtocolViolation):
+            decode_frame(msgpack.packb(frame))

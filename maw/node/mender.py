@@ -1,0 +1,126 @@
+"""Fetches from other hosts what is damaged or lacking on this one, and shows them what they lack.
+
+``mend`` is for whoever found damage: each place comes back with what became of it. What the machine asks for
+(``read``, ``write_back``, ``in_vain``) is carried out here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
+from typing import Final
+
+import aiosqlite
+
+from maw.core.effects import Effect, InVain, Mended, ReadPlaces
+from maw.core.entry import Position
+from maw.core.identity import NodeId
+from maw.core.mending import MAX_WANTED
+from maw.core.replication import Replicator
+from maw.errors import MawError
+from maw.store import mending
+from maw.store.database import Database
+from maw.store.state import State
+from maw.store.writer import Writer
+
+log = logging.getLogger(__name__)
+
+MEND_TIMEOUT_S: Final = 60.0
+
+Ask = Callable[[Replicator, float], Sequence[Effect]]
+
+
+class Outcome(Enum):
+    """What became of a place that was to be mended."""
+
+    MENDED = "mended"
+    NOWHERE = "no host that is linked now has it"
+    NOT_HERE = "there is no such place in any log held here"
+    UNCHAINED = "nothing that is whole says which entry belongs there"
+    TIMED_OUT = "the hosts that may have it did not answer in time"
+
+
+class Mender:
+    """``feed`` asks the machine and carries out what it says."""
+
+    def __init__(
+        self, me: NodeId, db: Database, state: State, writer: Writer, feed: Callable[[Ask], None]
+    ) -> None:
+        self._me = me
+        self._db = db
+        self._state = state
+        self._writer = writer
+        self._feed = feed
+        self._waiting: dict[Position, asyncio.Future[Outcome]] = {}
+
+    async def mend(
+        self, places: Iterable[Position], *, timeout: float = MEND_TIMEOUT_S
+    ) -> dict[Position, Outcome]:
+        """Fetch the entries at these places and write them over what is there; damaged neighbours together, for the
+        upper says what is demanded below. Every place is in the answer. ``timeout``: seconds, for each thousand.
+        """
+        asked = sorted(set(places), reverse=True)
+        results: dict[Position, Outcome] = {}
+        for at in range(0, len(asked), MAX_WANTED // 2):
+            results |= await self._mend(asked[at : at + MAX_WANTED // 2], timeout)
+        return results
+
+    async def _mend(self, places: Sequence[Position], timeout: float) -> dict[Position, Outcome]:
+        wanted = await mending.demanded(self._db, self._state, places)
+        loop = asyncio.get_running_loop()
+        waits = {
+            item.position: self._waiting.setdefault(item.position, loop.create_future()) for item in wanted
+        }
+        self._feed(lambda machine, now: machine.want(wanted, now))
+        if waits:
+            await asyncio.wait(waits.values(), timeout=timeout)
+        results = dict.fromkeys(places, Outcome.NOT_HERE)
+        for position, wait in waits.items():
+            self._waiting.pop(position, None)
+            results[position] = wait.result() if wait.done() else Outcome.TIMED_OUT
+        left = [position for position, outcome in results.items() if outcome is not Outcome.MENDED]
+        self._feed(lambda machine, now: machine.mended(left))
+        for item in wanted:
+            above = item.position._replace(seq=item.position.seq + 1)
+            if item.id is None and Outcome.MENDED not in (results[item.position], results.get(above)):
+                results[item.position] = Outcome.UNCHAINED
+        return results
+
+    # -- what the machine asks for ----------------------------------------------------------------
+
+    async def read(self, effect: ReadPlaces) -> None:
+        entries, lacking = await mending.read_places(self._db, self._state, effect.places)
+        self._feed(lambda machine, now: machine.places_read(effect.link, entries, lacking))
+
+    def write_back(self, effect: Mended) -> None:
+        entries = effect.entries
+        positions = [entry.position for entry in entries]
+
+        async def write(conn: aiosqlite.Connection) -> None:
+            await mending.write_back(conn, self._state, entries)
+
+        def after(_: None) -> None:
+            self._feed(lambda machine, now: machine.mended(positions))
+            self._tell(positions, Outcome.MENDED)
+
+        def finished(future: asyncio.Future[None]) -> None:
+            if not future.cancelled() and (error := future.exception()):
+                log.warning("%d entries could not be written back: %s", len(entries), error)
+                self._feed(lambda machine, now: machine.not_mended(positions, now))
+
+        try:
+            job = self._writer.submit_nowait(write, after)
+        except (asyncio.QueueFull, MawError):
+            self._feed(lambda machine, now: machine.not_mended(positions, now))
+            return
+        job.add_done_callback(finished)
+
+    def in_vain(self, effect: InVain) -> None:
+        self._tell(effect.places, Outcome.NOWHERE)
+
+    def _tell(self, positions: Iterable[Position], outcome: Outcome) -> None:
+        for position in positions:
+            if (wait := self._waiting.get(position)) is not None and not wait.done():
+                wait.set_result(outcome)
