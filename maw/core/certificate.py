@@ -10,7 +10,7 @@ after their signature was checked against a node key.
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from maw.core.identity import Signer, key_text
@@ -73,16 +73,6 @@ def signed_part(der: bytes) -> Signed:
     return Signed(der[begin:signed_end], der[bits + 1 : end])
 
 
-def dates(signed: bytes) -> tuple[datetime, datetime]:
-    """From when to when the certificate says it is good. Raises ValueError."""
-    at, _ = _get(signed, 0, _SEQUENCE)
-    for tag in (_VERSION, _INTEGER, _SEQUENCE, _SEQUENCE):  # version, serial, algorithm, issuer
-        _, at = _get(signed, at, tag)
-    begin, _ = _get(signed, at, _SEQUENCE)
-    begins, at = _read_time(signed, begin)
-    return begins, _read_time(signed, at)[0]
-
-
 def _put(tag: int, *parts: bytes) -> bytes:
     content = b"".join(parts)
     size = len(content)
@@ -110,16 +100,6 @@ def _time(at: datetime) -> bytes:
     if at.year < 2050:
         return _put(_UTC_TIME, f"{at:%y%m%d%H%M%SZ}".encode())
     return _put(_LONG_TIME, f"{at:%Y%m%d%H%M%SZ}".encode())
-
-
-def _read_time(der: bytes, at: int) -> tuple[datetime, int]:
-    """The time at ``at``, and where it ends."""
-    short = der[at : at + 1] == bytes([_UTC_TIME])
-    begin, end = _get(der, at, _UTC_TIME if short else _LONG_TIME)
-    text = der[begin:end].decode("ascii")
-    if short:
-        text = ("20" if text < "50" else "19") + text
-    return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC), end
 
 
 def _pem(what: str, der: bytes) -> bytes:

@@ -58,6 +58,10 @@ class HybridClock:
         if wall_ms(hlc) <= now_ms + AHEAD_LIMIT_MS:
             self._last = max(self._last, hlc)
 
+    def begin_anew(self) -> None:
+        """Forget every stamp: our own clock fell far behind them, and a new epoch begins."""
+        self._last = 0
+
     def has_fallen(self, now_ms: int) -> bool:
         """Our wall clock lies further behind what we stamped than another's clock could have pushed it."""
         return wall_ms(self._last) > now_ms + AHEAD_LIMIT_MS

@@ -136,7 +136,7 @@ class Dialer:
     async def connect(self, address: str, expected: NodeId) -> Connection:
         """TCP, TLS, the certificate, then the WebSocket. Raises BadInput or LinkError in plain words."""
         host, port = parse_endpoint(address)
-        check = NodeCertificate(expected, self._wall)
+        check = NodeCertificate(expected)
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=check, force_close=True, use_dns_cache=False),
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -68,7 +68,8 @@ class _Draft:
 
 
 def wall_clock_ms() -> int:
-    return time.time_ns() // 1_000_000
+    """Milliseconds since 1970; never less, though a clock may say so: entries and frames have no sign."""
+    return max(0, time.time_ns() // 1_000_000)
 
 
 class Authoring:
@@ -240,7 +241,7 @@ class Authoring:
         epoch, head = self._state.newest_epoch(self._signer.node)
         previous = (epoch, head.seq, head.id) if epoch else None
         if self._clock.has_fallen(now_ms):
-            self._clock = HybridClock()
+            self._clock.begin_anew()
         fresh = fresh_epoch(max(epoch, self._last_epoch), now_ms)
         begin = Open(previous, self._instance, self._recovery if previous is None else None, self._new_epoch)
         at = START

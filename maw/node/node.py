@@ -36,6 +36,7 @@ from maw.net.tls import NodeTls
 from maw.node.alerts import Alerts
 from maw.node.authoring import Authoring, wall_clock_ms
 from maw.node.belonging import Belonging
+from maw.node.clock_watch import ClockWatch
 from maw.node.desks import InvitingDesk, JoiningDesk
 from maw.node.directory import Directory, alike
 from maw.node.disk import DiskGuard
@@ -48,7 +49,7 @@ from maw.node.mesh import Mesh
 from maw.node.opening import Opened, open_store
 from maw.node.peering import Peering
 from maw.node.people import People
-from maw.node.presenting import Presenter
+from maw.node.presenting import Presenter, iso
 from maw.node.receipts import Receipts, Saved
 from maw.node.runtime import Reactions, Runtime
 from maw.node.talking import Talking
@@ -137,6 +138,7 @@ class Node:
             self.membership, self.inviting.asking, self.board, self.mesh, self.runtime, self.state
         )
         self.far_receipts = FarReceipts(me, self.authoring, self.board)
+        self.clock_watch = ClockWatch(config.name, self.alerts.raise_alert, self.alerts.settle)
         self.disk = DiskGuard(home.path, config.limits.min_free_disk_mib << 20, self._disk_changed)
 
     @property
@@ -195,6 +197,7 @@ class Node:
         if self._opened.notes:
             self.alerts.raise_alert(Alert("recovery", self.config.name, "; ".join(self._opened.notes)))
         self.disk.check()
+        self.clock_watch.look(wall_clock_ms(), iso(wall_clock_ms()))
 
     async def _introduce_myself(self) -> None:
         """Say name and addresses when they are not what our log says.
@@ -218,13 +221,14 @@ class Node:
 
     async def _housekeeping(self) -> None:
         detector = WakeDetector()
+        detector.look(read_clocks())  # a jump within the first second is one too
         seconds = 0
         while True:
             await asyncio.sleep(1.0)
             seconds += 1
-            clocks = read_clocks()
-            for event in detector.tick(clocks.mono, clocks.boot, clocks.wall):
+            for event in detector.look(read_clocks()):
                 await self._clock_event(event)
+            self.clock_watch.look(wall_clock_ms(), iso(wall_clock_ms()))
             self.disk.check()
             try:
                 await self._keep(seconds)
@@ -288,6 +292,9 @@ class Node:
             except MawError as error:
                 raise LinkClosed(f"this link could not be noted: {error.message}") from None
         log.info("linked with %s (%s) at %s", link.peer_name, short_key(link.peer), link.remote_address)
+        self.clock_watch.met(
+            link.peer, link.peer_name, link.hello.clock_ms, max(0, int(link.up_since * 1000))
+        )
         ended = await self.runtime.carry_link(link)
         log.info("link with %s (%s) ended: %s", link.peer_name, short_key(link.peer), ended.message)
 

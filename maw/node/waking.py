@@ -60,6 +60,10 @@ class WakeDetector:
         self._jumped = jumped_seconds
         self._last: Clocks | None = None
 
+    def look(self, clocks: Clocks) -> list[Event]:
+        """``tick`` with one reading."""
+        return self.tick(clocks.mono, clocks.boot, clocks.wall)
+
     def tick(self, mono: float, boot: float | None, wall: float) -> list[Event]:
         """What happened since the tick before (nothing at the first). All in seconds.
 

@@ -262,14 +262,6 @@ class TestRefusals:
         async with LinkNode("a").listening() as a:
             await refusal(a, a.address, a, "self_dial")
 
-    async def test_certificates_have_dates(self) -> None:
-        async with LinkNode("b").listening() as b:
-            a = LinkNode("a")
-            for now in (time.time() - 2 * DAY, time.time() + 31 * DAY):
-                a.dialer._wall = lambda now=now: now  # type: ignore[misc]
-                no = await refusal(a, b.address, b, "certificate_expired")
-                assert "clock" in no.hint
-
     async def test_a_handshake_replayed_is_refused(self) -> None:
         async with LinkNode("b").listening() as b:
             a = LinkNode("a")
