@@ -12,7 +12,7 @@ Laws
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -197,7 +197,8 @@ class Followed:
         return [
             (epoch, head.seq)
             for epoch, head in advert.heads.items()
-            if head.seq > self._arriving.reached(author, epoch).seq
+            if head.seq > (reached := self._arriving.reached(author, epoch).seq)
+            and reached < self._held.last(author, epoch)
             and (author, epoch) not in self._held.disputed
         ]
 
@@ -351,7 +352,11 @@ class Followed:
         accepted: list[Entry] = []
         tops: dict[tuple[NodeId, int], Head] = {}
         effects: list[Effect] = []
-        for run in runs(frame.entries):
+        for came in runs(frame.entries):
+            run = self._held.within(came)
+            self.discarded_entries += len(came) - len(run)
+            if not run:
+                continue
             track = self._tracks.get(run[0].author)
             place = (run[0].author, run[0].epoch)
             if track is None or track.link != link or not track.ready or place in self._held.disputed:
@@ -372,7 +377,7 @@ class Followed:
             return [*effects, *self._give_back(link, size)]
         return [*effects, self._arriving.take(link, size, accepted, tops)]
 
-    def _fresh(self, head: Head, run: list[Entry]) -> list[Entry]:
+    def _fresh(self, head: Head, run: Sequence[Entry]) -> list[Entry]:
         """The part of ``run`` that is new, checked."""
         fresh = list(unheld(head, run))
         self.discarded_entries += len(run) - len(fresh)

@@ -15,6 +15,7 @@ import msgpack
 
 from maw.core.entry import MAX_COUNT, Entry, Head, Position, decode
 from maw.core.identity import ID_BYTES, KEY_BYTES, NodeId
+from maw.core.statement import MAX_STATEMENT
 from maw.errors import ProtocolViolation
 
 MAX_FRAME: Final = 1 << 20
@@ -252,7 +253,7 @@ def _places(value: Any) -> tuple[Position, ...]:
 
 
 def _blob(value: Any) -> bytes:
-    if type(value) is not bytes or not 0 < len(value) <= 4096:
+    if type(value) is not bytes or not 0 < len(value) <= MAX_STATEMENT:
         raise _bad("a statement is missing or too long")
     return value
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
-from maw.core.entry import START, Entry, Head
+from maw.core.entry import MAX_COUNT, START, Entry, Head
 from maw.core.identity import NodeId
 from maw.core.log import Heads
 
@@ -13,13 +13,47 @@ LIVE_EPOCHS = 4
 
 
 class HeldLogs:
-    """Durable heads. Only ``advance`` moves them, and only for what was committed."""
+    """Durable heads. Only ``advance`` moves them, and only for what was committed.
 
-    __slots__ = ("_heads", "disputed")
+    Of a revoked author only what lies below the cut is held, as far as anybody else is concerned: what is above
+    it is not announced, not sent on and not taken.
+    """
 
-    def __init__(self, heads: dict[NodeId, Heads], disputed: Iterable[tuple[NodeId, int]] = ()) -> None:
+    __slots__ = ("_cuts", "_heads", "disputed")
+
+    def __init__(
+        self,
+        heads: dict[NodeId, Heads],
+        disputed: Iterable[tuple[NodeId, int]] = (),
+        cuts: Mapping[NodeId, Heads] | None = None,
+    ) -> None:
         self._heads = heads
         self.disputed = set(disputed)
+        self._cuts: Mapping[NodeId, Heads] = {}
+        self.cut(cuts or {})
+
+    def cut(self, cuts: Mapping[NodeId, Heads]) -> None:
+        """These authors are revoked: what is above their cuts is held no more."""
+        self._cuts = cuts
+        for author, last in cuts.items():
+            self._heads[author] = {
+                epoch: min(head, last[epoch], key=lambda one: one.seq)
+                for epoch, head in self.of(author).items()
+                if epoch in last
+            }
+
+    def last(self, author: NodeId, epoch: int) -> int:
+        """The highest seq of this log that may ever be held."""
+        if author not in self._cuts:
+            return MAX_COUNT
+        return self._cuts[author].get(epoch, START).seq
+
+    def within(self, run: Sequence[Entry]) -> Sequence[Entry]:
+        """``run`` (of one log) without what lies above a cut."""
+        if not self._cuts or not run or run[0].author not in self._cuts:
+            return run
+        last = self.last(run[0].author, run[0].epoch)
+        return run[: max(0, last - run[0].seq + 1)]
 
     def authors(self) -> tuple[NodeId, ...]:
         return tuple(self._heads)
@@ -32,6 +66,8 @@ class HeldLogs:
 
     def advance(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
+            if entry.author in self._cuts and entry.seq > self.last(entry.author, entry.epoch):
+                continue
             self._heads.setdefault(entry.author, {})[entry.epoch] = entry.head
 
     def live_epochs(self, author: NodeId) -> list[int]:

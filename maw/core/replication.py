@@ -66,7 +66,9 @@ class Replicator:
 
     def trust_changed(self, now: float) -> list[Effect]:
         """The book was changed: follow whom it trusts, and our own log, which others may hold more of."""
-        return [*self.gossip.trust_changed(), *self.followed.want([self._me, *self._book.trusted], now)]
+        self._held.cut(self._book.cuts)
+        wanted = [self._me, *self._book.trusted, *self._book.former]
+        return [*self.gossip.trust_changed(), *self.followed.want(wanted, now)]
 
     def link_up(self, link: Link, peer: NodeId, now: float) -> list[Effect]:
         self._peers[link] = peer

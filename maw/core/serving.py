@@ -129,7 +129,7 @@ class Serving:
                 cursor = outlet.cursors.get(run[0].author)
                 if cursor is None or not cursor.live:
                     continue
-                unsent = _after(cursor, run)
+                unsent = self._held.within(_after(cursor, run))
                 if not unsent:
                     continue
                 if outlet.credit < _size(unsent) or not self._follows_on(cursor, unsent):
@@ -157,7 +157,7 @@ class Serving:
             proof = Fork(author, forked[0].epoch, tuple(forked))
             why = CannotFollow(author, serial, "your head contradicts what is held here")
             return [Send(link, proof), Send(link, why), *self._pump()]
-        unsent = [entry for run in runs(entries) for entry in _after(cursor, run)]
+        unsent = [entry for run in runs(entries) for entry in self._held.within(_after(cursor, run))]
         barren = not entries and self._lacks(author, cursor)
         if barren and cursor.barren:  # once may be a commit that overtook the read
             del outlet.cursors[author]

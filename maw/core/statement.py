@@ -22,7 +22,7 @@ from maw.core.identity import DOMAIN_STATEMENT, ID_BYTES, KEY_BYTES, NodeId, Sig
 from maw.errors import BadInput, ProtocolViolation
 
 VERSION: Final = 1
-MAX_STATEMENT: Final = 4096
+MAX_STATEMENT: Final = 16 * 1024
 MAX_ADDRESSES: Final = 16
 _ROOM_FOR_ADDRESSES: Final = 3072
 FOUND: Final = "found"
@@ -89,9 +89,18 @@ def read_statement(wire: bytes) -> Statement:
     return Statement(wire, digest(wire), type_, colony, NodeId(issuer), at_ms, fields)
 
 
-def found(operator: Signer, name: str, nonce: bytes, at_ms: int) -> Statement:
-    """The founding statement of a new Colony, by its first operator key."""
-    return sign_statement(operator, FOUND, NO_COLONY, at_ms, {"name": name, "nonce": nonce})
+def found(operator: Signer, name: str, nonce: bytes, at_ms: int, node: NodeId | None = None) -> Statement:
+    """The founding statement of a new Colony, by its first operator key. ``node``: the first to belong to it."""
+    fields: dict[str, Any] = {"name": name, "nonce": nonce}
+    if node is not None:
+        fields["node"] = node
+    return sign_statement(operator, FOUND, NO_COLONY, at_ms, fields)
+
+
+def founding_node(founding: Statement) -> NodeId | None:
+    """The node with which the Colony began; None where the founding does not say."""
+    node = founding.fields.get("node")
+    return NodeId(node) if type(node) is bytes and len(node) == KEY_BYTES else None
 
 
 def colony_id(founding: Statement) -> bytes:
@@ -124,12 +133,19 @@ def admit(
     addresses: Sequence[str],
     introducer: bool,
     at_ms: int,
+    *,
+    back: bool = False,
 ) -> Statement:
-    """``issuer``'s word that ``subject`` belongs here. Addresses beyond what a statement holds are left out."""
+    """``issuer``'s word that ``subject`` belongs here. Addresses beyond what a statement holds are left out.
+
+    ``back``: a newcomer's word on who let it in, which puts it above nobody.
+    """
     kept = list(addresses[:MAX_ADDRESSES])
     while sum(len(address.encode()) + 3 for address in kept) > _ROOM_FOR_ADDRESSES:
         kept.pop()
-    fields = {"key": subject, "name": name, "addresses": kept, "introducer": introducer}
+    fields: dict[str, Any] = {"key": subject, "name": name, "addresses": kept, "introducer": introducer}
+    if back:
+        fields["back"] = True
     return sign_statement(issuer, ADMIT, colony, at_ms, fields)
 
 
@@ -143,6 +159,7 @@ class Admission:
     addresses: tuple[str, ...]
     introducer: bool
     at_ms: int
+    back: bool = False
 
 
 def read_admission(statement: Statement) -> Admission:
@@ -162,4 +179,5 @@ def read_admission(statement: Statement) -> Admission:
         tuple(addresses),
         fields.get("introducer") is True,
         statement.at_ms,
+        fields.get("back") is True,
     )

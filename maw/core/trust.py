@@ -6,6 +6,9 @@ right. Everybody else who was admitted by somebody known is *pending* until acce
 forgotten here stays forgotten, whatever others say, until a new local invite. An admit by somebody who has
 no say here adds a voucher to a trusted peer and changes nothing else of it.
 
+What an operator, a recovery key or whoever stands above has revoked is out, whatever pins, files or admits say;
+a key that took another's place by rotation inherits its trust (see ``ruling``).
+
 Statements are kept for ever, so each issuer has a quota, and all pending ones share one: a single peer
 cannot fill the book and keep everybody else's statements out.
 
@@ -15,11 +18,14 @@ The book is rebuilt from its parts on every change; nothing is derived step by s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from maw.core.identity import NodeId
+from maw.core.authority import STAND_BYTES
+from maw.core.identity import NodeId, digest
+from maw.core.revocation import ROTATE, Cut, Revocation
+from maw.core.ruling import READERS, Revoked, Ruling, Spoken, rule
 from maw.core.statement import ADMIT, FOUND, Admission, Statement, colony_id, read_admission
 from maw.errors import ProtocolViolation
 
@@ -64,6 +70,8 @@ class _View:
     trusted: dict[NodeId, Member] = field(default_factory=dict)
     pending: dict[NodeId, Member] = field(default_factory=dict)
     introducers: frozenset[NodeId] = frozenset()
+    ruling: Ruling = field(default_factory=Ruling)
+    former: frozenset[NodeId] = frozenset()
 
 
 class TrustBook:
@@ -76,11 +84,13 @@ class TrustBook:
         statements: Iterable[Statement] = (),
         pins: Iterable[Pin] = (),
         forgotten: Iterable[NodeId] = (),
+        recoveries: Mapping[NodeId, bytes] | None = None,
     ) -> None:
         self.me = me
         self.colony = colony
         self._statements: dict[bytes, Statement] = {}
-        self._admits: dict[bytes, tuple[Admission, Statement]] = {}
+        self._spoken: dict[bytes, Spoken | None] = {}
+        self._recoveries = dict(recoveries or {})
         self._issued: Counter[NodeId] = Counter()
         self._pins = {pin.key: pin for pin in pins}
         self._by_hand: dict[NodeId, Pin] = {}
@@ -111,6 +121,29 @@ class TrustBook:
     def introducers(self) -> frozenset[NodeId]:
         return self._view.introducers
 
+    @property
+    def ruling(self) -> Ruling:
+        return self._view.ruling
+
+    @property
+    def revoked(self) -> Mapping[NodeId, Revoked]:
+        """Keys that have no more say, our own too if it is one."""
+        return self._view.ruling.revoked
+
+    @property
+    def former(self) -> frozenset[NodeId]:
+        """Revoked keys that would be trusted otherwise: their logs are still completed, up to the cut."""
+        return self._view.former
+
+    @property
+    def cuts(self) -> Mapping[NodeId, Cut]:
+        return {key: gone.cut for key, gone in self._view.ruling.revoked.items()}
+
+    @property
+    def recoveries(self) -> Mapping[NodeId, bytes]:
+        """The hash of each node's recovery key, as its log said it first."""
+        return self._recoveries
+
     def admission_for_me(self, to: NodeId | None = None) -> bytes | None:
         """An admit of this node, to show to a listener that may not have heard of us: by the listener itself,
         else by an introducer of ours (best by one who vouches for the listener too), the latest of those."""
@@ -124,17 +157,36 @@ class TrustBook:
                 issuer == to, ours and issuer in vouchers, ours, issuer in self._view.trusted, admission.at_ms,
             )  # fmt: skip
 
-        mine = [pair for pair in self._admits.values() if pair[0].subject == self.me]
+        for identity, said in self._spoken.items():
+            if isinstance(said, Revocation) and said.new == self.me and self.revoked.get(said.key):
+                return self._statements[identity].wire
+        mine = [pair for pair in self._view.ruling.admissions if pair[0].subject == self.me]
         return max(mine, key=lambda pair: weight(pair[0]))[1].wire if mine else None
 
     def would_trust(self, peer: NodeId, shown: Statement | None) -> bool:
         """Trusted now, or trusted once ``shown`` (an admit that the peer brings along) is believed."""
         if peer in self._view.trusted:
             return True
-        if shown is None or shown.type != ADMIT or shown.colony != self.colony or peer in self._forgotten:
+        if shown is None or shown.colony != self.colony or peer in self._forgotten or peer in self.revoked:
+            return False
+        if shown.type == ROTATE:
+            return self._would_take_place(peer, shown)
+        if shown.type != ADMIT:
             return False
         admission = read_admission(shown)
-        return admission.subject == peer and admission.issuer in self._view.introducers
+        if admission.subject != peer or admission.issuer in self.revoked:
+            return False
+        return admission.issuer in self._view.introducers or self.ruling.admits_everywhere(admission, shown)
+
+    def _would_take_place(self, peer: NodeId, rotation: Statement) -> bool:
+        """Whether ``rotation``, once believed, makes ``peer`` the successor of somebody trusted."""
+        if not self.acceptable(rotation):
+            return False
+        after = TrustBook(
+            self.me, self.colony, [*self._statements.values(), rotation], self._all_pins(), self._forgotten,
+            self._recoveries,
+        )  # fmt: skip
+        return peer in after.trusted
 
     # -- statements ---------------------------------------------------------------------------------
 
@@ -149,36 +201,50 @@ class TrustBook:
             return colony_id(statement) == self.colony
         if statement.colony != self.colony:
             return False
-        if statement.type == ADMIT:
-            try:
-                read_admission(statement)
-            except ProtocolViolation:
-                return False
-        return self._has_room_for(statement.issuer)
+        try:
+            said = _read(statement)
+        except ProtocolViolation:
+            return False
+        if isinstance(said, Revocation) and self._recoveries.get(said.key) == digest(statement.issuer):
+            return self._issued[statement.issuer] < MAX_BY_ISSUER
+        return self._has_room_for(statement.issuer) or statement.id[:STAND_BYTES] in self.ruling.standing
 
     def _has_room_for(self, issuer: NodeId) -> bool:
         """Whether ``issuer`` is known and may add a statement to those held."""
         if issuer == self.me:
             return True
-        if issuer in self._view.trusted or issuer in self._view.introducers:
+        view = self._view
+        if issuer in view.trusted or issuer in view.introducers or view.ruling.authority.knows(issuer):
             return self._issued[issuer] < MAX_BY_ISSUER
-        if issuer not in self._view.pending:
+        if issuer not in view.pending:
             return False
-        return sum(self._issued[key] for key in self._view.pending) < MAX_BY_ISSUER
+        return sum(self._issued[key] for key in view.pending) < MAX_BY_ISSUER
 
     def add(self, statements: Iterable[Statement]) -> None:
-        """Statements that are durable now. An admit that says no such thing is kept and passed on, no more."""
+        """Statements that are durable now. One that says no such thing as it should is kept and passed on, no
+        more."""
         for statement in statements:
             if statement.id in self._statements:
                 continue
             self._statements[statement.id] = statement
             self._issued[statement.issuer] += 1
-            if statement.type == ADMIT and statement.colony == self.colony:
-                try:
-                    self._admits[statement.id] = (read_admission(statement), statement)
-                except ProtocolViolation:
-                    continue
+            if statement.type == FOUND and colony_id(statement) != self.colony:
+                continue
+            if statement.type != FOUND and statement.colony != self.colony:
+                continue
+            try:
+                self._spoken[statement.id] = _read(statement)
+            except ProtocolViolation:
+                continue
         self._rebuild()
+
+    def learn_recoveries(self, recoveries: Mapping[NodeId, bytes]) -> bool:
+        """Recovery keys by their hash; the first word on each counts. True when any was new."""
+        fresh = {key: value for key, value in recoveries.items() if key not in self._recoveries}
+        if fresh:
+            self._recoveries |= fresh
+            self._rebuild()
+        return bool(fresh)
 
     # -- decisions taken here -------------------------------------------------------------------------
 
@@ -197,10 +263,53 @@ class TrustBook:
         self._by_hand = {pin.key: pin for pin in pins}
         self._rebuild()
 
+    def _all_pins(self) -> list[Pin]:
+        return list({**self._by_hand, **self._pins}.values())
+
     def _rebuild(self) -> None:
-        admissions = list(self._admits.values())
-        pins = {**self._by_hand, **self._pins}
-        pins = {key: pin for key, pin in pins.items() if key not in self._forgotten and key != self.me}
+        ruling = rule(
+            ((self._statements[identity], said) for identity, said in self._spoken.items()), self._recoveries
+        )
+        pins = {
+            key: replace(pin, key=key)
+            for pin in self._all_pins()
+            if (key := ruling.successor(pin.key)) not in self._forgotten
+            and key != self.me
+            and pin.key not in self._forgotten
+        }
+        admissions = [
+            (replace(admission, subject=ruling.successor(admission.subject)), statement)
+            for admission, statement in ruling.admissions
+            if admission.subject not in self._forgotten
+        ]
+        introducers = self._find_introducers(pins, admissions)
+        view = _View(introducers=frozenset(introducers - set(ruling.revoked)), ruling=ruling)
+        latest: dict[tuple[NodeId, NodeId], tuple[Admission, Statement]] = {}
+        for admission, statement in sorted(admissions, key=lambda pair: (pair[0].at_ms, pair[1].id)):
+            about = (admission.issuer, admission.subject)
+            latest.pop(about, None)
+            latest[about] = (admission, statement)
+        for admission, statement in latest.values():
+            self._enter(view, admission, statement, introducers)
+        for key, pin in pins.items():
+            known = view.trusted.get(key) or view.pending.pop(key, None)
+            vouched = known.vouched_by if known else ()
+            addresses = tuple(dict.fromkeys((*pin.addresses, *(known.addresses if known else ()))))
+            view.trusted[key] = Member(
+                key, pin.name or (known.name if known else ""), addresses, pin.how, vouched
+            )
+        heirs = view.trusted.keys() | {self.me}
+        replaced = {old for old in ruling.revoked if ruling.successor(old) in heirs} - {self.me}
+        view.former = frozenset(view.trusted.keys() & ruling.revoked.keys()) | replaced
+        for key in ruling.revoked:
+            view.trusted.pop(key, None)
+            view.pending.pop(key, None)
+        self._view = view
+
+    def _find_introducers(
+        self, pins: Mapping[NodeId, Pin], admissions: Iterable[tuple[Admission, Statement]]
+    ) -> set[NodeId]:
+        """Revoked ones too: what stands of their word still counts."""
         introducers = {key for key, pin in pins.items() if pin.introducer or pin.how == JOINED}
         grew = True
         while grew:
@@ -212,29 +321,20 @@ class TrustBook:
             grew = not more <= introducers
             introducers |= more
         introducers.discard(self.me)
-        view = _View(introducers=frozenset(introducers))
-        latest: dict[tuple[NodeId, NodeId], tuple[Admission, Statement]] = {}
-        for admission, statement in sorted(admissions, key=lambda pair: (pair[0].at_ms, pair[1].id)):
-            about = (admission.issuer, admission.subject)
-            latest.pop(about, None)
-            latest[about] = (admission, statement)
-        for admission, statement in latest.values():
-            self._enter(view, admission, statement)
-        for key, pin in pins.items():
-            known = view.trusted.get(key) or view.pending.pop(key, None)
-            vouched = known.vouched_by if known else ()
-            addresses = tuple(dict.fromkeys((*pin.addresses, *(known.addresses if known else ()))))
-            view.trusted[key] = Member(
-                key, pin.name or (known.name if known else ""), addresses, pin.how, vouched
-            )
-        self._view = view
+        return introducers
 
-    def _enter(self, view: _View, admission: Admission, statement: Statement) -> None:
+    def _enter(
+        self, view: _View, admission: Admission, statement: Statement, introducers: Collection[NodeId]
+    ) -> None:
         """Of several issuers the latest gives the name; their addresses add up, the latest first."""
         key = admission.subject
         if key == self.me or key in self._forgotten:
             return
-        counts = admission.issuer in view.introducers or admission.issuer == self.me
+        counts = (
+            admission.issuer in introducers
+            or admission.issuer == self.me
+            or view.ruling.admits_everywhere(admission, statement)
+        )
         trusted, pending = view.trusted.get(key), view.pending.get(key)
         known = trusted or pending
         vouched = tuple(dict.fromkeys((*(known.vouched_by if known else ()), admission.issuer)))
@@ -252,3 +352,9 @@ class TrustBook:
             view.trusted[key] = member
         else:
             view.pending[key] = member
+
+
+def _read(statement: Statement) -> Spoken | None:
+    """What a statement says; None where its type has no reader here. Raises ProtocolViolation."""
+    reader: Callable[[Statement], Spoken] | None = READERS.get(statement.type)
+    return reader(statement) if reader else None

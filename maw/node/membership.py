@@ -151,7 +151,7 @@ class Membership:
 
     def admit_in(self, colony: bytes, subject: NodeId, name: str, addresses: Sequence[str]) -> Statement:
         """The same for a Colony that is being joined: its inviter, whom those we invite are to know."""
-        return admit(self._signer, colony, subject, name, addresses, False, wall_clock_ms())
+        return admit(self._signer, colony, subject, name, addresses, False, wall_clock_ms(), back=True)
 
     async def paired(
         self,

@@ -96,7 +96,7 @@ def test_frames_of_a_later_version_are_passed_over_and_more_fields_do_not_hurt()
         [2, [b"short"]],
         [2, {}],
         [3, [b""]],
-        [3, [b"s" * 4097]],
+        [3, [b"s" * 16385]],
         [3, ["s"]],
         [4, [], []],
         [4, [[0, ONE]], [], []],

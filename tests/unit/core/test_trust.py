@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from maw.core.identity import NodeId, Signer
-from maw.core.statement import Statement, admit, found, sign_statement
+from maw.core.identity import NodeId, Signer, digest
+from maw.core.revocation import revocation_statement, rotation_statement
+from maw.core.statement import Statement, admit, colony_id, found, sign_statement
 from maw.core.trust import BY_HAND, INVITED, JOINED, Pin, TrustBook
 from tests.unit.core.builders import COLONY, signer
 
@@ -125,3 +126,77 @@ def test_only_what_somebody_known_says_of_this_colony_is_acceptable() -> None:
     assert not made.acceptable(sign_statement(INVITER, "admit", COLONY, 1, {"key": b"short"}))
     made.add([word(INVITER, OTHER)])
     assert not made.acceptable(word(INVITER, OTHER))
+
+
+# -- what operators, recovery keys and those above have ended -------------------------------------------
+
+FOUNDER, RECOVERY, HEIR = signer(31), signer(32), signer(33)
+FOUNDED = found(FOUNDER, "c", bytes(16), 1, INVITER.node)
+HOME = colony_id(FOUNDED)
+
+
+def settled(*statements: Statement, pins: tuple[Pin, ...] = ()) -> TrustBook:
+    return TrustBook(
+        ME.node, HOME, [FOUNDED, *statements], pins, recoveries={OTHER.node: digest(RECOVERY.node)}
+    )
+
+
+def ended(issuer: Signer = FOUNDER, key: Signer = OTHER) -> Statement:
+    return revocation_statement(issuer, HOME, key.node, {}, [], "stolen", 5)
+
+
+def test_the_revoked_are_out_whatever_pins_and_files_say() -> None:
+    made = settled(ended(), pins=(pin(OTHER, BY_HAND), pin(THIRD)))
+    assert set(made.trusted) == {THIRD.node}
+    assert made.former == {OTHER.node}
+    made.pin(pin(OTHER))
+    assert OTHER.node not in made.trusted, "a new pin brings a revoked key back no more than an old file"
+    assert not made.would_trust(OTHER.node, admit(THIRD, HOME, OTHER.node, "n", (), False, 9))
+
+
+def test_an_old_copy_of_the_book_undoes_nothing() -> None:
+    made = settled(pins=(pin(OTHER),))
+    made.add([ended()])
+    made.add([admit(INVITER, HOME, OTHER.node, "n", (), True, 99)])
+    assert OTHER.node not in made.trusted
+
+
+def test_an_heir_inherits_pin_name_and_right() -> None:
+    rotated = rotation_statement(RECOVERY, HEIR, HOME, OTHER.node, {}, [], "", 5)
+    made = settled(pins=(pin(OTHER, introducer=True),))
+    assert made.would_trust(HEIR.node, rotated), "it brings the proof along when it dials"
+    made.add([rotated])
+    assert made.trusted[HEIR.node].name == "pinned"
+    assert OTHER.node not in made.trusted
+    made.add([admit(HEIR, HOME, STRANGER.node, "n", (), False, 9)])
+    assert STRANGER.node in made.trusted, "it introduces as the old key did"
+
+
+def test_an_heir_shows_its_rotation() -> None:
+    rotated = rotation_statement(RECOVERY, ME, HOME, OTHER.node, {}, [], "", 5)
+    assert settled(rotated).admission_for_me(INVITER.node) == rotated.wire
+
+
+def test_a_heir_of_the_forgotten_stays_forgotten() -> None:
+    made = settled(pins=(pin(OTHER),))
+    made.forget(OTHER.node)
+    made.add([rotation_statement(RECOVERY, HEIR, HOME, OTHER.node, {}, [], "", 5)])
+    assert HEIR.node not in made.trusted
+
+
+def test_a_revocation_by_a_recovery_key_is_taken_once_that_key_is_known() -> None:
+    made = TrustBook(ME.node, HOME, [FOUNDED], (pin(OTHER),))
+    word_ = ended(RECOVERY)
+    assert not made.acceptable(word_)
+    assert made.learn_recoveries({OTHER.node: digest(RECOVERY.node)})
+    assert made.acceptable(word_)
+    assert not made.learn_recoveries({OTHER.node: bytes(32)}), "the first word on it counts"
+
+
+def test_an_operator_lets_in_everywhere() -> None:
+    assert STRANGER.node in settled(admit(FOUNDER, HOME, STRANGER.node, "n", (), False, 3)).trusted
+    assert settled().would_trust(STRANGER.node, admit(FOUNDER, HOME, STRANGER.node, "n", (), False, 3))
+
+
+def test_our_own_revocation_is_known() -> None:
+    assert ME.node in settled(ended(key=ME)).revoked

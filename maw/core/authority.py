@@ -1,0 +1,261 @@
+"""Who holds an operator key, with which rights, on whose word, and until when.
+
+The key that signed the founding statement has every right and keeps it. Every other operator has what was
+*granted* to him by somebody with the right to delegate, and never more than that one has himself; a grant may
+end by a date and may be meant for some hosts only. A *dismissal*, by somebody above, ends the grants it
+lists, and says which of the key's statements stand: what a stolen key says later counts for nothing, with
+whatever date it is signed.
+
+    operator   {"key", "name", "rights": [...], "until": ms or nil, "hosts": [node key, ...]}
+    dismiss    {"key", "grants": [statement id, ...], "stands": [first 16 bytes of a statement id, ...]}
+
+Everything here is a function of the set of statements: in which order they came does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from maw.core.entry import MAX_COUNT
+from maw.core.identity import ID_BYTES, KEY_BYTES, NodeId, Signer
+from maw.core.statement import Statement, sign_statement
+from maw.errors import ProtocolViolation
+
+OPERATOR: Final = "operator"
+DISMISS: Final = "dismiss"
+ORDER: Final = "order"
+FREEZING: Final = "freeze"
+REVOKING: Final = "revoke"
+REDACTING: Final = "redact"
+ADMITTING: Final = "admit"
+DELEGATING: Final = "delegate"
+RIGHTS: Final = (ORDER, FREEZING, REVOKING, REDACTING, ADMITTING, DELEGATING)
+STAND_BYTES: Final = 16
+MAX_STANDS: Final = 400
+MAX_HOSTS: Final = 64
+MAX_NAME: Final = 32
+MAX_CHAIN: Final = 6
+"""Hands through which a right may have come, the founder's included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One operator's word that ``key`` may act as one too. ``hosts``: of which nodes; empty: of all."""
+
+    id: bytes
+    issuer: NodeId
+    key: NodeId
+    name: str
+    rights: frozenset[str]
+    until: int | None
+    hosts: frozenset[NodeId]
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dismissal:
+    id: bytes
+    issuer: NodeId
+    key: NodeId
+    grants: frozenset[bytes]
+    stands: frozenset[bytes]
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """What a key may do by one grant; ``ended`` holds the dismissals of it, or of a grant it rests on."""
+
+    key: NodeId
+    name: str
+    rights: frozenset[str]
+    until: int | None
+    hosts: frozenset[NodeId]
+    chain: tuple[NodeId, ...]
+    """The founder, and everybody through whom it came, the key itself last."""
+    grants: tuple[bytes, ...]
+    ended: tuple[frozenset[bytes], ...] = ()
+    """For each dismissal: the statements that stand all the same."""
+
+    def covers(self, right: str, host: NodeId | None, at_ms: int) -> bool:
+        """``host``: the node that is concerned, None for the whole Colony."""
+        return (
+            right in self.rights
+            and (self.until is None or at_ms <= self.until)
+            and (not self.hosts or host in self.hosts)
+        )
+
+    def stands(self, statement: bytes) -> bool:
+        return all(statement[:STAND_BYTES] in kept for kept in self.ended)
+
+
+class Authority:
+    """All operators of a Colony, by what the statements say. ``founder`` is None while that one is not known."""
+
+    def __init__(
+        self, founder: NodeId | None, grants: Iterable[Grant] = (), dismissals: Iterable[Dismissal] = ()
+    ) -> None:
+        self.founder = founder
+        self._grants: dict[NodeId, list[Grant]] = {}
+        for grant in grants:
+            self._grants.setdefault(grant.key, []).append(grant)
+        self._dismissals: dict[NodeId, list[Dismissal]] = {}
+        for dismissal in dismissals:
+            self._dismissals.setdefault(dismissal.key, []).append(dismissal)
+        self._powers: dict[NodeId, tuple[Power, ...]] = {}
+        for key in sorted(self._grants):
+            self._powers_of(key, ())
+
+    def may(self, key: NodeId, right: str, statement: bytes, at_ms: int, host: NodeId | None = None) -> bool:
+        """Whether ``statement``, issued by ``key`` at ``at_ms``, counts as an act of ``right``."""
+        if key == self.founder:
+            return True
+        return any(power.covers(right, host, at_ms) and power.stands(statement) for power in self.powers(key))
+
+    def may_now(self, key: NodeId, right: str, at_ms: int, host: NodeId | None = None) -> bool:
+        """Whether ``key`` may do so at ``at_ms``, having been dismissed by nobody."""
+        if key == self.founder:
+            return True
+        return any(power.covers(right, host, at_ms) and not power.ended for power in self.powers(key))
+
+    def knows(self, key: NodeId) -> bool:
+        """An operator, or somebody who was one."""
+        return key == self.founder or bool(self.powers(key))
+
+    def powers(self, key: NodeId) -> tuple[Power, ...]:
+        return self._powers.get(key, ())
+
+    def keys(self) -> Collection[NodeId]:
+        """Everybody but the founder who holds or held a grant that counts."""
+        return [key for key, powers in self._powers.items() if powers]
+
+    def name_of(self, key: NodeId) -> str:
+        if key == self.founder:
+            return "founder"
+        return next((power.name for power in self.powers(key)), "")
+
+    def above(self, key: NodeId) -> frozenset[NodeId]:
+        """Everybody through whom the key's rights came."""
+        return frozenset(one for power in self.powers(key) for one in power.chain[:-1])
+
+    def _powers_of(self, key: NodeId, asking: tuple[NodeId, ...]) -> tuple[Power, ...]:
+        if key in self._powers:
+            return self._powers[key]
+        if key in asking or len(asking) >= MAX_CHAIN:
+            return ()
+        found: list[Power] = []
+        for grant in self._grants.get(key, ()):
+            for parent in self._parents(grant, (*asking, key)):
+                if key in parent.chain or len(parent.chain) >= MAX_CHAIN:
+                    continue
+                if parent.covers(DELEGATING, None, grant.at_ms) and parent.stands(grant.id):
+                    found.append(self._beneath(parent, grant))
+        powers = tuple(dict.fromkeys(found))
+        if not asking:  # within a circle of grants the answer depends on where it was entered
+            self._powers[key] = powers
+        return powers
+
+    def _parents(self, grant: Grant, asking: tuple[NodeId, ...]) -> tuple[Power, ...]:
+        if grant.issuer == self.founder:
+            return (
+                Power(grant.issuer, "founder", frozenset(RIGHTS), None, frozenset(), (grant.issuer,), ()),
+            )
+        return self._powers_of(grant.issuer, asking)
+
+    def _beneath(self, parent: Power, grant: Grant) -> Power:
+        """A host named by a grant is one of those that its giver may name."""
+        hosts = grant.hosts & parent.hosts if grant.hosts and parent.hosts else grant.hosts or parent.hosts
+        ends = [end for end in (parent.until, grant.until) if end is not None]
+        rights = grant.rights & parent.rights
+        if grant.hosts and parent.hosts and not hosts:
+            rights = frozenset()  # nothing is left: an empty set of hosts would mean all
+        chain = (*parent.chain, grant.key)
+        ended = tuple(
+            dismissal.stands
+            for dismissal in self._dismissals.get(grant.key, ())
+            if grant.id in dismissal.grants and dismissal.issuer in chain
+        )
+        return Power(
+            grant.key, grant.name, rights, min(ends, default=None), hosts, chain,
+            (*parent.grants, grant.id), (*parent.ended, *ended),
+        )  # fmt: skip
+
+
+# -- the statements -----------------------------------------------------------------------------------
+
+
+def grant_statement(
+    issuer: Signer,
+    colony: bytes,
+    key: NodeId,
+    name: str,
+    rights: Collection[str],
+    until: int | None,
+    hosts: Collection[NodeId],
+    at_ms: int,
+) -> Statement:
+    fields = {"key": key, "name": name, "rights": sorted(rights), "until": until, "hosts": sorted(hosts)}
+    return sign_statement(issuer, OPERATOR, colony, at_ms, fields)
+
+
+def dismissal_statement(
+    issuer: Signer, colony: bytes, key: NodeId, grants: Iterable[bytes], stands: Iterable[bytes], at_ms: int
+) -> Statement:
+    kept = sorted({item[:STAND_BYTES] for item in stands})[:MAX_STANDS]
+    return sign_statement(
+        issuer, DISMISS, colony, at_ms, {"key": key, "grants": sorted(grants), "stands": kept}
+    )
+
+
+def read_grant(statement: Statement) -> Grant:
+    """Raises ProtocolViolation. Rights that this version does not know are passed over."""
+    fields = statement.fields
+    name, rights, until = fields.get("name"), fields.get("rights"), fields.get("until")
+    if type(name) is not str or not 0 < len(name) <= MAX_NAME:
+        raise _bad("an operator has no name")
+    if type(rights) is not list or not all(type(right) is str for right in rights):
+        raise _bad("an operator's rights are malformed")
+    if until is not None and (type(until) is not int or not 0 <= until <= MAX_COUNT):
+        raise _bad("an operator's last day is malformed")
+    hosts = [NodeId(raw) for raw in raw_list(fields, "hosts", KEY_BYTES, MAX_HOSTS)]
+    return Grant(
+        statement.id, statement.issuer, key_in(fields, "key"), name, frozenset(rights) & frozenset(RIGHTS),
+        until, frozenset(hosts), statement.at_ms,
+    )  # fmt: skip
+
+
+def read_dismissal(statement: Statement) -> Dismissal:
+    """Raises ProtocolViolation."""
+    fields = statement.fields
+    return Dismissal(
+        statement.id,
+        statement.issuer,
+        key_in(fields, "key"),
+        frozenset(raw_list(fields, "grants", ID_BYTES, MAX_HOSTS)),
+        frozenset(raw_list(fields, "stands", STAND_BYTES, MAX_STANDS)),
+        statement.at_ms,
+    )
+
+
+def key_in(fields: Mapping[str, Any], name: str) -> NodeId:
+    """Raises ProtocolViolation."""
+    value = fields.get(name)
+    if type(value) is not bytes or len(value) != KEY_BYTES:
+        raise _bad(f"{name} is no key")
+    return NodeId(value)
+
+
+def raw_list(fields: Mapping[str, Any], name: str, size: int, limit: int) -> list[bytes]:
+    """A list of byte strings of one size. Raises ProtocolViolation."""
+    value = fields.get(name)
+    if type(value) is not list or len(value) > limit:
+        raise _bad(f"{name} is no list of at most {limit}")
+    if not all(type(item) is bytes and len(item) == size for item in value):
+        raise _bad(f"{name} holds something of another size")
+    return value
+
+
+def _bad(what: str) -> ProtocolViolation:
+    return ProtocolViolation(f"a statement is malformed: {what}", code="bad_statement")

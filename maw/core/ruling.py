@@ -1,0 +1,236 @@
+"""What all statements together say: who operates, who is revoked and by whom replaced, what is frozen.
+
+Worked out anew from the whole set whenever it changes, in this order, each step using those before it:
+operators; revocations from above (operators, recovery keys, whoever invited); freezes and thaws; admissions,
+without those that a revoked node had no more right to make.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from maw.core.authority import (
+    ADMITTING,
+    DISMISS,
+    FREEZING,
+    OPERATOR,
+    REVOKING,
+    STAND_BYTES,
+    Authority,
+    Dismissal,
+    Grant,
+    read_dismissal,
+    read_grant,
+)
+from maw.core.freezing import FREEZE, THAW, Freeze, Freezes, Thaw, read_freeze, read_thaw
+from maw.core.identity import NodeId, digest
+from maw.core.revocation import REVOKE, ROTATE, Cut, Revocation, combine, read_revocation
+from maw.core.statement import ADMIT, FOUND, Admission, Statement, founding_node, read_admission
+
+Spoken = Admission | Grant | Dismissal | Revocation | Freeze | Thaw
+READERS: Final[Mapping[str, Callable[[Statement], Spoken]]] = {
+    ADMIT: read_admission,
+    OPERATOR: read_grant,
+    DISMISS: read_dismissal,
+    REVOKE: read_revocation,
+    ROTATE: read_revocation,
+    FREEZE: read_freeze,
+    THAW: read_thaw,
+}
+"""How the fields of each type are read; each raises ProtocolViolation."""
+IN_FORCE_IS_TOLD: Final = (OPERATOR, DISMISS, REVOKE, ROTATE, FREEZE, THAW)
+"""Types of which every node says in its log that it keeps to them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """A key that has no more say. ``cut``: what of its logs counts."""
+
+    key: NodeId
+    cut: Cut
+    by: tuple[Revocation, ...]
+    new: NodeId | None
+
+
+@dataclass(slots=True)
+class Ruling:
+    """``admissions``: those that stand, with their statements, in the order in which they came."""
+
+    authority: Authority = field(default_factory=lambda: Authority(None))
+    revoked: dict[NodeId, Revoked] = field(default_factory=dict)
+    freezes: Freezes = field(default_factory=Freezes)
+    admissions: list[tuple[Admission, Statement]] = field(default_factory=list)
+    standing: frozenset[bytes] = frozenset()
+    """First bytes of statements that some revocation or dismissal lets stand."""
+
+    def successor(self, key: NodeId) -> NodeId:
+        """The key that has taken this one's place, through any number of rotations; itself when none has."""
+        seen = {key}
+        while (gone := self.revoked.get(key)) and gone.new is not None and gone.new not in seen:
+            key = gone.new
+            seen.add(key)
+        return key
+
+    def admits_everywhere(self, admission: Admission, statement: Statement) -> bool:
+        """An operator let it in: no node need be asked."""
+        return self.authority.may(
+            admission.issuer, ADMITTING, statement.id, admission.at_ms, admission.subject
+        )
+
+
+def rule(statements: Iterable[tuple[Statement, Spoken | None]], recoveries: Mapping[NodeId, bytes]) -> Ruling:
+    """``statements`` with what they say (None: of a type without a reader); ``recoveries``: the hash of each
+    node's recovery key, as far as it is known."""
+    return _Court(statements, recoveries).decide()
+
+
+class _Court:
+    def __init__(
+        self, statements: Iterable[tuple[Statement, Spoken | None]], recoveries: Mapping[NodeId, bytes]
+    ) -> None:
+        self._recoveries = dict(recoveries)
+        self._admissions: list[tuple[Admission, Statement]] = []
+        self._against: dict[NodeId, list[Revocation]] = {}
+        self._freezes: list[Freeze] = []
+        self._thaws: list[Thaw] = []
+        grants: list[Grant] = []
+        dismissals: list[Dismissal] = []
+        founder: NodeId | None = None
+        root: NodeId | None = None
+        for statement, said in statements:
+            match said:
+                case Admission():
+                    self._admissions.append((said, statement))
+                case Revocation():
+                    self._against.setdefault(said.key, []).append(said)
+                case Freeze():
+                    self._freezes.append(said)
+                case Thaw():
+                    self._thaws.append(said)
+                case Grant():
+                    grants.append(said)
+                case Dismissal():
+                    dismissals.append(said)
+                case None:
+                    if statement.type == FOUND:
+                        founder, root = statement.issuer, founding_node(statement)
+        self._authority = Authority(founder, grants, dismissals)
+        self._decided: dict[NodeId, tuple[Revocation, ...]] = {}
+        self._above: dict[NodeId, frozenset[NodeId]] = {}
+        self._inviters: dict[NodeId, set[NodeId]] = {}
+        for admission, _ in self._admissions:
+            if not admission.back and admission.issuer != admission.subject:
+                self._inviters.setdefault(admission.subject, set()).add(admission.issuer)
+        self._depths = self._find_depths(root)
+        ending: list[Dismissal | Revocation] = [
+            *dismissals,
+            *(one for group in self._against.values() for one in group),
+        ]
+        self._stands = frozenset(item for one in ending for item in one.stands)
+
+    def decide(self) -> Ruling:
+        for one in sorted(
+            (one for group in self._against.values() for one in group if one.new is not None),
+            key=lambda one: (one.at_ms, one.id),
+        ):
+            # the recovery key of who was replaced is that of who replaces him
+            if self._by_recovery(one) and one.new is not None:
+                self._recoveries.setdefault(one.new, digest(one.issuer))
+        revoked: dict[NodeId, Revoked] = {}
+        for key in self._against:
+            if against := self._counting(key):
+                revoked[key] = Revoked(key, combine(against), against, _new_key(against))
+        return Ruling(
+            self._authority,
+            revoked,
+            self._in_force(),
+            [pair for pair in self._admissions if self._lets_stand(pair[0].issuer, pair[1].id)],
+            self._stands,
+        )
+
+    def _counting(self, key: NodeId) -> tuple[Revocation, ...]:
+        """The revocations of ``key`` that count. Whoever is above a key is never below it: this ends."""
+        if key not in self._decided:
+            self._decided[key] = tuple(one for one in self._against.get(key, ()) if self._counts(one))
+        return self._decided[key]
+
+    def _counts(self, one: Revocation) -> bool:
+        if self._by_recovery(one):
+            return True
+        if one.new is not None:
+            return False  # only the recovery key names a successor: a thief must not win the name
+        if self._authority.may(one.issuer, REVOKING, one.id, one.at_ms, one.key):
+            return True
+        return one.issuer in self._who_is_above(one.key) and self._lets_stand(one.issuer, one.id)
+
+    def _by_recovery(self, one: Revocation) -> bool:
+        return self._recoveries.get(one.key) == digest(one.issuer)
+
+    def _lets_stand(self, issuer: NodeId, statement: bytes) -> bool:
+        """What a node said counts, unless it was revoked and this is not among what stands."""
+        return all(statement[:STAND_BYTES] in one.stands for one in self._counting(issuer))
+
+    def _who_is_above(self, key: NodeId) -> frozenset[NodeId]:
+        """Whoever invited ``key``, and whoever invited those, as long as it leads towards the founding node.
+
+        A thief may "invite" whoever invited his victim: that brings nobody nearer to the founding node than
+        he already was, so he stays below.
+        """
+        mine = self._depths.get(key)
+        if mine is None:
+            return frozenset()
+        return frozenset(one for one in self._reach(key) if self._depths.get(one, mine) < mine)
+
+    def _find_depths(self, root: NodeId | None) -> dict[NodeId, int]:
+        """Invitations between the founding node and each that can be reached by them."""
+        if root is None:
+            return {}
+        invited: dict[NodeId, set[NodeId]] = {}
+        for subject, inviters in self._inviters.items():
+            for one in inviters:
+                invited.setdefault(one, set()).add(subject)
+        depths = {root: 0}
+        level = [root]
+        while level:
+            fresh = {subject for one in level for subject in invited.get(one, ())} - set(depths)
+            depths |= dict.fromkeys(fresh, depths[level[0]] + 1)
+            level = sorted(fresh)
+        return depths
+
+    def _reach(self, key: NodeId) -> frozenset[NodeId]:
+        if key not in self._above:
+            found: set[NodeId] = set()
+            todo = set(self._inviters.get(key, ()))
+            while todo:
+                one = todo.pop()
+                if one not in found:
+                    found.add(one)
+                    todo |= self._inviters.get(one, set())
+            self._above[key] = frozenset(found)
+        return self._above[key]
+
+    def _in_force(self) -> Freezes:
+        may = self._authority.may
+        lifted = {
+            lifted
+            for thaw in self._thaws
+            for lifted in thaw.lifts
+            if may(thaw.issuer, FREEZING, thaw.id, thaw.at_ms, self._host_of(lifted))
+        }
+        return Freezes(
+            freeze
+            for freeze in self._freezes
+            if freeze.id not in lifted
+            and may(freeze.issuer, FREEZING, freeze.id, freeze.at_ms, freeze.target.node)
+        )
+
+    def _host_of(self, freeze: bytes) -> NodeId | None:
+        return next((one.target.node for one in self._freezes if one.id == freeze), None)
+
+
+def _new_key(against: Iterable[Revocation]) -> NodeId | None:
+    """The earliest rotation names the successor."""
+    rotations = [one for one in against if one.new is not None]
+    return min(rotations, key=lambda one: (one.at_ms, one.id)).new if rotations else None
