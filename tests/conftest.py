@@ -10,10 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from maw.config import Endpoint
 from maw.node.founding import create
 from maw.node.home import NodeHome
+
+# how long one example takes says more of the machine's other work than of the code
+settings.register_profile("maw", deadline=None)
+settings.load_profile("maw")
 
 MakeHome = Callable[[str], NodeHome]
 

@@ -9,12 +9,12 @@ Mentions keep the words as written; each host matches its own agents, later ones
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from maw.core.endpoint import parse_endpoint
-from maw.core.entry import MAX_COUNT, Position
+from maw.core.entry import MAX_COUNT, Kind, Position
 from maw.core.identity import ID_BYTES, KEY_BYTES, NodeId, short_key
 from maw.core.names import RESERVED, NameKind, check_name
 from maw.errors import BadInput
@@ -291,6 +291,14 @@ class HeldHere:
                 raise ValueError("held holds a number out of range")
         return cls(tuple((NodeId(author), epoch, seq) for author, epoch, seq in value))
 
+
+READERS: Final[Mapping[int, Callable[[Content], object]]] = {
+    Kind.CARD: Card.read,
+    Kind.AGENT: AgentCard.read,
+    Kind.CHANNEL: NewChannel.read,
+    Kind.RECEIPT: HeldHere.read,
+}
+"""By kind, what is no message: how it is read, and so checked."""
 
 _NODE_PREFIX: Final = re.compile("[a-z2-7]{6}")
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"

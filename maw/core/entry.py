@@ -110,13 +110,23 @@ def hash_payload(payload: bytes) -> bytes:
 def pack_payload(salt: bytes, content: Mapping[str, Any]) -> bytes:
     """``salt`` is 16 fresh random bytes."""
     assert len(salt) == SALT_BYTES
+    return salt + pack_content(content)
+
+
+def pack_content(content: Mapping[str, Any]) -> bytes:
+    """A payload without its salt. Raises ValueError, TypeError or OverflowError for what msgpack cannot hold."""
     packed: bytes = msgpack.packb(content)
-    return salt + packed
+    return packed
 
 
 def unpack_payload(payload: bytes) -> dict[str, Any]:
     """The map within a payload. Raises ValueError on anything else."""
-    content = msgpack.unpackb(payload[SALT_BYTES:], strict_map_key=True, raw=False)
+    return unpack_content(payload[SALT_BYTES:])
+
+
+def unpack_content(packed: bytes) -> dict[str, Any]:
+    """The opposite of ``pack_content``. Raises ValueError on anything else."""
+    content = msgpack.unpackb(packed, strict_map_key=True, raw=False)
     if not isinstance(content, dict):
         raise ValueError("a payload is a map")
     return content

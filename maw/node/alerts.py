@@ -9,6 +9,7 @@ from typing import Any, Final
 import aiosqlite
 
 from maw.core.effects import Alert
+from maw.core.transcript import plain_words
 from maw.errors import MawError
 from maw.node.authoring import wall_clock_ms
 from maw.store.database import Database
@@ -43,6 +44,13 @@ class Alerts:
             self._logged = {key: at for key, at in self._logged.items() if now - at < REPEAT_MS}
             self._logged[about] = now
             log.warning("%s: %s", alert.kind, alert.text)
+
+    def bug(self, what: str, error: BaseException) -> None:
+        """A fault of maw's own that did not end the node: its trace goes to the log."""
+        log.error("a fault in %s", what, exc_info=error)
+        reason = plain_words(f"{type(error).__name__}: {error}", 200)
+        text = f"a fault in {what}: {reason}. It is a bug: please report it with what the log says"
+        self.raise_alert(Alert("bug", what, text))
 
     def settle(self, kind: str, subject: str) -> None:
         """What this alert spoke of is over: it is no longer shown. Harmless when there is none."""

@@ -17,11 +17,21 @@ from typing import Any, Final
 import aiosqlite
 
 from maw.core.clock import HybridClock, wall_ms
-from maw.core.colony import Card, Open, Said
-from maw.core.entry import SALT_BYTES, START, Entry, Kind, Position, make, pack_payload
+from maw.core.colony import READERS, Card, Open, Said
+from maw.core.entry import (
+    SALT_BYTES,
+    START,
+    Entry,
+    Kind,
+    Position,
+    make,
+    pack_content,
+    pack_payload,
+    unpack_content,
+)
 from maw.core.identity import Signer
 from maw.core.log import fresh_epoch
-from maw.errors import Conflict, MawError, Unavailable
+from maw.errors import Conflict, InternalError, MawError, Unavailable
 from maw.store.fold import Fold, SetAside
 from maw.store.state import State
 from maw.store.writer import Writer
@@ -58,7 +68,8 @@ class Written:
 @dataclass(slots=True)
 class _Draft:
     kind: Kind
-    content: Mapping[str, Any]
+    content: bytes
+    """Packed."""
     said: Said | None
     once: Idempotency | None
     local: Callable[[Fold], None] | None
@@ -131,7 +142,8 @@ class Authoring:
         """Durable when it returns. ``local`` runs just before the entry is folded, within the transaction; a
         MawError that it raises, having changed nothing, is raised here.
 
-        Raises Unavailable when the disk or the queue is full, Conflict when ``once`` was used otherwise.
+        Raises Unavailable when the disk or the queue is full, Conflict when ``once`` was used otherwise, and
+        InternalError for what nobody could read: such an entry would be set aside by everyone who gets it.
         """
         if self.read_only:
             raise Unavailable(
@@ -139,7 +151,9 @@ class Authoring:
             )
         if len(self._drafts) >= MAX_DRAFTS:
             raise _busy()
-        draft = _Draft(kind, content, said, once, local, asyncio.get_running_loop().create_future())
+        draft = _Draft(
+            kind, _packed(kind, content, said), said, once, local, asyncio.get_running_loop().create_future()
+        )
         self._drafts.append(draft)
         self._flush()
         return await draft.done
@@ -200,7 +214,7 @@ class Authoring:
                 continue
             if draft.local and not _claimed(draft, fold):
                 continue
-            payload = pack_payload(salts[at * SALT_BYTES : (at + 1) * SALT_BYTES], draft.content)
+            payload = salts[at * SALT_BYTES : (at + 1) * SALT_BYTES] + draft.content
             entry = make(
                 self._signer, self.colony, epoch, head, self._clock.tick(now_ms), draft.kind, payload
             )
@@ -210,6 +224,8 @@ class Authoring:
             draft.result = Written(
                 entry.position, fold.add(entry, draft.said), said_ms=said_ms, received_ms=now_ms
             )
+            if fold.set_aside:
+                raise _unreadable(draft.kind, fold.set_aside[-1].why)
             if draft.once:
                 known[draft.once.key, draft.once.agent] = (draft.once.request, draft.result)
                 row = (draft.once.key, draft.once.agent, draft.once.request, draft.result.seq, now_ms)
@@ -278,6 +294,21 @@ class Authoring:
             else:
                 assert draft.result is not None
                 draft.done.set_result(draft.result)
+
+
+def _packed(kind: Kind, content: Mapping[str, Any], said: Said | None) -> bytes:
+    """Checked as whoever gets it will check it. What is ``said`` was: the doors let nothing else in."""
+    try:
+        packed = pack_content(content)
+        if said is None and (read := READERS.get(kind)):
+            read(unpack_content(packed))
+    except (ValueError, TypeError, OverflowError) as error:  # UnicodeEncodeError is a ValueError
+        raise _unreadable(kind, str(error)) from error
+    return packed
+
+
+def _unreadable(kind: Kind, why: str) -> InternalError:
+    return InternalError(f"an entry of kind {kind.name.lower()} was made that nobody could read: {why}")
 
 
 def _busy() -> Unavailable:

@@ -90,7 +90,7 @@ class Node:
         held = HeldLogs(self.state.heads(), self.state.disputed())
         reactions = Reactions(
             self.alerts.raise_alert, self._gossip_changed_trust, self._own_log_returned, self._received,
-            self.alerts.settle,
+            self.alerts.settle, self.alerts.bug,
         )  # fmt: skip
         self.mender = Mender(me, db, self.state, self.writer, lambda ask: self.runtime.feed(ask))
         self.runtime = Runtime(

@@ -44,7 +44,7 @@ class Presenter:
         """What the message says. One that is damaged on this disk says so: the page it is on can be read."""
         try:
             return Said.read(unpack_payload(row.payload or b""), direct=bool(row.direct))
-        except (ValueError, TypeError) as error:
+        except Exception as error:  # whatever is wrong with one message, its page must come
             agent = self._state.agent_at[row.agent]
             channel = self._state.channel_at[row.channel].name if row.channel is not None else None
             text = f"[maw: this message is damaged on this disk and cannot be shown ({error})]"

@@ -38,6 +38,7 @@ from maw.core.entry import Entry
 from maw.core.frames import Fork, decode_frame, encode
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId, short_key
+from maw.core.log import runs
 from maw.core.replication import Replicator
 from maw.core.statement import read_statement
 from maw.errors import LinkError, MawError
@@ -46,8 +47,9 @@ from maw.node.authoring import wall_clock_ms
 from maw.node.mender import Mender
 from maw.node.receipts import Receipts
 from maw.node.visible import Visible
+from maw.store.careful import take_carefully
 from maw.store.database import Database
-from maw.store.fold import Fold, SetAside
+from maw.store.fold import Fold, SetAside, UnfoldableError
 from maw.store.logs import LogRead, read_after, run_from
 from maw.store.state import State
 from maw.store.writer import Writer
@@ -71,6 +73,8 @@ class Reactions:
     """Entries that came over a link are durable."""
     settle: Callable[[str, str], None]
     """An alert is over: its kind and subject."""
+    bug: Callable[[str, Exception], None]
+    """Something that should not have happened did, in what this names; the node goes on."""
 
 
 class Runtime:
@@ -223,43 +227,65 @@ class Runtime:
 
     # -- the disk ---------------------------------------------------------------------------------
 
-    def _append(self, effect: Append) -> None:
-        machine = self.machine
-
-        async def write(conn: aiosqlite.Connection) -> Fold:
+    def _append(self, effect: Append, *, carefully: bool = False) -> None:
+        async def write(conn: aiosqlite.Connection) -> list[Fold]:
             now_ms = wall_clock_ms()
-            fold = Fold(self._state, self._me, now_ms)
-            if machine.doomed(effect.batch):
+            if self.machine.doomed(effect.batch):
                 raise LinkError("a batch before it was not stored", code="stale_batch")
+            if carefully:
+                for run in runs(effect.entries):
+                    self._still_follows(run[0])
+                return await take_carefully(
+                    conn, effect.entries, lambda: self._fold(now_ms), lambda: self._state.reload(conn)
+                )
+            fold = self._fold(now_ms)
             for entry in effect.entries:
-                if self._state.head(entry.author, entry.epoch).id != entry.prev:
-                    raise LinkError("the run no longer follows what is on the disk", code="stale_batch")
+                self._still_follows(entry)
                 fold.add(entry)
                 self._clock.merge(entry.hlc, now_ms)
             await fold.write(conn)
-            return fold
+            return [fold]
 
-        def after(fold: Fold) -> None:
-            self._visible.advance(self._state.seq)
-            self.carry_out(self.machine.committed(effect.batch, self._now()))
-            self.report(fold.set_aside)
-            for author, epoch, seq, holder in fold.reached:
-                if author == self._me:
-                    self._note_receipt(holder, epoch, seq)
-            self._note_returned(effect)
-            self._reactions.received(fold)
-
-        def finished(future: asyncio.Future[Fold]) -> None:
-            if not future.cancelled() and (error := future.exception()):
-                log.warning("a batch of %d entries was not stored: %s", len(effect.entries), error)
-                self.carry_out(self.machine.discarded(effect.batch))
+        def finished(future: asyncio.Future[list[Fold]]) -> None:
+            if future.cancelled() or (error := future.exception()) is None:
+                return
+            if isinstance(error, UnfoldableError) and not carefully:
+                self._reactions.alert(_unfoldable(effect.entries, error))
+                self._append(effect, carefully=True)
+                return
+            log.warning("a batch of %d entries was not stored: %s", len(effect.entries), error)
+            self.carry_out(self.machine.discarded(effect.batch))
 
         try:
-            job = self._writer.submit_nowait(write, after)
+            job = self._writer.submit_nowait(write, lambda folds: self._stored(effect, folds))
         except (asyncio.QueueFull, MawError):
             self.carry_out(self.machine.discarded(effect.batch))
             return
         job.add_done_callback(finished)
+
+    def _fold(self, now_ms: int) -> Fold:
+        return Fold(self._state, self._me, now_ms)
+
+    def _still_follows(self, entry: Entry) -> None:
+        if self._state.head(entry.author, entry.epoch).id != entry.prev:
+            raise LinkError("the run no longer follows what is on the disk", code="stale_batch")
+
+    def _stored(self, effect: Append, folds: Sequence[Fold]) -> None:
+        """A batch is durable."""
+        self._visible.advance(self._state.seq)
+        self.carry_out(self.machine.committed(effect.batch, self._now()))
+        for fold in folds:
+            self.report(fold.set_aside)
+            for author, epoch, seq, holder in fold.reached:
+                if author == self._me:
+                    self._note_receipt(holder, epoch, seq)
+            try:
+                self._reactions.received(fold)
+            except (
+                Exception
+            ) as error:  # it is durable: falling over would not undo it, and come again at a start
+                self._reactions.bug(f"entries of {short_key(effect.entries[0].author)}", error)
+        self._note_returned(effect)
 
     def _note_returned(self, effect: Append) -> None:
         """Who gives our own log back to us has it."""
@@ -376,3 +402,12 @@ class Runtime:
     def restart(self, machine: Replicator, held: HeldLogs) -> None:
         """Go on with another machine. Only for a node that has no links."""
         self.machine, self.held = machine, held
+
+
+def _unfoldable(entries: Sequence[Entry], error: Exception) -> Alert:
+    about = short_key(entries[0].author)
+    text = (
+        f"entries of node {about} could not be written together ({error}); each is tried alone. This is a bug in"
+        " maw: please report it"
+    )
+    return Alert("unfoldable", about, text)

@@ -9,6 +9,7 @@ the same.
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -19,6 +20,7 @@ from maw.core.clock import shown_time
 from maw.core.colony import GROUPS, AgentCard, Card, HeldHere, NewChannel, Open, Said, message_id
 from maw.core.entry import Entry, Kind, unpack_payload
 from maw.core.identity import NodeId
+from maw.core.transcript import plain_words
 from maw.store.rows import Insert, Statement, execute_all
 from maw.store.state import AgentRow, ChannelRow, LogRow, NodeRow, State, next_number
 
@@ -54,15 +56,32 @@ MENTION: Final = "mention"
 GROUP: Final = "group"
 
 
+_REFILL_PAGE: Final = 200
+_DIRECTS: Final = """SELECT m.seq, e.payload FROM messages m JOIN entries e ON e.place = m.place
+    WHERE m.direct = 1 AND m.seq > ? ORDER BY m.seq LIMIT ?"""
+
+
+class UnfoldableError(Exception):
+    """The database will not have the rows of this job, and it is not the disk: what an entry says must be at
+    fault. ``take_carefully`` finds which."""
+
+
 async def refill_directs(conn: aiosqlite.Connection, me: NodeId, agent: AgentRow) -> None:
     """Direct messages that came back before the agent they are for: only after a lost database."""
-    sql = "SELECT m.seq, e.payload FROM messages m JOIN entries e ON e.place = m.place WHERE m.direct = 1"
-    rows = []
-    for seq, payload in await conn.execute_fetchall(sql):
-        said = Said.read(unpack_payload(payload), direct=True)
-        if any(to.node == me and to.agent == agent.id for to in said.to):
-            rows.append((agent.n, seq, DIRECT))
-    await conn.executemany("INSERT OR IGNORE INTO mailbox (agent, seq, why) VALUES (?, ?, ?)", rows)
+    after = 0
+    while page := list(await conn.execute_fetchall(_DIRECTS, (after, _REFILL_PAGE))):
+        after = page[-1][0]
+        rows = [(agent.n, seq, DIRECT) for seq, payload in page if _is_for(payload, me, agent.id)]
+        await conn.executemany("INSERT OR IGNORE INTO mailbox (agent, seq, why) VALUES (?, ?, ?)", rows)
+
+
+def _is_for(payload: bytes | None, me: NodeId, agent: bytes) -> bool:
+    """Whether this direct message is for our ``agent``; one that cannot be read is for nobody."""
+    try:
+        said = Said.read(unpack_payload(payload or b""), direct=True)
+    except Exception:  # readers show it as damaged; here it keeps nobody from his other messages
+        return False
+    return any(to.node == me and to.agent == agent for to in said.to)
 
 
 class Withheld(Exception):
@@ -83,6 +102,12 @@ class SetAside:
 
     id: str
     why: str
+
+
+def _reason(error: Exception) -> str:
+    """One line that says what was wrong; the kind of error too where it is none that a reader raises."""
+    words = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    return plain_words(words)[:200]
 
 
 @dataclass(slots=True)
@@ -148,9 +173,10 @@ class Fold:
             seq = self._fold(entry, place, said)
         except Withheld as rule:
             self._withheld.append((place, rule.why, self.now_ms))
-        except (ValueError, TypeError, KeyError) as error:
-            self._aside.append((place, str(error)[:200], self.now_ms))
-            self.set_aside.append(SetAside(message_id(entry.position), str(error)[:200]))
+        except MemoryError:
+            raise  # says nothing of the entry
+        except Exception as error:  # whatever it is: one entry must not stop a log, here and at every start
+            self._put_aside(entry, place, _reason(error))
         self._entries.append((place, entry.header, entry.signature, entry.payload, seq))
         return seq
 
@@ -161,10 +187,23 @@ class Fold:
             self._released.append((self._fold(entry, place, None), place))
         except Withheld:
             return
-        except (ValueError, TypeError, KeyError) as error:
-            self._aside.append((place, str(error)[:200], self.now_ms))
-            self.set_aside.append(SetAside(message_id(entry.position), str(error)[:200]))
+        except MemoryError:
+            raise
+        except Exception as error:
+            self._put_aside(entry, place, _reason(error))
             self._released.append((None, place))
+
+    def hold(self, entry: Entry, why: str) -> None:
+        """Keep the entry and do not look into it: ``why`` is told."""
+        log = self.log(entry.author, entry.epoch)
+        log.head = entry.head
+        place = log.place(entry.seq)
+        self._put_aside(entry, place, why)
+        self._entries.append((place, entry.header, entry.signature, entry.payload, None))
+
+    def _put_aside(self, entry: Entry, place: int, why: str) -> None:
+        self._aside.append((place, why, self.now_ms))
+        self.set_aside.append(SetAside(message_id(entry.position), why))
 
     def _fold(self, entry: Entry, place: int, said: Said | None) -> int | None:
         kind = entry.kind
@@ -241,7 +280,10 @@ class Fold:
         node = self.node(entry.author)
         agent = self.agent(node, said.agent, said.name, said.role, shown.ms)
         channel = None if said.channel is None else self.channel(node, said.channel, "", shown.ms)
-        state.seq = seq = state.seq + 1
+        seq = state.seq + 1
+        delivered = self._delivery(agent, said, seq)
+        # what may raise is above: from here on all of the message is taken in, or (above) nothing
+        state.seq = seq
         self.first_seq = self.first_seq or seq
         state.messages += 1
         agent.last_said = max(shown.ms, agent.last_said or 0)
@@ -254,27 +296,27 @@ class Fold:
         )  # fmt: skip
         if channel:
             self._mentions += [(word, seq) for word in dict.fromkeys(said.mentions)]
-        before = len(self._mailbox)
-        self._deliver(agent, said, seq)
-        if len(self._mailbox) > before:
+        if delivered:
+            self._mailbox += delivered
             self.delivered[entry.author] = (entry.epoch, entry.seq)
         if entry.author == self.me:
             self._outbox.append((agent.n, seq))
         return seq
 
-    def _deliver(self, sender: AgentRow, said: Said, seq: int) -> None:
-        """Into the mailboxes of this host's agents. Nobody finds his own words there."""
+    def _delivery(self, sender: AgentRow, said: Said, seq: int) -> list[tuple[int, int, str]]:
+        """Rows for the mailboxes of this host's agents. Nobody finds his own words there."""
+        found: list[tuple[int, int, str]] = []
         if said.channel is None:
             for recipient in said.to:
                 if recipient.node == self.me:
                     row = self.state.agents.get((self.node(self.me).n, recipient.agent))
                     if row and row.uid is not None and not row.gone:
-                        self._mailbox.append((row.n, seq, DIRECT))
-            return
+                        found.append((row.n, seq, DIRECT))
+            return found
         for word in said.mentions:
-            for row in self._local_by(word):
-                if row.n != sender.n:
-                    self._mailbox.append((row.n, seq, GROUP if word in GROUPS else MENTION))
+            why = GROUP if word in GROUPS else MENTION
+            found += [(row.n, seq, why) for row in self._local_by(word) if row.n != sender.n]
+        return found
 
     def _local_by(self, word: str) -> list[AgentRow]:
         if word in GROUPS:
@@ -286,10 +328,19 @@ class Fold:
         return [row]
 
     async def write(self, conn: aiosqlite.Connection) -> None:
-        """All rows, in one visit to the connection."""
-        await execute_all(conn, [*self._large(), *self._small(), *self._local()])
-        for n in self._returned:
-            await refill_directs(conn, self.me, self.state.agent_at[n])
+        """All rows, in one visit to the connection. Raises sqlite3.Error when the disk is the trouble, and
+        UnfoldableError when the rows are."""
+        try:
+            await execute_all(conn, [*self._large(), *self._small(), *self._local()])
+            for n in self._returned:
+                await refill_directs(conn, self.me, self.state.agent_at[n])
+        except MemoryError:
+            raise
+        except Exception as error:
+            # of the disk: full, read-only, failing (Operational), damaged (just DatabaseError)
+            if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
+                raise
+            raise UnfoldableError(_reason(error)) from error
 
     def _large(self) -> Iterator[Statement]:
         """Tables that grow with every message."""
