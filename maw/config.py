@@ -15,6 +15,7 @@ from typing import Final
 
 from maw.core.identity import NodeId, parse_key
 from maw.core.names import check_name
+from maw.core.neighbours import FULL_MESH, LINKS
 from maw.core.statement import parse_colony
 from maw.core.toml import Document, Section
 from maw.errors import BadConfig, BadInput
@@ -38,12 +39,16 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class MeshConfig:
-    """Exactly one of ``interface`` and ``listen`` is set; ``advertise`` is what invites tell to dial."""
+    """Exactly one of ``interface`` and ``listen`` is set; ``advertise`` is what invites tell to dial.
+
+    With up to ``full_mesh`` trusted peers all are linked; with more, ``links`` of them."""
 
     interface: str | None = "wg0"
     listen: tuple[Endpoint, ...] = ()
     port: int = MESH_PORT
     advertise: tuple[Endpoint, ...] = ()
+    links: int = LINKS
+    full_mesh: int = FULL_MESH
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +203,9 @@ name = {name}
 port = {port}
 # Addresses that invites tell others to dial, where they differ from the ones listened on:
 # advertise = ["mbp.wg:6290"]
+# With up to so many trusted peers this node links with all of them; with more, with about so many:
+# full_mesh = 30
+# links = 8
 
 [rest]
 # For programs on this machine; never reachable from outside.
@@ -272,7 +280,7 @@ def _node_name(section: Section) -> str:
 
 
 def _mesh(section: Section) -> MeshConfig:
-    section.only("interface", "listen", "port", "advertise")
+    section.only("interface", "listen", "port", "advertise", "links", "full_mesh")
     port = section.number("port", MESH_PORT, 0, 65535)
     interface, listen = section.text("interface"), section.texts("listen")
     if interface is not None and listen:
@@ -290,6 +298,8 @@ def _mesh(section: Section) -> MeshConfig:
         ),
         port=port,
         advertise=_dialled(section, "advertise", port),
+        links=section.number("links", LINKS, 4, 1000),
+        full_mesh=section.number("full_mesh", FULL_MESH, 1, 1000),
     )
 
 

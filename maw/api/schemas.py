@@ -123,7 +123,7 @@ _STATUS: Final = _object(
         "rss_bytes": _WHOLE,
         "alerts": _list(_object({"at": _TIME, "kind": _TEXT, "text": _TEXT, "count": _WHOLE})),
     },
-    {"trouble": _or_null(_TEXT), "peers_pending": _WHOLE},
+    {"trouble": _or_null(_TEXT), "peers_pending": _WHOLE, "links_bounded": _FLAG},
 )
 
 _PEER: Final = _object(
@@ -134,7 +134,7 @@ _PEER: Final = _object(
         "addresses": _TEXTS,
         "state": {
             "type": "string",
-            "enum": ["linked", "connecting", "unreachable", "pending", "forgotten"],
+            "enum": ["linked", "followed", "connecting", "unreachable", "pending", "forgotten"],
         },
         "since": _or_null(_TIME),
         "rtt_ms": {"type": ["number", "null"]},
@@ -144,7 +144,8 @@ _PEER: Final = _object(
         "vouched_by": _TEXTS,
         "last_error": _or_null(_TEXT),
         "last_seen": _or_null(_TIME),
-    }
+    },
+    {"through": _TEXT},
 )
 
 _MESSAGE_WITH_THREAD: Final = _object(

@@ -132,6 +132,7 @@ class _Reading(_Base):
                 "since": iso(int((node.mesh.interface_since or 0) * 1000)),
             },
             "links_up": len(node.board.all()),
+            "links_bounded": node.mesh.linking.bounded,
             "peers_known": len(node.membership.book.trusted),
             "peers_pending": len(node.membership.book.pending),
             "messages": node.state.messages,

@@ -92,7 +92,10 @@ def _running(out: Output, state: Record) -> str:
 
 def _links(state: Record) -> str:
     known = state.get("peers_known") or 0
-    return f"{state.get('links_up') or 0} of {known} peers linked" if known else "no peers yet"
+    linked = f"{state.get('links_up') or 0} of {known} peers linked"
+    if state.get("links_bounded"):
+        return f"{linked}, as many as it takes"
+    return linked if known else "no peers yet"
 
 
 def _mesh(state: Record) -> str:

@@ -42,7 +42,7 @@ def list_peers(as_json: Json = False) -> int:
         for one in found:
             if one.get("state") == "pending":
                 note(f"{words(one.get('name'))} is pending: `maw peers accept {words(one.get('short'))}`")
-            elif one.get("last_error") and one.get("state") != "linked":
+            elif one.get("last_error") and one.get("state") not in ("linked", "followed"):
                 note(f"{words(one.get('name'))}: {words(one['last_error'])}")
     return 0 if found else 1
 
@@ -88,12 +88,18 @@ def _flat(report: Any) -> list[tuple[str, Any]]:
     ]
 
 
+def _state(peer: Mapping[str, Any]) -> str:
+    """``followed through mbp``: not linked, by choice, and nothing is missing."""
+    state = words(peer.get("state"))
+    return f"followed through {words(peer.get('through'))}" if state == "followed" else state
+
+
 def _peer_row(out: Output, peer: Mapping[str, Any], now: float) -> list[str]:
     since = parse_time(peer.get("since"))
     rtt = peer.get("rtt_ms")
     return [
         words(peer.get("name")),
-        words(peer.get("state")),
+        _state(peer),
         span(now - since.timestamp()) if since else "–",
         f"{rtt:.1f} ms" if isinstance(rtt, int | float) else "–",
         words(peer.get("behind")),

@@ -158,6 +158,15 @@ class Followed:
         track = self._tracks.get(author)
         return track.link if track else None
 
+    @property
+    def authors(self) -> int:
+        """How many are followed."""
+        return len(self._tracks)
+
+    def through_it(self, link: Link) -> int:
+        """How many authors are followed through ``link``."""
+        return sum(track.link == link for track in self._tracks.values())
+
     def behind(self, link: Link) -> int:
         """Entries that this link says it holds and we do not."""
         return sum(

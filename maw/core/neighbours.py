@@ -14,12 +14,14 @@ Laws, where links are bounded
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from maw.core.identity import NodeId
+
+if TYPE_CHECKING:
+    from random import Random
 
 LINKS: Final = 8
 FULL_MESH: Final = 30
@@ -77,7 +79,7 @@ class Neighbours:
     ``rng`` is the caller's: the same dice, the same choices.
     """
 
-    def __init__(self, rng: random.Random, *, links: int = LINKS, full_mesh: int = FULL_MESH) -> None:
+    def __init__(self, rng: Random, *, links: int = LINKS, full_mesh: int = FULL_MESH) -> None:
         self._rng = rng
         self._links = max(links, SPECIAL + 1)
         self._full_mesh = full_mesh

@@ -88,6 +88,11 @@ class Replicator:
         self.serving.link_down(link)
         return [*self.followed.link_down(link, now), *self.mending.link_down(link, now)]
 
+    def share(self, link: Link) -> float:
+        """The part of all logs that goes over ``link``, in the busier direction."""
+        logs = max(1, self.followed.authors)
+        return max(self.followed.through_it(link), self.serving.followers(link)) / logs
+
     def receive(self, link: Link, frame: Frame, now: float) -> list[Effect]:
         """One frame from a link that is up; frames that arrive after its end are passed over."""
         if link not in self._peers:

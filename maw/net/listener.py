@@ -22,11 +22,13 @@ from maw.errors import LinkError
 from maw.net.gatekeeper import Gatekeeper, Serve
 from maw.net.quietlog import QuietLog
 from maw.net.reception import Reception
+from maw.net.redialler import LINKS_ENOUGH
 
 _log = logging.getLogger(__name__)
 
 _BACKLOG: Final = 128
 _NO_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_HARMLESS: Final = frozenset({"duplicate", LINKS_ENOUGH})
 _WORDS: Final = {
     errno.EADDRINUSE: "another program listens there already",
     errno.EADDRNOTAVAIL: "no interface of this host has this address",
@@ -196,7 +198,7 @@ class Listener:
                 finally:
                     self._gatekeeper.drop_link(link)
         except LinkError as problem:
-            if problem.code != "duplicate":
+            if problem.code not in _HARMLESS:
                 about = f"{source} {problem.code}"  # one kind of refusal must not hide another
                 message = f"refused a connection from {source}: {problem.message}"
                 self._quiet.say(logging.WARNING, about, message)

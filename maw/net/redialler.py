@@ -11,7 +11,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
 from maw.core.identity import NodeId, short_key
 from maw.errors import BadInput, HandshakeRefused, LinkError
@@ -19,6 +19,9 @@ from maw.net.gatekeeper import Gatekeeper, Serve
 from maw.net.link import Link
 
 _log = logging.getLogger(__name__)
+
+LINKS_ENOUGH: Final = "links_enough"
+"""The code by which a node declines a link for no fault: others will do."""
 
 Dial = Callable[[str, NodeId], Awaitable[Link]]
 
@@ -66,7 +69,8 @@ class _Peer:
 
 
 class Redialler:
-    """``linked`` says whether a peer is linked by whichever side. ``wall``: unix seconds."""
+    """``linked`` says whether a peer is linked by whichever side. ``wall``: unix seconds. ``failed`` is told when
+    all addresses of a peer were tried in vain."""
 
     def __init__(
         self,
@@ -78,8 +82,10 @@ class Redialler:
         rng: random.Random,
         wall: Callable[[], float],
         backoff: Backoff | None = None,
+        failed: Callable[[NodeId, DialState], None] = lambda _node, _state: None,
     ) -> None:
         self._dial = dial
+        self._told_failed = failed
         self._gatekeeper = gatekeeper
         self._serve = serve
         self._linked = linked
@@ -138,6 +144,8 @@ class Redialler:
                 continue
             lasted = await self._try_addresses(node, peer)
             failures = 0 if lasted >= self._backoff.settled else failures + 1
+            if not lasted and peer.state.last_error is not None and not self._linked(node):
+                self._told_failed(node, peer.state)
             if await self._pause(peer, self._backoff.wait(failures, self._rng)):
                 failures = 0
 
@@ -191,7 +199,7 @@ class Redialler:
         return True
 
     def _failed(self, node: NodeId, peer: _Peer, problem: str, code: str) -> None:
-        if peer.state.last_error != problem:  # once, not at each attempt
+        if peer.state.last_error != problem and code != LINKS_ENOUGH:  # once, not at each attempt
             _log.info("cannot link with %s: %s", short_key(node), problem)
         self._note(peer, "waiting", last_error=problem, last_error_code=code)
 

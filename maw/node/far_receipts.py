@@ -18,6 +18,10 @@ MAX_HELD: Final = 1000
 """Authors an entry may speak of; the rest have their turn a second later."""
 
 
+LOOKS: Final = 15
+"""So many times (seconds) ``save`` looks whether a link that ended is back."""
+
+
 class FarReceipts:
     """Gathers; ``save`` writes the entry."""
 
@@ -26,13 +30,26 @@ class FarReceipts:
         self.authoring = authoring
         self._board = board
         self._due: dict[NodeId, tuple[int, int]] = {}
+        self._near: dict[NodeId, tuple[int, int]] = {}
+        self._left: dict[NodeId, int] = {}
 
     def received(self, fold: Fold) -> None:
         for author, reached in fold.delivered.items():
-            if author != self._me and not self._board.linked(author):
-                self._due[author] = max(reached, self._due.get(author, (0, 0)))
+            if author != self._me:
+                kept = self._near if self._board.linked(author) else self._due
+                kept[author] = max(reached, kept.get(author, (0, 0)))
+
+    def link_changed(self, author: NodeId) -> None:
+        """A link that ends may take along the Have that was the receipt of what was delivered last."""
+        if self._board.linked(author):
+            self._left.pop(author, None)
+        elif author in self._near:
+            self._left[author] = 0
 
     async def save(self) -> None:
+        for author in self._still_gone():
+            reached = self._near.pop(author)
+            self._due[author] = max(reached, self._due.get(author, (0, 0)))
         if not self._due:
             return
         due = dict(sorted(self._due.items())[:MAX_HELD])
@@ -42,3 +59,10 @@ class FarReceipts:
             await self.authoring.say(Kind.RECEIPT, held.content())
         except MawError:
             self._due = {**due, **self._due}  # the disk is full: it is said when it is not
+
+    def _still_gone(self) -> list[NodeId]:
+        """Whose link ended and did not come back for some seconds: a broken link is back by then, and its first
+        Have says everything."""
+        gone = [author for author, looks in self._left.items() if looks >= LOOKS]
+        self._left = {author: looks + 1 for author, looks in self._left.items() if looks < LOOKS}
+        return gone

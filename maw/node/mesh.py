@@ -28,21 +28,25 @@ from maw.net.redialler import DialState, Redialler
 from maw.net.switchboard import Switchboard
 from maw.net.tls import NodeTls
 from maw.net.wireguard import InterfaceState, watch
+from maw.node.linking import Linking
 from maw.node.membership import Membership
 
 log = logging.getLogger(__name__)
 
 REFUSALS = frozenset({"forgotten", "unknown_key", "pending", "other_colony", "copied_host", "wrong_key"})
+LOOK_S = 1.0
+"""How often the choice of links is looked at, besides at every change."""
 REBIND_S = 2.0
 """How soon an address that could not be bound is tried again."""
 
 
 class Gate:
-    """Implements net.gatekeeper.Gatekeeper: trust first, then at most one link a peer."""
+    """Implements net.gatekeeper.Gatekeeper: trust first, then links enough, then at most one link a peer."""
 
-    def __init__(self, membership: Membership, board: Switchboard) -> None:
+    def __init__(self, membership: Membership, board: Switchboard, linking: Linking) -> None:
         self._membership = membership
         self._board = board
+        self._linking = linking
         self._shown: dict[NodeId, Statement] = {}
 
     def judge(self, peer: NodeId, admission: bytes | None) -> None:
@@ -51,6 +55,7 @@ class Gate:
             self._shown[peer] = needed
 
     async def admit_link(self, link: Link) -> None:
+        self._linking.check(link)
         shown = self._shown.pop(link.peer, None)
         if shown is not None:
             try:
@@ -75,11 +80,16 @@ class Mesh:
         board: Switchboard,
         serve: Callable[[Link], Awaitable[None]],
         invites: InviteDesk,
+        share: Callable[[NodeId], float],
     ) -> None:
         self._config = config
         self._membership = membership
         self._board = board
-        gate = Gate(membership, board)
+        loop = asyncio.get_running_loop()
+        mesh = config.mesh
+        self.linking = Linking(board, loop.time, share, links=mesh.links, full_mesh=mesh.full_mesh)
+        self._look = asyncio.Event()
+        gate = Gate(membership, board, self.linking)
         timers = LinkTimers(queue_bytes=config.limits.outbound_mib << 20)
         self.dialer = Dialer(
             local,
@@ -96,6 +106,7 @@ class Mesh:
             linked=board.linked,
             rng=random.Random(),  # noqa: S311 - it only spreads retries
             wall=time.time,
+            failed=self._failed,
         )
         self._bound = asyncio.Event()
         self.interface: InterfaceState | None = None
@@ -106,7 +117,8 @@ class Mesh:
         return self._listener.bindings
 
     def dial_states(self) -> Mapping[NodeId, DialState]:
-        return self._redialler.states()
+        """How it stands with those who are dialled, and how it ended with those who are not any more."""
+        return self.linking.troubles() | self._redialler.states()
 
     def addresses(self) -> tuple[str, ...]:
         """Where others can reach us: what the owner advertises, else what we listen on."""
@@ -126,25 +138,32 @@ class Mesh:
         await self._bound.wait()
 
     def retarget(self, addresses: Mapping[NodeId, Sequence[str]]) -> None:
-        """Whom to keep linked, and where they may be found. Links of everybody else end."""
-        self._redialler.set_targets(addresses)
+        """Whom we trust, and where they may be found. Links of everybody else end."""
+        self.linking.set_peers(addresses)
+        self._redialler.set_targets(self.linking.targets())
         for link in self._board.all():
             if link.peer not in addresses:
                 link.close("this node no longer trusts the other")
 
     def refused_by(self, peer: NodeId) -> str | None:
         """Why ``peer`` will have no link with us, when it is not merely out of reach."""
-        state = self._redialler.states().get(peer)
-        if state is None or state.last_error_code not in REFUSALS or self._board.linked(peer):
-            return None
-        return state.last_error
+        state = self.linking.trouble(peer)
+        return state.last_error if state and state.last_error_code in REFUSALS else None
 
     def redial(self, peer: NodeId) -> None:
         """A link to ``peer`` came or went: look after it now rather than at the next turn."""
+        self.linking.changed(peer)
         self._redialler.wake(peer)
+        self._look.set()
+
+    def _failed(self, peer: NodeId, state: DialState) -> None:
+        self.linking.failed(peer, state)
+        self._look.set()
 
     async def woke(self) -> None:
         """The host slept, or the network came back: try everything now."""
+        self.linking.woke()
+        self._look.set()
         self._redialler.wake()
         await self._board.probe()
 
@@ -152,10 +171,24 @@ class Mesh:
         """Listens and dials until cancelled."""
         async with self._listener, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._redialler.run(), name="redial")
+            tasks.create_task(self._choose_links(), name="choose links")
             if self._config.mesh.interface:
                 tasks.create_task(self._follow(self._config.mesh.interface), name="interface")
             else:
                 tasks.create_task(self._listen(), name="listen")
+
+    async def _choose_links(self) -> None:
+        """Not within what told of a change: that may be a task which a new choice ends."""
+        while True:
+            self._look.clear()
+            self._redialler.set_targets(self.linking.targets())
+            if (spare := self.linking.to_close()) is not None:
+                self._board.close(spare, "links enough on this side")
+            try:
+                async with asyncio.timeout(LOOK_S):
+                    await self._look.wait()
+            except TimeoutError:
+                pass
 
     async def _listen(self) -> None:
         wanted = [(endpoint.host, endpoint.port) for endpoint in self._config.mesh.listen]

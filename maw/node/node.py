@@ -114,7 +114,7 @@ class Node:
             self.directory,
             self.presenter,
             self.receipts,
-            self.board,
+            lambda node: self.peering.online(node),
             lambda node: self.mesh.refused_by(node),
         )
         self.people = People(me, db, self.state, self.writer, self.authoring, self.directory)
@@ -124,8 +124,9 @@ class Node:
             alert=self.alerts.raise_alert,
         )  # fmt: skip
         self.mesh = Mesh(
-            config, self._local, NodeTls(signer), self.membership, self.board, self._serve, self.inviting
-        )
+            config, self._local, NodeTls(signer), self.membership, self.board, self._serve, self.inviting,
+            share=self.runtime.share,
+        )  # fmt: skip
         self.belonging = Belonging(
             home, signer, db, self.state, self.writer, self.membership, self.authoring, self.runtime, opened,
             card=self.card, joined=self._in_a_colony,
@@ -282,7 +283,13 @@ class Node:
         return Card(self.config.name, self.mesh.addresses(), __version__)
 
     def _local(self) -> Local:
-        hello = Hello(self.config.name, self.mesh.addresses(), frozenset(), __version__, wall_clock_ms())
+        hello = Hello(
+            self.config.name,
+            self.mesh.addresses(),
+            self.mesh.linking.features(),
+            __version__,
+            wall_clock_ms(),
+        )
         return Local(self.signer, self.membership.book.colony, self._opened.instance, hello)
 
     async def _serve(self, link: Link) -> None:
@@ -302,6 +309,7 @@ class Node:
         if (row := self.state.nodes.get(peer)) is not None:
             row.seen = wall_clock_ms()
         self.mesh.redial(peer)
+        self.far_receipts.link_changed(peer)
 
     def _copied(self, old: Link, new: Link) -> None:
         peer = old.peer

@@ -84,10 +84,26 @@ class Peering:
             if number is not None:
                 live |= {"behind": followed.behind(number), "lacks": followed.lacks(number)}
             return shown | live
-        if dialled is not None:
+        if through := self._through(member.key):
+            shown["through"] = through
+        if self._mesh.linking.by_choice(member.key) and dialled is None:
+            shown["state"] = "followed" if through else "connecting"
+        elif dialled is not None:
             shown["state"] = "unreachable" if dialled.last_error else "connecting"
             shown |= {"since": iso(int(dialled.since * 1000)), "last_error": dialled.last_error}
         return shown
+
+    def online(self, key: NodeId) -> bool:
+        """Linked; or not by our own choice, and its log comes through somebody who is."""
+        if self._board.linked(key):
+            return True
+        return self._mesh.linking.by_choice(key) and self._through(key) is not None
+
+    def _through(self, key: NodeId) -> str | None:
+        """The peer through whom the log of one that is not linked comes."""
+        link = self._runtime.machine.followed.through(key)
+        bearer = None if link is None else self._runtime.peer_of(link)
+        return None if bearer is None or bearer == key else self._name(bearer, short_key(bearer))
 
     def addresses(self, member: Member) -> Sequence[str]:
         """Where the peer may be found: what it says itself first, then what its admission or pin says."""

@@ -150,6 +150,15 @@ class Runtime:
         """The machine's number for the live link to ``peer``."""
         return self._numbers.get(peer)
 
+    def peer_of(self, number: Link) -> NodeId | None:
+        link = self._links.get(number)
+        return None if link is None else link.peer
+
+    def share(self, peer: NodeId) -> float:
+        """The part of all logs that goes over the link to ``peer``, in the busier direction; 0 without a link."""
+        number = self._numbers.get(peer)
+        return 0.0 if number is None else self.machine.share(number)
+
     def _receive(self, number: Link, data: bytes) -> None:
         """A LinkError raised here ends the link with it: the peer broke a rule."""
         try:

@@ -19,7 +19,6 @@ from maw.core.identity import NodeId
 from maw.core.names import check_name, mentions
 from maw.core.text import check_message
 from maw.errors import BadInput, Conflict, NotFound, Refused
-from maw.net.switchboard import Switchboard
 from maw.node.authoring import Authoring, Idempotency, Written, wall_clock_ms
 from maw.node.directory import Directory, no_such_message
 from maw.node.presenting import Json, Presenter, iso
@@ -48,10 +47,11 @@ class Talking:
         directory: Directory,
         presenter: Presenter,
         receipts: Receipts,
-        board: Switchboard,
+        online: Callable[[NodeId], bool],
         refused_by: Callable[[NodeId], str | None],
     ) -> None:
-        """``refused_by``: why a node will have no link with this one, if it said so."""
+        """``online``: whether a node is linked, or heard through others; ``refused_by``: why a node will have no
+        link with this one, if it said so."""
         self._refused_by = refused_by
         self._me = me
         self._db = db
@@ -61,7 +61,7 @@ class Talking:
         self._directory = directory
         self._presenter = presenter
         self._receipts = receipts
-        self._board = board
+        self._online = online
 
     # -- saying -----------------------------------------------------------------------------------
 
@@ -191,7 +191,7 @@ class Talking:
         return {
             "agent": address,
             "host": self._directory.host_name(row) if row else address.partition("@")[2],
-            "online": here or self._board.linked(node),
+            "online": here or self._online(node),
             "last_seen": iso(row.seen) if row else None,
             "state": REPLICATED if held else STORED,
             "trouble": None if held else self._refused_by(node),

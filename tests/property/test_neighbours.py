@@ -149,7 +149,7 @@ def test_many_nodes_are_one_graph_of_bounded_degree(count: int, seed: int) -> No
 
 def test_a_thousand_nodes() -> None:
     graph = Graph(1000, 5)
-    graph.use = lambda a, _b: 1 / len(graph.links[a])  # type: ignore[method-assign]
+    graph.use = lambda a, _b: 1 / len(graph.links[a])  # type: ignore[method-assign,assignment]
     graph.run(90)
     assert graph.pieces() == 1
     assert max(graph.degrees) <= CAP
@@ -166,7 +166,9 @@ def test_what_is_settled_stays() -> None:
     graph.run(hour)
     made = sum((graph.made - before).values()) / 60
     by_plan = hour / VISIT_S + hour / 900
-    assert made <= 3 * by_plan, "links a node and hour, each counted at both ends, and one more where one was let go"
+    assert made <= 3 * by_plan, (
+        "links a node and hour, each counted at both ends, and one more where one was let go"
+    )
     assert graph.pieces() == 1
 
 

@@ -8,7 +8,7 @@ from maw.core.colony import HeldHere
 from maw.core.entry import Kind
 from maw.core.identity import NodeId
 from maw.errors import Unavailable
-from maw.node.far_receipts import FarReceipts
+from maw.node.far_receipts import LOOKS, FarReceipts
 from maw.store.fold import Fold
 from maw.store.state import State
 from tests.unit.store.opened import Author
@@ -79,3 +79,30 @@ async def test_more_than_one_entry_holds_are_said_in_turn() -> None:
     await receipts.save()
     await receipts.save()
     assert sorted(item for held in said.held for item in held) == sorted(many.values())
+
+
+class Changing:
+    def __init__(self, *near: NodeId) -> None:
+        self.near = set(near)
+
+    def linked(self, peer: NodeId) -> bool:
+        return peer in self.near
+
+
+async def test_a_link_that_ends_and_stays_away_leaves_a_receipt_behind() -> None:
+    said, board = Said(), Changing(NEAR, OTHER)
+    receipts = FarReceipts(ME, said, board)  # type: ignore[arg-type]
+    receipts.received(delivered(a=(NEAR, 5, 9), b=(OTHER, 1, 1)))
+    for gone in (NEAR, OTHER):
+        board.near.discard(gone)
+        receipts.link_changed(gone)
+    board.near.add(OTHER)
+    receipts.link_changed(OTHER)
+    await receipts.save()
+    assert said.held == [], "a link that broke may be back at once"
+    for _ in range(LOOKS):
+        await receipts.save()
+    assert said.held == [((NEAR, 5, 9),)], "and of the one that is back its first Have says it"
+    for _ in range(LOOKS):
+        await receipts.save()
+    assert len(said.held) == 1

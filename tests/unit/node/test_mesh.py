@@ -73,14 +73,14 @@ async def test_a_disk_that_cannot_keep_an_admission_refuses_the_link_and_nothing
     async with all_running(make_home("a"), make_home("b"), make_home("c")) as (a, b, c):
         await pair(a, b)
         shown = admit(a.node.signer, a.node.membership.book.colony, c.me, "c", (), False, 1)
-        gate = Gate(b.node.membership, b.node.board)
+        gate = Gate(b.node.membership, b.node.board, b.node.mesh.linking)
         gate.judge(c.me, shown.wire)
 
         async def full(*_: Any) -> None:
             raise Unavailable("the disk is full", code="cannot_write")
 
         monkeypatch.setattr(b.node.membership, "keep", full)
-        link = type("L", (), {"peer": c.me})()
+        link = type("L", (), {"peer": c.me, "outbound": True})()
         with pytest.raises(HandshakeRefused) as no:
             await gate.admit_link(link)
         assert no.value.code == "cannot_write"
