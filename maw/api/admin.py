@@ -1,4 +1,4 @@
-"""Routes for who runs the node: agents and their tokens, and trust. On the socket only."""
+"""Routes for who runs the node: agents and their tokens, trust, alerts. On the socket only."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from aiohttp import web
 
 from maw.api.fields import Field
 from maw.api.kinds import Choice, Flag, Line, Name, Whole
+from maw.api.reading import listed
 from maw.api.replies import reply
 from maw.api.routes import Access, Call, Route, body
 
 _USER: Final = Field("name", Line(), "a local agent's name", required=True)
 _WHO: Final = Field("who", Line(), "a peer: its name, its key, or the beginning of its key", required=True)
+_INVITE: Final = Field("id", Line(), "an open invite's id, or the beginning of it", required=True)
 _MAX_TTL_S: Final = 30 * 24 * 3600
 _MAX_USES: Final = 1000
 MAX_UID: Final = (1 << 32) - 2
@@ -46,6 +48,20 @@ async def invite(call: Call) -> web.StreamResponse:
         introducer=args["introducer"],
     )
     return reply(line, status=201, headers=call.api.headers)
+
+
+async def open_invites(call: Call) -> web.StreamResponse:
+    return await listed(call, call.backend.open_invites(call.speaker))
+
+
+async def withdraw_invite(call: Call) -> web.StreamResponse:
+    return reply(await call.backend.withdraw_invite(call.speaker, call.args["id"]), headers=call.api.headers)
+
+
+async def dismiss_alerts(call: Call) -> web.StreamResponse:
+    args = call.args
+    dismissed = await call.backend.dismiss_alerts(call.speaker, args["kind"], args["subject"])
+    return reply(dismissed, headers=call.api.headers)
 
 
 async def join(call: Call) -> web.StreamResponse:
@@ -115,6 +131,36 @@ ROUTES: Final = (
             Field("for", Line(), "only the node with this key may use it"),
             Field("confirm", Flag(), "ask here before anybody is let in", default=False),
             Field("introducer", Flag(), "the newcomer may invite others on", default=False),
+        ),
+    ),
+    Route(
+        "GET",
+        "/api/invites",
+        open_invites,
+        Access.ADMIN,
+        "the invites that could still be used, without their secrets",
+        "OpenInvite",
+        many=True,
+    ),
+    Route(
+        "DELETE",
+        "/api/invites/{id}",
+        withdraw_invite,
+        Access.ADMIN,
+        "withdraw an open invite: its line is good for nothing any more",
+        "OpenInvite",
+        path_fields=(_INVITE,),
+    ),
+    Route(
+        "POST",
+        "/api/alerts/dismiss",
+        dismiss_alerts,
+        Access.ADMIN,
+        "alerts that were seen to: gone until it happens again",
+        "Dismissed",
+        body=body(
+            Field("kind", Line(), "alerts of this kind; left out: all"),
+            Field("subject", Line(), "about this only, as status gives it"),
         ),
     ),
     Route(

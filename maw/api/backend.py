@@ -56,7 +56,10 @@ class Backend(Protocol):
     # who is speaking ------------------------------------------------------------------------------
 
     async def speaker_for_uid(self, uid: int, name: str | None) -> Speaker:
-        """``name``: a local agent, folded to lower case. NotFound; Refused when it is another uid's."""
+        """``name``: a local agent, folded to lower case; ``~``: the uid's own ape, if any; None: nobody.
+
+        NotFound; Refused when it is another uid's.
+        """
 
     async def speaker_for_token(self, token: str) -> Speaker:
         """NotSignedIn when no agent has this token."""
@@ -152,7 +155,11 @@ class Backend(Protocol):
         confirm: bool,
         introducer: bool,
     ) -> Json:
-        """``{"line", "expires_at", "addresses"}``. None: the node's own default."""
+        """``{"id", "line", "expires_at", "addresses"}``. None: the node's own default."""
+
+    async def open_invites(self, speaker: Speaker) -> list[Json]: ...
+    async def withdraw_invite(self, speaker: Speaker, invite_id: str) -> Json: ...
+    async def dismiss_alerts(self, speaker: Speaker, kind: str | None, subject: str | None) -> Json: ...
 
     async def join(self, speaker: Speaker, line: str) -> Json: ...
     async def reload_peers(self, speaker: Speaker) -> Json: ...

@@ -118,9 +118,14 @@ def _answer(route: Route) -> Json:
     if route.answer in TEXT_ANSWERS:
         return {"description": route.about, "content": {"text/plain": {"schema": {"type": "string"}}}}
     headers: Json = {"X-Maw-Replica": {"description": "this node's name", "schema": {"type": "string"}}}
-    if route.paged:
+    if route.many:
+        about = (
+            "after_seq of the next call"
+            if route.paged
+            else "how far this replica was: what follows comes after"
+        )
         headers["X-Maw-Next-Seq"] = {
-            "description": "after_seq of the next call",
+            "description": about,
             "schema": {"type": "integer", "minimum": 0},
         }
     return {"description": route.about, "headers": headers, "content": _content(schema)}

@@ -16,6 +16,8 @@ from maw.core.names import check_name
 from maw.errors import BadInput, NotSignedIn, Refused
 
 AGENT_HEADER: Final = "X-Maw-Agent"
+OWN_APE: Final = "~"
+"""In that header, on the socket: the caller's own ape, if he has one. Whoever sends it says: I am the human."""
 LOCAL_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _MAX_TOKEN: Final = 256
 _PLAIN_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
@@ -50,14 +52,15 @@ class SocketDoor:
     async def speaker(self, request: web.BaseRequest) -> Speaker:
         connection = request.protocol
         assert isinstance(connection, Connection), "made by Server"
-        named = agent_named(request, self._backend.node_name)
+        own = request.headers.get(AGENT_HEADER) == OWN_APE
+        named = OWN_APE if own else agent_named(request, self._backend.node_name)
         return await self._backend.speaker_for_uid(connection.peer_uid, named)
 
     def allow(self, access: Access, speaker: Speaker) -> None:
         if access is Access.AGENT and speaker.agent is None:
             raise BadInput(
                 "say who is speaking",
-                hint=f"the header {AGENT_HEADER}: NAME; with the command: --as NAME or MAW_AGENT",
+                hint=f"the header {AGENT_HEADER}: NAME ({OWN_APE} for yourself); with the command: --as or MAW_AGENT",
                 code="no_agent",
             )
         if access is Access.ADMIN and not speaker.is_admin:

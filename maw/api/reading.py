@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
-from maw.api.backend import Page
+from maw.api.backend import Json, Page
 from maw.api.fields import Field
 from maw.api.kinds import Line, Ref, Seconds, Whole
 from maw.api.limits import DEFAULT_PAGE, MAX_PAGE, MAX_WAIT_S
@@ -27,6 +27,13 @@ def _page_reply(call: Call, page: Page) -> web.Response:
     return response
 
 
+async def listed(call: Call, fetch: Awaitable[list[Json]]) -> web.Response:
+    """A whole list. Its X-Maw-Next-Seq is how far this replica was before it was read: who wants to know what
+    comes after goes on from there."""
+    newest = await call.backend.wait_visible(0, 0)
+    return _page_reply(call, Page(await fetch, newest))
+
+
 async def _waited(call: Call, fetch: Callable[[int | None], Awaitable[Page]]) -> web.Response:
     """The page as soon as there is something on it, or as it is when the caller's ``wait`` is over."""
     after, seconds = call.args["after_seq"], call.args["wait"]
@@ -43,15 +50,15 @@ async def status(call: Call) -> web.StreamResponse:
 
 
 async def peers(call: Call) -> web.StreamResponse:
-    return reply(await call.backend.peers(call.speaker), headers=call.api.headers)
+    return await listed(call, call.backend.peers(call.speaker))
 
 
 async def users(call: Call) -> web.StreamResponse:
-    return reply(await call.backend.users(call.speaker), headers=call.api.headers)
+    return await listed(call, call.backend.users(call.speaker))
 
 
 async def channels(call: Call) -> web.StreamResponse:
-    return reply(await call.backend.channels(call.speaker), headers=call.api.headers)
+    return await listed(call, call.backend.channels(call.speaker))
 
 
 async def channel_messages(call: Call) -> web.StreamResponse:
@@ -92,10 +99,7 @@ async def inbox(call: Call) -> web.StreamResponse:
 
 
 async def sent(call: Call) -> web.StreamResponse:
-    return reply(
-        await call.backend.sent(call.speaker, limit=call.args["limit"]),
-        headers=call.api.headers,
-    )
+    return await listed(call, call.backend.sent(call.speaker, limit=call.args["limit"]))
 
 
 async def message(call: Call) -> web.StreamResponse:

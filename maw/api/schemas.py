@@ -121,7 +121,9 @@ _STATUS: Final = _object(
         "disk_free_bytes": _WHOLE,
         "database_bytes": _WHOLE,
         "rss_bytes": _WHOLE,
-        "alerts": _list(_object({"at": _TIME, "kind": _TEXT, "text": _TEXT, "count": _WHOLE})),
+        "alerts": _list(
+            _object({"at": _TIME, "kind": _TEXT, "subject": _TEXT, "text": _TEXT, "count": _WHOLE})
+        ),
     },
     {"trouble": _or_null(_TEXT), "peers_pending": _WHOLE, "links_bounded": _FLAG},
 )
@@ -167,6 +169,18 @@ _FRAME: Final[Json] = {
     ]
 }
 
+_OPEN_INVITE: Final = _object(
+    {
+        "id": _TEXT,
+        "expires_at": _TIME,
+        "uses": _WHOLE,
+        "used": _list(_object({"name": _TEXT, "key": _TEXT, "at": _TIME})),
+        "for": _or_null(_TEXT),
+        "confirm": _FLAG,
+        "introducer": _FLAG,
+    }
+)
+
 _WHOAMI: Final = _object(
     {
         "agent": _or_null(_TEXT),
@@ -209,7 +223,9 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
                 "last_seq": _WHOLE,
             }
         ),
-        "Invite": _object({"line": _TEXT, "expires_at": _TIME, "addresses": _TEXTS}),
+        "OpenInvite": _OPEN_INVITE,
+        "Dismissed": _object({"dismissed": _list(_object({"kind": _TEXT, "subject": _TEXT}))}),
+        "Invite": _object({"id": _TEXT, "line": _TEXT, "expires_at": _TIME, "addresses": _TEXTS}),
         "Joined": _object({"colony": _TEXT, "peer": _object({"name": _TEXT, "key": _TEXT}), "state": _TEXT}),
         "Report": {"type": "object", "description": "what was done"},
         "Health": _object({"ok": _FLAG}, {"name": _TEXT, "trouble": _TEXT}),

@@ -19,6 +19,7 @@ from maw.api.backend import Json, Page, Speaker
 from maw.core.colony import GROUPS
 from maw.core.identity import key_text
 from maw.core.names import parse_address
+from maw.core.pairing import Invite
 from maw.core.statement import colony_text
 from maw.errors import BadInput, NotFound
 from maw.node import alerts
@@ -310,7 +311,21 @@ class _Administering(_Base):
         line, record, addresses = await self._node.inviting.make(
             ttl_s=ttl_s, uses=uses, only_for=parse_for(for_key), confirm=confirm, introducer=introducer
         )
-        return {"line": line, "expires_at": iso(int(record.expires_at * 1000)), "addresses": list(addresses)}
+        return {
+            "id": record.name,
+            "line": line,
+            "expires_at": iso(int(record.expires_at * 1000)),
+            "addresses": list(addresses),
+        }
+
+    async def open_invites(self, speaker: Speaker) -> list[Json]:
+        return [_invite(record) for record in await self._node.inviting.open_invites()]
+
+    async def withdraw_invite(self, speaker: Speaker, invite_id: str) -> Json:
+        return _invite(await self._node.inviting.withdraw(invite_id))
+
+    async def dismiss_alerts(self, speaker: Speaker, kind: str | None, subject: str | None) -> Json:
+        return {"dismissed": await self._node.alerts.dismiss(kind, subject)}
 
     async def join(self, speaker: Speaker, line: str) -> Json:
         joined = await self._node.joiner.join(line)
@@ -370,6 +385,22 @@ async def reload_peers(node: Node) -> Json:
 
 def _told(told: Told, state: str) -> Json:
     return {"name": told.name, "key": key_text(told.key), "state": state}
+
+
+def _invite(record: Invite) -> Json:
+    """An open invite without its secret: nobody can join with what stands here."""
+    return {
+        "id": record.name,
+        "expires_at": iso(int(record.expires_at * 1000)),
+        "uses": record.uses,
+        "used": [
+            {"name": use.name, "key": key_text(use.joiner), "at": iso(int(use.at * 1000))}
+            for use in record.used
+        ],
+        "for": key_text(record.only_for) if record.only_for else None,
+        "confirm": record.confirm,
+        "introducer": record.introducer,
+    }
 
 
 def _groups_of(row: AgentRow) -> list[str]:

@@ -10,7 +10,7 @@ import typer
 from maw.cli.messages import print_message, print_messages
 from maw.cli.output import Output, note, words
 from maw.cli.params import AfterSeq, As, Json, Limit, duration
-from maw.cli.session import reading_daemon, speaking_daemon
+from maw.cli.session import OWNER, reading_daemon, speaking_daemon
 from maw.client.daemon import Daemon, Lost, segment, wait_until_back
 from maw.core.names import check_name, parse_address
 from maw.errors import BadInput, NotFound, NotRunning, Unavailable
@@ -87,7 +87,7 @@ def mentions(
     """Where somebody is mentioned by name or group, over all channels. Exit 1 when nowhere."""
     out = Output.to_stdout(as_json)
     daemon = reading_daemon(as_name) if user else speaking_daemon(as_name)
-    who = str(parse_address(user)) if user else daemon.speaker or _own_name(daemon)
+    who = str(parse_address(user)) if user else _speaker_name(daemon)
     messages = daemon.get("/api/mentions", user=who, after_seq=after_seq, limit=limit).body
     print_messages(out, messages, as_name)
     return 0 if messages else out.nothing(f"{words(who)} is mentioned nowhere" + _since(after_seq))
@@ -146,7 +146,9 @@ def _poll(daemon: Daemon, seconds: float, deadline: float | None, **query: objec
     return list(answer.body)
 
 
-def _own_name(daemon: Daemon) -> str:
+def _speaker_name(daemon: Daemon) -> str:
+    if daemon.speaker not in (None, OWNER):
+        return str(daemon.speaker)
     agent = daemon.get("/api/whoami").body.get("agent")
     if not agent:
         raise BadInput("whose mentions?", code="no_speaker", hint="maw mentions WHO, or --as NAME")

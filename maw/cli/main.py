@@ -46,7 +46,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "demo": "maw.cli.demo:demo",
         },
         "Trust": {
-            "invite": "maw.cli.trust:invite",
+            "invite": "maw.cli.invites:invite",
             "join": "maw.cli.trust:join",
             "peers": "maw.cli.peers:peers_group",
             "key": "maw.cli.trust:key_group",

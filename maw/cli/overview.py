@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from maw.cli.output import Output, size, span, words
+import typer
+
+from maw.cli.output import Output, note, size, span, words
 from maw.cli.params import Json
 from maw.cli.session import plain_daemon
 
@@ -29,15 +31,40 @@ def overview(as_json: bool) -> int:
     return 0
 
 
-def status(as_json: Json = False) -> int:
+def status(
+    dismiss: Annotated[
+        str | None,
+        typer.Option(
+            "--dismiss", metavar="KIND", help="Alerts seen to: of a kind, KIND:SUBJECT, or all of them: all."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> int:
     """How this node is: addresses, links, messages, unread, disk, memory, alerts."""
     out = Output.to_stdout(as_json)
+    if dismiss is not None:
+        return _dismiss(out, dismiss)
     state: Record = plain_daemon().get("/api/status").body
     if out.as_json:
         out.json(state)
         return 0
     for name, value in _facts(out, state):
         out.line(f"{out.style(name.ljust(9), 'dim')} {value}")
+    if out.width is not None and state.get("alerts"):
+        note(f"once seen to: maw status --dismiss {words(state['alerts'][0].get('kind'))}   (or all)")
+    return 0
+
+
+def _dismiss(out: Output, what: str) -> int:
+    """Dismissed alerts come back when it happens again."""
+    kind, _, subject = what.partition(":")
+    body = {} if what == "all" else {"kind": kind, **({"subject": subject} if subject else {})}
+    answer = plain_daemon().post("/api/alerts/dismiss", body).body
+    if out.as_json:
+        out.json(answer)
+    else:
+        for one in answer.get("dismissed") or ():
+            out.line(f"dismissed {words(one.get('kind'))}:{words(one.get('subject'))}")
     return 0
 
 

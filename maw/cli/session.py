@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Final
 
 from maw.client.daemon import Daemon, find_daemon
 from maw.core.names import check_name
 from maw.errors import BadInput, Refused
+
+OWNER: Final = "~"
+"""To the daemon: whoever calls, as himself."""
 
 
 def speaking_daemon(as_name: str | None) -> Daemon:
@@ -16,7 +20,7 @@ def speaking_daemon(as_name: str | None) -> Daemon:
     A program that says nothing about who it is must not pass for the human whose account it runs in.
     """
     daemon = reading_daemon(as_name)
-    if daemon.speaker is None and not in_terminal():
+    if daemon.speaker is None:
         raise BadInput(
             "who speaks? this is not a terminal, so maw does not take you for its owner",
             code="no_speaker",
@@ -31,8 +35,8 @@ def plain_daemon() -> Daemon:
 
 
 def reading_daemon(as_name: str | None) -> Daemon:
-    """The daemon, for what needs no speaker; one is named all the same where --as or $MAW_AGENT give it."""
-    return find_daemon(os.environ, os.geteuid(), chosen_name(as_name))
+    """The daemon, for what needs no speaker; one is named all the same where --as, $MAW_AGENT or a terminal do."""
+    return find_daemon(os.environ, os.geteuid(), chosen_name(as_name) or (OWNER if in_terminal() else None))
 
 
 def chosen_name(as_name: str | None) -> str | None:

@@ -10,7 +10,7 @@ import typer
 from maw.cli.groups import command_group
 from maw.cli.output import Output, note, parse_time, span, words
 from maw.cli.params import As, Json, Yes
-from maw.cli.session import confirm, in_terminal, plain_daemon, reading_daemon, speaking_daemon
+from maw.cli.session import confirm, plain_daemon, reading_daemon, speaking_daemon
 from maw.client.daemon import segment
 from maw.core.names import check_name
 from maw.errors import BadInput
@@ -38,10 +38,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME")]
 def whoami(as_name: As = None, as_json: Json = False) -> None:
     """Who speaks when you do, how that is known, and on which node."""
     out = Output.to_stdout(as_json)
-    daemon = reading_daemon(as_name)
-    me = daemon.get("/api/whoami").body
-    if daemon.speaker is None and not in_terminal():
-        me = {**me, "agent": None, "name": None, "role": None}
+    me = reading_daemon(as_name).get("/api/whoami").body
     if out.as_json:
         out.json(me)
         return

@@ -22,6 +22,7 @@ from maw.errors import BadInput, Refused
 
 SECRET_BYTES: Final = 16
 INVITE_ID_BYTES: Final = 16
+NAME_DIGITS: Final = 8
 RETRY_SECONDS: Final = 24 * 3600
 """How long the key that used an invite may use it again: an answer may have been lost on the way."""
 
@@ -88,8 +89,13 @@ class Invite:
     def invite_id(self) -> bytes:
         return invite_id(self.secret)
 
+    @property
+    def name(self) -> str:
+        """What its owner calls it by: a piece of its id, which says nothing of the secret."""
+        return self.invite_id.hex()[:NAME_DIGITS]
+
     def __repr__(self) -> str:
-        return f"Invite({self.invite_id.hex()[:8]}, {len(self.used)} of {self.uses} used)"
+        return f"Invite({self.name}, {len(self.used)} of {self.uses} used)"
 
 
 @dataclass(frozen=True, slots=True)

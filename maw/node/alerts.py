@@ -10,7 +10,7 @@ import aiosqlite
 
 from maw.core.effects import Alert
 from maw.core.transcript import plain_words
-from maw.errors import MawError
+from maw.errors import MawError, NotFound
 from maw.node.authoring import wall_clock_ms
 from maw.store.database import Database
 from maw.store.writer import Writer
@@ -22,6 +22,9 @@ MAX_KEPT: Final = 500
 _UPSERT: Final = """INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (kind, subject) DO UPDATE
 SET text = excluded.text, count = count + excluded.count, last = excluded.last"""
+
+_DISMISS: Final = """DELETE FROM alerts WHERE (? IS NULL OR kind = ?) AND (? IS NULL OR subject = ?)
+RETURNING kind, subject"""
 
 
 class Alerts:
@@ -57,6 +60,26 @@ class Alerts:
         self._unsaved.pop((kind, subject), None)
         self._logged.pop((kind, subject), None)
         self._settled.add((kind, subject))
+
+    async def dismiss(self, kind: str | None, subject: str | None) -> list[dict[str, str]]:
+        """The owner has seen to these: gone until it happens again. None stands for any. NotFound, Unavailable."""
+        if self.unsaved:
+            await self.save()
+
+        async def write(conn: aiosqlite.Connection) -> list[tuple[str, str]]:
+            asked = (kind, kind, subject, subject)
+            found = await conn.execute_fetchall(_DISMISS, asked)
+            return sorted((row[0], row[1]) for row in found)
+
+        dismissed = await self._writer.submit(write)
+        for about in dismissed:
+            self._logged.pop(about, None)
+        if not dismissed:
+            what = (
+                "no alert" if kind is None else f"no alert {kind}" + (f" about {subject}" if subject else "")
+            )
+            raise NotFound(f"there is {what}", code="no_such_alert", hint="`maw status` shows them")
+        return [{"kind": kind, "subject": subject} for kind, subject in dismissed]
 
     @property
     def unsaved(self) -> bool:

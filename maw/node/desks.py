@@ -30,7 +30,7 @@ from maw.core.statement import (
     read_statement,
 )
 from maw.core.trust import INVITED, JOINED, Pin, TrustBook
-from maw.errors import BadInput, Conflict, NotFound, ProtocolViolation, Refused
+from maw.errors import Ambiguous, BadInput, Conflict, NotFound, ProtocolViolation, Refused
 from maw.node.authoring import wall_clock_ms
 from maw.node.membership import Membership
 from maw.store import trust as rows
@@ -166,6 +166,37 @@ class InvitingDesk:
             int(invite.expires_at),
         )
         return encode_line(line), invite, addresses
+
+    async def open_invites(self) -> list[Invite]:
+        """Those that somebody could still use, the first to expire first."""
+        now = time.time()
+        records = await self._db.rows(
+            "SELECT record FROM invites WHERE expires > ? ORDER BY expires", (int(now),)
+        )
+        return [invite for invite in rows.read_invites(records) if len(invite.used) < invite.uses]
+
+    async def withdraw(self, word: str) -> Invite:
+        """End an open invite, known by its id or the beginning of that. NotFound, Ambiguous."""
+        wanted = word.lower()
+        found = [invite for invite in await self.open_invites() if invite.name.startswith(wanted) and wanted]
+        if not found:
+            raise NotFound(
+                f"there is no open invite {word}",
+                code="no_such_invite",
+                hint="`maw invite --list` shows them",
+            )
+        if len(found) > 1:
+            names = [invite.name for invite in found]
+            raise Ambiguous(
+                f"{len(found)} invites begin with {word}", hint="write more of it", candidates=names
+            )
+        invite_id = found[0].invite_id
+
+        async def write(conn: aiosqlite.Connection) -> None:
+            await conn.execute("DELETE FROM invites WHERE id = ?", (invite_id,))
+
+        await self._writer.submit(write)
+        return found[0]
 
     async def find(self, invite_id: bytes) -> Invite | None:
         found = rows.read_invites(

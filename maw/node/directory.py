@@ -20,6 +20,8 @@ from maw.core.names import nearest, parse_address
 from maw.errors import Ambiguous, BadInput, NotFound, NotSignedIn, Refused
 from maw.store.state import AgentRow, ChannelRow, NodeRow, State
 
+OWN_APE: Final = "~"
+"""Says "as myself", as a person at a terminal does."""
 TOKEN_PREFIX: Final = "maw_"  # noqa: S105 - what tokens begin with is no secret
 
 
@@ -137,8 +139,11 @@ class Directory:
         return row
 
     def by_uid(self, uid: int, name: str | None, *, is_root: bool) -> AgentRow | None:
-        """The agent that this uid speaks as. Without a name: the uid's own ape, if it has one."""
+        """The agent that this uid speaks as: by name; ``~`` is the uid's own ape, if it has one. Nobody without a
+        name: a program that does not say who it is must not pass for the human whose account it runs in."""
         if name is None:
+            return None
+        if name == OWN_APE:
             apes = [row for row in self._state.local.values() if row.uid == uid and row.role == "ape"]
             return min(apes, key=lambda row: row.n) if apes else None
         row = self.local(name)

@@ -37,6 +37,7 @@ from maw.node.alerts import Alerts
 from maw.node.authoring import Authoring, wall_clock_ms
 from maw.node.belonging import Belonging
 from maw.node.clock_watch import ClockWatch
+from maw.node.copied import CopyWatch
 from maw.node.desks import InvitingDesk, JoiningDesk
 from maw.node.directory import Directory, alike
 from maw.node.disk import DiskGuard
@@ -138,6 +139,7 @@ class Node:
         self.peering = Peering(
             self.membership, self.inviting.asking, self.board, self.mesh, self.runtime, self.state
         )
+        self.copy_watch = CopyWatch(self.alerts, short_key(me), self.directory.name_of)
         self.far_receipts = FarReceipts(me, self.authoring, self.board)
         self.clock_watch = ClockWatch(config.name, self.alerts.raise_alert, self.alerts.settle)
         self.disk = DiskGuard(home.path, config.limits.min_free_disk_mib << 20, self._disk_changed)
@@ -241,6 +243,7 @@ class Node:
         self.membership.mend_copy()
         await self._introduce_myself()
         await self.far_receipts.save()
+        self.copy_watch.look(self.mesh.dial_states())
         if self.alerts.unsaved:
             await self.alerts.save()
         if self.receipts.unsaved or seconds % 60 == 0:

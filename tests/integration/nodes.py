@@ -53,7 +53,7 @@ class Host:
         return await self.service.speaker_for_uid(UID, name)
 
     async def owner(self) -> Speaker:
-        return await self.service.speaker_for_uid(UID, None)
+        return await self.service.speaker_for_uid(UID, "~")
 
     async def add(self, *names: str) -> None:
         for name in names:

@@ -89,6 +89,16 @@ async def test_the_socket_without_an_agent_reads_but_does_not_speak(house: House
         assert answer.code != "no_agent" if answer.status >= 400 else True
 
 
+async def test_only_who_says_so_is_the_human(house: House) -> None:
+    """A program that leaves the header out reads public things; it is not taken for its uid's ape."""
+    silent = house.caller("socket", None)
+    assert (await silent("GET", "/api/whoami")).json["agent"] is None
+    assert (await silent("POST", "/api/direct", {"to": "@neo", "text": "x"})).code == "no_agent"
+    human = await silent("GET", "/api/whoami", headers={"X-Maw-Agent": "~"})
+    assert human.json["agent"] == "arthur@oracle-world"
+    assert (await house.caller("rest", None)("GET", "/api/inbox", headers={"X-Maw-Agent": "~"})).status == 401
+
+
 async def test_direct_messages_are_for_those_they_are_for(house: House) -> None:
     paths = ["/api/messages/2", "/api/mentions?user=neo&after_seq=1"]
     for caller in (house.caller("rest", None), house.caller("rest", "neo"), house.caller("socket", "neo")):

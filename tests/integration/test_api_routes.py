@@ -30,6 +30,9 @@ ROUTES = {
     "POST /api/ack",
     "GET /api/stream",
     "POST /api/invites",
+    "GET /api/invites",
+    "DELETE /api/invites/{id}",
+    "POST /api/alerts/dismiss",
     "POST /api/join",
     "POST /api/peers/reload",
     "POST /api/peers/forget",
@@ -74,6 +77,9 @@ ADMIN: list[tuple[str, str, str, object]] = [
     ("POST", "/api/users/{name}/token", "/api/users/arthur/token", None),
     ("DELETE", "/api/users/{name}", "/api/users/arthur", None),
     ("POST", "/api/invites", "/api/invites", {"uses": 2, "for": "mk1x", "confirm": True}),
+    ("GET", "/api/invites", "/api/invites", None),
+    ("DELETE", "/api/invites/{id}", "/api/invites/0a1b", None),
+    ("POST", "/api/alerts/dismiss", "/api/alerts/dismiss", {"kind": "fork"}),
     ("POST", "/api/join", "/api/join", {"line": "maw1:xyz"}),
     ("POST", "/api/peers/reload", "/api/peers/reload", None),
     ("POST", "/api/peers/forget", "/api/peers/forget", {"who": "mbp"}),
@@ -214,6 +220,24 @@ async def test_the_same_idempotency_key_says_it_once(house: House) -> None:
     assert first.json["id"] == again.json["id"]
     assert (other.status, other.code) == (409, "idempotency_conflict")
     assert len(house.backend.messages) == 4
+
+
+async def test_alerts_are_dismissed_by_kind_and_subject_or_all(house: House) -> None:
+    caller = house.caller("socket")
+    for wish in ({"kind": "fork", "subject": "abc"}, {"kind": "fork"}, {}):
+        assert (await caller("POST", "/api/alerts/dismiss", wish)).status == 200
+    assert house.backend.calls == [
+        ("dismiss", "fork", "abc"),
+        ("dismiss", "fork", None),
+        ("dismiss", None, None),
+    ]
+
+
+@pytest.mark.parametrize("path", ["/api/users", "/api/channels", "/api/sent", "/api/peers", "/api/invites"])
+async def test_every_list_says_where_to_go_on(house: House, path: str) -> None:
+    answer = await house.caller("socket", "neo")("GET", path)
+    assert isinstance(answer.json, list)
+    assert answer.headers["X-Maw-Next-Seq"] == "3"
 
 
 async def test_invites_carry_every_wish_to_the_node(house: House) -> None:

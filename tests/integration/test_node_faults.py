@@ -313,6 +313,22 @@ async def test_a_copied_host_is_a_fork_that_is_shown_and_stops_nothing_else(
             assert "the other's" in await oracle.channel()
 
 
+async def test_a_copy_is_told_that_it_may_be_one(make_home: MakeHome, tmp_path: Path) -> None:
+    homes = make_home("mbp"), make_home("oracle")
+    async with all_running(*homes) as (mbp, oracle):
+        await settle(mbp, oracle)
+    twin_home = NodeHome(tmp_path / "twin")
+    shutil.copytree(homes[0].path, twin_home.path)
+    async with all_running(*homes) as (mbp, oracle):
+        await until(lambda: mbp.linked(oracle), "linked")
+        async with running(twin_home, config=config_of(twin_home)) as twin:
+            alert = await twin.alert("copied_host")
+            assert "another running node holds this node's key: oracle is linked" in alert["text"]
+            assert "the key of mbp" in (await oracle.alert("copied_host"))["text"]
+            dismissed = await oracle.service.dismiss_alerts(await oracle.owner(), "copied_host", None)
+            assert [item["kind"] for item in dismissed["dismissed"]] == ["copied_host"]
+
+
 async def test_a_damaged_row_does_not_bring_the_node_down(make_home: MakeHome) -> None:
     """A bit flipped in one entry: its followers get what they can, and the daemon lives."""
     homes = make_home("mbp"), make_home("oracle")

@@ -115,6 +115,9 @@ class MemoryBackend:
         if self.broken:
             raise RuntimeError("secret: the disk is on fire")
         admin = uid == self.admin_uid
+        if name == "~":
+            apes = [agent.name for agent in self.agents.values() if agent.uid == uid and agent.role == "ape"]
+            name = apes[0] if apes else None
         if name is None:
             return Speaker(None, None, "uid", uid, admin)
         if name not in self.agents:
@@ -412,7 +415,26 @@ class MemoryBackend:
         introducer: bool,
     ) -> Json:
         self.calls.append(("invite", ttl_s, uses, for_key, confirm, introducer))
-        return {"line": "maw1:abc", "expires_at": TIME, "addresses": ["10.0.0.1:6290"]}
+        return {"id": "0a1b2c3d", "line": "maw1:abc", "expires_at": TIME, "addresses": ["10.0.0.1:6290"]}
+
+    def _open_invite(self) -> Json:
+        used = [{"name": "mbp", "key": KEY, "at": TIME}]
+        return {
+            "id": "0a1b2c3d", "expires_at": TIME, "uses": 3, "used": used, "for": None, "confirm": False,
+            "introducer": False,
+        }  # fmt: skip
+
+    async def open_invites(self, speaker: Speaker) -> list[Json]:
+        return [self._open_invite()]
+
+    async def withdraw_invite(self, speaker: Speaker, invite_id: str) -> Json:
+        if not "0a1b2c3d".startswith(invite_id):
+            raise NotFound(f"no open invite {invite_id}", code="no_such_invite")
+        return self._open_invite()
+
+    async def dismiss_alerts(self, speaker: Speaker, kind: str | None, subject: str | None) -> Json:
+        self.calls.append(("dismiss", kind, subject))
+        return {"dismissed": [{"kind": kind or "fork", "subject": subject or "abc"}]}
 
     async def join(self, speaker: Speaker, line: str) -> Json:
         self.calls.append(("join", line))

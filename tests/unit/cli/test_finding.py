@@ -114,7 +114,7 @@ def test_a_program_that_does_not_say_who_it_is_is_2(command: list[str], cli: Cli
 def test_in_a_terminal_the_daemon_tells_by_the_uid(cli: Cli, daemon: FakeDaemon) -> None:
     daemon.answers["GET /api/inbox"] = (200, [])
     assert cli("inbox", tty=True).code == 1
-    assert "x-maw-agent" not in daemon.last.headers
+    assert daemon.last.headers["x-maw-agent"] == "~"
 
 
 def test_as_goes_before_the_environment(
@@ -141,7 +141,8 @@ def test_reading_needs_no_speaker(cli: Cli, daemon: FakeDaemon) -> None:
 
 @pytest.mark.parametrize(("tty", "says"), [(True, "nat@mbp (ape), known by uid"), (False, "nobody")])
 def test_whoami_tells_who_would_speak(tty: bool, says: str, cli: Cli, daemon: FakeDaemon) -> None:
-    daemon.answers["GET /api/whoami"] = (200, {**ME, "known_by": "uid"})
+    me, nobody = {**ME, "known_by": "uid"}, {**ME, "known_by": "uid", "agent": None, "role": None}
+    daemon.answers["GET /api/whoami"] = lambda asked: (200, me if "x-maw-agent" in asked.headers else nobody)
     result = cli("whoami", tty=tty)
     assert result.code == 0
     assert result.out.startswith(says)

@@ -140,6 +140,49 @@ def test_the_invite_alone_is_on_standard_output(cli: Cli, daemon: FakeDaemon) ->
     assert daemon.last.body == {"ttl_s": 600, "uses": 1, "for": None, "confirm": False, "introducer": False}
 
 
+OPEN = {
+    "id": "0a1b2c3d",
+    "expires_at": "2020-01-01T00:00:00Z",
+    "uses": 3,
+    "used": [{"name": "pi\x1b", "key": "mk1p", "at": "2020-01-01T00:00:00Z"}],
+    "for": None,
+    "confirm": True,
+    "introducer": False,
+}
+
+
+def test_open_invites_are_listed_and_withdrawn(cli: Cli, daemon: FakeDaemon) -> None:
+    daemon.answers["GET /api/invites"] = (200, [OPEN])
+    daemon.answers["DELETE /api/invites/0a1b2c3d"] = (200, OPEN)
+    assert cli("invite", "--list").out == "0a1b2c3d  0 s  1 of 3  anybody, confirm  pi⟨U+001B⟩\n"
+    assert json.loads(cli("invite", "--list", "--json").out) == [OPEN]
+    result = cli("invite", "--withdraw", "0a1b2c3d")
+    assert (result.code, daemon.last.method) == (0, "DELETE")
+    assert result.out.startswith("invite 0a1b2c3d withdrawn")
+    daemon.answers["GET /api/invites"] = (200, [])
+    assert cli("invite", "--list").code == 1
+    assert cli("invite", "--list", width=80).err == "no open invites\n"
+    assert cli("invite", "--list", "--withdraw", "x").code == 2
+
+
+@pytest.mark.parametrize(
+    ("what", "body"),
+    [
+        ("all", {}),
+        ("copied_host", {"kind": "copied_host"}),
+        ("copied_host:k7q2mx", {"kind": "copied_host", "subject": "k7q2mx"}),
+    ],
+)
+def test_alerts_are_dismissed(what: str, body: dict[str, str], cli: Cli, daemon: FakeDaemon) -> None:
+    dismissed = {"dismissed": [{"kind": "copied_host", "subject": "k7q2mx"}]}
+    daemon.answers["POST /api/alerts/dismiss"] = (200, dismissed)
+    assert cli("status", "--dismiss", what).out == "dismissed copied_host:k7q2mx\n"
+    assert daemon.last.body == body
+    assert json.loads(cli("status", "--dismiss", what, "--json").out) == dismissed
+    daemon.answers["GET /api/status"] = (200, STATE)
+    assert "maw status --dismiss fork" in cli("status", width=80).err
+
+
 def test_an_invite_nobody_could_use_says_so(cli: Cli, daemon: FakeDaemon) -> None:
     daemon.answers["POST /api/invites"] = (
         201,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from maw.core.effects import Alert
+from maw.errors import NotFound
 from maw.node import alerts as alerts_module
 from maw.node.alerts import MAX_KEPT, Alerts, recent
 from tests.unit.store.opened import Store, open_store
@@ -85,3 +86,25 @@ async def test_a_flood_of_different_ones_is_bounded(tmp_path: Path) -> None:
         await alerts.save()
         assert (await store.db.rows("SELECT count(*) FROM alerts"))[0][0] == MAX_KEPT
         assert len(await told(store, 7)) == 7
+
+
+async def test_what_was_seen_to_is_gone_until_it_happens_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_store(tmp_path / "c.db") as store:
+        alerts = Alerts(store.writer)
+        for kind, subject in (("copied_host", "abc"), ("copied_host", "xyz"), ("recovery", "mbp")):
+            alerts.raise_alert(Alert(kind, subject, "text"))
+        assert await alerts.dismiss("copied_host", "abc") == [{"kind": "copied_host", "subject": "abc"}]
+        assert {item[1] for item in await told(store)} == {"xyz", "mbp"}
+        assert await alerts.dismiss("copied_host", None) == [{"kind": "copied_host", "subject": "xyz"}]
+        caplog.clear()
+        alerts.raise_alert(Alert("copied_host", "abc", "again"))
+        assert [record.getMessage() for record in caplog.records] == ["copied_host: again"]
+        await alerts.save()
+        assert ("copied_host", "abc", "again", 1) in await told(store)
+        assert len(await alerts.dismiss(None, None)) == 2
+        for which, words in (("fork", "no alert fork"), (None, "there is no alert")):
+            with pytest.raises(NotFound, match=words) as no:
+                await alerts.dismiss(which, None)
+            assert no.value.code == "no_such_alert"

@@ -12,7 +12,7 @@ import pytest
 from maw.core.identity import Signer, key_text
 from maw.core.pairing import InviteLine, parse_line
 from maw.core.statement import admit, found
-from maw.errors import BadInput, MawError, NotFound, Refused
+from maw.errors import Ambiguous, BadInput, MawError, NotFound, Refused
 from maw.node.desks import Welcome, pack_acceptance, read_welcome
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, running
@@ -59,6 +59,48 @@ async def test_old_invites_are_cleared_away(host: Host) -> None:
     await host.node.db.writing.execute("UPDATE invites SET expires = 1")
     await invited(host)
     assert await host.node.inviting.find(line.invite_id) is None
+
+
+async def test_open_invites_are_listed_without_what_opens_them(host: Host) -> None:
+    spent, line, many = [await invited(host, uses=uses, ttl_s=60 * uses) for uses in (1, 2, 3)]
+    await host.node.inviting.claim(spent.invite_id, JOINER.node, "joiner", time.time())
+    await host.node.inviting.claim(many.invite_id, JOINER.node, "joiner", time.time())
+    listed = await host.service.open_invites(await host.owner())
+    assert [item["id"] for item in listed] == [one.invite_id.hex()[:8] for one in (line, many)]
+    assert [(use["name"], use["key"]) for use in listed[1]["used"]] == [("joiner", key_text(JOINER.node))]
+    assert line.secret.hex() not in str(listed)
+    await host.node.db.writing.execute("UPDATE invites SET expires = 1")
+    assert await host.service.open_invites(await host.owner()) == []
+
+
+async def test_a_withdrawn_invite_is_good_for_nothing(host: Host) -> None:
+    desk, line, other = host.node.inviting, await invited(host), await invited(host)
+    await desk.claim(line.invite_id, JOINER.node, "joiner", time.time())  # used up, not completed
+    with pytest.raises(NotFound):
+        await desk.withdraw(line.invite_id.hex()[:8])
+    wide = await invited(host, uses=2)
+    await desk.claim(wide.invite_id, JOINER.node, "joiner", time.time())
+    ended = await host.service.withdraw_invite(await host.owner(), wide.invite_id.hex()[:8].upper())
+    assert ended["id"] == wide.invite_id.hex()[:8]
+    with pytest.raises(Refused) as no:
+        await desk.complete(wide.invite_id, JOINER.node, acceptance(host))
+    assert no.value.code == "unknown"
+    assert JOINER.node not in host.node.membership.book.trusted
+    assert [invite.invite_id for invite in await desk.open_invites()] == [other.invite_id]
+    for word in ("", "zz", wide.invite_id.hex()[:8]):
+        with pytest.raises(NotFound):
+            await desk.withdraw(word)
+
+
+async def test_a_piece_that_two_invites_begin_with_withdraws_neither(host: Host) -> None:
+    for _ in range(17):  # of 17 two begin with the same hexadecimal digit
+        await invited(host)
+    ids = [invite.name for invite in await host.node.inviting.open_invites()]
+    digit = next(name[0] for name in ids if sum(other[0] == name[0] for other in ids) > 1)
+    with pytest.raises(Ambiguous) as no:
+        await host.node.inviting.withdraw(digit)
+    assert sorted(no.value.candidates) == sorted(name for name in ids if name[0] == digit)
+    assert len(await host.node.inviting.open_invites()) == 17
 
 
 async def test_a_claim_is_for_one_and_his_for_ever(host: Host) -> None:

@@ -126,13 +126,14 @@ def test_a_uid_speaks_as_its_own_agents_only() -> None:
         directory.by_uid(1000, "arthur", is_root=False)
 
 
-def test_without_a_name_a_uid_is_its_ape_or_nobody() -> None:
+def test_a_uid_is_its_ape_where_it_says_so_and_else_nobody() -> None:
     directory, _ = world()
-    row = directory.by_uid(1000, None, is_root=False)
+    row = directory.by_uid(1000, "~", is_root=False)
     assert row is not None
     assert row.name == "human"
-    assert directory.by_uid(2000, None, is_root=False) is None
-    assert directory.by_uid(4711, None, is_root=False) is None
+    assert directory.by_uid(2000, "~", is_root=False) is None
+    assert directory.by_uid(0, "~", is_root=True) is None, "root is not taken for another human"
+    assert directory.by_uid(1000, None, is_root=False) is None
 
 
 def test_a_token_is_its_agents_and_no_other_is_known() -> None:
