@@ -95,9 +95,9 @@ def up() -> int:
             code="no_config",
             hint="`maw init` makes one",
         )
-    from maw import daemon  # the whole node: a command that only talks to it must not pay for it
+    from maw.cli.serving import become
 
-    return daemon.run(home.path)
+    return become(home.path)
 
 
 def wireguard_interface() -> str | None:

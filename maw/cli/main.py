@@ -156,12 +156,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return INTERRUPTED
-    except MawError as error:
-        _debug()
-        return _report(error, _wants_json(args))
     except Exception as error:  # the last supervisor: whatever it is, the user gets a sentence and a number
-        _debug()
-        return _report(_bug(error), _wants_json(args))
+        return told(error, as_json=_wants_json(args))
+
+
+def told(error: Exception, *, as_json: bool) -> int:
+    """Tell what ended a command; the exit code. To be called where ``error`` is being handled."""
+    _debug()
+    return _report(error if isinstance(error, MawError) else _bug(error), as_json)
 
 
 def _run(args: list[str]) -> int:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import sys
-import types
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -178,14 +176,11 @@ def test_the_interface_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_up_runs_the_node_of_this_home(cli: Cli, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[Path] = []
 
-    def run(path: Path) -> int:
+    def become(path: Path) -> int:
         ran.append(path)
         return 0
 
-    daemon = types.ModuleType("maw.daemon")
-    daemon.run = run  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "maw.daemon", daemon)
-    monkeypatch.setattr("maw.daemon", daemon, raising=False)
+    monkeypatch.setattr("maw.cli.serving.become", become)
     assert cli("up").code == 0
     assert ran == [home]
 

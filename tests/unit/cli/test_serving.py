@@ -1,0 +1,57 @@
+"""What `maw up` becomes: the same process with the daemon in it, and errors told as every command tells them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from maw.cli import serving
+from tests.conftest import MakeHome
+
+LOADED = """
+import sys
+from maw.cli import serving
+from maw import daemon
+daemon.run = lambda home: print(home, *sorted({"typer", "click", "maw.cli.main"} & set(sys.modules))) or 7
+sys.exit(serving.serve(serving.Path("/some/where")))
+"""
+
+
+def test_the_daemon_brings_no_command_line_along() -> None:
+    done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (7, "/some/where\n"), done.stderr
+
+
+def test_a_daemon_that_cannot_begin_says_why_as_commands_do(make_home: MakeHome, tmp_path: Path) -> None:
+    home = make_home("mbp")
+    home.peers.write_text("[[peer]]\n")
+    command = [sys.executable, "-m", "maw.cli.main", "up"]
+    env = {**os.environ, "MAW_HOME": str(home.path), "MAW_LOG": "ERROR"}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=30)
+    assert done.returncode == 2
+    assert done.stderr.startswith("maw: ") and "peers.toml" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_lies_in_the_working_directory_is_not_imported(make_home: MakeHome, tmp_path: Path) -> None:
+    home = make_home("mbp")
+    home.peers.write_text("[[peer]]\n")
+    trap = tmp_path / "trap"
+    trap.mkdir()
+    for name in ("maw.py", "ssl.py", "asyncio.py"):
+        (trap / name).write_text(f"open('{trap}/sprung', 'w')")
+    command = [str(Path(sys.executable).with_name("maw")), "up"]
+    env = {**os.environ, "MAW_HOME": str(home.path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=trap, timeout=30)
+    assert done.returncode == 2
+    assert not (trap / "sprung").exists()
+
+
+def test_an_interpreter_that_does_not_know_its_name_serves_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "executable", "")
+    monkeypatch.setattr(serving, "serve", lambda home: 3 if home == tmp_path else 4)
+    assert serving.become(tmp_path) == 3
