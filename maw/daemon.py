@@ -16,10 +16,9 @@ import pwd
 import resource
 import signal
 import stat
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from maw.api.doors import Doors, DoorSettings
 from maw.api.service import Service, reload_peers
@@ -29,18 +28,25 @@ from maw.errors import BadConfig, MawError
 from maw.node.home import NodeHome, hold_lock, read_key
 from maw.node.node import Node, open_node
 from maw.node.sdnotify import Notifier, watchdog_interval
+from maw.ops.logbook import Logbook
 
 log = logging.getLogger(__name__)
 
 MAX_DESCRIPTORS: Final = 16_384
+LOOK_S: Final = 5.0
+"""How often the node's loops are looked at."""
 
 
 def run(home: Path) -> int:
     """``maw up``: serves until SIGTERM or SIGINT. Raises MawError when it cannot begin."""
+    _hold_standard_descriptors()
+    logbook = Logbook(2)
     logging.basicConfig(
-        level=os.environ.get("MAW_LOG", "INFO").upper(), stream=sys.stderr, format="%(levelname)s %(message)s"
+        level=os.environ.get("MAW_LOG", "INFO").upper(),
+        handlers=[logbook],
+        format="%(levelname)s %(message)s",
     )
-    faulthandler.enable()  # a watchdog that ends a hung daemon leaves the stacks in the journal
+    faulthandler.enable(file=2)  # a watchdog that ends a hung daemon leaves the stacks in the journal
     place = NodeHome(home)
     config = load_config(place.config)
     signer = read_key(place.key)
@@ -51,7 +57,18 @@ def run(home: Path) -> int:
             asyncio.run(_serve(place, config, signer))
         except* MawError as several:
             raise _first_of(several) from None
+        finally:
+            logbook.close()
     return 0
+
+
+def _hold_standard_descriptors() -> None:
+    """Were standard error closed, the next file opened would take its number: the log would go into the database."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
 
 
 def _raise_descriptor_limit() -> None:
@@ -79,6 +96,7 @@ async def _serve(home: NodeHome, config: Config, signer: Signer) -> None:
     loop.add_signal_handler(signal.SIGHUP, lambda: None)  # too early to read peers.toml again: it is read yet
     notifier = Notifier.from_environment()
     async with open_node(home, config, signer) as node, asyncio.TaskGroup() as tasks:
+        loop.set_exception_handler(lambda its_loop, context: _tell(node, its_loop, context))
         doors_closed = asyncio.Event()
         started = asyncio.Event()
         running = tasks.create_task(node.run(doors_closed, started.set), name="node")
@@ -91,7 +109,7 @@ async def _serve(home: NodeHome, config: Config, signer: Signer) -> None:
                 loop.add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(_reload(node, notifier)))
                 notifier.ready(_summary(node, doors))
                 log.info("%s is up: %s", config.name, _summary(node, doors))
-                beating = tasks.create_task(_beat(notifier), name="watchdog")
+                beating = tasks.create_task(_beat(notifier, node), name="watchdog")
                 await _first(stop, running)
                 beating.cancel()
                 notifier.stopping("finishing what was accepted")
@@ -163,12 +181,24 @@ def _admins(group: int | None) -> frozenset[int]:
     return frozenset(uids)
 
 
-async def _beat(notifier: Notifier) -> None:
-    """Pings the watchdog from the loop that does the work: a loop that hangs stops pinging."""
+async def _beat(notifier: Notifier, node: Node) -> None:
+    """Pings the watchdog from the loop that does the work: a loop that hangs stops pinging. Also looks after the
+    node's own loops, and falls silent while one that it cannot do without stands still."""
     interval = watchdog_interval()
-    while interval is not None:
-        notifier.watchdog()
-        await asyncio.sleep(interval)
+    while True:
+        if node.loops.look() and interval is not None:
+            notifier.watchdog()
+        await asyncio.sleep(LOOK_S if interval is None else min(interval, LOOK_S))
+
+
+def _tell(node: Node, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What was raised where nobody could catch it: a callback of the event loop, a task that nobody waits for."""
+    error = context.get("exception")
+    if isinstance(error, Exception) and not isinstance(error, OSError):
+        node.alerts.bug("a callback", error)
+    loop.default_exception_handler(
+        context
+    )  # an OSError: out of file descriptors, and it tries again by itself
 
 
 async def _reload(node: Node, notifier: Notifier) -> None:
@@ -178,6 +208,8 @@ async def _reload(node: Node, notifier: Notifier) -> None:
         log.info("peers.toml was read again: %s", told)
     except MawError as error:
         log.error("peers.toml was not taken, the old peers stay: %s", error.message)
+    except Exception as error:  # a file read again is no reason to end a daemon that runs
+        node.alerts.bug("reading peers.toml again", error)
     notifier.ready()
 
 

@@ -22,7 +22,6 @@ from maw.core.names import parse_address
 from maw.core.pairing import Invite
 from maw.core.statement import colony_text
 from maw.errors import BadInput, NotFound
-from maw.node import alerts
 from maw.node.directory import new_token
 from maw.node.membership import Told, parse_for
 from maw.node.node import Node
@@ -147,7 +146,7 @@ class _Reading(_Base):
             "disk_free_bytes": node.disk.free,
             "database_bytes": _database_bytes(node.db.path),
             "rss_bytes": _resident_bytes(),
-            "alerts": await alerts.recent(node.db, iso),
+            "alerts": await node.alerts.recent(node.db, iso),
         }
 
     def _may_see(self, row: AgentRow, speaker: Speaker) -> bool:

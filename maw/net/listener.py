@@ -12,7 +12,7 @@ import logging
 import socket
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -65,7 +65,8 @@ class Bounds:
 class Listener:
     """An async context manager: while it is entered, the connections it accepts are served by its own tasks.
 
-    On leaving, sockets and connections are closed. A bug in ``serve`` ends it; a peer's fault does not.
+    On leaving, sockets and connections are closed. ``bug`` is told of a fault that is no peer's, and that connection
+    ends; without it, such a fault ends the listener.
     """
 
     def __init__(
@@ -76,12 +77,14 @@ class Listener:
         *,
         quiet: QuietLog | None = None,
         bounds: Bounds | None = None,
+        bug: Callable[[str, Exception], None] | None = None,
     ) -> None:
         self._reception = reception
         self._gatekeeper = gatekeeper
         self._serve = serve
         self._quiet = quiet or QuietLog(_log, time.monotonic)
         self._bounds = bounds or Bounds()
+        self._bug = bug
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sockets: dict[tuple[str, int], socket.socket] = {}
@@ -202,6 +205,10 @@ class Listener:
                 about = f"{source} {problem.code}"  # one kind of refusal must not hide another
                 message = f"refused a connection from {source}: {problem.message}"
                 self._quiet.say(logging.WARNING, about, message)
+        except Exception as error:  # whoever knows how to make us stumble shall not end the daemon with it
+            if self._bug is None:
+                raise
+            self._bug("an inbound connection", error)
         finally:
             stranger.known()
 

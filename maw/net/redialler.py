@@ -1,7 +1,7 @@
 """Keeps a link to every trusted peer: tries its addresses in turn, for ever, gently.
 
 Each peer has its own task, which also lives through the links it dialled. A peer's fault stays with that
-peer (LinkError is caught here); a bug is not a peer's fault and passes through.
+peer (LinkError is caught here); so does a bug, which is told.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ class _Peer:
 
 class Redialler:
     """``linked`` says whether a peer is linked by whichever side. ``wall``: unix seconds. ``failed`` is told when
-    all addresses of a peer were tried in vain."""
+    all addresses of a peer were tried in vain, ``bug`` of a fault that is no peer's; without it, such a fault ends
+    ``run``."""
 
     def __init__(
         self,
@@ -83,6 +84,7 @@ class Redialler:
         wall: Callable[[], float],
         backoff: Backoff | None = None,
         failed: Callable[[NodeId, DialState], None] = lambda _node, _state: None,
+        bug: Callable[[str, Exception], None] | None = None,
     ) -> None:
         self._dial = dial
         self._told_failed = failed
@@ -92,6 +94,7 @@ class Redialler:
         self._rng = rng
         self._wall = wall
         self._backoff = backoff or Backoff()
+        self._bug = bug
         self._peers: dict[NodeId, _Peer] = {}
         self._changed = asyncio.Event()
 
@@ -127,8 +130,20 @@ class Redialler:
                 for node, peer in self._peers.items():
                     if peer.task is None:
                         name = f"redial {short_key(node)}"
-                        peer.task = group.create_task(self._keep(node, peer), name=name)
+                        peer.task = group.create_task(self._keep_going(node, peer), name=name)
                 await self._changed.wait()
+
+    async def _keep_going(self, node: NodeId, peer: _Peer) -> None:
+        """What goes wrong with one peer is not to cost the others their links."""
+        while True:
+            try:
+                await self._keep(node, peer)
+            except Exception as error:
+                if self._bug is None:
+                    raise
+                self._bug(f"the link with {short_key(node)}", error)
+                self._failed(node, peer, "a fault inside maw, see the log", "internal")
+                await self._pause(peer, self._backoff.cap)
 
     async def _keep(self, node: NodeId, peer: _Peer) -> None:
         failures, was_linked = 0, False

@@ -81,6 +81,26 @@ class Alerts:
             raise NotFound(f"there is {what}", code="no_such_alert", hint="`maw status` shows them")
         return [{"kind": kind, "subject": subject} for kind, subject in dismissed]
 
+    async def recent(self, db: Database, show: Callable[[int], Any], limit: int = 20) -> list[dict[str, Any]]:
+        """The latest alerts, newest first, as status shows them: also those that the disk has not taken yet."""
+        sql = "SELECT kind, subject, text, count, last FROM alerts ORDER BY last DESC LIMIT ?"
+        found = {
+            (kind, subject): (last, text, count)
+            for kind, subject, text, count, last in await db.rows(sql, (limit + len(self._settled),))
+            if (kind, subject) not in self._settled
+        }
+        for about, (alert, first, count) in self._unsaved.items():
+            found[about] = (
+                self._logged.get(about, first),
+                alert.text,
+                count + found.get(about, (0, "", 0))[2],
+            )
+        newest = sorted(found.items(), key=lambda item: item[1][0], reverse=True)[:limit]
+        return [
+            {"at": show(last), "kind": kind, "subject": subject, "text": text, "count": count}
+            for (kind, subject), (last, text, count) in newest
+        ]
+
     @property
     def unsaved(self) -> bool:
         return bool(self._unsaved or self._settled)
@@ -111,12 +131,3 @@ class Alerts:
             for about, (alert, first, count) in taken.items():
                 later = self._unsaved.get(about, (alert, first, 0))
                 self._unsaved[about] = (later[0], first, count + later[2])
-
-
-async def recent(db: Database, show: Callable[[int], Any], limit: int = 20) -> list[dict[str, Any]]:
-    """The latest alerts, newest first, as status shows them."""
-    sql = "SELECT kind, subject, text, count, last FROM alerts ORDER BY last DESC LIMIT ?"
-    return [
-        {"at": show(last), "kind": kind, "subject": subject, "text": text, "count": count}
-        for kind, subject, text, count, last in await db.rows(sql, (limit,))
-    ]

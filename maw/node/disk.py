@@ -1,4 +1,4 @@
-"""Below a reserve of free disk the node only reads: better refused clearly than lost."""
+"""Below a reserve of free disk, and where it is mounted read-only, the node only reads: better refused than lost."""
 
 from __future__ import annotations
 
@@ -15,14 +15,28 @@ class DiskGuard:
         self._reserve = reserve
         self._changed = changed
         self.low = False
+        self._why: str | None = None
         self.free = 0
 
     def check(self) -> None:
         """Looks at the disk. Coming back takes a tenth more than the reserve, so that it does not flap."""
-        info = os.statvfs(self._path)
+        why = self._why_not()
+        if why != self._why:
+            self._why = why
+            self._changed(why)
+
+    def _why_not(self) -> str | None:
+        """What keeps us from writing, if anything does."""
+        try:
+            info = os.statvfs(self._path)
+        except OSError as error:  # a disk that cannot even be asked is none to write on
+            return f"the disk of {self._path} does not answer: {error.strerror}"
         self.free = info.f_bavail * info.f_frsize
-        low = self.free < self._reserve * (1.1 if self.low else 1.0)
-        if low != self.low:
-            self.low = low
-            why = f"the disk of {self._path} has less free than the {self._reserve >> 20} MiB kept in reserve"
-            self._changed(why if low else None)
+        if info.f_flag & os.ST_RDONLY:
+            return f"the file system of {self._path} is mounted read-only"
+        self.low = self.free < self._reserve * (1.1 if self.low else 1.0)
+        if self.low:
+            return (
+                f"the disk of {self._path} has less free than the {self._reserve >> 20} MiB kept in reserve"
+            )
+        return None

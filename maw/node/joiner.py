@@ -64,9 +64,10 @@ class Joiner:
                     await self._writer.submit(lambda conn: rows.end_join(conn, line.invite_id))
                 raise
 
-    async def run(self) -> None:
-        """Finishes pending joins until cancelled."""
+    async def run(self, beat: Callable[[], None]) -> None:
+        """Finishes pending joins until cancelled; ``beat`` is called in each round."""
         while True:
+            beat()
             for text, at in await self._db.rows("SELECT line, at FROM joins"):
                 if not self._one.locked():
                     await self._again(parse_line(text), at)

@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 
 from maw.config import Config
 from maw.core.handshake import Local
@@ -29,6 +30,7 @@ from maw.net.switchboard import Switchboard
 from maw.net.tls import NodeTls
 from maw.net.wireguard import InterfaceState, watch
 from maw.node.linking import Linking
+from maw.node.loops import Loops
 from maw.node.membership import Membership
 
 log = logging.getLogger(__name__)
@@ -38,6 +40,8 @@ LOOK_S = 1.0
 """How often the choice of links is looked at, besides at every change."""
 REBIND_S = 2.0
 """How soon an address that could not be bound is tried again."""
+STILL_S = 60.0
+"""A watch of the interface that has not moved for so long is told of."""
 
 
 class Gate:
@@ -81,6 +85,7 @@ class Mesh:
         serve: Callable[[Link], Awaitable[None]],
         invites: InviteDesk,
         share: Callable[[NodeId], float],
+        loops: Loops,
     ) -> None:
         self._config = config
         self._membership = membership
@@ -90,6 +95,7 @@ class Mesh:
         self.linking = Linking(board, loop.time, share, links=mesh.links, full_mesh=mesh.full_mesh)
         self._look = asyncio.Event()
         gate = Gate(membership, board, self.linking)
+        self._loops = loops
         timers = LinkTimers(queue_bytes=config.limits.outbound_mib << 20)
         self.dialer = Dialer(
             local,
@@ -98,7 +104,7 @@ class Mesh:
             link_timers=timers,
         )
         reception = Reception(local, tls, gate, invites=invites, wall=time.time, link_timers=timers)
-        self._listener = Listener(reception, gate, serve)
+        self._listener = Listener(reception, gate, serve, bug=loops.stumbled)
         self._redialler = Redialler(
             self.dialer.dial,
             gate,
@@ -107,6 +113,7 @@ class Mesh:
             rng=random.Random(),  # noqa: S311 - it only spreads retries
             wall=time.time,
             failed=self._failed,
+            bug=loops.stumbled,
         )
         self._bound = asyncio.Event()
         self.interface: InterfaceState | None = None
@@ -171,15 +178,17 @@ class Mesh:
         """Listens and dials until cancelled."""
         async with self._listener, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._redialler.run(), name="redial")
-            tasks.create_task(self._choose_links(), name="choose links")
-            if self._config.mesh.interface:
-                tasks.create_task(self._follow(self._config.mesh.interface), name="interface")
-            else:
-                tasks.create_task(self._listen(), name="listen")
+            name, work = (
+                ("interface", self._follow) if self._config.mesh.interface else ("listen", self._listen)
+            )
+            for what, loop in (("choose links", self._choose_links), (name, work)):
+                beat = self._loops.pulse(what, STILL_S)
+                tasks.create_task(self._loops.keep(what, partial(loop, beat)), name=what)
 
-    async def _choose_links(self) -> None:
+    async def _choose_links(self, beat: Callable[[], None]) -> None:
         """Not within what told of a change: that may be a task which a new choice ends."""
         while True:
+            beat()
             self._look.clear()
             self._redialler.set_targets(self.linking.targets())
             if (spare := self.linking.to_close()) is not None:
@@ -190,9 +199,10 @@ class Mesh:
             except TimeoutError:
                 pass
 
-    async def _listen(self) -> None:
+    async def _listen(self, beat: Callable[[], None]) -> None:
         wanted = [(endpoint.host, endpoint.port) for endpoint in self._config.mesh.listen]
         while True:
+            beat()
             await self._bind(wanted)
             await asyncio.sleep(REBIND_S)
 
@@ -206,13 +216,16 @@ class Mesh:
                     log.warning("cannot listen on %s: %s", binding.address, binding.error)
         self._bound.set()
 
-    async def _follow(self, name: str) -> None:
+    async def _follow(self, beat: Callable[[], None]) -> None:
         """Listens on the interface's addresses only, and follows them."""
+        name = self._config.mesh.interface
+        assert name is not None
         states: asyncio.Queue[InterfaceState] = asyncio.Queue(1)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch(name, states), name=f"watch {name}")
             state = await states.get()
             while True:
+                beat()
                 await self._enter(state)
                 try:
                     async with asyncio.timeout(REBIND_S):

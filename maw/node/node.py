@@ -44,6 +44,7 @@ from maw.node.disk import DiskGuard
 from maw.node.far_receipts import FarReceipts
 from maw.node.home import NodeHome
 from maw.node.joiner import Joiner
+from maw.node.loops import Loops
 from maw.node.membership import Membership
 from maw.node.mender import Mender
 from maw.node.mesh import Mesh
@@ -65,6 +66,12 @@ log = logging.getLogger(__name__)
 
 _DAMAGED = (sqlite3.Error, ProtocolViolation, ValueError, TypeError, KeyError, OverflowError)
 """What reading rows raises that no maw wrote."""
+
+WRITER_STILL_S = 60.0
+RUNTIME_STILL_S = 15.0
+HOUSEKEEPING_STILL_S = 60.0
+JOINS_STILL_S = 180.0
+"""Loops that take longer over one round stand still: see maw/node/loops.py."""
 
 
 class Node:
@@ -124,9 +131,13 @@ class Node:
             founding=lambda: self.belonging.founding(), addresses=lambda: self.mesh.addresses(),
             alert=self.alerts.raise_alert,
         )  # fmt: skip
+        self.loops = Loops(
+            time.monotonic, alert=self.alerts.raise_alert, settle=self.alerts.settle, bug=self.alerts.bug
+        )
+        self.loops.watch("writer", self.writer.busy_s, WRITER_STILL_S, essential=True)
         self.mesh = Mesh(
             config, self._local, NodeTls(signer), self.membership, self.board, self._serve, self.inviting,
-            share=self.runtime.share,
+            share=self.runtime.share, loops=self.loops,
         )  # fmt: skip
         self.belonging = Belonging(
             home, signer, db, self.state, self.writer, self.membership, self.authoring, self.runtime, opened,
@@ -169,14 +180,18 @@ class Node:
             outer.create_task(self.writer.run(), name="writer")
             try:
                 await self._prepare()
+                loops = self.loops
+                ticks = loops.pulse("runtime", RUNTIME_STILL_S, essential=True)
+                joins = loops.pulse("joins", JOINS_STILL_S)
+                rounds = loops.pulse("housekeeping", HOUSEKEEPING_STILL_S)
                 async with asyncio.TaskGroup() as inner:
                     tasks = [
                         inner.create_task(work, name=name)
                         for name, work in (
-                            ("runtime", self.runtime.run()),
+                            ("runtime", self.runtime.run(ticks)),
                             ("mesh", self.mesh.run()),
-                            ("joins", self.joiner.run()),
-                            ("housekeeping", self._housekeeping()),
+                            ("joins", loops.keep("joins", lambda: self.joiner.run(joins))),
+                            ("housekeeping", loops.keep("housekeeping", lambda: self._housekeeping(rounds))),
                         )
                     ]
                     await self.mesh.bound()
@@ -222,11 +237,12 @@ class Node:
             uid, _, name = str(owner).partition(":")
             await self.people.add(name, "ape", int(uid))
 
-    async def _housekeeping(self) -> None:
+    async def _housekeeping(self, beat: Callable[[], None]) -> None:
         detector = WakeDetector()
         detector.look(read_clocks())  # a jump within the first second is one too
         seconds = 0
         while True:
+            beat()
             await asyncio.sleep(1.0)
             seconds += 1
             for event in detector.look(read_clocks()):

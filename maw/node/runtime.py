@@ -41,7 +41,7 @@ from maw.core.identity import NodeId, short_key
 from maw.core.log import runs
 from maw.core.replication import Replicator
 from maw.core.statement import read_statement
-from maw.errors import LinkError, MawError
+from maw.errors import LinkClosed, LinkError, MawError
 from maw.net.link import Link as LiveLink
 from maw.node.authoring import wall_clock_ms
 from maw.node.mender import Mender
@@ -115,13 +115,16 @@ class Runtime:
         self._statements_under_way = 0
         self._fork_checks = 0
 
-    async def run(self) -> None:
-        """Ticks the machine once a second; reads that it asks for run here too. Ends when cancelled."""
+    async def run(self, beat: Callable[[], None]) -> None:
+        """Ticks the machine once a second; reads that it asks for run here too. Ends when cancelled, and with any
+        fault in the machine: what it believes is then worth nothing, and the disk is read again at the next start.
+        ``beat`` is called with each tick."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             try:
                 self.trust_changed()
                 while True:
+                    beat()
                     await asyncio.sleep(1.0)
                     self.carry_out(self.machine.tick(self._now()))
             finally:
@@ -166,7 +169,14 @@ class Runtime:
         except LinkError as error:
             self._blame(number, error.code, error.message)
             raise
-        self.carry_out(self.machine.receive(number, frame, self._now()))
+        try:
+            self.carry_out(self.machine.receive(number, frame, self._now()))
+        except LinkError:
+            raise
+        except Exception as error:
+            # a peer that knows such a frame would end us at every start; without its link, it is told of and over
+            self._reactions.bug(f"frames of {short_key(self._links[number].peer)}", error)
+            raise LinkClosed("this node stumbled over a frame", code="internal") from error
 
     def _blame(self, number: Link, code: str, reason: str) -> None:
         peer = short_key(self._links[number].peer) if number in self._links else "?"
@@ -226,7 +236,16 @@ class Runtime:
 
     def _woken(self) -> None:
         self._wake = None
-        self.carry_out(self.machine.tick(self._now()))
+        self._or_end(lambda: self.carry_out(self.machine.tick(self._now())))
+
+    def _or_end(self, step: Callable[[], None]) -> None:
+        """A step taken in a callback of the event loop, which would only log its fault."""
+        try:
+            step()
+        except Exception as error:
+            if self._tasks is None:
+                raise
+            self._tasks.create_task(_fail(error), name="fault")
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         if self._tasks is None:  # stopping: the other side asks again when we are back
@@ -263,7 +282,7 @@ class Runtime:
                 self._append(effect, carefully=True)
                 return
             log.warning("a batch of %d entries was not stored: %s", len(effect.entries), error)
-            self.carry_out(self.machine.discarded(effect.batch))
+            self._or_end(lambda: self.carry_out(self.machine.discarded(effect.batch)))
 
         try:
             job = self._writer.submit_nowait(write, lambda folds: self._stored(effect, folds))
@@ -411,6 +430,10 @@ class Runtime:
     def restart(self, machine: Replicator, held: HeldLogs) -> None:
         """Go on with another machine. Only for a node that has no links."""
         self.machine, self.held = machine, held
+
+
+async def _fail(error: Exception) -> None:
+    raise error
 
 
 def _unfoldable(entries: Sequence[Entry], error: Exception) -> Alert:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,12 @@ class Writer:
         self.trouble: str | None = None
         """Why the last commit failed; None when it did not."""
         self.commits = 0
+        self._busy_since: float | None = None
+
+    def busy_s(self) -> float:
+        """Seconds that the transaction or checkpoint at hand has taken so far; 0 when idle."""
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
 
     async def submit(self, work: Work[T], after: Callable[[T], None] | None = None) -> T:
         """Run ``work(connection)`` in the next transaction; its result, once that is durable.
@@ -106,8 +113,11 @@ class Writer:
             try:
                 job = await asyncio.wait_for(self._queue.get(), CHECKPOINT_IDLE_S)
             except TimeoutError:
+                self._busy_since = time.monotonic()
                 await self._checkpoint("PASSIVE")
+                self._busy_since = None
                 job = await self._queue.get()
+            self._busy_since = time.monotonic()
             jobs = [job]
             while len(jobs) < MAX_JOBS_A_COMMIT and not self._queue.empty():
                 jobs.append(self._queue.get_nowait())
@@ -115,6 +125,7 @@ class Writer:
             if work:
                 await self._transact(work)
                 await self._checkpoint_if_large()
+            self._busy_since = None
             if self._closing and self._queue.empty():
                 await self._checkpoint("TRUNCATE")
                 return

@@ -87,7 +87,8 @@ async def test_below_the_reserve_it_only_reads_and_comes_back(
     home = make_home("mbp")
     free = [1 << 30]
     monkeypatch.setattr(
-        "maw.node.disk.os.statvfs", lambda _: SimpleNamespace(f_bavail=free[0] // 4096, f_frsize=4096)
+        "maw.node.disk.os.statvfs",
+        lambda _: SimpleNamespace(f_bavail=free[0] // 4096, f_frsize=4096, f_flag=0),
     )
     async with (
         running(home, config=config_of(home, min_free_disk_mib=256)) as mbp,
@@ -122,7 +123,9 @@ async def test_a_node_starts_read_only_on_a_full_disk(
     home = make_home("mbp")
     async with running(home) as mbp:
         await mbp.post("owner", "before")
-    monkeypatch.setattr("maw.node.disk.os.statvfs", lambda _: SimpleNamespace(f_bavail=10, f_frsize=4096))
+    monkeypatch.setattr(
+        "maw.node.disk.os.statvfs", lambda _: SimpleNamespace(f_bavail=10, f_frsize=4096, f_flag=0)
+    )
     async with running(home, config=config_of(home, min_free_disk_mib=256)) as mbp:
         assert await mbp.channel() == ["before"]
         with pytest.raises(Unavailable):

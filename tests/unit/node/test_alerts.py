@@ -11,12 +11,14 @@ import pytest
 from maw.core.effects import Alert
 from maw.errors import NotFound
 from maw.node import alerts as alerts_module
-from maw.node.alerts import MAX_KEPT, Alerts, recent
+from maw.node.alerts import MAX_KEPT, Alerts
 from tests.unit.store.opened import Store, open_store
 
 
-async def told(store: Store, limit: int = 20) -> list[tuple[str, str, str, int]]:
-    found = await recent(store.db, lambda at: at, limit)
+async def told(
+    store: Store, limit: int = 20, alerts: Alerts | None = None
+) -> list[tuple[str, str, str, int]]:
+    found = await (alerts or Alerts(store.writer)).recent(store.db, lambda at: at, limit)
     return [(item["kind"], item["subject"], item["text"], item["count"]) for item in found]
 
 
@@ -108,3 +110,28 @@ async def test_what_was_seen_to_is_gone_until_it_happens_again(
             with pytest.raises(NotFound, match=words) as no:
                 await alerts.dismiss(which, None)
             assert no.value.code == "no_such_alert"
+
+
+async def test_what_the_disk_has_not_taken_is_shown_too(tmp_path: Path) -> None:
+    async with open_store(tmp_path / "c.db") as store:
+        alerts = Alerts(store.writer)
+        alerts.raise_alert(Alert("disk", "mbp", "full"))
+        alerts.raise_alert(Alert("old", "one", "over soon"))
+        assert ("disk", "mbp", "full", 1) in await told(store, alerts=alerts)
+        await alerts.save()
+        alerts.raise_alert(Alert("disk", "mbp", "still full"))
+        alerts.settle("old", "one")
+        assert await told(store, alerts=alerts) == [("disk", "mbp", "still full", 2)]
+
+
+async def test_a_fault_is_told_with_its_trace_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_store(tmp_path / "c.db") as store:
+        alerts = Alerts(store.writer)
+        alerts.bug("some loop", ZeroDivisionError("by \x1b[31m"))
+        ((kind, subject, text, _),) = await told(store, alerts=alerts)
+        assert (kind, subject) == ("bug", "some loop")
+        assert "ZeroDivisionError" in text
+        assert text.isprintable()
+        assert any(record.exc_info for record in caplog.records)

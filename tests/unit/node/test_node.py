@@ -69,7 +69,7 @@ async def test_a_bug_ends_the_node_loudly_and_writes_what_was_accepted(make_home
             def bug(*_: Any) -> None:
                 raise ZeroDivisionError
 
-            host.node.disk.check = bug  # type: ignore[method-assign]
+            host.node.runtime.machine.tick = bug  # type: ignore[method-assign, assignment]
             assert host.task is not None
             await asyncio.wait([host.task], timeout=5)
             assert host.task.done()

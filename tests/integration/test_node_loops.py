@@ -1,0 +1,187 @@
+"""Every loop of a running node made to stumble or to stand still: what ends, what goes on, what is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from maw.core.frames import Unfollow
+from maw.node.loops import STANDS_STILL
+from tests.conftest import MakeHome
+from tests.integration.linknode import LinkNode
+from tests.integration.nodes import Host, acquainted, all_running, pair, running, until
+from tests.integration.test_node_wire import evil_peer
+
+
+class Bug(Exception):
+    """What nobody thought of."""
+
+
+def bug(*_: Any, **__: Any) -> Any:
+    raise Bug("here")
+
+
+async def stumble(*_: Any, **__: Any) -> Any:
+    raise Bug("here")
+
+
+@pytest.fixture
+async def host(make_home: MakeHome) -> AsyncIterator[Host]:
+    async with running(make_home("mbp")) as mbp:
+        yield mbp
+        assert mbp.task is not None
+        assert not mbp.task.done(), "the daemon lives"
+        await mbp.post("owner", "still here")
+
+
+class StumblingOnce:
+    """Stands in front of a part of the node: the first use within the loop ``name`` finds a fault."""
+
+    def __init__(self, real: Any, name: str, method: str) -> None:
+        self._real, self._name, self._method = real, name, method
+        self.stumbled = False
+
+    def __getattr__(self, method: str) -> Any:
+        task = asyncio.current_task()
+        if (
+            method == self._method
+            and not self.stumbled
+            and task is not None
+            and task.get_name() == self._name
+        ):
+            self.stumbled = True
+            raise Bug("here")
+        return getattr(self._real, method)
+
+
+PARTS: dict[str, tuple[Callable[[Host], Any], str, str]] = {
+    "housekeeping": (lambda host: host.node, "disk", "check"),
+    "joins": (lambda host: host.node.joiner, "_db", "rows"),
+    "choose links": (lambda host: host.node.mesh, "linking", "targets"),
+    "listen": (lambda host: host.node.mesh, "_listener", "set_addresses"),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+async def test_these_are_told_and_begin_again(host: Host, name: str) -> None:
+    find, part, method = PARTS[name]
+    owner = find(host)
+    real = getattr(owner, part)
+    stumbling = StumblingOnce(real, name, method)
+    setattr(owner, part, stumbling)
+    await until(lambda: stumbling.stumbled, "it stumbled")
+    told = await host.alert("bug")
+    assert told["subject"] == name
+    assert "Bug: here" in told["text"]
+    beats = host.node.loops._watched[name][0]
+    await until(lambda: beats() > 0.3, "it rests")
+    await until(lambda: beats() < 0.3, "it goes on")
+    setattr(owner, part, real)
+
+
+async def test_a_frame_that_makes_us_stumble_costs_that_link_only(
+    make_home: MakeHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with all_running(make_home("mbp"), make_home("oracle")) as (mbp, oracle):
+        await mbp.add("arthur")
+        await oracle.add("neo")
+        await pair(mbp, oracle)
+        await acquainted(mbp, oracle)
+        monkeypatch.setattr(mbp.node.runtime.machine.serving, "unfollow", bug)
+        for _ in range(2):
+            async with evil_peer(mbp) as evil:
+                evil.send(Unfollow(evil.node.node))
+                await evil.thrown_out()
+        told = await mbp.alert("bug")
+        assert told["subject"].startswith("frames of ")
+        await oracle.send("neo", "arthur", "all is well")
+        await mbp.receives("arthur", ["all is well"])
+
+
+async def test_a_stranger_that_makes_us_stumble_ends_nothing(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host.node.mesh._listener._gatekeeper, "judge", bug)
+    stranger = LinkNode("stranger", colony=host.node.membership.book.colony)
+    with pytest.raises(Exception):  # noqa: B017 - however it ends there
+        await stranger.dialer.dial(host.node.mesh.addresses()[0], host.me)
+    assert (await host.alert("bug"))["subject"] == "an inbound connection"
+
+
+async def test_one_peers_redialling_that_stumbles_leaves_the_others(
+    make_home: MakeHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with all_running(make_home("mbp"), make_home("oracle")) as (mbp, oracle):
+        await pair(mbp, oracle)
+        link = mbp.node.board.get(oracle.me)
+        assert link is not None
+        if link.outbound:  # whoever dialled lives through the link: the other looks after it
+            mbp, oracle = oracle, mbp
+        redialler = mbp.node.mesh._redialler
+        monkeypatch.setattr(redialler, "_linked", bug)
+        redialler.wake()
+        assert "the link with" in (await mbp.alert("bug"))["subject"]
+        monkeypatch.undo()
+        mbp.node.board.close(oracle.me, "to see whether it comes back")
+        await until(lambda: not mbp.linked(oracle), "it ended")
+        redialler.wake()
+        await until(lambda: mbp.linked(oracle), "linked again")
+
+
+@pytest.mark.parametrize("where", ["_woken", "discarded"])
+async def test_the_machines_own_faults_end_the_node(make_home: MakeHome, where: str) -> None:
+    """In a callback of the event loop they would only be logged."""
+    with pytest.raises(ExceptionGroup) as several:
+        async with running(make_home("mbp")) as host:
+            runtime = host.node.runtime
+            if where == "_woken":
+                runtime.machine.tick = bug  # type: ignore[method-assign]
+                runtime._woken()
+            else:
+                runtime._or_end(bug)
+            assert host.task is not None
+            await asyncio.wait([host.task], timeout=5)
+            assert host.task.done()
+    assert several.group_contains(Bug)
+
+
+async def test_one_that_stands_still_is_told_by_name(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    released = asyncio.Event()
+    inside: list[int] = []
+
+    async def hang(seconds: int) -> None:
+        inside.append(seconds)
+        await released.wait()
+
+    monkeypatch.setattr(host.node, "_keep", hang)
+    await until(lambda: inside, "it hangs")
+    quiet, _, essential = host.node.loops._watched["housekeeping"]
+    host.node.loops.watch("housekeeping", quiet, 0.2, essential=essential)
+    await until(lambda: quiet() > 0.2, "for a while")
+    assert host.node.loops.look(), "the rest goes on: no reason to end"
+    status = await host.service.status(await host.owner())
+    assert [(a["kind"], a["subject"]) for a in status["alerts"]] == [(STANDS_STILL, "housekeeping")]
+    released.set()
+    host.node.loops.watch("housekeeping", quiet, 30, essential=essential)
+    assert host.node.loops.look()
+    assert (STANDS_STILL, "housekeeping") not in await host.alerts()
+
+
+async def test_a_writer_that_stands_still_is_no_longer_called_alive(host: Host) -> None:
+    released = asyncio.Event()
+
+    async def hang(_: Any) -> None:
+        await released.wait()
+
+    host.node.loops.watch("writer", host.node.writer.busy_s, 0.2, essential=True)
+    assert host.node.loops.look()
+    job = asyncio.ensure_future(host.node.writer.submit(hang))
+    await until(lambda: host.node.writer.busy_s() > 0.2, "it hangs")
+    assert not host.node.loops.look()
+    assert await host.channel() == [], "reading goes on"
+    released.set()
+    await job
+    await until(host.node.loops.look, "it moves again")
