@@ -5,6 +5,8 @@ node.key               the private key, 0600
 node.mark              the newest (epoch, seq) this node ever committed: a database put back from an
                        older copy is noticed by it
 trust.copy             statements, pins and tombstones, so that a lost database does not lose trust
+backups, backup.last    what `maw backup` made here, and how the last one went
+restore.unfinished      a restore was cut short: nothing starts before it is done
 colony.db, maw.sock, maw.lock
 """
 
@@ -55,6 +57,18 @@ class NodeHome:
     @property
     def database(self) -> Path:
         return self.path / "colony.db"
+
+    @property
+    def backups(self) -> Path:
+        return self.path / "backups"
+
+    @property
+    def last_backup(self) -> Path:
+        return self.path / "backup.last"
+
+    @property
+    def unfinished_restore(self) -> Path:
+        return self.path / "restore.unfinished"
 
     @property
     def socket(self) -> Path:

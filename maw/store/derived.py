@@ -1,0 +1,226 @@
+"""What was made of the entries, against the entries: messages, mentions, what was sent, counts.
+
+Sums over many rows are compared as sums of hashes, so that neither order nor memory matters.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
+
+from maw.core.clock import shown_time
+from maw.core.colony import Said
+from maw.core.entry import Entry, Kind, unpack_payload
+from maw.core.identity import NodeId
+from maw.store.schema import SEQ_BITS
+
+PAGE: Final = 2_000
+_SUM: Final = (1 << 64) - 1
+_SQL_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError, OverflowError)
+
+Tell = Callable[[str, str, str], None]
+"""What is wrong, where, and a sentence."""
+
+
+class MessageRow(NamedTuple):
+    """A row of ``messages``."""
+
+    seq: int
+    place: int
+    direct: int
+    channel: int | None
+    agent: int
+    said: int
+    received: int
+    suspect: int
+    reply: str | None
+
+
+_MESSAGE: Final = "seq, place, direct, channel, agent, said, received, suspect, reply"
+
+
+class Derived:
+    """Takes the sound entries page by page, then ``end`` compares the sums. It tells what is wrong."""
+
+    def __init__(self, conn: sqlite3.Connection, me: NodeId | None, tell: Tell) -> None:
+        self._conn = conn
+        self._me = me
+        self._tell = tell
+        self.messages = 0
+        self._mentions = self._sent = 0
+        self._whole = True
+        self._unknown: set[int] = set()
+        """Seqs of messages whose entries are damaged: what they mention cannot be said."""
+        self._channels: dict[int, str] = {}
+        self._agents: dict[int, tuple[NodeId, bytes]] = {}
+        self._top = 0
+        try:
+            self._read()
+        except _SQL_ERRORS as error:
+            self._broken("channels, agents", error)
+
+    def _read(self) -> None:
+        conn = self._conn
+        (self._top,) = conn.execute("SELECT coalesce(max(seq), 0) FROM messages").fetchone()
+        self._channels = dict(conn.execute("SELECT n, name FROM channels"))
+        sql = "SELECT a.n, n.key, a.id FROM agents a JOIN nodes n ON n.n = a.node"
+        self._agents = {n: (NodeId(key), agent_id) for n, key, agent_id in conn.execute(sql)}
+
+    def _broken(self, where: str, error: Exception) -> None:
+        self._whole = False
+        self._tell("unreadable", where, f"it cannot be read: {error}")
+
+    def page(self, log: int, entries: Sequence[Entry]) -> None:
+        """Sound entries of one log, ascending."""
+        said = [entry for entry in entries if entry.kind in (Kind.POST, Kind.DIRECT) and entry.payload]
+        if not said:
+            return
+        base = log << SEQ_BITS
+        first, last = base | said[0].seq, base | said[-1].seq
+        sql = f"""SELECT e.place, e.shown, {", ".join("m." + name for name in MessageRow._fields)}
+            FROM entries e LEFT JOIN messages m ON m.seq = e.shown
+            WHERE e.place BETWEEN ? AND ? AND e.shown IS NOT NULL"""  # noqa: S608 - columns' names
+        try:
+            rows = {place: (shown, row) for place, shown, *row in self._conn.execute(sql, (first, last))}
+        except _SQL_ERRORS as error:
+            self._broken("messages", error)
+            return
+        for entry in said:
+            shown, row = rows.get(base | entry.seq, (None, ()))
+            if shown is not None:
+                self._message(entry, base | entry.seq, shown, row)
+
+    def damaged(self, log: int, seq: int) -> None:
+        """An entry that is not sound: what was made of it is left out of the sums."""
+        try:
+            sql = "SELECT shown FROM entries WHERE place = ?"
+            row = self._conn.execute(sql, (log << SEQ_BITS | seq,)).fetchone()
+        except _SQL_ERRORS:
+            row = None
+        if row is None:
+            self._whole = False
+        elif type(row[0]) is int:
+            self._unknown.add(row[0])
+
+    def _message(self, entry: Entry, place: int, shown: Any, row: Sequence[Any]) -> None:
+        if type(shown) is not int or shown > self._top:
+            if type(shown) is not int:
+                self._tell("message", f"place {place}", "where it is shown is no number")
+            return  # it became visible after the start
+        if shown in self._unknown:
+            return
+        self.messages += 1
+        if row[0] is None:
+            self._tell("message", f"seq {shown}", "it is held and not among the messages")
+            return
+        stored = MessageRow(*row)
+        try:
+            said = Said.read(unpack_payload(entry.payload or b""), direct=entry.kind == Kind.DIRECT)
+        except (ValueError, TypeError, KeyError):
+            self._tell("message", f"seq {shown}", "it is shown and says nothing that can be shown")
+            return
+        if (wrong := self._differs(entry, place, said, stored)) is not None:
+            self._tell("message", f"seq {shown}", f"its {wrong} is not what the entry says")
+        if said.channel is not None:
+            for word in dict.fromkeys(said.mentions):
+                self._mentions = (self._mentions + _hash(word, shown)) & _SUM
+        if entry.author == self._me:
+            self._sent = (self._sent + _hash(stored.agent, shown)) & _SUM
+
+    def _differs(self, entry: Entry, place: int, said: Said, row: MessageRow) -> str | None:
+        """The first column of a message that is not what the entry makes of it."""
+        if type(row.received) is not int:
+            return "received"
+        time = shown_time(entry.hlc, row.received)
+        channel = None if row.channel is None else self._channels.get(row.channel, "")
+        wrong = {
+            "place": row.place != place,
+            "direct": bool(row.direct) != (said.channel is None),
+            "channel": channel != said.channel,
+            "agent": self._agents.get(row.agent) != (entry.author, said.agent),
+            "said": row.said != time.ms,
+            "suspect": bool(row.suspect) != time.suspect,
+            "reply": row.reply != said.reply_to,
+        }
+        return next((name for name, is_wrong in wrong.items() if is_wrong), None)
+
+    # -- sums -------------------------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """Compares what many rows come to; where something could not be read, only what holds without it."""
+        sums = (("mentions", self._mentions_sum), ("outbox", self._sent_sum)) if self._whole else ()
+        for where, check in (
+            ("messages", self._all_backed),
+            *sums,
+            ("mailbox", self._mailboxes),
+            ("channels", self._counts),
+        ):
+            try:
+                check()
+            except _SQL_ERRORS as error:
+                self._broken(where, error)
+
+    def _all_backed(self) -> None:
+        sql = """SELECT m.seq, e.shown FROM messages m LEFT JOIN entries e ON e.place = m.place
+            WHERE m.seq > ? AND m.seq <= ? ORDER BY m.seq LIMIT ?"""
+        after = 0
+        while page := self._conn.execute(sql, (after, self._top, PAGE)).fetchall():
+            for seq, shown in page:
+                if seq != shown and self._whole:
+                    self._tell("message", f"seq {seq}", "no entry says that it is shown there")
+            after = page[-1][0]
+
+    def _mentions_sum(self) -> None:
+        sql = """SELECT word, seq FROM mentions WHERE (word, seq) > (?, ?) AND seq <= ?
+            ORDER BY word, seq LIMIT ?"""
+        found = self._sum(sql, "")
+        if found != self._mentions:
+            self._tell("mentions", "mentions", "they are not what the messages say")
+
+    def _sent_sum(self) -> None:
+        if self._me is None:
+            return
+        sql = """SELECT agent, seq FROM outbox WHERE (agent, seq) > (?, ?) AND seq <= ?
+            ORDER BY agent, seq LIMIT ?"""
+        found = self._sum(sql, -1)
+        if found != self._sent:
+            self._tell("outbox", "outbox", "what was sent from here is not what this node's own log says")
+
+    def _sum(self, sql: str, start: Any) -> int:
+        rows = _walk(self._conn, sql, (start, 0), self._top)
+        return sum(_hash(what, seq) for what, seq in rows if seq not in self._unknown) & _SUM
+
+    def _mailboxes(self) -> None:
+        sql = """SELECT count(*) FROM mailbox b LEFT JOIN messages m ON m.seq = b.seq
+            LEFT JOIN local_agents l ON l.agent = b.agent WHERE m.seq IS NULL OR l.agent IS NULL"""
+        (lost,) = self._conn.execute(sql).fetchone()
+        if lost:
+            self._tell("mailbox", "mailbox", f"{lost} rows are of no message, or of no agent of this host")
+
+    def _counts(self) -> None:
+        sql = """SELECT c.name, c.messages, c.last_seq, coalesce(f.messages, 0), coalesce(f.last, 0)
+            FROM channels c LEFT JOIN (SELECT channel, count(*) messages, max(seq) last FROM messages
+                WHERE channel IS NOT NULL GROUP BY channel) f ON f.channel = c.n"""
+        for name, messages, last, real, real_last in self._conn.execute(sql).fetchall():
+            if (messages, last) != (real, real_last):
+                self._tell("count", f"#{name}", f"it counts {messages} messages, there are {real}")
+        sql = """SELECT (SELECT value FROM meta WHERE key = 'messages'), (SELECT value FROM meta WHERE key = 'seq'),
+            count(*), coalesce(max(seq), 0) FROM messages"""
+        counted, seq, real, top = self._conn.execute(sql).fetchone()
+        if (counted or 0) != real or (seq or 0) < top:
+            self._tell(
+                "count", "meta", f"{counted} messages up to {seq} are counted, there are {real} up to {top}"
+            )
+
+
+def _walk(conn: sqlite3.Connection, sql: str, start: tuple[Any, int], top: int) -> Iterator[tuple[Any, int]]:
+    at = start
+    while page := conn.execute(sql, (*at, top, PAGE)).fetchall():
+        yield from page
+        at = page[-1]
+
+
+def _hash(what: object, seq: object) -> int:
+    return int.from_bytes(blake2b(f"{what}\0{seq}".encode(), digest_size=8).digest(), "big")
