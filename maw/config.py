@@ -16,6 +16,7 @@ from typing import Final
 from maw.core.identity import NodeId, parse_key
 from maw.core.names import check_name
 from maw.core.neighbours import FULL_MESH, LINKS
+from maw.core.rotation import KEEP, KEEP_WEEKS
 from maw.core.statement import parse_colony
 from maw.core.toml import Document, Section
 from maw.errors import BadConfig, BadInput
@@ -73,6 +74,15 @@ class LimitsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupConfig:
+    """Where `maw backup` puts them (None: the node's own directory), and what rotation keeps."""
+
+    directory: Path | None = None
+    keep: int = KEEP
+    keep_weeks: int = KEEP_WEEKS
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """``maw.toml``. ``path`` is where it was read from."""
 
@@ -82,6 +92,7 @@ class Config:
     rest: RestConfig = RestConfig()
     socket: SocketConfig = SocketConfig()
     limits: LimitsConfig = LimitsConfig()
+    backup: BackupConfig = BackupConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +145,7 @@ def check_interface(name: str) -> str:
 def load_config(path: Path) -> Config:
     """Read maw.toml. Raises BadConfig; a missing file says how to make one."""
     document = _read(path)
-    document.only("node", "mesh", "rest", "socket", "limits")
+    document.only("node", "mesh", "rest", "socket", "limits", "backup")
     return Config(
         path=path,
         name=_node_name(document.section("node")),
@@ -142,6 +153,7 @@ def load_config(path: Path) -> Config:
         rest=_rest(document.section("rest")),
         socket=_socket(document.section("socket")),
         limits=_limits(document.section("limits")),
+        backup=_backup(document.section("backup")),
     )
 
 
@@ -223,6 +235,13 @@ anonymous = true
 [limits]
 # Below this much free disk the node takes no new messages, and says so.
 min_free_disk_mib = 256
+
+[backup]
+# Where `maw backup` puts them: a directory on another disk is better than the default, backups/ beside this file.
+# directory = "/mnt/backup/maw"
+# How many are kept: the newest, and beside them the newest of each of the latest weeks.
+keep = 7
+keep_weeks = 4
 """
 
 _PEERS_TEXT: Final = """\
@@ -342,6 +361,18 @@ def _limits(section: Section) -> LimitsConfig:
     return LimitsConfig(
         min_free_disk_mib=section.number("min_free_disk_mib", default.min_free_disk_mib, 1, 1 << 20),
         outbound_mib=section.number("outbound_mib", default.outbound_mib, 2, 1 << 12),
+    )
+
+
+def _backup(section: Section) -> BackupConfig:
+    section.only("directory", "keep", "keep_weeks")
+    directory = section.text("directory")
+    if directory is not None and not Path(directory).is_absolute():
+        raise section.wrong("directory", "must begin with /", 'such as "/mnt/backup/maw"')
+    return BackupConfig(
+        Path(directory) if directory is not None else None,
+        section.number("keep", KEEP, 1, 1000),
+        section.number("keep_weeks", KEEP_WEEKS, 0, 1000),
     )
 
 

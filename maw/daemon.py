@@ -27,6 +27,7 @@ from maw.core.identity import Signer
 from maw.errors import BadConfig, MawError
 from maw.node.home import NodeHome, hold_lock, read_key
 from maw.node.node import Node, open_node
+from maw.node.restoring import check_finished
 from maw.node.sdnotify import Notifier, watchdog_interval
 from maw.ops.logbook import Logbook
 
@@ -48,6 +49,7 @@ def run(home: Path) -> int:
     )
     faulthandler.enable(file=2)  # a watchdog that ends a hung daemon leaves the stacks in the journal
     place = NodeHome(home)
+    check_finished(place)
     config = load_config(place.config)
     signer = read_key(place.key)
     os.umask(0o077)

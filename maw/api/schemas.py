@@ -121,6 +121,7 @@ _STATUS: Final = _object(
         "disk_free_bytes": _WHOLE,
         "database_bytes": _WHOLE,
         "rss_bytes": _WHOLE,
+        "backup": _object({"at": _or_null(_TIME), "where": _or_null(_TEXT), "problem": _or_null(_TEXT)}),
         "alerts": _list(
             _object({"at": _TIME, "kind": _TEXT, "subject": _TEXT, "text": _TEXT, "count": _WHOLE})
         ),

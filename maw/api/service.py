@@ -22,6 +22,7 @@ from maw.core.names import parse_address
 from maw.core.pairing import Invite
 from maw.core.statement import colony_text
 from maw.errors import BadInput, NotFound
+from maw.node.backup_record import LastBackup, last_backup
 from maw.node.directory import new_token
 from maw.node.membership import Told, parse_for
 from maw.node.node import Node
@@ -146,6 +147,7 @@ class _Reading(_Base):
             "disk_free_bytes": node.disk.free,
             "database_bytes": _database_bytes(node.db.path),
             "rss_bytes": _resident_bytes(),
+            "backup": _backup(last_backup(node.home)),
             "alerts": await node.alerts.recent(node.db, iso),
         }
 
@@ -415,6 +417,12 @@ def _page(items: list[Json], seen: int, after: int | None, limit: int) -> Page:
 
 def _database_bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in path.parent.glob(path.name + "*"))
+
+
+def _backup(last: LastBackup) -> Json:
+    """When a backup last succeeded and where it is; why the latest did not."""
+    at = None if last.good_at is None else iso(int(last.good_at.timestamp() * 1000))
+    return {"at": at, "where": last.good_path, "problem": last.problem}
 
 
 def _resident_bytes() -> int:

@@ -19,6 +19,7 @@ from maw.errors import BadConfig, MawError, NotFound, Unavailable
 from maw.home import find_home
 from maw.net.wireguard import watch
 from maw.node.home import NodeHome, read_key
+from maw.ops.checks.backups import read_record
 from maw.ops.checks.context import Address, Context, Finding, Interface, Verdict
 from maw.ops.doctor import connect, examine, kernel_clock, worst
 from maw.ops.machine import Machine
@@ -62,6 +63,7 @@ def gather(machine: Machine) -> Context:
         peers=peers,
         socket_problem=socket_problem,
         connect=connect,
+        last_backup=read_record(home.last_backup),
         clock=kernel_clock,
     )
 

@@ -56,6 +56,11 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "agent": "maw.cli.who:agent_group",
             "channel": "maw.cli.who:channel_group",
         },
+        "Data": {
+            "backup": "maw.cli.data:backup",
+            "restore": "maw.cli.data:restore",
+            "verify": "maw.cli.data:verify",
+        },
     }
 )
 """Every command that works, by the heading it stands under in --help, and where it is."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
-from maw.cli.output import Output, note, size, span, words
+from maw.cli.output import Output, note, parse_time, size, span, words
 from maw.cli.params import Json
 from maw.cli.session import plain_daemon
 
@@ -100,6 +101,7 @@ def _facts(out: Output, state: Record) -> list[tuple[str, str]]:
         ("unread", _unread(state) or "nothing"),
         ("disk", f"{size(state.get('disk_free_bytes'))} free · database {size(state.get('database_bytes'))}"),
         ("memory", size(state.get("rss_bytes"))),
+        ("backup", _backup(out, state)),
     ]
     return [*facts, *(("alert", out.style(alert, "yellow")) for alert in _alerts(state))]
 
@@ -135,6 +137,16 @@ def _mesh(state: Record) -> str:
         for one in state.get("mesh") or ()
     ]
     return " · ".join(parts) or "not listening"
+
+
+def _backup(out: Output, state: Record) -> str:
+    last = state.get("backup") or {}
+    if last.get("problem"):
+        return out.style(f"the last one failed: {words(last['problem'])}", "red")
+    made = parse_time(last.get("at"))
+    if made is None:
+        return "none yet (`maw backup`)"
+    return f"{span((datetime.now(UTC) - made).total_seconds())} ago · {words(last.get('where'))}"
 
 
 def _interface_trouble(state: Record) -> bool:

@@ -15,6 +15,7 @@ from maw.errors import Unavailable
 from maw.home import find_home
 from maw.ops import service
 from maw.ops.machine import Machine
+from maw.ops.timer import Nightly
 
 service_group = command_group("Keep the node running: systemd (system or user), or PM2.")
 
@@ -32,6 +33,9 @@ def install(
     replace: Annotated[
         bool, typer.Option("--replace", help="Put a unit of that name that is not maw's aside.")
     ] = False,
+    no_backup: Annotated[
+        bool, typer.Option("--no-backup", help="No backup every night: see `maw backup`.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Start the node now and at every boot; again, to bring the unit up to date. Says how to undo it."""
@@ -44,6 +48,7 @@ def install(
         manager=manager,
         group=config.socket.group,
         replace=replace,
+        nightly=None if no_backup else Nightly(config.backup.directory),
     )
     return _tell(Output.to_stdout(as_json), report)
 

@@ -21,7 +21,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -31,7 +31,8 @@ from maw.core.identity import NodeId, key_text, parse_key
 from maw.core.rotation import KEEP, KEEP_WEEKS, surplus
 from maw.core.statement import colony_text
 from maw.errors import BadInput, Conflict, MawError, NotFound, Unavailable
-from maw.node.home import NodeHome, read_key, replace_file
+from maw.node.backup_record import note
+from maw.node.home import NodeHome, read_key
 from maw.store.copying import copy_database, database_bytes, open_readonly
 from maw.store.verifying import Report, verify_database
 
@@ -117,14 +118,14 @@ def make_backup(
     try:
         made = _make(home, folder, name, keep, weeks, with_key, reserve, now, progress)
     except MawError as error:
-        _note(home, now, problem=error.message)
+        note(home, now, problem=error.message)
         raise
     except OSError as error:
         failure = _failed(folder or home.backups, error)
-        _note(home, now, problem=failure.message)
+        note(home, now, problem=failure.message)
         raise failure from None
     problem = None if made.report.sound else f"what was copied is damaged at {made.report.wrong} places"
-    _note(home, now, made.backup, problem)
+    note(home, now, str(made.backup.path), problem)
     return made
 
 
@@ -349,44 +350,3 @@ def _from_json(path: Path, fields: Any) -> Backup:
         datetime.fromisoformat(fields["made_at"]), str(fields["maw"]), int(fields["entries"]),
         int(fields["messages"]), (int(epoch), int(seq)), fields["sound"] is True, files,
     )  # fmt: skip
-
-
-# -- how the last one went -----------------------------------------------------------------------------
-
-
-def _note(home: NodeHome, now: datetime, backup: Backup | None = None, problem: str | None = None) -> None:
-    """For status and doctor. Best effort: a home that cannot be written says so by itself."""
-    last = last_backup(home)
-    if backup is not None and problem is None:
-        last = replace(last, good_at=now, good_path=str(backup.path))
-    last = replace(last, tried_at=now, problem=problem)
-    fields = {k: v.isoformat() if isinstance(v, datetime) else v for k, v in asdict(last).items()}
-    try:
-        replace_file(home.last_backup, json.dumps(fields).encode())
-    except OSError:
-        return
-
-
-@dataclass(frozen=True, slots=True)
-class LastBackup:
-    """``good_at``: when one last succeeded; ``problem``: why the latest did not, None when it did."""
-
-    good_at: datetime | None = None
-    good_path: str | None = None
-    tried_at: datetime | None = None
-    problem: str | None = None
-
-
-def last_backup(home: NodeHome) -> LastBackup:
-    """How the last ones went; of nothing when nothing is known."""
-    try:
-        fields = json.loads(home.last_backup.read_bytes())
-        return LastBackup(
-            _time(fields["good_at"]), fields["good_path"], _time(fields["tried_at"]), fields["problem"]
-        )
-    except (OSError, ValueError, TypeError, KeyError):
-        return LastBackup()
-
-
-def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)

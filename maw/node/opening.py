@@ -11,6 +11,8 @@ import secrets
 import time
 from dataclasses import dataclass
 
+import aiosqlite
+
 from maw.core.clock import HybridClock
 from maw.core.entry import decode
 from maw.core.identity import NodeId, Signer
@@ -20,6 +22,7 @@ from maw.node.authoring import wall_clock_ms
 from maw.node.home import HighWaterMark, NodeHome
 from maw.node.instance import take_fingerprint, why_new_epoch
 from maw.store import trust as rows
+from maw.store.catching_up import catch_up
 from maw.store.checks import recount
 from maw.store.database import Database
 from maw.store.state import State
@@ -65,7 +68,9 @@ async def open_store(home: NodeHome, signer: Signer, db: Database) -> Opened:
     if mark.damaged:
         notes.append(f"{home.mark} is damaged and was passed over: a new epoch begins")
         why = why or "the mark beside the key is damaged"
-    if why is not None and why.startswith("the database"):
+    older = why is not None and why.startswith("the database")
+    await _catch_up(home, conn, records, older, notes)
+    if older:
         notes.append(f"a new epoch begins: {why}")
         # cursors from before may stand anywhere below: starting above them all repeats, and never skips
         state.seq = max(state.seq, int(time.time()) << SEQ_JUMP_BITS)
@@ -100,6 +105,23 @@ async def _records(home: NodeHome, db: Database, notes: list[str]) -> rows.Trust
         await rows.forget(conn, key, now)
     notes.append("the database was new: trust was taken from its copy, messages come back from the peers")
     return records
+
+
+async def _catch_up(
+    home: NodeHome, conn: aiosqlite.Connection, records: rows.TrustRecords, older: bool, notes: list[str]
+) -> None:
+    """A backup must not undo a revocation: what the copy beside the key knows beyond it is taken over."""
+    try:
+        copy = rows.unpack_copy(home.trust_copy.read_bytes(), str(home.trust_copy))
+    except FileNotFoundError:
+        return
+    except BadConfig as error:
+        notes.append(f"{error.message}: it is written anew from the database")
+        return
+    if added := await catch_up(conn, records, copy, wall_clock_ms(), older=older):
+        notes.append(
+            f"{added} words on trust that are newer than the database were taken from {home.trust_copy}"
+        )
 
 
 async def _last_hlc(db: Database, state: State, me: NodeId) -> int:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from maw.ops.checks import here, home, network, running
+from maw.ops.checks import backups, here, home, network, running
 from maw.ops.checks.context import Address, Check, Context, Finding, Interface, KernelClock, Reached, Verdict
 from maw.ops.checks.firewall import firewall
 
@@ -22,6 +22,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     home.settings,
     home.socket_path,
     home.disk,
+    backups.recent_backup,
+    backups.log_rotation,
     running.answering,
     running.same_version,
     running.alerts,

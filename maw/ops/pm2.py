@@ -9,6 +9,7 @@ from typing import Final
 from maw.errors import Conflict, NotFound
 from maw.ops.machine import Machine
 from maw.ops.report import ServiceReport, Work
+from maw.ops.timer import Nightly
 from maw.ops.units import Manager, Record, read_record, render
 
 _FILE: Final = "ecosystem.config.cjs"
@@ -38,8 +39,9 @@ def state(machine: Machine, manager: Manager) -> tuple[bool, bool]:
 
 
 def install(
-    machine: Machine, manager: Manager, *, home: Path, command: Path, group: str | None, replace: bool
-) -> ServiceReport:
+    machine: Machine, manager: Manager, *, home: Path, command: Path, group: str | None, replace: bool,
+    nightly: Nightly | None,
+) -> ServiceReport:  # fmt: skip
     """See `maw.ops.service.install`."""
     work = Work(machine)
     file = unit_path(machine, manager, home)
@@ -65,6 +67,11 @@ def install(
         "so that systemd brings PM2 back after a reboot, run what this prints, once: pm2 startup"
     )
     work.hints.append("PM2 notices a daemon that died, not one that hangs; systemd does both")
+    work.hints.append("so that PM2's logs do not grow without end: pm2 install pm2-logrotate")
+    if nightly is not None:
+        work.hints.append(
+            f"for a backup every night, a line of `crontab -e`: 17 3 * * * MAW_HOME={home} {command} backup"
+        )
     return work.report(manager, file, home, undo="maw service remove")
 
 

@@ -16,6 +16,7 @@ from maw.errors import BadInput, NotFound, Refused, Unavailable
 from maw.ops import pm2, systemd
 from maw.ops.machine import Machine
 from maw.ops.report import ServiceReport
+from maw.ops.timer import Nightly
 from maw.ops.units import Manager, read_record
 
 
@@ -34,6 +35,7 @@ class Keeper(Protocol):
         command: Path,
         group: str | None,
         replace: bool,
+        nightly: Nightly | None,
     ) -> ServiceReport: ...
     def remove(self, machine: Machine, manager: Manager, *, home: Path) -> ServiceReport: ...
 
@@ -101,11 +103,13 @@ def install(
     manager: str | None = None,
     group: str | None = None,
     replace: bool = False,
+    nightly: Nightly | None = None,
 ) -> ServiceReport:
     """Write the unit, start it now and at every boot. Doing it again brings the unit up to date.
 
     ``home``: the node's directory, with its maw.toml. ``group``: the one in maw.toml's [socket], if any.
     ``replace``: a unit of the same name that is not ours is kept aside instead of refused (Conflict).
+    ``nightly``: make a backup every night too; without it an earlier timer is removed.
     A step that failed is in the report (``ok``); what stood in the way before anything was done raises.
     """
     chosen = choose(machine, manager)
@@ -118,7 +122,9 @@ def install(
             "two daemons on one directory refuse each other",
             hint=f"maw service remove --manager {other[0].manager.value}",
         )
-    return _KEEPERS[chosen].install(machine, chosen, home=home, command=command, group=group, replace=replace)
+    return _KEEPERS[chosen].install(
+        machine, chosen, home=home, command=command, group=group, replace=replace, nightly=nightly
+    )
 
 
 def remove(machine: Machine, *, home: Path, manager: str | None = None) -> ServiceReport:

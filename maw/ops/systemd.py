@@ -14,8 +14,10 @@ from typing import Final
 
 from maw.errors import Conflict, NotFound, Refused
 from maw.home import SYSTEM_HOME
+from maw.ops import timer
 from maw.ops.machine import Machine
 from maw.ops.report import ServiceReport, Work
+from maw.ops.timer import Nightly
 from maw.ops.units import Manager, Record, read_record, render
 
 USER: Final = "maw"
@@ -54,12 +56,15 @@ def state(machine: Machine, manager: Manager) -> tuple[bool, bool]:
 
 
 def install(
-    machine: Machine, manager: Manager, *, home: Path, command: Path, group: str | None, replace: bool
-) -> ServiceReport:
+    machine: Machine, manager: Manager, *, home: Path, command: Path, group: str | None, replace: bool,
+    nightly: Nightly | None,
+) -> ServiceReport:  # fmt: skip
     """See `maw.ops.service.install`."""
     work = Work(machine)
     unit = unit_path(machine, manager, home)
     before, aside = _before(machine, unit, replace)
+    if nightly is not None:
+        timer.check(machine, unit.parent, replace)
     record = before or Record(manager.value, str(home))
     if manager is Manager.SYSTEM:
         _check_reach(machine, command)
@@ -76,6 +81,11 @@ def install(
     machine.path(unit).write_text(text, encoding="utf-8")
     work.did(f"wrote {unit}", f"rm {unit}")
     _start(work, manager, again=before is not None)
+    if nightly is not None:
+        _give_folder(work, manager, nightly)
+        timer.install(work, manager, unit.parent, _systemctl(manager), nightly, command=command, home=home)
+    else:
+        timer.remove(work, unit.parent, _systemctl(manager))
     _advise(work, manager)
     sudo = "sudo " if manager is Manager.SYSTEM else ""
     return work.report(manager, unit, home, undo=f"{sudo}maw service remove")
@@ -91,6 +101,7 @@ def remove(machine: Machine, manager: Manager, *, home: Path) -> ServiceReport:
     record = read_record(machine.path(unit).read_text(encoding="utf-8"))
     if record is None:
         raise NotFound(f"{unit} is not ours")
+    timer.remove(work, unit.parent, systemctl)
     work.run("stopped it, now and at boot", (*systemctl, "disable", "--now", _UNIT))
     machine.path(unit).unlink()
     work.did(f"removed {unit}")
@@ -262,6 +273,22 @@ def _start(work: Work, manager: Manager, *, again: bool) -> None:
     if not ran.ok:
         user = "" if manager is Manager.SYSTEM else "--user "
         work.hints.append(f"why it did not start: journalctl {user}-u {_UNIT} -n 50 (systemd keeps trying)")
+
+
+def _give_folder(work: Work, manager: Manager, nightly: Nightly) -> None:
+    """A directory for backups that the service's user may not write is said now, not at three in the morning."""
+    folder = nightly.directory
+    if folder is None:
+        return
+    if not work.machine.path(folder).is_dir():
+        work.hints.append(f"{folder} is not there yet: backups fail until it is")
+    elif manager is Manager.SYSTEM and work.machine.path(folder).stat().st_uid not in _uid_of_user(work):
+        work.hints.append(f"the backups are written as {USER}: chown {USER} {folder}")
+
+
+def _uid_of_user(work: Work) -> set[int]:
+    fields = work.machine.run(("getent", "passwd", USER)).out.split(":")
+    return {int(fields[2])} if len(fields) > 2 and fields[2].isdecimal() else set()
 
 
 def _advise(work: Work, manager: Manager) -> None:

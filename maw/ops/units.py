@@ -7,6 +7,7 @@ the file's owner can change: `maw service remove` reads the record back and undo
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from itertools import dropwhile
@@ -50,28 +51,58 @@ _TEMPLATES: Final = {
 
 def template(manager: Manager) -> str:
     """The unit's text with its placeholders: from the installed package, else from the source tree."""
+    return _text(_TEMPLATES[manager])
+
+
+def _text(name: str) -> str:
     package = Path(maw.__file__).parent
     for base in (package / "units", package.parent):
-        file = base / _TEMPLATES[manager]
+        file = base / name
         if file.is_file():
             return file.read_text(encoding="utf-8")
-    raise InternalError(f"{_TEMPLATES[manager]} is missing from this installation", code="units_missing")
+    raise InternalError(f"{name} is missing from this installation", code="units_missing")
 
 
 def render(manager: Manager, *, command: Path, home: Path, groups: tuple[str, ...], record: Record) -> str:
     """The file to write. Raises BadInput for a path or group that cannot stand in such a file."""
-    for word in (str(command), str(home), *groups):
+    values = {
+        "@MAW@": str(command),
+        "@HOME@": str(home),
+        "@GROUPS@": f"SupplementaryGroups={' '.join(groups)}" if groups else "# no SupplementaryGroups=",
+    }
+    _check_words(str(command), str(home), *groups)
+    return _fill(template(manager), values, "//" if manager is Manager.PM2 else "#", record)
+
+
+def render_file(
+    manager: Manager, name: str, *, command: Path, home: Path, backups: Path | None, record: Record
+) -> str:
+    """A unit beside the service's, such as ``maw-backup.timer``, for one of the two systemds. Raises BadInput."""
+    _check_words(str(command), str(home), *([str(backups)] if backups else []))
+    values = {
+        "@MAW@": str(command),
+        "@HOME@": str(home),
+        "@BACKUPS@": f'ReadWritePaths="{backups}"' if backups else "# no ReadWritePaths= of another disk",
+    }
+    return _fill(_text(str(Path(_TEMPLATES[manager]).with_name(name))), values, "#", record)
+
+
+def _check_words(*words: str) -> None:
+    for word in words:
         if not word or any(c in "\"\\%$'`" or not c.isprintable() for c in word):
             raise BadInput(
                 f"{word!r} cannot be written into a unit file: it holds a quote, %, $ or the like",
                 hint="install maw, and keep its directory, under a plainer path",
             )
-    text = template(manager)
-    comment = "//" if manager is Manager.PM2 else "#"
+
+
+def _fill(text: str, values: Mapping[str, str], comment: str, record: Record) -> str:
     head = [f"{comment} {MARK}", f"{comment} {_RECORD}{json.dumps(asdict(record))}"]
     # the template's own head explains the placeholders: of no use once they are filled in
     body = dropwhile(lambda line: line.startswith(comment), text.splitlines())
-    filled = "\n".join(_filled(line, command, home, groups) for line in body)
+    filled = "\n".join(body)
+    for placeholder, value in values.items():
+        filled = filled.replace(placeholder, value)
     return "\n".join(head) + "\n" + filled.strip("\n") + "\n"
 
 
@@ -90,9 +121,3 @@ def read_record(text: str) -> Record | None:
         raise BadInput(
             f"the record in the unit file is broken: {error}", hint="remove the unit by hand"
         ) from None
-
-
-def _filled(line: str, command: Path, home: Path, groups: tuple[str, ...]) -> str:
-    if line == "@GROUPS@":
-        return f"SupplementaryGroups={' '.join(groups)}" if groups else "# no SupplementaryGroups="
-    return line.replace("@MAW@", str(command)).replace("@HOME@", str(home))

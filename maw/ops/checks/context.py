@@ -98,7 +98,8 @@ class Context:
     ``config_problem``: why maw.toml or peers.toml could not be read, None when they could. ``node_key``: the
     public key of node.key as text, None when it could not be read. ``listen``: the configured mesh addresses;
     with an ``interface``, its addresses now. ``status`` and ``peers``: the daemon's answers, as in the API;
-    None when it does not answer. ``command``: the `maw` that runs this check.
+    None when it does not answer. ``command``: the `maw` that runs this check. ``last_backup``: how the
+    last ones went, as noted in the home; empty when none was ever made, None when this user may not see.
     """
 
     machine: Machine
@@ -116,6 +117,7 @@ class Context:
     peers: Sequence[Mapping[str, Any]] | None = None
     socket_problem: str = ""
     connect: Callable[[Address], Reached] = field(default=lambda _: Reached.OPEN)
+    last_backup: Mapping[str, Any] | None = field(default_factory=dict)
     clock: Callable[[], KernelClock | None] = field(default=lambda: None)
 
     @property

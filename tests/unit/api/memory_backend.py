@@ -197,6 +197,7 @@ class MemoryBackend:
             "disk_free_bytes": 10**9,
             "database_bytes": 4096,
             "rss_bytes": 40_000_000,
+            "backup": {"at": None, "where": None, "problem": None},
             "alerts": [],
         }
 

@@ -16,6 +16,7 @@ from maw.errors import Conflict
 from maw.node import founding
 from maw.ops import service
 from maw.ops.report import ServiceReport, Step
+from maw.ops.timer import Nightly
 from maw.ops.units import Manager
 from tests.unit.cli.conftest import Cli
 
@@ -229,6 +230,7 @@ def test_service_install_says_what_it_did_and_how_to_undo_it(
             "manager": "systemd-user",
             "group": "staff",
             "replace": True,
+            "nightly": Nightly(None),
         }
     ]
 

@@ -54,7 +54,8 @@ def test_a_flipped_bit_costs_itself_alone(where: str, seed: int) -> None:
     at = random_.randrange(6)
     data = getattr(said[at], where)
     page = rows(said)
-    page[at] = page[at]._replace(**{where: flipped(data, random_.randrange(8 * len(data)))})
+    bad = flipped(data, random_.randrange(8 * len(data)))
+    page[at] = page[at]._replace(header=bad) if where == "header" else page[at]._replace(signature=bad)
     judged = judge(LOG, page, said[-1].id)
     assert places(judged) == [(at + 1, Part.HEADER)]
     assert judged.damages[0].id == said[at].id

@@ -6,17 +6,19 @@ import struct
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from maw.ops import doctor
-from maw.ops.checks import here, home, network, running
+from maw.ops import doctor, units
+from maw.ops.checks import backups, here, home, network, running
 from maw.ops.checks.context import Finding
 from maw.ops.checks.firewall import firewall
 from maw.ops.doctor import Address, Context, Interface, KernelClock, Reached, Verdict, examine, worst
 from maw.ops.machine import Machine, Ran
+from maw.ops.units import Manager, Record
 
 OK, WARN, FAIL, SKIP = Verdict.OK, Verdict.WARN, Verdict.FAIL, Verdict.SKIP
 MESH = Address("10.44.0.1", 6290)
@@ -92,7 +94,7 @@ def is_(finding: Finding, verdict: Verdict, *words: str) -> bool:
 
 def test_a_healthy_node_has_nothing_ill_but_no_keeper(world: World) -> None:
     ill = [finding for finding in examine(world.context()) if finding.verdict not in (OK, SKIP)]
-    assert [finding.name for finding in ill] == ["kept alive"]
+    assert [finding.name for finding in ill] == ["backup", "kept alive"]
     assert worst(examine(world.context())) is WARN
     assert worst([]) is OK
 
@@ -359,3 +361,41 @@ def test_the_kernels_own_tables() -> None:
 )
 def test_addresses(text: str, address: Address) -> None:
     assert Address.parse(text, 6290) == address
+
+
+# -- backups ------------------------------------------------------------------------------------------------
+
+
+def test_backups(world: World) -> None:
+    where = world.root / "backups/maw-x"
+    where.mkdir(parents=True)
+    now = datetime.now(UTC)
+
+    def told(**record: Any) -> Finding:
+        return backups.recent_backup(world.context(last_backup=record))
+
+    assert is_(told(), WARN, "there is none", "maw backup")
+    good = {"good_at": now.isoformat(), "good_path": str(where), "tried_at": now.isoformat(), "problem": None}
+    assert is_(told(**good), OK, "just now", "")
+    assert is_(
+        told(**{**good, "good_at": (now - timedelta(days=9)).isoformat()}), WARN, "9 days ago", "maw backup"
+    )
+    assert is_(told(**{**good, "good_path": "/nowhere"}), WARN, "no longer where it was", "mounted")
+    assert is_(told(**{**good, "problem": "no room"}), FAIL, "no room", "maw backup")
+    assert is_(told(**{**good, "good_at": "yesterday"}), WARN, "an unknown time", "maw backup")
+    assert is_(backups.recent_backup(world.context(last_backup=None)), SKIP, "not for this user", "sudo")
+
+
+def test_logs_are_kept_in_bounds(world: World) -> None:
+    assert is_(backups.log_rotation(world.context()), SKIP, "no service", "")
+    record = units.render(
+        Manager.PM2, command=Path("/m"), home=world.home, groups=(), record=Record("pm2", "/h")
+    )
+    (world.home / "ecosystem.config.cjs").write_text(record)
+    inside = world.root / str(world.home).lstrip("/")
+    inside.mkdir(parents=True, exist_ok=True)
+    (inside / "ecosystem.config.cjs").write_text(record)
+    assert is_(backups.log_rotation(world.context()), WARN, "grow without end", "pm2 install pm2-logrotate")
+    module = world.root / str(world.root).lstrip("/") / ".pm2/modules/pm2-logrotate"
+    module.mkdir(parents=True)
+    assert is_(backups.log_rotation(world.context()), OK, "pm2-logrotate", "")

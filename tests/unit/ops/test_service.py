@@ -10,6 +10,7 @@ import pytest
 from maw.errors import BadInput, Conflict, NotFound, Refused, Unavailable
 from maw.ops import service
 from maw.ops.machine import Machine, Ran
+from maw.ops.timer import Nightly
 from maw.ops.units import MARK, Manager, Record, read_record, render, template
 
 COMMAND = Path("/opt/maw/bin/maw")
@@ -287,3 +288,39 @@ def test_this_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script.unlink()
     with pytest.raises(NotFound, match="was not found"):
         service.this_command("/somewhere/__main__.py")
+
+
+def test_a_backup_every_night(world: World) -> None:
+    to = Path("/mnt/backup")
+    report = service.install(world.machine(), home=HOME, command=COMMAND, nightly=Nightly(to))
+    unit = (world.root / "etc/systemd/system/maw-backup.service").read_text()
+    timer = (world.root / "etc/systemd/system/maw-backup.timer").read_text()
+    assert 'ExecStart="/opt/maw/bin/maw" backup' in unit
+    assert 'ReadWritePaths="/mnt/backup"' in unit
+    assert 'Environment="MAW_HOME=/var/lib/maw"' in unit
+    assert "Persistent=true" in timer
+    assert "RandomizedDelaySec" in timer
+    assert world.did("systemctl", "enable", "--now", "maw-backup.timer")
+    assert any("/mnt/backup is not there yet" in hint for hint in report.hints)
+    world.ran.clear()
+    service.install(world.machine(), home=HOME, command=COMMAND)
+    assert world.did("systemctl", "disable", "--now", "maw-backup.timer")
+    assert not (world.root / "etc/systemd/system/maw-backup.timer").exists()
+
+
+def test_removing_the_service_ends_the_backups(world: World) -> None:
+    service.install(world.machine(), home=HOME, command=COMMAND, nightly=Nightly())
+    service.remove(world.machine(), home=HOME)
+    assert list((world.root / "etc/systemd/system").iterdir()) == []
+
+
+def test_a_backup_unit_of_somebody_elses_is_refused_before_anything_is_done(world: World) -> None:
+    theirs = world.root / "etc/systemd/system/maw-backup.timer"
+    theirs.parent.mkdir(parents=True, exist_ok=True)
+    theirs.write_text("[Timer]\n")
+    with pytest.raises(Conflict, match=r"maw-backup\.timer"):
+        service.install(world.machine(), home=HOME, command=COMMAND, nightly=Nightly())
+    assert not (world.root / UNIT).exists()
+    service.install(world.machine(), home=HOME, command=COMMAND)
+    service.remove(world.machine(), home=HOME)
+    assert theirs.read_text() == "[Timer]\n"
