@@ -237,7 +237,7 @@ anonymous = true
 min_free_disk_mib = 256
 
 [backup]
-# Where `maw backup` puts them: a directory on another disk is better than the default, backups/ beside this file.
+# Where `maw backup` puts them: best a directory on another disk. Without it, backups/ beside this file.
 # directory = "/mnt/backup/maw"
 # How many are kept: the newest, and beside them the newest of each of the latest weeks.
 keep = 7
