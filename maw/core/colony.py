@@ -213,12 +213,16 @@ class Said:
     reply_to: str | None = None
     channel: str | None = None
     to: tuple[Recipient, ...] = ()
+    word: Any = None
+    """An operator's signature on all this, as it came: see ``word``."""
 
     def content(self) -> dict[str, Any]:
         content: dict[str, Any] = {
             "agent": self.agent, "name": self.name, "role": self.role, "known": self.known_by,
             "text": self.text, "mentions": list(self.mentions),
         }  # fmt: skip
+        if self.word is not None:
+            content["op"] = self.word
         if self.reply_to:
             content["reply"] = self.reply_to
         if self.channel is not None:
@@ -242,7 +246,14 @@ class Said:
             _word(content, "reply", _MESSAGE_ID) if "reply" in content else None,
             None if direct else _name(content, "channel", "channel"),
             _recipients(content) if direct else (),
+            content.get("op"),
         )
+
+    def targets(self) -> tuple[str, ...]:
+        """Where the message stands, as an operator signs it."""
+        if self.channel is not None:
+            return (f"#{self.channel}",)
+        return tuple(f"{to.name}@{to.host}" for to in self.to)
 
 
 def _recipients(content: Content) -> tuple[Recipient, ...]:

@@ -45,6 +45,7 @@ class Kind(IntEnum):
     POST = 5
     DIRECT = 6
     RECEIPT = 7
+    HEED = 8
 
 
 class Head(NamedTuple):

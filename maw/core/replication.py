@@ -10,7 +10,7 @@ order they must be carried out. The runtime carries out an Append by committing 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from maw.core.announcing import Announcing
 from maw.core.effects import Effect, Link
@@ -63,6 +63,10 @@ class Replicator:
 
     def start(self, now: float) -> list[Effect]:
         return self.trust_changed(now)
+
+    def learn_recoveries(self, known: Mapping[NodeId, bytes]) -> bool:
+        """Recovery keys by their hash; True when any was new to the book."""
+        return self._book.learn_recoveries(known)
 
     def trust_changed(self, now: float) -> list[Effect]:
         """The book was changed: follow whom it trusts, and our own log, which others may hold more of."""

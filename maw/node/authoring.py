@@ -31,7 +31,7 @@ from maw.core.entry import (
 )
 from maw.core.identity import Signer
 from maw.core.log import fresh_epoch
-from maw.errors import Conflict, InternalError, MawError, Unavailable
+from maw.errors import Conflict, InternalError, MawError, Refused, Unavailable
 from maw.store.fold import Fold, SetAside
 from maw.store.state import State
 from maw.store.writer import Writer
@@ -121,6 +121,8 @@ class Authoring:
         self._still = False
         self.read_only: str | None = None
         """Why nothing is accepted at the moment; None when all is well."""
+        self.barred: str | None = None
+        """Why nobody would take what this node says; None when its key is good."""
 
     def end_epoch(self, why: str) -> None:
         """The next write begins a new epoch."""
@@ -145,6 +147,12 @@ class Authoring:
         Raises Unavailable when the disk or the queue is full, Conflict when ``once`` was used otherwise, and
         InternalError for what nobody could read: such an entry would be set aside by everyone who gets it.
         """
+        if self.barred:
+            raise Refused(
+                self.barred,
+                code="revoked",
+                hint="if this is your host: stop it, then `maw key rotate --recovery FILE`, and start it again",
+            )
         if self.read_only:
             raise Unavailable(
                 self.read_only, code="read_only", hint="reading goes on; `maw doctor` says more"

@@ -23,6 +23,7 @@ from maw.core.statement import Statement, colony_id, colony_text, found
 from maw.errors import BadConfig, Conflict
 from maw.node.authoring import wall_clock_ms
 from maw.node.home import NodeHome, key_file_bytes, write_new
+from maw.node.keptkey import kept_key_bytes
 from maw.store import trust as rows
 from maw.store.database import open_database
 
@@ -76,8 +77,8 @@ def create(
     )
     files = {
         place.key: key_file_bytes("node", node.seed),
-        home / "operator.key": _kept_key("operator", operator.seed, passphrase),
-        home / "recovery.key": _kept_key("recovery", recovery.seed, passphrase),
+        home / "operator.key": kept_key_bytes("operator", operator.seed, passphrase),
+        home / "recovery.key": kept_key_bytes("recovery", recovery.seed, passphrase),
         place.peers: render_peers().encode(),
     }
     written: list[Path] = []
@@ -154,21 +155,6 @@ def _is_free(host: str, port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _kept_key(kind: str, seed: bytes, passphrase: str | None) -> bytes:
-    """A key that is to be kept off the host; sealed with the passphrase when one is given."""
-    if passphrase is None:
-        return key_file_bytes(kind, seed)
-    from nacl import pwhash
-    from nacl.secret import SecretBox
-
-    salt = secrets.token_bytes(pwhash.argon2id.SALTBYTES)
-    key = pwhash.argon2id.kdf(
-        SecretBox.KEY_SIZE, passphrase.encode(), salt,
-        opslimit=pwhash.argon2id.OPSLIMIT_MODERATE, memlimit=pwhash.argon2id.MEMLIMIT_MODERATE,
-    )  # fmt: skip
-    return key_file_bytes(f"{kind}-sealed", salt + bytes(SecretBox(key).encrypt(seed)))
 
 
 def _fill_database(place: NodeHome, founding: Statement, recovery: Signer, owner: str) -> None:

@@ -15,6 +15,7 @@ import aiosqlite
 from maw.config import PeerEntry
 from maw.core.identity import NodeId, Signer, key_text, parse_key, short_key
 from maw.core.names import nearest
+from maw.core.ruling import Revoked
 from maw.core.statement import Statement, admit, read_statement
 from maw.core.trust import ACCEPTED, BY_HAND, Member, Pin, TrustBook
 from maw.errors import Ambiguous, BadInput, Conflict, HandshakeRefused, NotFound, ProtocolViolation, Refused
@@ -62,6 +63,13 @@ class Membership:
         """
         if peer in self.book.trusted:
             return None
+        if peer in self.book.revoked:
+            raise HandshakeRefused(
+                f"the key {key_text(peer)} was revoked: {_why(self.book.revoked[peer])}",
+                code="revoked",
+                hint="a revoked key never returns; whoever owns that host: `maw key rotate` with its recovery key, or a"
+                " new node",
+            )
         if peer in self.book.forgotten:
             raise HandshakeRefused(
                 "this node was forgotten here", code="forgotten", hint="a new invite of that host lifts it"
@@ -189,8 +197,9 @@ class Membership:
         """The copy beside the key follows the database, now or (the disk being full) when it can."""
         book = self.book
         records = rows.TrustRecords(
-            book.colony, list(book.statements().values()), list(book.pins), sorted(book.forgotten)
-        )
+            book.colony, list(book.statements().values()), list(book.pins), sorted(book.forgotten),
+            dict(book.recoveries),
+        )  # fmt: skip
         try:
             replace_file(self._home.trust_copy, rows.pack_copy(records))
         except OSError as error:
@@ -229,6 +238,10 @@ class Membership:
                 f"{len(found)} peers are called {word}", hint=f"say which: {names[0]}", candidates=names
             )
         return found[0]
+
+
+def _why(gone: Revoked) -> str:
+    return next((one.why for one in gone.by if one.why), "no reason was given")
 
 
 def parse_for(word: str | None) -> NodeId | None:

@@ -44,6 +44,7 @@ from maw.node.disk import DiskGuard
 from maw.node.far_receipts import FarReceipts
 from maw.node.home import NodeHome
 from maw.node.joiner import Joiner
+from maw.node.keeping import Keeping
 from maw.node.loops import Loops
 from maw.node.membership import Membership
 from maw.node.mender import Mender
@@ -95,10 +96,10 @@ class Node:
         self.membership = Membership(
             home, signer, opened.book, self.writer, changed=self._trust_changed, trouble=self._trouble
         )
-        held = HeldLogs(self.state.heads(), self.state.disputed())
+        held = HeldLogs(self.state.heads(), self.state.disputed(), opened.book.cuts)
         reactions = Reactions(
             self.alerts.raise_alert, self._gossip_changed_trust, self._own_log_returned, self._received,
-            self.alerts.settle, self.alerts.bug,
+            self.alerts.settle, self.alerts.bug, lambda entry, said: self.keeping.withhold(entry, said),
         )  # fmt: skip
         self.mender = Mender(me, db, self.state, self.writer, lambda ask: self.runtime.feed(ask))
         self.runtime = Runtime(
@@ -124,7 +125,12 @@ class Node:
             self.receipts,
             lambda node: self.peering.online(node),
             lambda node: self.mesh.refused_by(node),
+            lambda agent, said: self.keeping.refuse(agent, said),
         )
+        self.keeping = Keeping(
+            me, db, self.state, self.writer, self.authoring, self.visible, lambda: self.membership.book,
+            self.alerts.raise_alert,
+        )  # fmt: skip
         self.people = People(me, db, self.state, self.writer, self.authoring, self.directory)
         self.inviting = InvitingDesk(
             me, config.name, db, self.writer, self.membership,
@@ -224,7 +230,7 @@ class Node:
         """
         own = self.state.nodes.get(self.me)
         card = self.card()
-        if self.authoring.read_only:
+        if self.authoring.read_only or self.authoring.barred:
             return
         moved = own is not None and bool(card.addresses) and own.addresses != card.addresses
         if own is None or moved or (own.name, own.version) != (card.name, card.version):
@@ -258,6 +264,7 @@ class Node:
         """What is written at leisure. Raises MawError when the disk does not take it."""
         self.membership.mend_copy()
         await self._introduce_myself()
+        await self.keeping.settle()
         await self.far_receipts.save()
         self.copy_watch.look(self.mesh.dial_states())
         if self.alerts.unsaved:
@@ -340,6 +347,7 @@ class Node:
         self.alerts.raise_alert(Alert("copied_host", short_key(peer), text))
 
     def _retarget(self) -> None:
+        self.keeping.trust_changed()
         self._watch_names()
         book = self.membership.book
         self.mesh.retarget({key: self.peering.addresses(member) for key, member in book.trusted.items()})

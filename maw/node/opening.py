@@ -76,7 +76,9 @@ async def open_store(home: NodeHome, signer: Signer, db: Database) -> Opened:
         state.seq = max(state.seq, int(time.time()) << SEQ_JUMP_BITS)
         await rows.set_meta(conn, "seq", state.seq)
     await conn.execute("COMMIT")
-    book = TrustBook(signer.node, records.colony, records.statements, records.pins, records.forgotten)
+    book = TrustBook(
+        signer.node, records.colony, records.statements, records.pins, records.forgotten, records.recoveries
+    )
     recovery = await rows.get_meta(conn, "recovery")
     return Opened(
         state, book, clock, mark, fingerprint.text(), why, recovery, secrets.token_bytes(16), notes

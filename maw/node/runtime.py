@@ -49,7 +49,7 @@ from maw.node.receipts import Receipts
 from maw.node.visible import Visible
 from maw.store.careful import take_carefully
 from maw.store.database import Database
-from maw.store.fold import Fold, SetAside, UnfoldableError
+from maw.store.fold import Fold, SetAside, UnfoldableError, Withhold
 from maw.store.logs import LogRead, read_after, run_from
 from maw.store.state import State
 from maw.store.writer import Writer
@@ -75,6 +75,7 @@ class Reactions:
     """An alert is over: its kind and subject."""
     bug: Callable[[str, Exception], None]
     """Something that should not have happened did, in what this names; the node goes on."""
+    withhold: Withhold
 
 
 class Runtime:
@@ -292,7 +293,7 @@ class Runtime:
         job.add_done_callback(finished)
 
     def _fold(self, now_ms: int) -> Fold:
-        return Fold(self._state, self._me, now_ms)
+        return Fold(self._state, self._me, now_ms, self._reactions.withhold)
 
     def _still_follows(self, entry: Entry) -> None:
         if self._state.head(entry.author, entry.epoch).id != entry.prev:
@@ -307,6 +308,8 @@ class Runtime:
             for author, epoch, seq, holder in fold.reached:
                 if author == self._me:
                     self._note_receipt(holder, epoch, seq)
+            if fold.recoveries:
+                self._learn_recoveries()
             try:
                 self._reactions.received(fold)
             except (
@@ -314,6 +317,13 @@ class Runtime:
             ) as error:  # it is durable: falling over would not undo it, and come again at a start
                 self._reactions.bug(f"entries of {short_key(effect.entries[0].author)}", error)
         self._note_returned(effect)
+
+    def _learn_recoveries(self) -> None:
+        """Recovery keys that we hear of now may be what a revocation was waiting for."""
+        known = {key: row.recovery for key, row in self._state.nodes.items() if row.recovery is not None}
+        if self.machine.learn_recoveries(known):
+            self.carry_out(self.machine.trust_changed(self._now()))
+            self._reactions.trust_changed()
 
     def _note_returned(self, effect: Append) -> None:
         """Who gives our own log back to us has it."""

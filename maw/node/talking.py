@@ -49,10 +49,12 @@ class Talking:
         receipts: Receipts,
         online: Callable[[NodeId], bool],
         refused_by: Callable[[NodeId], str | None],
+        may_say: Callable[[AgentRow, Said], None],
     ) -> None:
         """``online``: whether a node is linked, or heard through others; ``refused_by``: why a node will have no
-        link with this one, if it said so."""
+        link with this one, if it said so. ``may_say`` raises Refused when an agent may not say this now."""
         self._refused_by = refused_by
+        self._may_say = may_say
         self._me = me
         self._db = db
         self._state = state
@@ -107,6 +109,7 @@ class Talking:
         return await self._receipt(written, said, agent, [])
 
     async def _say(self, kind: Kind, agent: AgentRow, said: Said, key: str | None) -> Written:
+        self._may_say(agent, said)
         content = said.content()
         once = None
         if key is not None:

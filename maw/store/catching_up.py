@@ -32,6 +32,7 @@ async def catch_up(
         await rows.forget(conn, key, now_ms)
     for pin in pins:
         await rows.set_pin(conn, pin)
+    records.recoveries = {**copy.recoveries, **records.recoveries}
     added = len(statements) + len(tombstones) + len(pins)
     if added:
         fresh = await rows.load(conn)

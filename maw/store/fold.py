@@ -19,8 +19,10 @@ import aiosqlite
 from maw.core.clock import shown_time
 from maw.core.colony import GROUPS, AgentCard, Card, HeldHere, NewChannel, Open, Said, message_id
 from maw.core.entry import Entry, Kind, unpack_payload
+from maw.core.heeding import Heed
 from maw.core.identity import NodeId
 from maw.core.transcript import plain_words
+from maw.core.word import OperatorWord, read_word
 from maw.store.rows import Insert, Statement, execute_all
 from maw.store.state import AgentRow, ChannelRow, LogRow, NodeRow, State, next_number
 
@@ -31,6 +33,11 @@ _MESSAGES: Final = Insert(
 _MENTIONS: Final = Insert("mentions", ("word", "seq"))
 _MAILBOX: Final = Insert("mailbox", ("agent", "seq", "why"), verb="INSERT OR IGNORE")
 _OUTBOX: Final = Insert("outbox", ("agent", "seq"))
+_HEEDED: Final = Insert("heeded", ("statement", "node", "at"), verb="INSERT OR IGNORE")
+_ANSWERS: Final = Insert(
+    "answers", ("nonce", "node", "agent", "state", "note", "at"), verb="INSERT OR REPLACE"
+)
+_WORDS: Final = Insert("orders", ("nonce", "seq", "key", "is_order"), verb="INSERT OR IGNORE")
 
 _SET_COUNTERS: Final = "INSERT OR REPLACE INTO meta VALUES ('seq', ?), ('messages', ?)"
 _SET_NODE: Final = "INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -136,6 +143,9 @@ class Fold:
     _mailbox: list[Sequence[Any]] = field(default_factory=list)
     _outbox: list[Sequence[Any]] = field(default_factory=list)
     _aside: list[Sequence[Any]] = field(default_factory=list)
+    _heeded: list[Sequence[Any]] = field(default_factory=list)
+    _answers: list[Sequence[Any]] = field(default_factory=list)
+    _words: list[Sequence[Any]] = field(default_factory=list)
     _withheld: list[Sequence[Any]] = field(default_factory=list)
     _released: list[tuple[int | None, int]] = field(default_factory=list)
     _nodes: dict[int, NodeRow] = field(default_factory=dict)
@@ -212,16 +222,14 @@ class Fold:
                 assert entry.payload is not None
                 said = Said.read(unpack_payload(entry.payload), direct=kind == Kind.DIRECT)
             return self._message(entry, place, said)
-        if kind not in (Kind.OPEN, Kind.CARD, Kind.AGENT, Kind.CHANNEL, Kind.RECEIPT):
+        if kind not in (Kind.OPEN, Kind.CARD, Kind.AGENT, Kind.CHANNEL, Kind.RECEIPT, Kind.HEED):
             return None
         assert entry.payload is not None
         content = unpack_payload(entry.payload)
         node = self.node(entry.author)
         if kind == Kind.OPEN:
             recovery = Open.read(content).recovery
-            if (
-                recovery is not None and node.recovery is None
-            ):  # the first word on it counts: a thief's is later
+            if recovery is not None and node.recovery is None:  # the first word counts: a thief's is later
                 node.recovery = recovery
                 self._nodes[node.n] = node
                 self.recoveries += 1
@@ -242,10 +250,16 @@ class Fold:
         elif kind == Kind.CHANNEL:
             channel = NewChannel.read(content)
             self.channel(node, channel.name, channel.by, shown_time(entry.hlc, self.now_ms).ms)
+        elif kind == Kind.HEED:
+            self._heed(node, Heed.read(content))
         else:
             receipt = HeldHere.read(content)
             self.reached += [(author, epoch, seq, entry.author) for author, epoch, seq in receipt.held]
         return None
+
+    def _heed(self, node: NodeRow, heed: Heed) -> None:
+        self._heeded += [(statement, node.n, self.now_ms) for statement in heed.keeps]
+        self._answers += [(answer.nonce, node.n, *answer[1:], self.now_ms) for answer in heed.answers]
 
     def agent(self, node: NodeRow, agent_id: bytes, name: str, role: str, at: int) -> AgentRow:
         row = self.state.agents.get((node.n, agent_id))
@@ -275,6 +289,7 @@ class Fold:
     def _message(self, entry: Entry, place: int, said: Said) -> int:
         if self.withhold is not None and (why := self.withhold(entry, said)) is not None:
             raise Withheld(why)
+        word = read_word(said.word) if said.word is not None else None
         state = self.state
         shown = shown_time(entry.hlc, self.now_ms)
         node = self.node(entry.author)
@@ -294,6 +309,8 @@ class Fold:
             (seq, place, channel is None, channel.n if channel else None, agent.n, shown.ms, self.now_ms,
              shown.suspect, said.reply_to)
         )  # fmt: skip
+        if word is not None and word.nonce not in state.words:
+            self._operators_word(word, entry.colony, said, seq)
         if channel:
             self._mentions += [(word, seq) for word in dict.fromkeys(said.mentions)]
         if delivered:
@@ -303,12 +320,18 @@ class Fold:
             self._outbox.append((agent.n, seq))
         return seq
 
+    def _operators_word(self, word: OperatorWord, colony: bytes, said: Said, seq: int) -> None:
+        """The first place at which a word is seen is where it stands; who may speak so is judged when it is shown."""
+        if word.holds(colony, said.text, said.targets()):
+            self.state.words[word.nonce] = seq
+            self._words.append((word.nonce, seq, word.key, word.is_order))
+
     def _delivery(self, sender: AgentRow, said: Said, seq: int) -> list[tuple[int, int, str]]:
         """Rows for the mailboxes of this host's agents. Nobody finds his own words there."""
         found: list[tuple[int, int, str]] = []
         if said.channel is None:
             for recipient in said.to:
-                if recipient.node == self.me:
+                if recipient.node == self.me or recipient.node in self.state.former_me:
                     row = self.state.agents.get((self.node(self.me).n, recipient.agent))
                     if row and row.uid is not None and not row.gone:
                         found.append((row.n, seq, DIRECT))
@@ -350,6 +373,9 @@ class Fold:
             (_MENTIONS, self._mentions),
             (_MAILBOX, self._mailbox),
             (_OUTBOX, self._outbox),
+            (_HEEDED, self._heeded),
+            (_ANSWERS, self._answers),
+            (_WORDS, self._words),
         ):
             yield from insert.statements(rows)
         if self._messages:

@@ -89,6 +89,10 @@ class State:
     messages: int = 0
     owner_uid: int = 0
     """Whose an agent of ours is when our own log comes back to a database that had lost it."""
+    former_me: frozenset[NodeId] = frozenset()
+    """Keys that ours took the place of: what is for them is for us."""
+    words: dict[bytes, int] = field(default_factory=dict)
+    """Where each operator's word (by its nonce) stands first: a copy of it is nobody's word."""
     nodes: dict[NodeId, NodeRow] = field(default_factory=dict)
     node_at: dict[int, NodeRow] = field(default_factory=dict)
     logs: dict[tuple[NodeId, int], LogRow] = field(default_factory=dict)
@@ -169,6 +173,9 @@ class State:
             self.add_channel(ChannelRow(*row))
         for row in await conn.execute_fetchall(_AGENTS):
             self.add_agent(AgentRow(*row))
+        self.words.clear()
+        for nonce, seq in await conn.execute_fetchall("SELECT nonce, seq FROM orders"):
+            self.words[nonce] = seq
         self.seq = self.messages = 0
         for key, value in await conn.execute_fetchall(
             "SELECT key, value FROM meta WHERE key IN ('seq', 'messages')"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiosqlite
@@ -20,7 +20,7 @@ from maw.core.statement import Statement, read_statement
 from maw.core.trust import Pin
 from maw.errors import BadConfig, ProtocolViolation
 
-COPY_VERSION = 1
+COPY_VERSION = 2
 
 
 @dataclass(slots=True)
@@ -31,6 +31,8 @@ class TrustRecords:
     statements: list[Statement]
     pins: list[Pin]
     forgotten: list[NodeId]
+    recoveries: dict[NodeId, bytes] = field(default_factory=dict)
+    """The hash of each node's recovery key, as far as it is known."""
 
 
 async def load(conn: aiosqlite.Connection) -> TrustRecords | None:
@@ -47,7 +49,9 @@ async def load(conn: aiosqlite.Connection) -> TrustRecords | None:
         for key, name, addresses, how, introducer, at in await conn.execute_fetchall("SELECT * FROM pins")
     ]
     forgotten = [NodeId(key) for (key,) in await conn.execute_fetchall("SELECT key FROM forgotten")]
-    return TrustRecords(colony, statements, pins, forgotten)
+    said = await conn.execute_fetchall("SELECT key, recovery FROM nodes WHERE recovery IS NOT NULL")
+    recoveries = {NodeId(key): recovery for key, recovery in said}
+    return TrustRecords(colony, statements, pins, forgotten, recoveries)
 
 
 async def get_meta(conn: aiosqlite.Connection, key: str) -> Any:
@@ -128,6 +132,7 @@ def pack_copy(records: TrustRecords) -> bytes:
             [item.wire for item in records.statements],
             [[p.key, p.name, list(p.addresses), p.how, p.introducer, p.at_ms] for p in records.pins],
             list(records.forgotten),
+            list(records.recoveries.items()),
         ]
     )
     return packed
@@ -136,8 +141,8 @@ def pack_copy(records: TrustRecords) -> bytes:
 def unpack_copy(data: bytes, path: str) -> TrustRecords:
     """Raises BadConfig naming the file when it is damaged."""
     try:
-        version, colony, wires, pins, forgotten = msgpack.unpackb(data)
-        if version != COPY_VERSION:
+        version, colony, wires, pins, forgotten, *more = msgpack.unpackb(data)
+        if version not in (1, COPY_VERSION):
             raise ValueError(f"version {version}")
         return TrustRecords(
             colony,
@@ -147,6 +152,7 @@ def unpack_copy(data: bytes, path: str) -> TrustRecords:
                 for key, name, where, how, intro, at in pins
             ],
             [NodeId(key) for key in forgotten],
+            {NodeId(key): recovery for key, recovery in (more[0] if more else ())},
         )
     except (ValueError, TypeError, msgpack.UnpackException, ProtocolViolation) as error:
         raise BadConfig(

@@ -98,7 +98,7 @@ def test_the_copy_holds_everything() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\xc1", b"\x90", trust.pack_copy(records())[:-3], msgpack.packb([2, COLONY, [], [], []]),
+    [b"", b"\xc1", b"\x90", trust.pack_copy(records())[:-3], msgpack.packb([3, COLONY, [], [], []]),
      msgpack.packb([1, COLONY, [b"forged"], [], []]), msgpack.packb([1, COLONY, [], [[1]], []]),
      msgpack.packb([1, COLONY, [], 5, []])],
 )  # fmt: skip

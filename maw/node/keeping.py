@@ -1,0 +1,186 @@
+"""What the statements in force mean on this host: who may not speak, what is not shown, what is told about it.
+
+Refusing and withholding read the book as it stands, so they hold from the moment a statement is durable.
+What has to be done to rows (hiding what a revoked key said above its cut, showing what a thaw lets through)
+and what is said in our log about it follow within a second, and again after a restart if that was cut short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import aiosqlite
+
+from maw.core.authority import ORDER
+from maw.core.colony import Said
+from maw.core.effects import Alert
+from maw.core.entry import Entry, Kind
+from maw.core.freezing import ALL, CHANNEL, Freeze
+from maw.core.heeding import MAX_KEEPS, Heed
+from maw.core.identity import NodeId, short_key
+from maw.core.ruling import IN_FORCE_IS_TOLD
+from maw.core.trust import TrustBook
+from maw.core.word import word_of
+from maw.errors import MawError, Refused
+from maw.node.authoring import Authoring, wall_clock_ms
+from maw.node.visible import Visible
+from maw.store.database import Database
+from maw.store.fold import Fold
+from maw.store.state import AgentRow, State
+from maw.store.withholding import FROZEN, REVOKED, hide_beyond, release
+from maw.store.writer import Writer
+
+REVOKED_HERE: Final = "revoked"
+
+
+class Keeping:
+    """``book`` gives the TrustBook of the moment."""
+
+    def __init__(
+        self,
+        me: NodeId,
+        db: Database,
+        state: State,
+        writer: Writer,
+        authoring: Authoring,
+        visible: Visible,
+        book: Callable[[], TrustBook],
+        alert: Callable[[Alert], None],
+    ) -> None:
+        self._me = me
+        self._db = db
+        self._state = state
+        self._writer = writer
+        self._authoring = authoring
+        self._visible = visible
+        self._book = book
+        self._alert = alert
+        self._told: set[bytes] | None = None
+        self._due = True
+        self._hidden: dict[NodeId, dict[int, int]] = {}
+
+    # -- asked at once ------------------------------------------------------------------------------
+
+    def withhold(self, entry: Entry, said: Said) -> str | None:
+        """Why a message of another node is held and not shown; None when it is shown."""
+        ruling = self._book().ruling
+        if ruling.revoked and (gone := ruling.revoked.get(entry.author)) is not None:
+            last = gone.cut.get(entry.epoch)
+            if last is None or entry.seq > last.seq:
+                return REVOKED
+        if ruling.freezes.active and entry.author != self._me:
+            author = ruling.successor(entry.author)
+            frozen = ruling.freezes.on(author, said.agent, said.channel) is not None
+            if frozen and not self.is_operators(said, wall_clock_ms()):
+                return FROZEN
+        return None
+
+    def is_operators(self, said: Said, at_ms: int) -> bool:
+        """Whether an operator, with the right to give orders at ``at_ms``, signed this message."""
+        book = self._book()
+        word = word_of(said, book.colony)
+        return word is not None and book.ruling.authority.may_now(word.key, ORDER, max(at_ms, word.at_ms))
+
+    def refuse(self, agent: AgentRow, said: Said) -> None:
+        """Raises Refused when a freeze keeps this agent of ours from speaking there, or what it shows as an
+        operator's word is none."""
+        operators = self.is_operators(said, wall_clock_ms())
+        if said.word is not None and not operators:
+            raise Refused(
+                "the operator's signature does not hold for this message, or its key may give no orders here",
+                code="no_operator",
+                hint="`maw operator list` shows who may; sign again with `maw operator order`",
+            )
+        freeze = self._book().ruling.freezes.on(self._me, agent.id, said.channel)
+        if freeze is not None and not operators:
+            raise Refused(
+                f"{frozen_words(freeze)}: nothing is taken from {agent.name} here",
+                code="frozen",
+                hint="reading goes on; only an operator lifts it, with `maw thaw`",
+            )
+
+    # -- done soon ----------------------------------------------------------------------------------
+
+    def trust_changed(self) -> None:
+        """The book says something new; ``settle`` acts on it."""
+        self._due = True
+        book = self._book()
+        self._state.former_me = frozenset(
+            key for key in book.revoked if book.ruling.successor(key) == self._me
+        )
+        gone = book.revoked.get(self._me)
+        if gone is None:
+            self._authoring.barred = None
+            return
+        why = next((one.why for one in gone.by if one.why), "no reason was given")
+        self._authoring.barred = f"this node's key was revoked: {why}"
+        text = (
+            f"this node's key {short_key(self._me)} was revoked ({why}): nobody takes its word any more. If this is"
+            " your host and its key was stolen: maw key rotate --recovery FILE"
+        )
+        self._alert(Alert(REVOKED_HERE, short_key(self._me), text))
+
+    async def settle(self) -> None:
+        """Carry out what has changed. Raises MawError when the disk does not take it; then it is still due."""
+        if not self._due:
+            return
+        self._due = False
+        try:
+            await self._hide()
+            for why in (FROZEN, REVOKED):
+                await self._release(why)
+            await self._tell()
+        except MawError:
+            self._due = True
+            raise
+
+    async def _hide(self) -> None:
+        for key, gone in self._book().revoked.items():
+            cut = {epoch: head.seq for epoch, head in gone.cut.items()}
+            if key == self._me or self._hidden.get(key) == cut:
+                continue
+
+            async def write(conn: aiosqlite.Connection, key: NodeId = key, cut: dict[int, int] = cut) -> int:
+                return await hide_beyond(conn, self._state, key, cut, wall_clock_ms())
+
+            hidden = await self._writer.submit(write)
+            self._hidden[key] = cut
+            if hidden:
+                text = f"{hidden} messages that were signed with the revoked key {short_key(key)} are shown no more"
+                self._alert(Alert("cut_off", short_key(key), text))
+
+    async def _release(self, why: str) -> None:
+        after: int | None = 0
+        while after is not None:
+            start = after
+
+            async def write(conn: aiosqlite.Connection, start: int = start) -> int | None:
+                fold = Fold(self._state, self._me, wall_clock_ms(), self.withhold)
+                return await release(conn, fold, why, start)
+
+            after = await self._writer.submit(write, lambda _: self._visible.advance(self._state.seq))
+
+    async def _tell(self) -> None:
+        """Say in our log which statements are in force here, each once."""
+        if self._authoring.barred or self._authoring.read_only:
+            return
+        if self._told is None:
+            sql = "SELECT statement FROM heeded WHERE node = (SELECT n FROM nodes WHERE key = ?)"
+            self._told = {statement for (statement,) in await self._db.rows(sql, (self._me,))}
+        fresh = [
+            statement.id
+            for statement in self._book().statements().values()
+            if statement.type in IN_FORCE_IS_TOLD and statement.id not in self._told
+        ]
+        for at in range(0, len(fresh), MAX_KEEPS):
+            keeps = tuple(fresh[at : at + MAX_KEEPS])
+            await self._authoring.say(Kind.HEED, Heed(keeps).content())
+            self._told.update(keeps)
+
+
+def frozen_words(freeze: Freeze) -> str:
+    """``#noise is frozen (too loud)``."""
+    target = freeze.target
+    name = {ALL: "the whole Colony", CHANNEL: f"#{target.channel}"}.get(target.what, target.name)
+    return f"{name} is frozen" + (f" ({freeze.why})" if freeze.why else "")

@@ -1,0 +1,178 @@
+"""Freezes, thaws and revocations between real nodes: what holds where, at once, after a restart, on return."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from maw.core.entry import decode
+from maw.core.freezing import ALL, CHANNEL, NODE, Target, freeze_statement, thaw_statement
+from maw.core.identity import Signer
+from maw.core.revocation import revocation_statement
+from maw.core.statement import Statement
+from maw.errors import Refused
+from maw.node.home import NodeHome
+from maw.node.keptkey import open_kept_key
+from tests.conftest import MakeHome
+from tests.integration.nodes import Host, acquainted, all_running, pair, running, until
+
+
+def no_passphrase() -> str:
+    raise AssertionError("the key is not sealed")
+
+
+def founder(home: Path) -> Signer:
+    return open_kept_key(home / "operator.key", "operator", no_passphrase)
+
+
+def now() -> int:
+    return int(time.time() * 1000)
+
+
+@pytest.fixture
+async def two(make_home: MakeHome) -> AsyncIterator[tuple[Host, Host, Signer]]:
+    """``mbp`` with arthur invited ``oracle`` with neo; and the operator key of their Colony."""
+    home = make_home("mbp")
+    async with all_running(home, make_home("oracle")) as (mbp, oracle):
+        await mbp.add("arthur")
+        await oracle.add("neo")
+        await pair(mbp, oracle)
+        await acquainted(mbp, oracle)
+        yield mbp, oracle, founder(home.path)
+
+
+def _heard(host: Host, statement: Statement) -> bool:
+    return statement.id in host.node.membership.book.statements()
+
+
+async def say(host: Host, statement: Statement, *others: Host) -> None:
+    """By way of one host, until all have it and act on it."""
+    await host.node.membership.keep([statement])
+    for one in (host, *others):
+        await until(partial(_heard, one, statement), "it is heard")
+        await one.node.keeping.settle()
+
+
+async def test_the_frozen_are_refused_and_reading_goes_on(two: tuple[Host, Host, Signer]) -> None:
+    mbp, oracle, key = two
+    await oracle.post("neo", "before")
+    colony = mbp.node.membership.book.colony
+    stop = freeze_statement(
+        key, colony, Target(CHANNEL, channel="general", name="#general"), "too loud", now()
+    )
+    await say(mbp, stop, oracle)
+    with pytest.raises(Refused) as refused:
+        await oracle.post("neo", "after")
+    assert refused.value.code == "frozen"
+    assert "too loud" in refused.value.message
+    await oracle.send("neo", "@arthur", "other ways stay open")
+    await mbp.receives("arthur", ["other ways stay open"])
+    assert await oracle.channel() == ["before"]
+    await say(oracle, thaw_statement(key, colony, [stop.id], now()), mbp)
+    await oracle.post("neo", "after")
+    await until(lambda: mbp.node.visible.seq >= 3, "it arrives")
+    assert await mbp.channel() == ["before", "after"]
+
+
+async def test_a_freeze_survives_a_restart_and_is_told(make_home: MakeHome) -> None:
+    home = make_home("mbp")
+    async with running(home) as host:
+        await host.add("arthur")
+        stop = freeze_statement(
+            founder(home.path), host.node.membership.book.colony, Target(ALL, name="all"), "", now()
+        )
+        await say(host, stop)
+    async with running(home) as host:
+        with pytest.raises(Refused):
+            await host.post("arthur", "hello?")
+        rows = await host.node.db.rows("SELECT statement FROM heeded")
+        assert rows == [(stop.id,)], "said once, not at every start"
+
+
+async def test_what_the_frozen_say_elsewhere_is_held_until_the_thaw(two: tuple[Host, Host, Signer]) -> None:
+    mbp, oracle, key = two
+    colony = mbp.node.membership.book.colony
+    stop = freeze_statement(key, colony, Target(NODE, node=oracle.me, name="oracle"), "", now())
+    # oracle does as if it had not heard: its own book is left without the freeze
+    oracle.node.keeping.refuse = lambda agent, said: None  # type: ignore[method-assign]
+    await say(mbp, stop)
+    sent = await oracle.send("neo", "@arthur", "sneaked")
+    held = mbp.node.state
+    await until(
+        lambda: held.newest_epoch(oracle.me)[1].seq >= int(sent["id"].rpartition("-")[2]), "it is held"
+    )
+    assert await mbp.texts("arthur") == []
+    assert await mbp.node.db.rows("SELECT why FROM withheld") == [("frozen",)]
+    await say(mbp, thaw_statement(key, colony, [stop.id], now()))
+    await mbp.receives("arthur", ["sneaked"])
+
+
+async def test_who_keeps_to_a_freeze_is_known_on_every_node(two: tuple[Host, Host, Signer]) -> None:
+    mbp, oracle, key = two
+    stop = freeze_statement(key, mbp.node.membership.book.colony, Target(ALL, name="all"), "", now())
+    await say(mbp, stop, oracle)
+    for host in (mbp, oracle):
+
+        async def both(host: Host = host) -> bool:
+            rows = await host.node.db.rows("SELECT node FROM heeded WHERE statement = ?", (stop.id,))
+            return len(rows) == 2
+
+        for _ in range(500):
+            if await both():
+                break
+            await host.node.visible.wait(host.node.visible.seq, 0.02)
+        assert await both()
+
+
+async def test_the_revoked_are_cut_off_at_once_and_for_good(
+    two: tuple[Host, Host, Signer], make_home: MakeHome
+) -> None:
+    mbp, oracle, key = two
+    for text in ("one", "two", "stolen"):
+        await oracle.send("neo", "@arthur", text)
+    await mbp.receives("arthur", ["one", "two", "stolen"])
+    heads = mbp.node.runtime.held.of(oracle.me)
+    epoch, head = mbp.node.state.newest_epoch(oracle.me)
+    row = await mbp.node.db.rows(
+        "SELECT header, signature FROM entries WHERE place = ?",
+        (mbp.node.state.logs[oracle.me, epoch].place(head.seq - 1),),
+    )
+
+    cut = {**heads, epoch: decode(*row[0]).head}
+    word = revocation_statement(
+        key, mbp.node.membership.book.colony, oracle.me, cut, [], "its laptop was stolen", now()
+    )
+    await say(mbp, word, oracle)
+    await until(lambda: not mbp.linked(oracle), "the link ends")
+    assert await mbp.texts("arthur") == ["one", "two"], "what lies above the cut is gone from sight"
+    with pytest.raises(Refused) as refused:
+        await oracle.send("neo", "@neo", "to myself")
+    assert refused.value.code == "revoked"
+    assert "its laptop was stolen" in (await oracle.alert("revoked"))["text"]
+    peers = {peer["key"]: peer["state"] for peer in await mbp.service.peers(await mbp.owner())}
+    assert "linked" not in peers.values()
+    await mbp.post("arthur", "the rest goes on")
+
+
+async def test_an_older_database_does_not_undo_a_revocation(two: tuple[Host, Host, Signer]) -> None:
+    """The copy beside the key knows of it, whatever database is put back."""
+    mbp, oracle, key = two
+    home = NodeHome(mbp.node.home.path)
+    mbp.stop.set()
+    assert mbp.task is not None
+    await mbp.task
+    old = home.database.read_bytes()
+    async with running(home) as again:
+        word = revocation_statement(
+            key, again.node.membership.book.colony, oracle.me, {}, [], "stolen", now()
+        )
+        await say(again, word)
+    home.database.write_bytes(old)
+    async with running(home) as restored:
+        assert oracle.me in restored.node.membership.book.revoked
+        assert oracle.me not in restored.node.membership.book.trusted
+        assert "recovery" in {kind for kind, _ in await restored.alerts()}
