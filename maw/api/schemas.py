@@ -147,6 +147,10 @@ _PEER: Final = _object(
         "vouched_by": _TEXTS,
         "last_error": _or_null(_TEXT),
         "last_seen": _or_null(_TIME),
+        "version": _or_null(_TEXT),
+        "agents": _WHOLE,
+        "behind_since": _or_null(_TIME),
+        "lacks_since": _or_null(_TIME),
     },
     {"through": _TEXT},
 )

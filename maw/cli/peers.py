@@ -16,7 +16,9 @@ from maw.cli.session import plain_daemon
 peers_group = command_group("Nodes this one knows: links, keys, who vouched.")
 
 Who = Annotated[str, typer.Argument(metavar="WHO", help="The peer's name, or its key.")]
-
+HEAD: Final = (
+    "name", "state", "since", "behind", "lacks", "agents", "version", "rtt", "key", "how", "address",
+)  # fmt: skip
 _HOW: Final = {"invited": "invited here", "joined": "joined from here", "accepted": "accepted here"}
 _OURS: Final = frozenset({"invited", "joined"})
 """Two that have paired admit each other: that says nothing more."""
@@ -30,21 +32,36 @@ def peers(ctx: typer.Context, as_json: Json = False) -> int | None:
 
 @peers_group.command("list")
 def list_peers(as_json: Json = False) -> int:
-    """Name, link state and since when, round trip, what each is behind. Exit 1 when there are none."""
+    """The replicas: link state, how far behind and since when, agents, version. Exit 1 when there are none."""
     out = Output.to_stdout(as_json)
-    found = plain_daemon().get("/api/peers").body
+    daemon = plain_daemon()
+    found = daemon.get("/api/peers").body
     if out.as_json:
         out.json(found)
-    else:
+        return 0 if found else 1
+    if found:
         now = time.time()
-        head = ["name", "state", "since", "rtt", "behind", "lacks", "key", "how", "address"]
-        out.table(head, [_peer_row(out, one, now) for one in found])
+        out.table(HEAD, [_peer_row(one, now) for one in found])
         for one in found:
             if one.get("state") == "pending":
                 note(f"{words(one.get('name'))} is pending: `maw peers accept {words(one.get('short'))}`")
             elif one.get("last_error") and one.get("state") not in ("linked", "followed"):
                 note(f"{words(one.get('name'))}: {words(one['last_error'])}")
+    else:
+        out.nothing("no peers yet: `maw invite` here, then `maw join` on the other host")
+    if out.width is not None:
+        from maw.cli.candidates import offer_candidates  # a person looks: scripts ask for `peers candidates`
+
+        offer_candidates(out, daemon, found)
     return 0 if found else 1
+
+
+@peers_group.command("candidates")
+def candidates(as_json: Json = False) -> int:
+    """Who else is on this WireGuard interface and no node known here. As root; exit 1 when there is nobody."""
+    from maw.cli.candidates import list_candidates  # what no other command needs
+
+    return list_candidates(Output.to_stdout(as_json), plain_daemon())
 
 
 @peers_group.command("accept")
@@ -94,20 +111,38 @@ def _state(peer: Mapping[str, Any]) -> str:
     return f"followed through {words(peer.get('through'))}" if state == "followed" else state
 
 
-def _peer_row(out: Output, peer: Mapping[str, Any], now: float) -> list[str]:
-    since = parse_time(peer.get("since"))
+def _peer_row(peer: Mapping[str, Any], now: float) -> list[str]:
     rtt = peer.get("rtt_ms")
     return [
         words(peer.get("name")),
-        _state(peer),
-        span(now - since.timestamp()) if since else "–",
+        words(peer.get("state")),
+        _ago(_last(peer), now),
+        _lag(peer, "behind", now),
+        _lag(peer, "lacks", now),
+        words(peer.get("agents")),
+        words(peer.get("version")),
         f"{rtt:.1f} ms" if isinstance(rtt, int | float) else "–",
-        words(peer.get("behind")),
-        words(peer.get("lacks")),
         words(peer.get("short")),
         _how(peer),
         ", ".join(map(str, peer.get("addresses") or ())) or "–",
     ]
+
+
+def _last(peer: Mapping[str, Any]) -> object:
+    """Since when it is linked; of others when it was linked last, or since when it is tried."""
+    return peer.get("since") if peer.get("state") == "linked" else peer.get("last_seen") or peer.get("since")
+
+
+def _ago(iso: object, now: float) -> str:
+    at = parse_time(iso)
+    return span(now - at.timestamp()) if at else "–"
+
+
+def _lag(peer: Mapping[str, Any], what: str, now: float) -> str:
+    """``0``, or ``17, 3 min``: so many entries, for so long."""
+    since = parse_time(peer.get(f"{what}_since"))
+    count = words(peer.get(what))
+    return f"{count}, {span(now - since.timestamp())}" if since else count
 
 
 def _how(peer: Mapping[str, Any]) -> str:

@@ -43,6 +43,7 @@ from maw.node.directory import Directory, alike
 from maw.node.disk import DiskGuard
 from maw.node.far_receipts import FarReceipts
 from maw.node.home import NodeHome
+from maw.node.inventory import Inventory
 from maw.node.joiner import Joiner
 from maw.node.keeping import Keeping
 from maw.node.loops import Loops
@@ -153,9 +154,13 @@ class Node:
             self.writer, self.membership, has_linked=self.belonging.has_linked, adopt=self.belonging.adopt
         )
         self.joiner = Joiner(me, db, self.writer, self.mesh, desk, self.alerts.raise_alert)
-        self.peering = Peering(
-            self.membership, self.inviting.asking, self.board, self.mesh, self.runtime, self.state
+        self.inventory = Inventory(
+            me, self.membership, self.board, self.mesh, self.runtime, self.state, self.directory, self.alerts
         )
+        self.peering = Peering(
+            self.membership, self.inviting.asking, self.board, self.mesh, self.runtime, self.state,
+            self.inventory,
+        )  # fmt: skip
         self.copy_watch = CopyWatch(self.alerts, short_key(me), self.directory.name_of)
         self.far_receipts = FarReceipts(me, self.authoring, self.board)
         self.clock_watch = ClockWatch(config.name, self.alerts.raise_alert, self.alerts.settle)
@@ -267,6 +272,7 @@ class Node:
         await self.keeping.settle()
         await self.far_receipts.save()
         self.copy_watch.look(self.mesh.dial_states())
+        self.inventory.look()
         if self.alerts.unsaved:
             await self.alerts.save()
         if self.receipts.unsaved or seconds % 60 == 0:

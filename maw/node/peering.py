@@ -9,6 +9,7 @@ from maw.core.identity import NodeId, key_text, short_key
 from maw.core.trust import Member
 from maw.net.link import Link
 from maw.net.switchboard import Switchboard
+from maw.node.inventory import Inventory
 from maw.node.membership import Membership
 from maw.node.mesh import Mesh
 from maw.node.presenting import Json, iso
@@ -27,6 +28,7 @@ class Peering:
         mesh: Mesh,
         runtime: Runtime,
         state: State,
+        inventory: Inventory,
     ) -> None:
         """``asking``: who showed an invite that the owner is to confirm."""
         self._membership = membership
@@ -35,6 +37,7 @@ class Peering:
         self._mesh = mesh
         self._runtime = runtime
         self._state = state
+        self._inventory = inventory
 
     def listing(self) -> list[Json]:
         book = self._membership.book
@@ -42,13 +45,15 @@ class Peering:
         pending = sorted(book.pending.values(), key=lambda member: member.name)
         gone = [Member(key, self._name(key, ""), (), "forgotten", ()) for key in sorted(book.forgotten)]
         waiting = [Member(key, name, (), "asks to join", ()) for key, name in self._asking.items()]
+        agents = self._inventory.agents()
         return [
-            *(self._trusted(member) for member in trusted),
-            *(self._base(member, "pending") for member in [*pending, *waiting]),
-            *(self._base(member, "forgotten") for member in gone),
+            *(self._trusted(member, agents) for member in trusted),
+            *(self._base(member, "pending", agents) for member in [*pending, *waiting]),
+            *(self._base(member, "forgotten", agents) for member in gone),
         ]
 
-    def _base(self, member: Member, state: str) -> Json:
+    def _base(self, member: Member, state: str, agents: Mapping[NodeId, int]) -> Json:
+        row = self._state.nodes.get(member.key)
         return {
             "name": self._name(member.key, member.name),
             "key": key_text(member.key),
@@ -63,10 +68,14 @@ class Peering:
             "vouched_by": [self._name(key, short_key(key)) for key in member.vouched_by],
             "last_error": None,
             "last_seen": self._seen(member.key),
+            "version": row.version or None if row else None,
+            "agents": agents.get(member.key, 0),
+            "behind_since": None,
+            "lacks_since": None,
         }
 
-    def _trusted(self, member: Member) -> Json:
-        shown = self._base(member, "connecting")
+    def _trusted(self, member: Member, agents: Mapping[NodeId, int]) -> Json:
+        shown = self._base(member, "connecting", agents)
         link = self._board.get(member.key)
         dialled = self._mesh.dial_states().get(member.key)
         if link is not None and link.ended is None:
@@ -82,7 +91,11 @@ class Peering:
                 "clock_skew_ms": _skew(link),
             }
             if number is not None:
-                live |= {"behind": followed.behind(number), "lacks": followed.lacks(number)}
+                lag = self._inventory.lag(member.key)
+                behind, lacks = followed.behind(number), followed.lacks(number)
+                live |= {"behind": behind, "lacks": lacks}
+                live |= {"behind_since": iso(lag.behind) if behind else None}
+                live |= {"lacks_since": iso(lag.lacks) if lacks else None}
             return shown | live
         if through := self._through(member.key):
             shown["through"] = through

@@ -217,6 +217,10 @@ class MemoryBackend:
                 "vouched_by": [],
                 "last_error": None,
                 "last_seen": TIME,
+                "version": "0.1.0",
+                "agents": 2,
+                "behind_since": None,
+                "lacks_since": TIME,
             }
         ]
 
