@@ -51,6 +51,7 @@ _MESSAGE: Final[Json] = {
     "received_at": _TIME,
     "reply_to": _or_null(_TEXT),
     "clock_suspect": _FLAG,
+    "disputed": _FLAG,
 }
 
 _USER: Final[Json] = {

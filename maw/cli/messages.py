@@ -37,6 +37,8 @@ def print_message(out: Output, message: Record, as_name: str | None = None, *, w
     parts = [words(message.get("seq")), where(message), who, out.when(message.get("created_at"))]
     if message.get("clock_suspect"):
         parts.append("its clock is in doubt")
+    if message.get("disputed"):
+        parts.append("DISPUTED: its host said something else there too")
     if message.get("reply_to"):
         parts.append(f"answers {words(message['reply_to'])}")
     parts.append(out.style(words(message.get("id")), "dim"))

@@ -49,6 +49,11 @@ class Announcing:
             self._dirty.setdefault(entry.author, set()).add(entry.epoch)
         return self.tick(now)
 
+    def put_back(self, author: NodeId, epoch: int, now: float) -> list[Effect]:
+        """Another branch of this log is held now."""
+        self._dirty.setdefault(author, set()).add(epoch)
+        return self.tick(now)
+
     def wake_at(self) -> float | None:
         return self._last + HAVE_INTERVAL_S if self._dirty else None
 

@@ -50,6 +50,10 @@ class Arriving:
     def reached(self, author: NodeId, epoch: int) -> Head:
         return self._tentative.get((author, epoch)) or self._held.head(author, epoch)
 
+    def forget(self, place: Place) -> None:
+        """Another branch was taken: what is on its way there does not fit any more, and the disk will refuse it."""
+        self._tentative.pop(place, None)
+
     def came_by(self, link: Link | None) -> bool:
         """Something that ``link`` brought has not been answered by the disk."""
         return any(batch.link == link for batch in self._batches.values())

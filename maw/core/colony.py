@@ -114,28 +114,53 @@ class Open:
     instance: bytes
     recovery: bytes | None
     why: str
+    adopts: tuple[tuple[int, int, bytes], ...] = ()
+    """Of epochs that have forked: (epoch, seq, id) of a head through which the branch runs that counts."""
+    again: int = 0
+    """Up to this seq the epoch publishes again what another branch of those held."""
 
     def content(self) -> dict[str, Any]:
-        return {"prev": self.previous, "instance": self.instance, "recovery": self.recovery, "why": self.why}
+        said: dict[str, Any] = {
+            "prev": self.previous, "instance": self.instance, "recovery": self.recovery, "why": self.why
+        }  # fmt: skip
+        if self.adopts:
+            said |= {"adopts": [list(head) for head in self.adopts], "again": self.again}
+        return said
 
     @classmethod
     def read(cls, content: Content) -> Open:
         previous, recovery = content.get("prev"), content.get("recovery")
-        if previous is not None:
-            if type(previous) is not list or len(previous) != 3 or type(previous[2]) is not bytes:
-                raise ValueError("prev is no head")
-            if not all(type(number) is int and 0 <= number <= MAX_COUNT for number in previous[:2]):
-                raise ValueError("prev holds a number out of range")
         if recovery is not None and (type(recovery) is not bytes or len(recovery) != ID_BYTES):
             raise ValueError("recovery is no hash")
         instance = content.get("instance")
         why = content.get("why")
         return cls(
-            (previous[0], previous[1], previous[2]) if previous else None,
+            None if previous is None else _head(previous, "prev"),
             instance if type(instance) is bytes else b"",
             recovery,
             why if type(why) is str else "",
+            *_adoption(content),
         )
+
+
+def _head(value: object, what: str) -> tuple[int, int, bytes]:
+    if type(value) is not list or len(value) != 3 or type(value[2]) is not bytes:
+        raise ValueError(f"{what} is no head")
+    if not all(type(number) is int and 0 <= number <= MAX_COUNT for number in value[:2]):
+        raise ValueError(f"{what} holds a number out of range")
+    return value[0], value[1], value[2]
+
+
+def _adoption(content: Content) -> tuple[tuple[tuple[int, int, bytes], ...], int]:
+    adopts, again = content.get("adopts", []), content.get("again", 0)
+    if type(adopts) is not list or type(again) is not int or not 0 <= again <= MAX_COUNT:
+        raise ValueError("adopts is no list of heads, or again no number")
+    return tuple(_head(head, "adopts") for head in adopts), again
+
+
+def read_was(content: Content) -> tuple[int, int, bytes] | None:
+    """Where an entry that is published again stood before: (epoch, seq, id). Raises ValueError."""
+    return None if "was" not in content else _head(content["was"], "was")
 
 
 @dataclass(frozen=True, slots=True)

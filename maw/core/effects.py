@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from maw.core.entry import Entry, Position
+from maw.core.entry import Entry, Head, Position
 from maw.core.frames import Frame
 from maw.core.identity import NodeId
-from maw.core.log import Heads
+from maw.core.log import Adoption, Heads
 
 Link = int
 """A live connection, numbered by the runtime; never used again after it went down."""
@@ -58,6 +58,52 @@ class CheckFork:
     author: NodeId
     epoch: int
     entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckProof:
+    """Note that a log has forked, as these two runs prove; what we hold of it may be either, or neither."""
+
+    link: Link
+    author: NodeId
+    epoch: int
+    one: tuple[Entry, ...]
+    other: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckAdoption:
+    """The author says which branch of this epoch counts: see whether it is ours, then call ``settled`` or ``seek``."""
+
+    author: NodeId
+    epoch: int
+    adoption: Adoption
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBranch:
+    """Read what we hold of this log after the highest of ``heads`` that we hold too, then call ``branch_read``."""
+
+    link: Link
+    author: NodeId
+    epoch: int
+    heads: tuple[Head, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seek:
+    """Ask this link for its branch of a log: send it a Locate with a ladder of what we hold."""
+
+    link: Link
+    author: NodeId
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeepOwn:
+    """Our own log has forked and nobody shows the other branch: adopt ours, in a new epoch."""
+
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,5 +173,5 @@ class InVain:
 
 Effect = (
     Send | Append | AppendStatements | ReadLog | CheckFork | Receipt | OwnLogReturned | Hangup | Alert
-    | Settled | ReadPlaces | Mended | InVain
+    | Settled | ReadPlaces | Mended | InVain | CheckProof | CheckAdoption | ReadBranch | Seek | KeepOwn
 )  # fmt: skip

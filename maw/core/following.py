@@ -18,7 +18,7 @@ from typing import Final
 
 from maw.core.adverts import Advert, Inlet
 from maw.core.arriving import Arriving
-from maw.core.effects import Alert, CheckFork, Effect, Hangup, Link, OwnLogReturned, Receipt, Send
+from maw.core.effects import Alert, Effect, Hangup, Link, OwnLogReturned, Receipt, Send
 from maw.core.entry import MAX_COUNT, Entry, Head, Position
 from maw.core.frames import (
     MAX_BATCH,
@@ -28,7 +28,6 @@ from maw.core.frames import (
     Entries,
     Follow,
     Following,
-    Fork,
     Have,
     Unfollow,
     UpToDate,
@@ -442,18 +441,19 @@ class Followed:
         track.resting = True
         return self._move(author, track, None)
 
-    def fork(self, link: Link, frame: Fork) -> list[Effect]:
-        """Somebody shows a run that contradicts ours; checked like any other before it counts as proof."""
-        run = frame.entries
-        if not run or frame.author not in self._tracks or (frame.author, frame.epoch) in self._held.disputed:
+    def wants(self, author: NodeId) -> bool:
+        """Whether this author's log is followed here."""
+        return author in self._tracks
+
+    def put_back(self, author: NodeId, epoch: int, now: float) -> list[Effect]:
+        """Another branch of this epoch was taken, or a dispute ended: follow again, from what is held now."""
+        self._arriving.forget((author, epoch))
+        track = self._tracks.get(author)
+        if track is None or track.resting:
             return []
-        if any((entry.author, entry.epoch) != (frame.author, frame.epoch) for entry in run):
-            return [Hangup(link, "bad_fork", "a fork's proof holds entries of several logs")]
-        try:
-            check_run(self._colony, Head(run[0].seq - 1, run[0].prev), run)
-        except ProtocolViolation as error:
-            return [Hangup(link, error.code, error.message)]
-        return [CheckFork(link, frame.author, frame.epoch, run)]
+        track.target = None
+        track.holdoff.clear()
+        return self._choose(author, now) if track.link is None else self._refollow(author, track)
 
     def disputed(self, author: NodeId, epoch: int) -> list[Effect]:
         if (author, epoch) in self._held.disputed:

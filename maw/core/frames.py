@@ -23,6 +23,8 @@ MAX_ITEMS: Final = 20_000
 TARGET_BATCH: Final = 256 * 1024
 """Bytes of entries we put in one frame: far below the limit, so that nothing live waits long behind it."""
 MAX_BATCH: Final = 768 * 1024
+MAX_LADDER: Final = 80
+"""Heads in a Locate: they double downwards, so a log of any length needs fewer."""
 MAX_ASKED: Final = 256
 """Places that one Ask may name."""
 
@@ -159,18 +161,38 @@ class Mend:
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """Passed on: this log has forked. Two runs that begin at one seq and differ there, without payloads."""
+
+    author: NodeId
+    epoch: int
+    one: tuple[Entry, ...]
+    other: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Locate:
+    """Show me (with a Fork) what you hold of this log after the highest of these heads that you hold too."""
+
+    author: NodeId
+    epoch: int
+    heads: tuple[Head, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     number: int
 
 
 Frame = (
     StatementDigest | StatementIds | Statements | Have | Follow | Following | CannotFollow | UpToDate
-    | Unfollow | Entries | Credit | Fork | Ask | Mend | Unknown
+    | Unfollow | Entries | Credit | Fork | Ask | Mend | Proof | Locate | Unknown
 )  # fmt: skip
 
 _NUMBERS: Final[dict[type, int]] = {
     StatementDigest: 1, StatementIds: 2, Statements: 3, Have: 4, Follow: 5, Following: 6, CannotFollow: 7,
     UpToDate: 8, Unfollow: 9, Entries: 10, Credit: 11, Fork: 12, Ask: 13, Mend: 14,
+    Proof: 15, Locate: 16,
 }  # fmt: skip
 
 
@@ -200,6 +222,10 @@ def _fields(frame: Frame) -> tuple[Any, ...]:
             return ([tuple(place) for place in places],)
         case Mend(entries, lacking):
             return ([entry.wire() for entry in entries], [tuple(place) for place in lacking])
+        case Proof(author, epoch, one, other):
+            return (author, epoch, [entry.wire() for entry in one], [entry.wire() for entry in other])
+        case Locate(author, epoch, heads):
+            return (author, epoch, [tuple(head) for head in heads])
         case Unknown():
             raise AssertionError("an unknown frame is never sent")
 
@@ -252,6 +278,12 @@ def _places(value: Any) -> tuple[Position, ...]:
     return tuple([Position(_key(author), _count(epoch), _count(seq)) for author, epoch, seq in value])
 
 
+def _ladder(author: Any, epoch: Any, heads: Any) -> Locate:
+    if len(_list(heads, 2)) > MAX_LADDER:
+        raise _bad(f"more than {MAX_LADDER} heads of one log")
+    return Locate(_key(author), _count(epoch), tuple(_head(seq, entry_id) for seq, entry_id in heads))
+
+
 def _blob(value: Any) -> bytes:
     if type(value) is not bytes or not 0 < len(value) <= MAX_STATEMENT:
         raise _bad("a statement is missing or too long")
@@ -291,6 +323,11 @@ _DECODERS: Final[dict[int, tuple[int, Callable[..., Frame]]]] = {
     11: (1, lambda amount: Credit(_count(amount))),
     12: (3, lambda author, epoch, entries: Fork(_key(author), _count(epoch), _entries(entries))),
     13: (1, lambda places: Ask(_places(places))),
+    15: (
+        4,
+        lambda author, epoch, one, other: Proof(_key(author), _count(epoch), _entries(one), _entries(other)),
+    ),
+    16: (3, _ladder),
     14: (2, lambda entries, lacking: Mend(_entries(entries), _places(lacking))),
 }
 

@@ -13,7 +13,8 @@ LIVE_EPOCHS = 4
 
 
 class HeldLogs:
-    """Durable heads. Only ``advance`` moves them, and only for what was committed.
+    """Durable heads. Only ``advance`` moves them, and only for what was committed, and ``put_back``, where one branch
+    of a log gave way to another.
 
     Of a revoked author only what lies below the cut is held, as far as anybody else is concerned: what is above
     it is not announced, not sent on and not taken.
@@ -69,6 +70,11 @@ class HeldLogs:
             if entry.author in self._cuts and entry.seq > self.last(entry.author, entry.epoch):
                 continue
             self._heads.setdefault(entry.author, {})[entry.epoch] = entry.head
+
+    def put_back(self, author: NodeId, epoch: int, head: Head) -> None:
+        """Another branch was taken, and is durable up to here: the one way by which a head moves back."""
+        if head.seq <= self.last(author, epoch):
+            self._heads.setdefault(author, {})[epoch] = head
 
     def live_epochs(self, author: NodeId) -> list[int]:
         """The latest epochs, oldest first."""

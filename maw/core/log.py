@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
+from typing import NamedTuple
 
 from maw.core.entry import START, Entry, Head
 from maw.core.identity import NodeId, digest
@@ -19,6 +20,15 @@ _LOG = attrgetter("author", "epoch")
 
 Heads = dict[int, Head]
 """epoch -> the last entry held in it, for one author."""
+
+
+class Adoption(NamedTuple):
+    """An author's word on an epoch that has forked: the branch through ``head`` counts. It is said in the open of
+    epoch ``by``, which up to seq ``again`` publishes again what another branch held."""
+
+    head: Head
+    by: int
+    again: int
 
 
 class Doubt(ProtocolViolation):

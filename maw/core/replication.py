@@ -16,6 +16,7 @@ from maw.core.announcing import Announcing
 from maw.core.effects import Effect, Link
 from maw.core.entry import Entry, Position
 from maw.core.following import Followed
+from maw.core.forks import Forks
 from maw.core.frames import (
     Ask,
     CannotFollow,
@@ -26,7 +27,9 @@ from maw.core.frames import (
     Fork,
     Frame,
     Have,
+    Locate,
     Mend,
+    Proof,
     StatementDigest,
     StatementIds,
     Statements,
@@ -44,7 +47,7 @@ from maw.core.trust import TrustBook
 
 
 class Replicator:
-    """Puts gossip, announcing, following, serving and mending together; owns none of their rules."""
+    """Puts gossip, announcing, following, serving, forks and mending together; owns none of their rules."""
 
     def __init__(self, me: NodeId, book: TrustBook, held: HeldLogs, *, credit: int = INITIAL_CREDIT) -> None:
         self._me = me
@@ -55,6 +58,7 @@ class Replicator:
         self.announcing = Announcing(held)
         self.serving = Serving(me, held, credit)
         self.followed = Followed(me, book.colony, held, credit)
+        self.forks = Forks(me, book.colony, held, self.followed.wants)
         self.mending = Mending(self.followed.claims)
 
     @property
@@ -81,6 +85,7 @@ class Replicator:
             *self.gossip.link_up(link),
             *self.announcing.link_up(link),
             *self.followed.link_up(link, peer, now),
+            *self.forks.link_up(link),
             *self.mending.link_up(link, peer, now),
         ]
 
@@ -90,6 +95,7 @@ class Replicator:
         self.gossip.link_down(link)
         self.announcing.link_down(link)
         self.serving.link_down(link)
+        self.forks.link_down(link)
         return [*self.followed.link_down(link, now), *self.mending.link_down(link, now)]
 
     def share(self, link: Link) -> float:
@@ -127,7 +133,11 @@ class Replicator:
             case Statements():
                 return self.gossip.received(link, frame)
             case Fork():
-                return self.followed.fork(link, frame)
+                return self.forks.fork(link, frame)
+            case Proof():
+                return self.forks.proof(link, frame)
+            case Locate():
+                return self.forks.locate(link, frame)
             case Ask():
                 return self.mending.asked(link, frame)
             case Mend():
@@ -147,7 +157,12 @@ class Replicator:
         if link in self._peers:
             self.serving.heard_from(link, entries)
         effects = self.followed.committed(batch)
-        return [*self.serving.committed(entries), *effects, *self.announcing.committed(entries, now)]
+        return [
+            *self.serving.committed(entries),
+            *effects,
+            *self.announcing.committed(entries, now),
+            *self.forks.committed(entries),
+        ]
 
     def doomed(self, batch: int) -> bool:
         """To be asked before an Append is written: True when an earlier one was discarded meanwhile."""
@@ -183,14 +198,34 @@ class Replicator:
         """A Mended did not reach the disk."""
         return self.mending.not_stored(places, now)
 
-    def disputed(self, author: NodeId, epoch: int) -> list[Effect]:
-        return self.followed.disputed(author, epoch)
+    def disputed(self, author: NodeId, epoch: int, proof: Proof | None = None) -> list[Effect]:
+        """It is durable that this log has forked."""
+        effects = self.followed.disputed(author, epoch)
+        return [*effects, *self.forks.disputed(proof)] if proof is not None else effects
+
+    def settled(self, author: NodeId, epoch: int, now: float) -> list[Effect]:
+        """It is durable that what we hold of this log is of the branch that counts."""
+        effects = self.forks.settled(author, epoch)
+        return [*effects, *self.followed.put_back(author, epoch, now)]
+
+    def replaced(
+        self, author: NodeId, epoch: int, since: int, entries: Sequence[Entry], now: float
+    ) -> list[Effect]:
+        """Another branch was taken: from ``since`` on these stand where others stood, and are durable."""
+        self._held.put_back(author, epoch, entries[-1].head)
+        return [
+            *self.settled(author, epoch, now),
+            *self.serving.put_back(author, epoch, since),
+            *self.serving.committed(entries),
+            *self.announcing.put_back(author, epoch, now),
+        ]
 
     def tick(self, now: float) -> list[Effect]:
         return [
             *self.gossip.tick(),
             *self.announcing.tick(now),
             *self.followed.tick(now),
+            *self.forks.tick(now),
             *self.mending.tick(now),
         ]
 

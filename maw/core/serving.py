@@ -141,6 +141,15 @@ class Serving:
             effects += [Send(link, Entries(tuple(part))) for part in batches(going)]
         return effects + self._pump()
 
+    def put_back(self, author: NodeId, epoch: int, since: int) -> list[Effect]:
+        """From ``since`` on we hold another branch: who was sent the old one is shown so, from the disk."""
+        for link, outlet in self._outlets.items():
+            cursor = outlet.cursors.get(author)
+            if cursor is not None and cursor.sent.get(epoch, START).seq >= since:
+                cursor.live = False
+                self._queue(link, author, cursor)
+        return self._pump()
+
     def log_read(
         self, link: Link, author: NodeId, serial: int, entries: Sequence[Entry], forked: Sequence[Entry]
     ) -> list[Effect]:

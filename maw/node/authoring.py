@@ -132,6 +132,11 @@ class Authoring:
         """An epoch was opened by other means (joining a Colony): writing goes on in it."""
         self._new_epoch = None
 
+    def opened_for(self, entries: Sequence[Entry], set_aside: list[SetAside]) -> None:
+        """``begin_epoch`` was used by another hand (see ``still``), and this is durable."""
+        self._new_epoch = None
+        self._on_committed(entries, set_aside)
+
     async def say(
         self,
         kind: Kind,
@@ -214,7 +219,7 @@ class Authoring:
         entries: list[Entry] = []
         known = await _known_keys(conn, [draft.once for draft in taken if draft.once])
         if self._new_epoch:
-            await self._open_epoch(conn, fold, entries, now_ms)
+            await self.begin_epoch(conn, fold, entries, now_ms, self._new_epoch)
         epoch, head = self._state.newest_epoch(self._signer.node)
         salts = os.urandom(SALT_BYTES * len(taken))
         for at, draft in enumerate(taken):
@@ -258,20 +263,32 @@ class Authoring:
             draft.result = Written(result.position, result.seq, repeated=True)
         return True
 
-    async def _open_epoch(
-        self, conn: aiosqlite.Connection, fold: Fold, entries: list[Entry], now_ms: int
+    async def begin_epoch(
+        self,
+        conn: aiosqlite.Connection,
+        fold: Fold,
+        entries: list[Entry],
+        now_ms: int,
+        why: str,
+        *,
+        adopts: tuple[tuple[int, int, bytes], ...] = (),
+        again: int = 0,
+        hlc: int | None = None,
     ) -> None:
-        assert self._new_epoch is not None
+        """Within a transaction: its open and our card, into ``fold`` and ``entries``. ``hlc``: their stamp, where
+        what follows is older than now."""
         epoch, head = self._state.newest_epoch(self._signer.node)
         previous = (epoch, head.seq, head.id) if epoch else None
         if self._clock.has_fallen(now_ms):
             self._clock.begin_anew()
         fresh = fresh_epoch(max(epoch, self._last_epoch), now_ms)
-        begin = Open(previous, self._instance, self._recovery if previous is None else None, self._new_epoch)
+        recovery = self._recovery if previous is None else None
+        begin = Open(previous, self._instance, recovery, why, adopts, again)
         at = START
         for kind, content in ((Kind.OPEN, begin.content()), (Kind.CARD, self._card().content())):
             payload = pack_payload(os.urandom(SALT_BYTES), content)
-            entry = make(self._signer, self.colony, fresh, at, self._clock.tick(now_ms), kind, payload)
+            stamp = self._clock.tick(now_ms) if hlc is None else hlc
+            entry = make(self._signer, self.colony, fresh, at, stamp, kind, payload)
             at = entry.head
             entries.append(entry)
             fold.add(entry)

@@ -15,6 +15,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiosqlite
 
@@ -42,6 +43,7 @@ from maw.node.desks import InvitingDesk, JoiningDesk
 from maw.node.directory import Directory, alike
 from maw.node.disk import DiskGuard
 from maw.node.far_receipts import FarReceipts
+from maw.node.forking import Forking
 from maw.node.home import NodeHome
 from maw.node.inventory import Inventory
 from maw.node.joiner import Joiner
@@ -55,6 +57,7 @@ from maw.node.peering import Peering
 from maw.node.people import People
 from maw.node.presenting import Presenter, iso
 from maw.node.receipts import Receipts, Saved
+from maw.node.reclaiming import Reclaiming
 from maw.node.runtime import Reactions, Runtime
 from maw.node.talking import Talking
 from maw.node.visible import Visible
@@ -103,9 +106,10 @@ class Node:
             self.alerts.settle, self.alerts.bug, lambda entry, said: self.keeping.withhold(entry, said),
         )  # fmt: skip
         self.mender = Mender(me, db, self.state, self.writer, lambda ask: self.runtime.feed(ask))
+        self.forking = self._make_forking(signer)
         self.runtime = Runtime(
             me, Replicator(me, opened.book, held), held, db, self.state, self.writer, opened.clock,
-            self.visible, self.receipts, reactions, self.mender,
+            self.visible, self.receipts, reactions, self.mender, self.forking,
         )  # fmt: skip
         self.authoring = Authoring(
             signer, opened.book.colony, self.state, self.writer, opened.clock, instance=opened.instance,
@@ -165,6 +169,21 @@ class Node:
         self.far_receipts = FarReceipts(me, self.authoring, self.board)
         self.clock_watch = ClockWatch(config.name, self.alerts.raise_alert, self.alerts.settle)
         self.disk = DiskGuard(home.path, config.limits.min_free_disk_mib << 20, self._disk_changed)
+
+    def _make_forking(self, signer: Signer) -> Forking:
+        ways: dict[str, Any] = {
+            "feed": lambda ask: self.runtime.feed(ask),
+            "new_fold": lambda now_ms: self.runtime.new_fold(now_ms),
+            "took": lambda fold, author: self.runtime.took(fold, author),
+        }
+        reclaiming = Reclaiming(
+            signer, self.state, self.writer, lambda: self.authoring, self.receipts,
+            alert=self.alerts.raise_alert, monotonic=time.monotonic, **ways,
+        )  # fmt: skip
+        return Forking(
+            signer.node, self.db, self.state, self.writer, reclaiming,
+            unreadable=lambda author, error: self.runtime.unreadable(author, error), **ways,
+        )  # fmt: skip
 
     @property
     def me(self) -> NodeId:
@@ -227,6 +246,7 @@ class Node:
             self.alerts.raise_alert(Alert("recovery", self.config.name, "; ".join(self._opened.notes)))
         self.disk.check()
         self.clock_watch.look(wall_clock_ms(), iso(wall_clock_ms()))
+        await self.forking.start(self.runtime.machine)
 
     async def _introduce_myself(self) -> None:
         """Say name and addresses when they are not what our log says.

@@ -74,10 +74,16 @@ class Presenter:
             "received_at": iso(row.received),
             "reply_to": row.reply,
             "clock_suspect": bool(row.suspect),
+            "disputed": self._is_disputed(row),
         }
         if row.why is not None:
             shown["why"] = row.why
         return shown
+
+    def _is_disputed(self, row: Shown) -> bool:
+        """Its author has said something else at this place too, and not yet which of the two counts."""
+        since = self._state.log_at[row.place >> SEQ_BITS].disputed
+        return bool(since) and row.place & _LOW >= since
 
     def may_read(self, row: Shown, said: Said, agent_key: bytes | None) -> bool:
         """Posts are for all; a direct message is for its author and those it was sent to."""

@@ -37,6 +37,13 @@ class Receipts:
             self._moved.set()
             self._moved = asyncio.Event()
 
+    def void(self, epoch: int, above: int, now_ms: int) -> None:
+        """What stood above this seq of our own log stands there no more: who held it holds nothing now."""
+        for peer, epochs in self._held.items():
+            if epochs.get(epoch, 0) > above:
+                epochs[epoch] = above
+                self._dirty[peer, epoch] = now_ms
+
     def has(self, peer: NodeId, epoch: int, seq: int) -> bool:
         return self._held.get(peer, {}).get(epoch, 0) >= seq
 

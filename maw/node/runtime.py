@@ -14,28 +14,32 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import aiosqlite
-import msgpack
 
 from maw.core.clock import HybridClock
 from maw.core.effects import (
     Alert,
     Append,
     AppendStatements,
+    CheckAdoption,
     CheckFork,
+    CheckProof,
     Effect,
     Hangup,
     InVain,
+    KeepOwn,
     Link,
     Mended,
     OwnLogReturned,
+    ReadBranch,
     ReadLog,
     ReadPlaces,
     Receipt,
+    Seek,
     Send,
     Settled,
 )
 from maw.core.entry import Entry
-from maw.core.frames import Fork, decode_frame, encode
+from maw.core.frames import decode_frame, encode
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId, short_key
 from maw.core.log import runs
@@ -44,13 +48,15 @@ from maw.core.statement import read_statement
 from maw.errors import LinkClosed, LinkError, MawError
 from maw.net.link import Link as LiveLink
 from maw.node.authoring import wall_clock_ms
+from maw.node.forking import Forking
 from maw.node.mender import Mender
 from maw.node.receipts import Receipts
 from maw.node.visible import Visible
 from maw.store.careful import take_carefully
 from maw.store.database import Database
 from maw.store.fold import Fold, SetAside, UnfoldableError, Withhold
-from maw.store.logs import LogRead, read_after, run_from
+from maw.store.logs import LogRead, read_after
+from maw.store.replacing import seen_before
 from maw.store.state import State
 from maw.store.writer import Writer
 
@@ -94,6 +100,7 @@ class Runtime:
         receipts: Receipts,
         reactions: Reactions,
         mender: Mender,
+        forking: Forking,
     ) -> None:
         self._me = me
         self.machine = machine
@@ -106,6 +113,7 @@ class Runtime:
         self._receipts = receipts
         self._reactions = reactions
         self._mender = mender
+        self._forking = forking
         self._loop = asyncio.get_running_loop()
         self._links: dict[Link, LiveLink] = {}
         self._numbers: dict[NodeId, Link] = {}
@@ -218,6 +226,16 @@ class Runtime:
                 case CheckFork() if self._fork_checks < MAX_FORK_CHECKS:
                     self._fork_checks += 1
                     self._spawn(self._check_fork(effect), "check fork")
+                case CheckProof():
+                    self._spawn(self._forking.check_proof(effect), "check proof")
+                case CheckAdoption():
+                    self._spawn(self._forking.check_adoption(effect), "check adoption")
+                case Seek():
+                    self._spawn(self._forking.seek(effect), "seek branch")
+                case ReadBranch():
+                    self._spawn(self._forking.answer(effect), "read branch")
+                case KeepOwn(epoch):
+                    self._spawn(self._forking.keep_own(epoch), "keep own branch")
         self._set_wake()
 
     def _note_receipt(self, peer: NodeId, epoch: int, seq: int) -> None:
@@ -265,9 +283,10 @@ class Runtime:
                 for run in runs(effect.entries):
                     self._still_follows(run[0])
                 return await take_carefully(
-                    conn, effect.entries, lambda: self._fold(now_ms), lambda: self._state.reload(conn)
+                    conn, effect.entries, lambda: self.new_fold(now_ms), lambda: self._state.reload(conn)
                 )
-            fold = self._fold(now_ms)
+            fold = self.new_fold(now_ms)
+            fold.again = await seen_before(conn, self._state, effect.entries)
             for entry in effect.entries:
                 self._still_follows(entry)
                 fold.add(entry)
@@ -292,7 +311,8 @@ class Runtime:
             return
         job.add_done_callback(finished)
 
-    def _fold(self, now_ms: int) -> Fold:
+    def new_fold(self, now_ms: int) -> Fold:
+        """For entries that came over a link."""
         return Fold(self._state, self._me, now_ms, self._reactions.withhold)
 
     def _still_follows(self, entry: Entry) -> None:
@@ -304,19 +324,22 @@ class Runtime:
         self._visible.advance(self._state.seq)
         self.carry_out(self.machine.committed(effect.batch, self._now()))
         for fold in folds:
-            self.report(fold.set_aside)
-            for author, epoch, seq, holder in fold.reached:
-                if author == self._me:
-                    self._note_receipt(holder, epoch, seq)
-            if fold.recoveries:
-                self._learn_recoveries()
-            try:
-                self._reactions.received(fold)
-            except (
-                Exception
-            ) as error:  # it is durable: falling over would not undo it, and come again at a start
-                self._reactions.bug(f"entries of {short_key(effect.entries[0].author)}", error)
+            self.took(fold, effect.entries[0].author)
         self._note_returned(effect)
+
+    def took(self, fold: Fold, author: NodeId) -> None:
+        """What came of ``author``'s logs is durable."""
+        self._visible.advance(self._state.seq)
+        self.report(fold.set_aside)
+        for who, epoch, seq, holder in fold.reached:
+            if who == self._me:
+                self._note_receipt(holder, epoch, seq)
+        if fold.recoveries:
+            self._learn_recoveries()
+        try:
+            self._reactions.received(fold)
+        except Exception as error:  # it is durable: falling over would not undo it, and come again at a start
+            self._reactions.bug(f"entries of {short_key(author)}", error)
 
     def _learn_recoveries(self) -> None:
         """Recovery keys that we hear of now may be what a revocation was waiting for."""
@@ -371,53 +394,22 @@ class Runtime:
         try:
             found = await read_after(self._db, self._state, effect.author, effect.heads)
         except (LinkError, sqlite3.Error) as error:
-            self._unreadable(effect.author, error)
+            self.unreadable(effect.author, error)
             found = LogRead([], [])
         self.carry_out(
             self.machine.log_read(effect.link, effect.author, effect.serial, found.entries, found.forked)
         )
 
-    def _unreadable(self, author: NodeId, error: Exception) -> None:
+    def unreadable(self, author: NodeId, error: Exception) -> None:
         """A damaged row is no reason to fall over, now and at every start: others may have it whole."""
         text = f"the log of node {short_key(author)} cannot be read from this disk: {error}"
         self._reactions.alert(Alert("damaged", short_key(author), text))
 
     async def _check_fork(self, effect: CheckFork) -> None:
         try:
-            await self._compare(effect)
+            await self._forking.check_fork(effect)
         finally:
             self._fork_checks -= 1
-
-    async def _compare(self, effect: CheckFork) -> None:
-        try:
-            ours = await run_from(self._db, self._state, effect.author, effect.epoch, effect.entries[0].seq)
-        except (LinkError, sqlite3.Error) as error:
-            self._unreadable(effect.author, error)
-            return
-        if not ours or ours[0].id == effect.entries[0].id:
-            return
-        node = self._state.nodes[effect.author].n
-        proof = msgpack.packb([[entry.wire() for entry in run] for run in (ours, effect.entries)])
-
-        async def write(conn: aiosqlite.Connection) -> None:
-            now = wall_clock_ms()
-            await conn.execute(
-                "INSERT OR IGNORE INTO forks VALUES (?, ?, ?, ?)", (node, effect.epoch, proof, now)
-            )
-            await conn.execute(
-                "UPDATE logs SET disputed = 1 WHERE node = ? AND epoch = ?", (node, effect.epoch)
-            )
-            self._state.logs[effect.author, effect.epoch].disputed = True
-
-        try:
-            await self._writer.submit(write)
-        except MawError as error:
-            log.warning("a fork of %s could not be noted yet: %s", short_key(effect.author), error.message)
-            return
-        fresh = (effect.author, effect.epoch) not in self.held.disputed
-        self.carry_out(self.machine.disputed(effect.author, effect.epoch))
-        if fresh and (link := self._links.get(effect.link)):
-            link.send(encode(Fork(effect.author, effect.epoch, tuple(ours))))
 
     def appended(self, entries: Sequence[Entry]) -> None:
         """Entries of our own are durable: tell the machine, and readers."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from maw.core.heeding import Heed
 from maw.core.identity import NodeId
 from maw.core.transcript import plain_words
 from maw.core.word import OperatorWord, read_word
+from maw.store.replacing import Seen
 from maw.store.rows import Insert, Statement, execute_all
 from maw.store.state import AgentRow, ChannelRow, LogRow, NodeRow, State, next_number
 
@@ -125,6 +126,8 @@ class Fold:
     me: NodeId
     now_ms: int
     withhold: Withhold | None = None
+    again: Mapping[bytes, Seen] = field(default_factory=dict)
+    """Entries, by id, that publish again what is shown here already (``replacing.seen_before``)."""
     first_seq: int = 0
     set_aside: list[SetAside] = field(default_factory=list)
     reached: list[tuple[NodeId, int, int, NodeId]] = field(default_factory=list)
@@ -148,6 +151,7 @@ class Fold:
     _words: list[Sequence[Any]] = field(default_factory=list)
     _withheld: list[Sequence[Any]] = field(default_factory=list)
     _released: list[tuple[int | None, int]] = field(default_factory=list)
+    _moved: list[tuple[int, Seen, str]] = field(default_factory=list)
     _nodes: dict[int, NodeRow] = field(default_factory=dict)
     _logs: dict[int, LogRow] = field(default_factory=dict)
     _channels: dict[int, ChannelRow] = field(default_factory=dict)
@@ -218,6 +222,9 @@ class Fold:
     def _fold(self, entry: Entry, place: int, said: Said | None) -> int | None:
         kind = entry.kind
         if kind == Kind.POST or kind == Kind.DIRECT:
+            if self.again and (seen := self.again.get(entry.id)) is not None:
+                self._moved.append((place, seen, message_id(entry.position)))
+                return seen.seq
             if said is None:
                 assert entry.payload is not None
                 said = Said.read(unpack_payload(entry.payload), direct=kind == Kind.DIRECT)
@@ -410,6 +417,10 @@ class Fold:
             yield _SET_ASIDE, aside
         for withheld in self._withheld:
             yield _WITHHOLD, withheld
+        for place, seen, new_id in self._moved:
+            yield "UPDATE entries SET shown = NULL WHERE place = ?", (seen.place,)
+            yield "UPDATE messages SET place = ? WHERE seq = ?", (place, seen.seq)
+            yield "UPDATE messages SET reply = ? WHERE reply = ?", (new_id, seen.old_id)
         for seq, place in self._released:
             yield "UPDATE entries SET shown = ? WHERE place = ?", (seq, place)
             yield "DELETE FROM withheld WHERE place = ?", (place,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from maw.core.entry import START, Entry, decode
+from maw.core.entry import START, Entry, Position, decode
 from maw.core.frames import TARGET_BATCH
 from maw.core.identity import NodeId
 from maw.core.log import Heads, cut_at_signature
@@ -50,6 +50,15 @@ async def run_from(db: Database, state: State, author: NodeId, epoch: int, seq: 
     """Our run from ``seq`` to a signature that holds; empty when we do not hold that far."""
     row = state.logs.get((author, epoch))
     return [] if row is None or row.head.seq < seq else list(await _signed_run(db, row, seq))
+
+
+async def entry_at(db: Database, state: State, position: Position) -> Entry | None:
+    """The entry that stands there; None when nothing does. Raises LinkError when it is damaged."""
+    row = state.logs.get((position.author, position.epoch))
+    if row is None or not 0 < position.seq <= row.head.seq:
+        return None
+    found = await _range(db, row, position.seq, 1)
+    return found[0] if found and found[0].seq == position.seq else None
 
 
 async def all_of(db: Database, state: State, author: NodeId) -> list[Entry]:

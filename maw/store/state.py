@@ -48,7 +48,8 @@ class LogRow:
     node: int
     epoch: int
     head: Head = START
-    disputed: bool = False
+    disputed: int = 0
+    """The first seq at which its branches are known to differ; 0 while there is one branch."""
 
     def place(self, seq: int) -> int:
         return (self.l << SEQ_BITS) | seq
@@ -166,7 +167,7 @@ class State:
             self.add_node(NodeRow(n, NodeId(key), name, tuple(json.loads(addresses)), *rest))
         logs = await conn.execute_fetchall("SELECT * FROM logs ORDER BY l")
         for l, node, epoch, seq, head_id, disputed in logs:  # noqa: E741
-            self.add_log(self.node_at[node].key, LogRow(l, node, epoch, Head(seq, head_id), bool(disputed)))
+            self.add_log(self.node_at[node].key, LogRow(l, node, epoch, Head(seq, head_id), disputed))
         for row in await conn.execute_fetchall(
             "SELECT n, name, created, by, messages, last_seq FROM channels ORDER BY n"
         ):

@@ -15,6 +15,7 @@ from maw.core.frames import Entries, Fork
 from maw.core.identity import Signer
 from maw.errors import Ambiguous
 from maw.node import directory, presenting, runtime
+from maw.node.forking import Forking
 from maw.store import fold
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, running, until
@@ -149,14 +150,14 @@ async def test_a_flood_of_forks_that_are_none_is_not_queued_without_end(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     most = 0
-    compare = runtime.Runtime._compare
+    compare = Forking.check_fork
 
-    async def counted(self: runtime.Runtime, effect: CheckFork) -> None:
+    async def counted(self: Forking, effect: CheckFork) -> None:
         nonlocal most
-        most = max(most, self._fork_checks)
+        most = max(most, host.node.runtime._fork_checks)
         await compare(self, effect)
 
-    monkeypatch.setattr(runtime.Runtime, "_compare", counted)
+    monkeypatch.setattr(Forking, "check_fork", counted)
     async with evil_peer(host) as evil:
         (entry,) = await says(evil, (Kind.POST, said()))
         for _ in range(500):

@@ -84,6 +84,7 @@ class MemoryBackend:
             "received_at": TIME,
             "reply_to": reply_to,
             "clock_suspect": False,
+            "disputed": False,
         }
         self.messages.append(message)
         async with self._visible:

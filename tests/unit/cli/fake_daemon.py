@@ -201,6 +201,7 @@ def a_message(seq: int = 17, text: str = "hello", **more: Any) -> dict[str, Any]
         "received_at": "2026-11-21T08:00:00.200Z",
         "reply_to": None,
         "clock_suspect": False,
+        "disputed": False,
         **more,
     }
 

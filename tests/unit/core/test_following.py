@@ -6,7 +6,7 @@ import pytest
 
 from maw.core.adverts import MAX_EPOCHS, MAX_NAMES, MAX_STRANGERS
 from maw.core.clock import shown_time, wall_ms
-from maw.core.effects import Alert, Append, CheckFork, Effect, Hangup, OwnLogReturned, Receipt, Send
+from maw.core.effects import Alert, Append, Effect, Hangup, OwnLogReturned, Receipt, Send
 from maw.core.entry import MAX_COUNT, START, Entry, Head, Kind, make, pack_payload
 from maw.core.following import DEADLINE_S, HOLDOFF_S, OVERDRAFT, Followed
 from maw.core.frames import (
@@ -17,7 +17,6 @@ from maw.core.frames import (
     Entries,
     Follow,
     Following,
-    Fork,
     Have,
     Held,
     LogName,
@@ -499,25 +498,10 @@ def test_a_contradicting_run_stores_nothing_and_is_asked_about() -> None:
     assert sent(effects, Follow, A) == [Follow(AUTHOR.node, QUESTION, ((1, LOG[4].head),))]
 
 
-def test_a_proof_is_checked_before_it_is_believed() -> None:
-    bench = direct(*LOG)
-    (check,) = of(bench.machine.fork(A, Fork(AUTHOR.node, 1, tuple(BRANCH[4:6]))), CheckFork)
-    assert check.entries == tuple(BRANCH[4:6])
-    for bad in (
-        Fork(AUTHOR.node, 1, (*BRANCH[4:6], forged(BRANCH[6]))),
-        Fork(AUTHOR.node, 1, (BRANCH[4], LOG[5])),
-        Fork(AUTHOR.node, 2, tuple(BRANCH[4:6])),
-    ):
-        assert of(bench.machine.fork(A, bad), Hangup)
-    assert not bench.machine.fork(A, Fork(AUTHOR.node, 1, ()))
-    assert not bench.machine.fork(A, Fork(OTHER.node, 1, tuple(chain(OTHER, 1))))
-
-
 def test_a_proved_fork_is_told_once_and_nothing_more_is_taken_on_that_epoch() -> None:
     bench = direct(*LOG[:5])
     assert of(bench.machine.disputed(AUTHOR.node, 1), Alert)[0].kind == "fork"
     assert not bench.machine.disputed(AUTHOR.node, 1)
-    assert not bench.machine.fork(A, Fork(AUTHOR.node, 1, tuple(BRANCH)))
     effects = bench.bring(A, *LOG[5:], *chain(AUTHOR, 2, epoch=2))
     (append,) = of(effects, Append)
     assert {entry.epoch for entry in append.entries} == {2}

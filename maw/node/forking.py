@@ -1,0 +1,213 @@
+"""Carries out what the machine decides on forks: looks at the disk, notes disputes, takes the branch that counts."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import aiosqlite
+
+from maw.core.effects import CheckAdoption, CheckFork, CheckProof, Effect, ReadBranch, Seek, Send
+from maw.core.entry import Entry
+from maw.core.forks import Parting, Verdict, judge
+from maw.core.frames import Fork, Locate, Proof
+from maw.core.identity import NodeId, short_key
+from maw.core.replication import Replicator
+from maw.errors import LinkError, MawError
+from maw.node.authoring import wall_clock_ms
+from maw.node.reclaiming import Reclaiming
+from maw.store import forks
+from maw.store.database import Database
+from maw.store.fold import Fold
+from maw.store.logs import run_from
+from maw.store.replacing import cut, head_at, seen_before
+from maw.store.state import State
+from maw.store.writer import Writer
+
+log = logging.getLogger(__name__)
+
+Ask = Callable[[Replicator, float], Sequence[Effect]]
+
+_UNREADABLE: Final = (LinkError, sqlite3.Error)
+
+
+class Forking:
+    """``feed`` asks the machine and carries out what it says; ``new_fold`` is as for any batch, ``took`` is told when
+    one is durable; ``unreadable`` hears of rows that cannot be read."""
+
+    def __init__(
+        self,
+        me: NodeId,
+        db: Database,
+        state: State,
+        writer: Writer,
+        reclaiming: Reclaiming,
+        *,
+        feed: Callable[[Ask], None],
+        new_fold: Callable[[int], Fold],
+        took: Callable[[Fold, NodeId], None],
+        unreadable: Callable[[NodeId, Exception], None],
+    ) -> None:
+        self._me = me
+        self._db = db
+        self._state = state
+        self._writer = writer
+        self._reclaiming = reclaiming
+        self._feed = feed
+        self._new_fold = new_fold
+        self._took = took
+        self._unreadable = unreadable
+
+    async def start(self, machine: Replicator) -> None:
+        """What was disputed when the node ended is disputed still, unless its author has spoken since."""
+        for proof in await forks.proofs(self._db, self._state):
+            machine.forks.disputed(proof)
+            adoption = await forks.adoption_of(self._db, self._state, proof.author, proof.epoch)
+            if adoption is not None:
+                machine.forks.adopted(proof.author, {proof.epoch: adoption})
+
+    # -- contradictions -----------------------------------------------------------------------------
+
+    async def check_fork(self, effect: CheckFork) -> None:
+        try:
+            found = await forks.find_parting(
+                self._db, self._state, effect.author, effect.epoch, effect.entries
+            )
+            if found is None:
+                return
+            match judge(self._me, found):
+                case Verdict.LOCATE:
+                    await self.seek(Seek(effect.link, effect.author, effect.epoch))
+                case Verdict.TAKE:
+                    await self._take(found)
+                case Verdict.RECLAIM:
+                    await self._reclaiming.take(found)
+                case Verdict.DISPUTE:
+                    await self._contradicted(effect, found)
+                case Verdict.NOTHING:
+                    pass
+        except _UNREADABLE as error:
+            self._unreadable(effect.author, error)
+        except MawError as error:
+            log.warning(
+                "a fork of %s could not be dealt with yet: %s", short_key(effect.author), error.message
+            )
+
+    async def _contradicted(self, effect: CheckFork, found: Parting) -> None:
+        known = self._state.logs[found.author, found.epoch].disputed
+        proof = await forks.make_proof(self._db, self._state, found)
+        if proof is None or 0 < known <= found.since:
+            return
+        await self._dispute(proof)
+        if known:
+            return  # only where the branches part is known better now
+        ours = await run_from(self._db, self._state, found.author, found.epoch, effect.entries[0].seq)
+        if ours:
+            shown = Send(effect.link, Fork(found.author, found.epoch, tuple(ours)))
+            self._feed(lambda machine, now: [shown])
+        if not found.exact:
+            self._feed(lambda machine, now: machine.forks.narrow(effect.link, found.author, found.epoch))
+
+    async def _dispute(self, proof: Proof) -> None:
+        async def write(conn: aiosqlite.Connection) -> None:
+            now = wall_clock_ms()
+            await forks.note_dispute(conn, self._new_fold(now), proof, now)
+
+        await self._writer.submit(write)
+        self._feed(lambda machine, now: machine.disputed(proof.author, proof.epoch, proof))
+
+    async def check_proof(self, effect: CheckProof) -> None:
+        """Somebody proves that a log has forked, of which we may hold either branch, or nothing."""
+        author, epoch = effect.author, effect.epoch
+        try:
+            adoption = await forks.adoption_of(self._db, self._state, author, epoch)
+            if adoption is not None and effect.one[0].seq <= adoption.head.seq:
+                return  # its author has ended it; who shows it will hear so
+            if author != self._me:
+                await self._dispute(Proof(author, epoch, effect.one, effect.other))
+                return
+            for run in (effect.one, effect.other):
+                if await forks.find_parting(self._db, self._state, author, epoch, run) is not None:
+                    self._feed(lambda machine, now: machine.forks.own_disputed(epoch, now))
+        except _UNREADABLE as error:
+            self._unreadable(author, error)
+        except MawError as error:
+            log.warning("a fork of %s could not be noted yet: %s", short_key(author), error.message)
+
+    # -- the author's word --------------------------------------------------------------------------
+
+    async def check_adoption(self, effect: CheckAdoption) -> None:
+        author, epoch = effect.author, effect.epoch
+        try:
+            ours = await forks.runs_through(self._db, self._state, author, epoch, effect.adoption.head)
+            if ours is False:
+                self._feed(lambda machine, now: machine.forks.seek(author, epoch, now))
+                return
+            log_row = self._state.logs.get((author, epoch))
+            if log_row is None or not log_row.disputed:
+                return
+            # where our chain does not reach so far: follow on, whoever shows another branch then tells
+            await self._writer.submit(lambda conn: forks.end_dispute(conn, self._state, author, epoch))
+            self._feed(lambda machine, now: machine.settled(author, epoch, now))
+        except _UNREADABLE as error:
+            self._unreadable(author, error)
+        except MawError as error:
+            log.warning("a settled fork of %s could not be noted yet: %s", short_key(author), error.message)
+            self._feed(lambda machine, now: machine.forks.postponed(author, epoch, effect.adoption))
+
+    async def keep_own(self, epoch: int) -> None:
+        try:
+            await self._reclaiming.keep(epoch)
+        except MawError as error:
+            log.warning("our own fork could not be ended yet: %s", error.message)
+            self._feed(lambda machine, now: machine.forks.own_disputed(epoch, now))
+
+    async def _take(self, found: Parting) -> None:
+        """The branch that counts, for ours."""
+        author, epoch, run = found.author, found.epoch, found.run
+
+        async def write(conn: aiosqlite.Connection) -> Fold:
+            row = self._state.logs[author, epoch]
+            keep = await head_at(conn, row, found.since - 1)
+            if keep is None or keep.id != run[0].prev:
+                raise LinkError("the log has moved on meanwhile", code="stale_batch")
+            fold = self._new_fold(wall_clock_ms())
+            fold.again = await seen_before(conn, self._state, run)
+            await cut(conn, self._state, row, keep)
+            _fold_all(fold, run)
+            await fold.write(conn)
+            await forks.end_dispute(conn, self._state, author, epoch)
+            return fold
+
+        def after(fold: Fold) -> None:
+            self._feed(lambda machine, now: machine.replaced(author, epoch, found.since, run, now))
+            self._took(fold, author)
+
+        await self._writer.submit(write, after)
+        log.warning("took the branch of %s that it adopted, from seq %d on", short_key(author), found.since)
+
+    # -- asking and answering -----------------------------------------------------------------------
+
+    async def seek(self, effect: Seek) -> None:
+        heads = await forks.own_ladder(self._db, self._state, effect.author, effect.epoch)
+        ask = Send(effect.link, Locate(effect.author, effect.epoch, tuple(heads)))
+        self._feed(lambda machine, now: [ask])
+
+    async def answer(self, effect: ReadBranch) -> None:
+        entries: Sequence[Entry] = []
+        try:
+            entries = await forks.branch_after(
+                self._db, self._state, effect.author, effect.epoch, effect.heads
+            )
+        except _UNREADABLE as error:
+            self._unreadable(effect.author, error)
+        self._feed(
+            lambda machine, now: machine.forks.branch_read(effect.link, effect.author, effect.epoch, entries)
+        )
+
+
+def _fold_all(fold: Fold, run: Sequence[Entry]) -> None:
+    for entry in run:
+        fold.add(entry)

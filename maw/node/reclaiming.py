@@ -1,0 +1,205 @@
+"""Our own log, found in two branches: after a database was put back under us, or a copy of this host spoke.
+
+The others' branch is taken, for they hold what this node acknowledged once; what of ours it lacks is published
+again in a new epoch, marked ``was``, so that nothing is lost and nobody is told of a message twice. All in one
+commit. It says which branch counts, and the mesh settles on it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import aiosqlite
+
+from maw.core.colony import message_id
+from maw.core.effects import Alert, Effect
+from maw.core.entry import SALT_BYTES, Entry, Kind, Position, make, pack_payload, unpack_payload
+from maw.core.forks import Parting
+from maw.core.identity import NodeId, Signer
+from maw.core.replication import Replicator
+from maw.errors import LinkError, Refused
+from maw.node.authoring import Authoring, wall_clock_ms
+from maw.node.receipts import Receipts
+from maw.store.fold import Fold
+from maw.store.replacing import Lifted, Seen, head_at, lift
+from maw.store.state import State
+from maw.store.writer import Writer
+
+log = logging.getLogger(__name__)
+
+MAX_AGAIN: Final = 10_000
+"""Entries that are published again: where a fork lies further back, somebody made it on purpose."""
+PAUSE_S: Final = 5.0
+PAUSE_MAX_S: Final = 3600.0
+"""Between two epochs that were opened for this: forks without end must not become epochs without end."""
+_NOWHERE: Final = -1
+
+
+class Reclaiming:
+    """``feed``, ``new_fold`` and ``took`` as of ``Forking``; ``monotonic``: seconds."""
+
+    def __init__(
+        self,
+        signer: Signer,
+        state: State,
+        writer: Writer,
+        authoring: Callable[[], Authoring],
+        receipts: Receipts,
+        *,
+        feed: Callable[[Callable[[Replicator, float], Sequence[Effect]]], None],
+        new_fold: Callable[[int], Fold],
+        took: Callable[[Fold, NodeId], None],
+        alert: Callable[[Alert], None],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._signer = signer
+        self._state = state
+        self._writer = writer
+        self._authoring = authoring
+        self._receipts = receipts
+        self._feed = feed
+        self._new_fold = new_fold
+        self._took = took
+        self._alert = alert
+        self._monotonic = monotonic
+        self._not_before = 0.0
+        self._pause = PAUSE_S
+        self._busy = False
+
+    async def take(self, found: Parting) -> None:
+        """The others' branch of our log for ours. Raises MawError when it cannot be done (yet)."""
+        if not self._may():
+            return
+        me, epoch, run = self._signer.node, found.epoch, found.run
+        ours = self._state.head(me, epoch).seq - found.since + 1
+        if ours > MAX_AGAIN:
+            self._tell(
+                f"this node's log (epoch {epoch}) exists in two branches, of which this host's has {ours} entries of"
+                " its own: too many to publish again by itself. Its key may be in two hands: `maw revoke`, or"
+                " `maw key rotate`"
+            )
+            return
+        authoring = self._authoring()
+
+        async def write(conn: aiosqlite.Connection) -> tuple[Fold, Fold, list[Entry], int]:
+            now_ms = wall_clock_ms()
+            row = self._state.logs[me, epoch]
+            keep = await head_at(conn, row, found.since - 1)
+            if keep is None or keep.id != run[0].prev:
+                raise LinkError("our log has moved on meanwhile", code="stale_batch")
+            lifted = [item for item in await lift(conn, row, keep) if _says_something(item)]
+            taken = self._new_fold(now_ms)
+            for entry in run:
+                taken.add(entry)
+            await taken.write(conn)
+            fresh = self._new_fold(now_ms)
+            entries: list[Entry] = []
+            await authoring.begin_epoch(
+                conn, fresh, entries, now_ms, "this log was found in two branches",
+                adopts=((epoch, run[-1].seq, run[-1].id),), again=2 + len(lifted),
+                hlc=lifted[0].entry.hlc if lifted else None,
+            )  # fmt: skip
+            self._publish_again(fresh, entries, lifted)
+            await fresh.write(conn)
+            return taken, fresh, entries, len(lifted)
+
+        def after(done: tuple[Fold, Fold, list[Entry], int]) -> None:
+            taken, fresh, entries, _ = done
+            self._receipts.void(epoch, found.since - 1, wall_clock_ms())
+            self._feed(lambda machine, now: machine.replaced(me, epoch, found.since, run, now))
+            authoring.opened_for(entries, fresh.set_aside)
+            self._took(taken, me)
+
+        self._busy = True
+        try:
+            async with authoring.still():
+                *_, again = await self._writer.submit(write, after)
+        finally:
+            self._busy = False
+        self._done()
+        self._tell(
+            f"this node's log had two branches since {message_id(Position(me, epoch, found.since))}: its database was"
+            f" put back, or a copy of this host spoke. The branch that others hold was taken, and {again} entries that"
+            " only this host held were published again; nothing is lost. If nobody put anything back, the key is in"
+            " two hands: `maw revoke`, or `maw key rotate`"
+        )
+
+    async def keep(self, epoch: int) -> None:
+        """Nobody shows the other branch of our log: ours is the one that counts. Raises MawError."""
+        head = self._state.head(self._signer.node, epoch)
+        if not head.seq or not self._may():
+            return
+        authoring = self._authoring()
+
+        async def write(conn: aiosqlite.Connection) -> tuple[Fold, list[Entry]]:
+            now_ms = wall_clock_ms()
+            fold = self._new_fold(now_ms)
+            entries: list[Entry] = []
+            held = self._state.head(self._signer.node, epoch)
+            await authoring.begin_epoch(
+                conn, fold, entries, now_ms, "this log was forked", adopts=((epoch, *held),), again=2
+            )
+            await fold.write(conn)
+            return fold, entries
+
+        self._busy = True
+        try:
+            async with authoring.still():
+                await self._writer.submit(
+                    write, lambda done: authoring.opened_for(done[1], done[0].set_aside)
+                )
+        finally:
+            self._busy = False
+        self._done()
+        self._tell(
+            f"somebody shows another branch of this node's log (epoch {epoch}), and no host that is linked has it:"
+            " this host's branch is the one that counts. If nobody put a database back, the key is in two hands:"
+            " `maw revoke`, or `maw key rotate`"
+        )
+
+    def _publish_again(self, fold: Fold, entries: list[Entry], lifted: Sequence[Lifted]) -> None:
+        """In the epoch that ``entries`` begin; what is shown here stays where it is shown."""
+        renamed: dict[str, str] = {}
+        shown: dict[bytes, Seen] = {}
+        fold.again = shown
+        for old, seq in ((item.entry, item.shown) for item in lifted):
+            content: dict[str, Any] = unpack_payload(old.payload or b"")
+            if "reply" in content:
+                content["reply"] = renamed.get(str(content["reply"]), content["reply"])
+            content["was"] = [old.epoch, old.seq, old.id]
+            payload = pack_payload(os.urandom(SALT_BYTES), content)
+            last = entries[-1]
+            entry = make(self._signer, last.colony, last.epoch, last.head, old.hlc, old.kind, payload)
+            old_id = message_id(old.position)
+            renamed[old_id] = message_id(entry.position)
+            if seq is not None:
+                shown[entry.id] = Seen(seq, _NOWHERE, old_id)
+            fold.add(entry)
+            entries.append(entry)
+
+    def _may(self) -> bool:
+        if self._busy or self._monotonic() < self._not_before:
+            return False  # the contradiction is shown again
+        if self._authoring().read_only:
+            raise Refused("the disk takes nothing now", code="read_only")
+        return True
+
+    def _done(self) -> None:
+        now = self._monotonic()
+        if now > self._not_before + PAUSE_MAX_S:
+            self._pause = PAUSE_S
+        self._not_before = now + self._pause
+        self._pause = min(PAUSE_MAX_S, 2 * self._pause)
+
+    def _tell(self, text: str) -> None:
+        log.warning("%s", text)
+        self._alert(Alert("own_fork", "this node", text))
+
+
+def _says_something(item: Lifted) -> bool:
+    """Opens and cards are of their epoch, receipts are given again, and what has no payload says nothing more."""
+    kind = item.entry.kind
+    return item.entry.payload is not None and kind not in (Kind.OPEN, Kind.CARD, Kind.RECEIPT)

@@ -1,0 +1,227 @@
+"""True forks between real nodes: one log in two branches, whoever made them; how each ends.
+
+A node that cannot notice that it was put back (same boot, same machine, same file) makes one by speaking.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from maw.node.home import NodeHome
+from tests.conftest import MakeHome
+from tests.integration.nodes import Host, acquainted, all_running, pair, running, until
+
+Homes = tuple[NodeHome, ...]
+
+
+@pytest.fixture
+def unnoticed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every directory looks as it did when it was written last."""
+    same = SimpleNamespace(boot="b", machine="m", file="f", text=lambda: "b|m|f")
+    monkeypatch.setattr("maw.node.opening.take_fingerprint", lambda _: same)
+    yield
+
+
+class TimeMachine:
+    """Keeps a copy of a node's directory, and puts it back, mark and all."""
+
+    def __init__(self, home: NodeHome, at: Path) -> None:
+        self._home = home
+        self._at = at
+        shutil.copytree(home.path, at)
+
+    def back(self) -> None:
+        shutil.rmtree(self._home.path)
+        shutil.copytree(self._at, self._home.path)
+
+
+async def acquaint(*hosts: Host) -> None:
+    """The first invites the others; all are linked with all and know each other's agents."""
+    for host, name in zip(hosts, ("arthur", "neo", "trinity", "morpheus"), strict=False):
+        await host.add(name)
+    for other in hosts[1:]:
+        await pair(hosts[0], other)
+    for host in hosts:
+        for other in hosts:
+            if host is not other:
+                await until(lambda a=host, b=other: a.linked(b), "all are linked")  # type: ignore[misc]
+                await acquainted(host, other)
+
+
+async def agree(*hosts: Host) -> None:
+    await until(lambda: all(host.held() == hosts[0].held() for host in hosts), "all hold the same", 20)
+
+
+def disputed(host: Host) -> set[Any]:
+    """On the disk or in the machine; the two differ for as long as a commit takes."""
+    return {*host.node.state.disputed(), *host.node.runtime.held.disputed}
+
+
+async def flagged(host: Host) -> list[str]:
+    page = await host.service.channel_page(
+        await host.owner(), "general", after_seq=0, before_seq=None, limit=500
+    )
+    return [item["text"] for item in page.items if item["disputed"]]
+
+
+async def until_flagged(host: Host, texts: list[str]) -> None:
+    async with asyncio.timeout(10):
+        while await flagged(host) != texts:
+            await asyncio.sleep(0.02)
+
+
+def sound(home: NodeHome) -> None:
+    """The counts that are kept are the counts there are, and nothing points to nowhere."""
+    with sqlite3.connect(home.database) as db:
+        for table in ("mailbox", "mentions", "outbox"):
+            sql = f"SELECT count(*) FROM {table} WHERE seq NOT IN (SELECT seq FROM messages)"
+            assert db.execute(sql).fetchone() == (0,), table
+        sql = "SELECT count(*) FROM messages m LEFT JOIN entries e ON e.place = m.place WHERE e.shown IS NOT m.seq"
+        assert db.execute(sql).fetchone() == (0,)
+        sql = (
+            "SELECT count(*) FROM entries WHERE shown IS NOT NULL AND shown NOT IN (SELECT seq FROM messages)"
+        )
+        assert db.execute(sql).fetchone() == (0,)
+        counted = db.execute("SELECT name, messages FROM channels").fetchall()
+        for name, count in counted:
+            sql = "SELECT count(*) FROM messages m JOIN channels c ON c.n = m.channel WHERE c.name = ?"
+            assert db.execute(sql, (name,)).fetchone() == (count,)
+        assert (
+            db.execute("SELECT count(*) FROM messages").fetchone()
+            == db.execute("SELECT value FROM meta WHERE key = 'messages'").fetchone()
+        )
+    db.close()
+
+
+@pytest.mark.usefixtures("unnoticed")
+async def test_what_was_said_before_and_after_a_restore_is_everywhere_once(
+    make_home: MakeHome, tmp_path: Path
+) -> None:
+    """Last night's directory, put back unnoticed; a word before any peer could tell. Then the peer can."""
+    homes = make_home("mbp"), make_home("oracle")
+    async with all_running(*homes) as (mbp, oracle):
+        await acquaint(mbp, oracle)
+        await mbp.post("arthur", "old")
+        await agree(mbp, oracle)
+    night = TimeMachine(homes[0], tmp_path / "night")
+    async with all_running(*homes) as (mbp, oracle):
+        for n in range(5):
+            await mbp.send("arthur", "@neo", f"today {n}")
+        await mbp.post("arthur", "today in public")
+        await agree(mbp, oracle)
+        first = (await oracle.inbox("neo"))[0]
+        await oracle.service.ack(await oracle.as_("neo"), [first["id"]])
+    night.back()
+    async with running(homes[0]) as mbp:
+        dark = await mbp.post("arthur", "in the dark @neo")
+        answer = await mbp.post("arthur", "and on", reply_to=dark["id"])
+        assert answer["message"]["reply_to"] == dark["id"]
+    async with all_running(*homes) as (mbp, oracle):
+        told = await mbp.alert("own_fork")
+        assert "two branches" in told["text"]
+        assert "2 entries that only this host held" in told["text"]
+        await agree(mbp, oracle)
+        texts = ["old", "today in public", "in the dark @neo", "and on"]
+        for host in (mbp, oracle):
+            assert sorted(await host.channel()) == sorted(texts), "everything, once"
+            assert not disputed(host)
+        assert [text for text in await oracle.texts("neo") if text.startswith("today")] == [
+            f"today {n}" for n in range(1, 5)
+        ], "what was acknowledged stays so"
+        page = await mbp.service.channel_page(
+            await mbp.owner(), "general", after_seq=0, before_seq=None, limit=50
+        )
+        by_text = {item["text"]: item for item in page.items}
+        assert by_text["and on"]["reply_to"] == by_text["in the dark @neo"]["id"] != dark["id"]
+        assert by_text["in the dark @neo"]["seq"] == dark["seq"], "it stays where readers of this host saw it"
+        await mbp.post("arthur", "life goes on")
+        await agree(mbp, oracle)
+        sent = await mbp.service.sent(await mbp.as_("arthur"), limit=50)
+        dark_now = next(item for item in sent if item["text"] == "in the dark @neo")
+        assert dark_now["state"] == "replicated"
+    for home in homes:
+        sound(home)
+    async with all_running(*homes) as (mbp, oracle):
+        await agree(mbp, oracle)
+        assert not any(kind == "drift" for kind, _ in await mbp.alerts())
+
+
+@pytest.mark.usefixtures("unnoticed")
+async def test_two_branches_in_the_mesh_are_proved_told_kept_apart_and_settled(
+    make_home: MakeHome, tmp_path: Path
+) -> None:
+    """One branch reached oracle, the other carol; dave holds neither. Then the author comes back."""
+    homes = tuple(make_home(name) for name in ("mbp", "oracle", "carol", "dave"))
+    one, other = homes[1], homes[2]
+    async with all_running(*homes) as hosts:
+        await acquaint(*hosts)
+        await hosts[0].post("arthur", "old")
+        await agree(*hosts)
+    night = TimeMachine(homes[0], tmp_path / "night")
+    async with all_running(homes[0], one) as (mbp, oracle):
+        for n in range(3):
+            await mbp.post("arthur", f"first branch {n} @trinity @neo")
+        await until(lambda: mbp.held() == oracle.held(), "oracle has it")
+        assert len(await oracle.texts("neo")) == 3
+    night.back()
+    async with all_running(homes[0], other) as (mbp, carol):
+        for n in range(5):
+            await mbp.post("arthur", f"second branch {n} @trinity @neo")
+        await until(lambda: mbp.held() == carol.held(), "carol has it")
+        (seen, *_) = await carol.inbox("trinity")
+        await carol.service.ack(await carol.as_("trinity"), [seen["id"]])
+        cursor = carol.node.visible.seq
+
+    async with all_running(one, other, homes[3]) as (oracle, carol, dave):
+        for host in (oracle, carol, dave):
+            assert "two different things" in (await host.alert("fork"))["text"]
+            await until(lambda h=host: disputed(h), "disputed everywhere, also where neither branch is")  # type: ignore[misc]
+        await until_flagged(oracle, [f"first branch {n} @trinity @neo" for n in range(3)])
+        await until_flagged(carol, [f"second branch {n} @trinity @neo" for n in range(5)])
+        await dave.post("morpheus", "the rest goes on")
+        await until(lambda: _says(oracle, dave) and _says(carol, dave), "others' logs are not held up")
+        branch = [text for text in await dave.channel() if "branch" in text]
+        assert len({text.partition(" ")[0] for text in branch}) <= 1, "one branch at the most"
+        await until_flagged(dave, branch)
+
+    async with all_running(one, other, homes[3]) as (oracle, carol, dave):
+        for host in (oracle, carol, dave):
+            assert disputed(host), "also after a restart"
+        async with running(homes[0]) as mbp:
+            everybody = mbp, oracle, carol, dave
+            await until(lambda: not any(disputed(host) for host in everybody), "settled everywhere", 60)
+            await agree(*everybody)
+            expected = ["old", "the rest goes on"]
+            expected += [f"first branch {n} @trinity @neo" for n in range(3)]
+            expected += [f"second branch {n} @trinity @neo" for n in range(5)]
+            for host in everybody:
+                assert sorted(await host.channel()) == sorted(expected), "every word of both, once"
+                assert await flagged(host) == []
+                alerts = await host.alerts()
+                assert not any(kind == "fork" for kind, _ in alerts), alerts
+            assert "second branch 0 @trinity @neo" not in await carol.texts("trinity"), (
+                "acknowledged stays so"
+            )
+            assert len(await carol.texts("trinity")) == 7
+            again = [
+                item["text"]
+                for item in await carol.inbox("trinity")
+                if item["seq"] > cursor and item["text"].startswith("second")
+            ]
+            assert again == [], "carol is told of nothing twice"
+            await mbp.post("arthur", "life goes on")
+            await agree(*everybody)
+    for home in homes:
+        sound(home)
+
+
+def _says(host: Host, author: Host) -> bool:
+    return all(host.held().get(place) == seq for place, seq in author.held().items() if place[0] == author.me)
