@@ -5,8 +5,9 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 SEEDS  ?= 1000
 N      ?= 30
+MINUTES ?= 10
 
-.PHONY: demo test lint types floors fix sim bench fleet build clean help
+.PHONY: demo test lint types floors fix sim chaos bench fleet build clean help
 
 help:           ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -38,6 +39,9 @@ floors: $(READY) ## each floor imports only from below
 
 sim: $(READY)   ## the simulator on SEEDS=1000 seeds
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+chaos: $(READY) ## MINUTES=10 of every fault on five real hosts (root); ARGS="--seed N" for the same again
+	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
 
 bench: $(READY) ## figures, as ratios in one run
 	@$(BIN)/python -m bench $(ARGS)

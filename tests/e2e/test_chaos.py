@@ -1,0 +1,29 @@
+"""The short form of `make chaos`: the same hosts, load, faults and checks, for less than a minute of load."""
+
+import pytest
+
+from tests.chaos import __main__ as chaos
+from tests.chaos import run
+from tests.chaos.schedule import CLOCK, DISASTERS, FULL, KILL, STOP, plan
+from tests.e2e.conftest import need
+from tests.e2e.lab import requirements_missing
+
+SEED = 6
+SECONDS = 45.0
+
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.xdist_group("lab")]
+
+
+def test_the_short_form_has_what_matters() -> None:
+    kinds = {fault.kind for fault in plan(SEED, SECONDS, run.HOSTS)}
+    assert kinds >= {KILL, STOP, FULL, CLOCK, *DISASTERS}
+
+
+@pytest.mark.timeout(400)
+def test_five_hosts_lose_nothing_whatever_happens_to_them(capsys: pytest.CaptureFixture[str]) -> None:
+    need(requirements_missing())
+    lines: list[str] = []
+    outcome = run.carry_out(SEED, SECONDS, 200.0, lines.append)
+    told = "\n".join([*lines, chaos.report(outcome)])
+    assert outcome.good, told
+    assert outcome.accepted > 100, told
