@@ -135,7 +135,7 @@ class _Reading(_Base):
             "links_up": len(node.board.all()),
             "links_bounded": node.mesh.linking.bounded,
             "peers_known": len(node.membership.book.trusted),
-            "peers_pending": len(node.membership.book.pending),
+            "peers_pending": len(node.membership.book.pending) + len(node.inviting.asking),
             "messages": node.state.messages,
             "entries": node.runtime.held.total(),
             "seq": node.visible.seq,

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from maw.cli import completing
 from maw.cli.output import Output, note, parse_time, span, words
 from maw.cli.params import Json, duration
 from maw.cli.session import plain_daemon
@@ -31,7 +32,12 @@ def invite(
     show: Annotated[bool, typer.Option("--list", help="Show the invites that are still open.")] = False,
     withdraw: Annotated[
         str | None,
-        typer.Option("--withdraw", metavar="ID", help="End an open invite, by its id in the list."),
+        typer.Option(
+            "--withdraw",
+            metavar="ID",
+            help="End an open invite, by its id in the list.",
+            autocompletion=completing.invites,
+        ),
     ] = None,
     as_json: Json = False,
 ) -> int:

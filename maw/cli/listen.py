@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from maw.cli import completing
 from maw.cli.messages import print_message, print_messages
 from maw.cli.output import Output, note, words
 from maw.cli.params import AfterSeq, As, Json, Limit, duration
@@ -28,7 +29,14 @@ def inbox(limit: Limit = 50, after_seq: AfterSeq = None, as_name: As = None, as_
 
 
 def ack(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="ID…", help="Ids, or the numbers shown.")] = None,
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="ID…",
+            help="Ids, or the numbers shown.",
+            autocompletion=completing.messages,
+        ),
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that is in the inbox now.")] = False,
     as_name: As = None,
     as_json: Json = False,
@@ -78,7 +86,14 @@ def wait(
 
 
 def mentions(
-    user: Annotated[str | None, typer.Argument(metavar="[WHO]", help="Whose; yours if left out.")] = None,
+    user: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[WHO]",
+            help="Whose; yours if left out.",
+            autocompletion=completing.agents,
+        ),
+    ] = None,
     limit: Limit = 50,
     after_seq: AfterSeq = None,
     as_name: As = None,
@@ -95,7 +110,12 @@ def mentions(
 
 def read(
     what: Annotated[
-        str, typer.Argument(metavar="CHANNEL|ID", help="A channel, or one message by id or number.")
+        str,
+        typer.Argument(
+            metavar="CHANNEL|ID",
+            help="A channel, or one message by id or number.",
+            autocompletion=completing.readable,
+        ),
     ],
     after_seq: AfterSeq = None,
     limit: Limit = 50,

@@ -74,12 +74,18 @@ def next_steps(state: Record) -> Sequence[str]:
     steps = []
     if state.get("state") == "read_only":
         steps.append("free some disk: the node takes no messages until then (`maw doctor`)")
+    if own := [one for one in state.get("alerts") or () if _is_of_a_copy(one, state)]:
+        steps.append(
+            f"stop one of the two hosts with this key; then: maw status --dismiss {words(own[0]['kind'])}"
+        )
     if any(not one.get("listening") for one in state.get("mesh") or ()) or _interface_trouble(state):
         steps.append("`maw doctor`: other nodes cannot reach this one")
     if not state.get("peers_known"):
         steps.append("`maw invite` here, then `maw join` on the other host")
     elif not state.get("links_up"):
         steps.append("`maw peers`: none of them is linked")
+    if waiting_peers := state.get("peers_pending"):
+        steps.append(f"`maw peers`: {waiting_peers} to be accepted, or forgotten")
     if waiting := [name for name, count in (state.get("unread") or {}).items() if count]:
         steps.append(f"`maw inbox --as {words(waiting[0])}`")
     return steps
@@ -147,6 +153,12 @@ def _backup(out: Output, state: Record) -> str:
     if made is None:
         return "none yet (`maw backup`)"
     return f"{span((datetime.now(UTC) - made).total_seconds())} ago · {words(last.get('where'))}"
+
+
+def _is_of_a_copy(alert: Record, state: Record) -> bool:
+    """That another running node holds this one's own key: its subject is the beginning of that."""
+    subject = str(alert.get("subject") or "?")
+    return alert.get("kind") == "copied_host" and str(state.get("key")).startswith(f"mk1{subject}")
 
 
 def _interface_trouble(state: Record) -> bool:

@@ -12,11 +12,17 @@ from typing import Annotated, Any, Final, get_args, get_origin
 
 import typer
 
+from maw.cli import completing
 from maw.errors import BadInput
 
 As = Annotated[
     str | None,
-    typer.Option("--as", metavar="NAME", help="Who speaks. Else $MAW_AGENT, else, in a terminal, you."),
+    typer.Option(
+        "--as",
+        metavar="NAME",
+        help="Who speaks. Else $MAW_AGENT, else, in a terminal, you.",
+        autocompletion=completing.own_agents,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", metavar="N", help="At most so many, 1 to 500.")]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from maw.cli import completing
 from maw.cli.groups import command_group
 from maw.cli.output import Output, note, parse_time, span, words
 from maw.cli.params import Json
@@ -15,7 +16,16 @@ from maw.cli.session import plain_daemon
 
 peers_group = command_group("Nodes this one knows: links, keys, who vouched.")
 
-Who = Annotated[str, typer.Argument(metavar="WHO", help="The peer's name, or its key.")]
+Who = Annotated[
+    str,
+    typer.Argument(metavar="WHO", help="The peer's name, or its key.", autocompletion=completing.peers),
+]
+Pending = Annotated[
+    str,
+    typer.Argument(
+        metavar="WHO", help="The peer's name, or its key.", autocompletion=completing.pending_peers
+    ),
+]
 HEAD: Final = (
     "name", "state", "since", "behind", "lacks", "agents", "version", "rtt", "key", "how", "address",
 )  # fmt: skip
@@ -65,7 +75,7 @@ def candidates(as_json: Json = False) -> int:
 
 
 @peers_group.command("accept")
-def accept(who: Who, as_json: Json = False) -> None:
+def accept(who: Pending, as_json: Json = False) -> None:
     """Trust a pending peer."""
     _settle("accept", {"who": who}, "accepted", as_json)
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from maw.cli import completing
 from maw.cli.messages import print_message
 from maw.cli.output import Output, note
 from maw.cli.params import AfterSeq, As, Json
@@ -18,7 +19,12 @@ from maw.errors import NotRunning, Unavailable
 
 def tail(
     channel: Annotated[
-        str | None, typer.Argument(metavar="[CHANNEL]", help="Only this channel; else all that you may read.")
+        str | None,
+        typer.Argument(
+            metavar="[CHANNEL]",
+            help="Only this channel; else all that you may read.",
+            autocompletion=completing.channels,
+        ),
     ] = None,
     last: Annotated[int, typer.Option("-n", metavar="N", help="Begin with the last N of the channel.")] = 10,
     after_seq: AfterSeq = None,

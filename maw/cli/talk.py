@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from maw.cli import completing
 from maw.cli.messages import print_receipt, where
 from maw.cli.output import Output, note, words
 from maw.cli.params import As, Json, Limit, duration
@@ -18,10 +19,20 @@ from maw.errors import BadInput, MawError, NotFound
 
 Words = Annotated[
     list[str] | None,
-    typer.Argument(metavar="TEXT", help="What to say; several words are joined. - reads standard input."),
+    typer.Argument(
+        metavar="TEXT",
+        help="What to say; several words are joined. - reads standard input.",
+        autocompletion=completing.after_at,
+    ),
 ]
 ReplyTo = Annotated[
-    str | None, typer.Option("--reply-to", metavar="ID", help="The message this answers: its id or number.")
+    str | None,
+    typer.Option(
+        "--reply-to",
+        metavar="ID",
+        help="The message this answers: its id or number.",
+        autocompletion=completing.messages,
+    ),
 ]
 Wait = Annotated[
     str | None,
@@ -35,7 +46,14 @@ MAX_WAIT_S: Final = 3600.0
 
 
 def send(
-    to: Annotated[str, typer.Argument(metavar="@WHO|CHANNEL", help="@arthur, @arthur@mbp, or general.")],
+    to: Annotated[
+        str,
+        typer.Argument(
+            metavar="@WHO|CHANNEL",
+            help="@arthur, @arthur@mbp, or general.",
+            autocompletion=completing.recipients,
+        ),
+    ],
     text: Words = None,
     reply_to: ReplyTo = None,
     wait: Wait = None,
@@ -59,7 +77,12 @@ def send(
 
 
 def post(
-    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="general, or '#general' in quotes.")],
+    channel: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHANNEL", help="general, or '#general' in quotes.", autocompletion=completing.channels
+        ),
+    ],
     text: Words = None,
     reply_to: ReplyTo = None,
     wait: Wait = None,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from maw.cli import completing
 from maw.cli.groups import command_group
 from maw.cli.output import Output, note, parse_time, span, words
 from maw.cli.params import As, Json, Yes
@@ -33,6 +34,7 @@ agent_group = command_group("Agents: those of this host, and all that are known.
 channel_group = command_group("Channels.", to_come=CHANNEL_LATER)
 
 Name = Annotated[str, typer.Argument(metavar="NAME")]
+OwnAgent = Annotated[str, typer.Argument(metavar="NAME", autocompletion=completing.own_agents)]
 
 
 def whoami(as_name: As = None, as_json: Json = False) -> None:
@@ -96,7 +98,7 @@ def add_agent(
 
 
 @agent_group.command("remove")
-def remove_agent(name: Name, yes: Yes = False, as_json: Json = False) -> None:
+def remove_agent(name: OwnAgent, yes: Yes = False, as_json: Json = False) -> None:
     """End an agent of this host. What it said stays. A terminal is asked first."""
     out = Output.to_stdout(as_json)
     clean = check_name(name)
@@ -109,7 +111,7 @@ def remove_agent(name: Name, yes: Yes = False, as_json: Json = False) -> None:
 
 
 @agent_group.command("token")
-def token(name: Name, as_json: Json = False) -> None:
+def token(name: OwnAgent, as_json: Json = False) -> None:
     """Make a fresh token for an agent and print it; the old one ends."""
     out = Output.to_stdout(as_json)
     made = plain_daemon().post(f"/api/users/{segment(check_name(name))}/token", {}).body

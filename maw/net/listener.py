@@ -21,14 +21,14 @@ from maw.core.endpoint import endpoint_text
 from maw.errors import LinkError
 from maw.net.gatekeeper import Gatekeeper, Serve
 from maw.net.quietlog import QuietLog
-from maw.net.reception import Reception
+from maw.net.reception import HUNG_UP, Reception
 from maw.net.redialler import LINKS_ENOUGH
 
 _log = logging.getLogger(__name__)
 
 _BACKLOG: Final = 128
 _NO_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_HARMLESS: Final = frozenset({"duplicate", LINKS_ENOUGH})
+_HARMLESS: Final = frozenset({"duplicate", LINKS_ENOUGH, HUNG_UP})
 _WORDS: Final = {
     errno.EADDRINUSE: "another program listens there already",
     errno.EADDRNOTAVAIL: "no interface of this host has this address",

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from aiohttp.web_protocol import RequestHandler
 
+HUNG_UP: Final = "hung_up"
+"""It left before there was a TLS connection: a look whether anybody listens, as `maw doctor` takes one."""
 _MAX_LINE: Final = 1024
 _MAX_HEADERS: Final = 32
 _GOODBYE: Final = 1.0
@@ -121,7 +123,9 @@ class Reception:
             )
         except OSError as problem:  # ssl.SSLError is one
             accepted.close()
-            raise LinkClosed(f"no TLS 1.3: {_tls_words(problem)}", code="no_tls") from None
+            left = isinstance(problem, ConnectionError) and not isinstance(problem, ConnectionAbortedError)
+            code = HUNG_UP if left else "no_tls"
+            raise LinkClosed(f"no TLS 1.3: {_tls_words(problem)}", code=code) from None
         except BaseException:
             accepted.close()
             raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -18,6 +19,7 @@ from maw.errors import BadInput, HandshakeRefused, LinkError
 from maw.net.gatekeeper import Gatekeeper, Serve
 from maw.net.link import Link
 
+_PORT: Final = re.compile(r"(?<=[0-9\]]):[0-9]{1,5}\b")
 _log = logging.getLogger(__name__)
 
 LINKS_ENOUGH: Final = "links_enough"
@@ -214,7 +216,7 @@ class Redialler:
         return True
 
     def _failed(self, node: NodeId, peer: _Peer, problem: str, code: str) -> None:
-        if peer.state.last_error != problem and code != LINKS_ENOUGH:  # once, not at each attempt
+        if not _alike(peer.state.last_error, problem) and code != LINKS_ENOUGH:  # once, not at each attempt
             _log.info("cannot link with %s: %s", short_key(node), problem)
         self._note(peer, "waiting", last_error=problem, last_error_code=code)
 
@@ -222,3 +224,8 @@ class Redialler:
         same = (peer.state.state == "linked") is (state == "linked")
         since = peer.state.since if same else self._wall()
         peer.state = replace(peer.state, state=state, since=since, **more)  # type: ignore[arg-type]
+
+
+def _alike(one: str | None, other: str) -> bool:
+    """The same trouble: the ports of connections that came from somewhere are others each time."""
+    return one is not None and _PORT.sub("", one) == _PORT.sub("", other)

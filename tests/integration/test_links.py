@@ -532,6 +532,22 @@ class TestWhichLinkStays:
             await until(lambda: b.frames == [b"I am the first"])
         assert any(r.levelno == logging.ERROR and "copied host" in r.getMessage() for r in caplog.records)
 
+    async def test_who_only_looks_whether_anybody_listens_is_no_matter(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async with LinkNode("b").listening() as b:
+            host, port = b.address.split(":")
+            for said in (b"", b"GET / HTTP/1.0\r\n\r\n"):  # a look, and somebody who speaks something else
+                _, writer = await asyncio.open_connection(host, int(port))
+                writer.write(said)
+                await writer.drain()
+                writer.close()
+                await writer.wait_closed()
+            await until(lambda: any("no TLS 1.3" in record.getMessage() for record in caplog.records))
+            refused = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
+        assert len(refused) == 1, refused
+        assert "the connection was closed" not in refused[0]
+
     async def test_a_restarted_host_replaces_its_dead_link(self) -> None:
         async with LinkNode("b").listening() as b:
             a = LinkNode("a")

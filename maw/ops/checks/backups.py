@@ -19,6 +19,8 @@ def recent_backup(context: Context) -> Finding:
     """When a backup last succeeded, and whether the latest did."""
     name = "backup"
     known = context.last_backup
+    if not context.home.exists():
+        return Finding(name, Verdict.SKIP, "there is no node here yet")
     if known is None:
         return Finding(
             name, Verdict.SKIP, "how the last one went is not for this user to see", "sudo maw doctor"

@@ -124,6 +124,8 @@ def clock(context: Context) -> Finding:
 def kept_alive(context: Context) -> Finding:
     """Whether something brings the daemon back when it dies, and after a reboot."""
     name = "kept alive"
+    if not context.home.exists():
+        return Finding(name, Verdict.SKIP, "there is no node here yet")
     units = [one for one in service.installed(context.machine, context.home) if _is_for(one, context)]
     if not units:
         return Finding(

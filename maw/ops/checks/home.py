@@ -38,6 +38,8 @@ def key(context: Context) -> Finding:
     """node.key is there, nobody else reads it, and it is the running daemon's."""
     name = "key"
     path = context.home / "node.key"
+    if not context.home.exists():
+        return _no_node(name)
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:
@@ -62,6 +64,8 @@ def key(context: Context) -> Finding:
 
 def settings(context: Context) -> Finding:
     """maw.toml and peers.toml read without a mistake."""
+    if not context.home.exists():
+        return _no_node("settings")
     if context.config_problem is None:
         return Finding("settings", Verdict.OK, "maw.toml and peers.toml are fine")
     return Finding(
@@ -83,6 +87,8 @@ def socket_path(context: Context) -> Finding:
 def disk(context: Context) -> Finding:
     """Room for what is said here: below the limit the node turns read-only."""
     name = "disk"
+    if not context.home.exists():
+        return _no_node(name)
     try:
         free = shutil.disk_usage(context.home).free // _MIB
     except OSError as error:
@@ -95,3 +101,8 @@ def disk(context: Context) -> Finding:
         text = f"{text}; below {context.min_free_mib} the node takes no new messages"
         return Finding(name, Verdict.WARN, text, "make room")
     return Finding(name, Verdict.OK, text)
+
+
+def _no_node(name: str) -> Finding:
+    """One missing directory is one finding, not one in each check."""
+    return Finding(name, Verdict.SKIP, "there is no node here yet")

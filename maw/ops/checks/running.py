@@ -9,9 +9,9 @@ def answering(context: Context) -> Finding:
     """A daemon answers on the socket, and takes messages."""
     name = "daemon"
     if context.status is None:
-        text = f"no daemon answers on {context.socket}"
-        if context.socket_problem:
-            text = f"{text}: {context.socket_problem}"
+        if not context.home.exists():
+            return Finding(name, Verdict.SKIP, "there is no node here yet")
+        text = context.socket_problem or f"no daemon answers on {context.socket}"
         if "ermission" in context.socket_problem:
             return Finding(name, Verdict.FAIL, text, "join the socket's group: sudo usermod -aG maw $USER")
         return Finding(name, Verdict.FAIL, text, "maw up runs it here; maw service install keeps it running")

@@ -73,11 +73,17 @@ def test_maw_alone_says_how_it_is_and_what_to_do(cli: Cli, daemon: FakeDaemon) -
         ({"interface": {"name": "wg0", "state": "missing"}}, "maw doctor"),
         ({"peers_known": 0, "links_up": 0}, "maw invite"),
         ({"links_up": 0}, "maw peers"),
+        ({"peers_pending": 2}, "`maw peers`: 2 to be accepted"),
+        ({"alerts": [{"kind": "copied_host", "subject": "abc", "text": "x"}]}, "stop one of the two"),
         ({"unread": {"a": 1}}, "maw inbox"),
     ],
 )
 def test_what_to_do_next(change: dict[str, Any], step: str) -> None:
-    calm = {**STATE, "unread": {}}
+    calm = {
+        **STATE,
+        "unread": {},
+        "alerts": [{"kind": "copied_host", "subject": "xyz", "text": "a peer was"}],
+    }
     assert next_steps(calm) == []
     assert step in next_steps({**calm, **change})[0]
 

@@ -26,7 +26,7 @@ from maw.errors import (
     Unconfirmed,
 )
 from tests.unit.cli.conftest import Cli
-from tests.unit.cli.fake_daemon import FakeDaemon, error
+from tests.unit.cli.fake_daemon import FakeDaemon, a_message, error
 
 EVERY = [(name, where) for group in COMMANDS.values() for name, where in group.items()]
 
@@ -244,6 +244,60 @@ def test_completion_offers_commands(home: Path) -> None:
         home, _MAW_COMPLETE="complete_bash", COMP_WORDS="maw inb", COMP_CWORD="1", SHELL="/bin/bash"
     )
     assert done.stdout.split() == ["inbox"]
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("maw send @ar", ["@arthur"]),
+        ("maw send @ ar", ["arthur"]),  # as bash has it, which breaks words at @
+        ("maw send gen", ["general"]),
+        ("maw send @n", ["@neo@mbp", "@neo@pi"]),  # two bear that name
+        ("maw send --as ", ["arthur", "neo"]),
+        ("maw read gen", ["general"]),
+        ("maw read k7", ["k7q2mx-1n3f9zq-18", "k7q2mx-1n3f9zq-17"]),
+        ("maw ack 1", ["18", "17"]),
+        ("maw peers forget ", ["mbp", "pi"]),
+        ("maw peers accept ", ["pi"]),
+        ("maw agent remove a", ["arthur"]),
+        ("maw invite --withdraw ", ["0a1b2c3d"]),
+        ("maw mentions tri", ["trinity"]),
+        ("maw tail zz", []),
+    ],
+)
+def test_completion_asks_the_daemon_for_names(
+    words: str, offered: list[str], home: Path, daemon: FakeDaemon
+) -> None:
+    user = {"local": False, "status": "alive"}
+    daemon.answers |= {
+        "GET /api/users": (
+            200,
+            [
+                {**user, "username": "arthur", "address": "arthur@mbp", "local": True},
+                {**user, "username": "neo", "address": "neo@mbp", "local": True},
+                {**user, "username": "neo", "address": "neo@pi"},
+                {**user, "username": "trinity", "address": "trinity@pi"},
+                {**user, "username": "arnold", "address": "arnold@pi", "status": "dead"},
+                {**user, "username": "ar;rm -rf", "address": "x@pi"},
+            ],
+        ),
+        "GET /api/channels": (200, [{"name": "general"}]),
+        "GET /api/inbox": (200, [a_message(17), a_message(18)]),
+        "GET /api/peers": (200, [{"name": "mbp", "state": "linked"}, {"name": "pi", "state": "pending"}]),
+        "GET /api/invites": (200, [{"id": "0a1b2c3d"}]),
+    }
+    last = len(words.split(" ")) - 1
+    done = _process(
+        home, _MAW_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(last), SHELL="/bin/bash"
+    )
+    assert (done.stdout.split(), done.stderr) == (offered, "")
+
+
+def test_completion_without_a_daemon_offers_nothing_and_is_silent(home: Path) -> None:
+    done = _process(
+        home, _MAW_COMPLETE="complete_bash", COMP_WORDS="maw send @a", COMP_CWORD="2", SHELL="/bin/bash"
+    )
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize(

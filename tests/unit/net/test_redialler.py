@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -221,6 +222,26 @@ async def test_a_link_that_is_not_admitted_is_shut(code: str, shown: bool) -> No
         await until(lambda: len(world.links) > 1)
         assert (redialler.states()[A].last_error is not None) is shown
     assert world.dropped == []
+
+
+async def test_a_trouble_that_differs_by_a_port_is_logged_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where connections come from, ports are others each time."""
+    world = World()
+    world.up = {"a:1"}
+    ports = iter(range(40_000, 50_000))
+
+    async def refuse(link: Link) -> None:
+        where = f"10.44.0.1:6290 and [fd00::2]:{next(ports)}"
+        raise HandshakeRefused(f"another running node has this key, at {where}", code="copied_host")
+
+    monkeypatch.setattr(world, "admit_link", refuse)
+    world.redialler.set_targets({A: ["a:1"]})
+    with caplog.at_level(logging.INFO):
+        async with world.running():
+            await until(lambda: len(world.links) > 3)
+    assert len([record for record in caplog.records if "cannot link" in record.getMessage()]) == 1
 
 
 async def test_a_bug_is_no_peers_fault() -> None:

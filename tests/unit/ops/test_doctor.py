@@ -145,6 +145,15 @@ def test_settings_socket_path_and_disk(world: World) -> None:
     assert is_(home.disk(world.context(min_free_mib=1 << 40)), FAIL, "no new messages")
 
 
+def test_where_there_is_no_node_one_check_says_so(world: World) -> None:
+    context = world.context(
+        home=world.home / "none", status=None, peers=None, node_key=None, config_problem="maw.toml: no such file",
+        socket_problem="the daemon is not running",
+    )  # fmt: skip
+    failed = [finding for finding in examine(context) if finding.verdict is FAIL]
+    assert [(finding.name, finding.hint) for finding in failed] == [("directory", "maw init makes a node")]
+
+
 # the daemon
 
 
