@@ -121,16 +121,14 @@ def test_what_the_agents_page_does_is_what_it_says(node: OneNode) -> None:
     assert inbox.returncode == 1
 
 
-def test_a_database_copied_as_the_page_says_is_whole(node: OneNode) -> None:
+def test_a_backup_made_as_the_page_says_can_be_put_back(node: OneNode) -> None:
     for number in range(3):
         node.maw("post", "--as", "neo", "general", f"number {number}")
     node.script([block for _, block in MARKED.findall(page("docs/operations.md"))])
-    node.maw("post", "--as", "neo", "general", "after the copy")
+    node.maw("post", "--as", "neo", "general", "after the backup")
     node.close()
-    for path in node.home.glob("colony.db*"):
-        path.unlink()
-    (node.home / "backup.db").rename(node.home / "colony.db")
-    (node.home / "colony.db").chmod(0o600)
+    (backup,) = (path for path in (node.home / "backups").iterdir() if path.is_dir())
+    node.maw("restore", str(backup), "--force")
     node.daemon = node.up()
     texts = [message["text"] for message in json.loads(node.maw("read", "general", "--json"))]
     assert texts == ["number 0", "number 1", "number 2"]
