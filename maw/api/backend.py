@@ -46,12 +46,25 @@ class Page(NamedTuple):
     next_seq: int
 
 
+class Command(Protocol):
+    """Statements: drafted for a key that is elsewhere, taken in signed, and who keeps to them."""
+
+    def draft(self, kind: str, issuer: str, asked: Json) -> Json: ...
+    async def submit(self, wire: bytes) -> Json: ...
+    async def revoke(self, who: str, why: str) -> Json: ...
+    async def statements(self) -> list[Json]: ...
+    def operators(self) -> list[Json]: ...
+
+
 class Backend(Protocol):
     """The node, as seen from its doors. The runtime implements it; tests have one in memory."""
 
     @property
     def node_name(self) -> str:
         """This node's short name, for the X-Maw-Replica header."""
+
+    @property
+    def command(self) -> Command: ...
 
     # who is speaking ------------------------------------------------------------------------------
 

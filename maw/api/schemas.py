@@ -231,6 +231,30 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         ),
         "OpenInvite": _OPEN_INVITE,
         "Dismissed": _object({"dismissed": _list(_object({"kind": _TEXT, "subject": _TEXT}))}),
+        "Draft": _object({"type": _TEXT, "colony": _TEXT, "at_ms": _WHOLE, "fields": _TEXT, "about": _TEXT}),
+        "Statement": _object(
+            {
+                "id": _TEXT,
+                "type": _TEXT,
+                "about": _TEXT,
+                "by": _TEXT,
+                "at": _TIME,
+                "in_force": _FLAG,
+                "kept_by": _TEXTS,
+                "not_yet": _TEXTS,
+            }
+        ),
+        "Operator": _object(
+            {
+                "name": _TEXT,
+                "key": _TEXT,
+                "rights": _TEXTS,
+                "until": _or_null(_TIME),
+                "hosts": _TEXTS,
+                "by": _TEXT,
+                "active": _FLAG,
+            }
+        ),
         "Invite": _object({"id": _TEXT, "line": _TEXT, "expires_at": _TIME, "addresses": _TEXTS}),
         "Joined": _object({"colony": _TEXT, "peer": _object({"name": _TEXT, "key": _TEXT}), "state": _TEXT}),
         "Report": {"type": "object", "description": "what was done"},

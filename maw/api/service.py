@@ -23,6 +23,7 @@ from maw.core.pairing import Invite
 from maw.core.statement import colony_text
 from maw.errors import BadInput, NotFound
 from maw.node.backup_record import LastBackup, last_backup
+from maw.node.commanding import Commanding
 from maw.node.directory import new_token
 from maw.node.membership import Told, parse_for
 from maw.node.node import Node
@@ -48,6 +49,10 @@ class _Base:
     @property
     def node_name(self) -> str:
         return self._node.config.name
+
+    @property
+    def command(self) -> Commanding:
+        return self._node.command
 
     def _agent(self, speaker: Speaker) -> AgentRow | None:
         if speaker.agent_key is None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from maw.cli.groups import command_group
-from maw.cli.output import Output, words
+from maw.cli.output import Output, note, words
 from maw.cli.params import Json
 from maw.cli.session import plain_daemon
 from maw.core.identity import key_text
@@ -53,6 +53,38 @@ def show_key(as_json: Json = False) -> None:
         out.json({"key": public})
     else:
         out.line(public)
+
+
+@key_group.command("rotate")
+def rotate(
+    recovery: Annotated[str, typer.Option("--recovery", metavar="FILE", help="This node's recovery key.")],
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, for everybody.")] = "",
+    old: Annotated[
+        str | None, typer.Option("--old", metavar="KEY", help="The old key, where its file is gone.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Give this host a new key, and shut the old one out for ever, on every host. The daemon must be stopped."""
+    out = Output.to_stdout(as_json)
+    import asyncio  # with the store: only this command works without a daemon
+
+    from maw.cli.operator import read_signer
+    from maw.node.home import NodeHome, hold_lock
+    from maw.node.rotating import rotate as rotate_key
+
+    home = NodeHome(find_home(os.environ, os.geteuid()).path)
+    signer = read_signer(recovery, "recovery")
+    with hold_lock(home):
+        done = asyncio.run(rotate_key(home, signer, why, old))
+    if out.as_json:
+        kept = str(done.kept) if done.kept else None
+        out.json({"old": done.old, "new": done.new, "kept": kept, "admitted": list(done.admitted)})
+        return
+    out.line(f"new key · {done.new}")
+    note(f"the old key {done.old} is shut out on every host, from when it hears of it")
+    if done.admitted:
+        note(f"it had let in {', '.join(map(words, done.admitted))}: revoke whom you do not know")
+    note("start the node again (`maw up`, or its service): agents, mail and peers are as they were")
 
 
 def _public_key() -> str:

@@ -127,7 +127,7 @@ class Authority:
     def powers(self, key: NodeId) -> tuple[Power, ...]:
         return self._powers.get(key, ())
 
-    def keys(self) -> Collection[NodeId]:
+    def holders(self) -> Collection[NodeId]:
         """Everybody but the founder who holds or held a grant that counts."""
         return [key for key, powers in self._powers.items() if powers]
 
@@ -196,17 +196,26 @@ def grant_statement(
     hosts: Collection[NodeId],
     at_ms: int,
 ) -> Statement:
-    fields = {"key": key, "name": name, "rights": sorted(rights), "until": until, "hosts": sorted(hosts)}
-    return sign_statement(issuer, OPERATOR, colony, at_ms, fields)
+    return sign_statement(issuer, OPERATOR, colony, at_ms, grant_fields(key, name, rights, until, hosts))
+
+
+def grant_fields(
+    key: NodeId, name: str, rights: Collection[str], until: int | None, hosts: Collection[NodeId]
+) -> dict[str, Any]:
+    """What is signed."""
+    return {"key": key, "name": name, "rights": sorted(rights), "until": until, "hosts": sorted(hosts)}
 
 
 def dismissal_statement(
     issuer: Signer, colony: bytes, key: NodeId, grants: Iterable[bytes], stands: Iterable[bytes], at_ms: int
 ) -> Statement:
+    return sign_statement(issuer, DISMISS, colony, at_ms, dismissal_fields(key, grants, stands))
+
+
+def dismissal_fields(key: NodeId, grants: Iterable[bytes], stands: Iterable[bytes]) -> dict[str, Any]:
+    """What is signed."""
     kept = sorted({item[:STAND_BYTES] for item in stands})[:MAX_STANDS]
-    return sign_statement(
-        issuer, DISMISS, colony, at_ms, {"key": key, "grants": sorted(grants), "stands": kept}
-    )
+    return {"key": key, "grants": sorted(grants), "stands": kept}
 
 
 def read_grant(statement: Statement) -> Grant:

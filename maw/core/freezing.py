@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from maw.core.authority import key_in, raw_list
 from maw.core.identity import ID_BYTES, NodeId, Signer
@@ -85,15 +85,24 @@ class Freezes:
 
 
 def freeze_statement(issuer: Signer, colony: bytes, target: Target, why: str, at_ms: int) -> Statement:
-    fields: dict[str, object] = {"what": target.what, "name": target.name, "why": why[:MAX_WHY]}
-    for name in ("node", "agent", "channel"):
-        if (value := getattr(target, name)) is not None:
-            fields[name] = value
-    return sign_statement(issuer, FREEZE, colony, at_ms, fields)
+    return sign_statement(issuer, FREEZE, colony, at_ms, freeze_fields(target, why))
 
 
 def thaw_statement(issuer: Signer, colony: bytes, lifts: Iterable[bytes], at_ms: int) -> Statement:
-    return sign_statement(issuer, THAW, colony, at_ms, {"lifts": sorted(lifts)[:MAX_LIFTS]})
+    return sign_statement(issuer, THAW, colony, at_ms, thaw_fields(lifts))
+
+
+def freeze_fields(target: Target, why: str) -> dict[str, Any]:
+    """What is signed."""
+    fields: dict[str, Any] = {"what": target.what, "name": target.name, "why": why[:MAX_WHY]}
+    for name in ("node", "agent", "channel"):
+        if (value := getattr(target, name)) is not None:
+            fields[name] = value
+    return fields
+
+
+def thaw_fields(lifts: Iterable[bytes]) -> dict[str, Any]:
+    return {"lifts": sorted(lifts)[:MAX_LIFTS]}
 
 
 def read_freeze(statement: Statement) -> Freeze:

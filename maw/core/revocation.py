@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from maw.core.authority import MAX_STANDS, STAND_BYTES, key_in, raw_list
 from maw.core.entry import MAX_COUNT, Head
@@ -58,7 +58,7 @@ def revocation_statement(
     why: str,
     at_ms: int,
 ) -> Statement:
-    return sign_statement(issuer, REVOKE, colony, at_ms, _fields(key, cut, stands, why))
+    return sign_statement(issuer, REVOKE, colony, at_ms, revocation_fields(key, cut, stands, why))
 
 
 def rotation_statement(
@@ -72,12 +72,15 @@ def rotation_statement(
     at_ms: int,
 ) -> Statement:
     """``key`` gives way to ``new``, by the word of its recovery key and with the new key's consent."""
-    fields = _fields(key, cut, stands, why)
+    fields = revocation_fields(key, cut, stands, why)
     fields |= {"new": new.node, "proof": new.sign(DOMAIN_ROTATE, colony + key + new.node)}
     return sign_statement(recovery, ROTATE, colony, at_ms, fields)
 
 
-def _fields(key: NodeId, cut: Mapping[int, Head], stands: Iterable[bytes], why: str) -> dict[str, object]:
+def revocation_fields(
+    key: NodeId, cut: Mapping[int, Head], stands: Iterable[bytes], why: str
+) -> dict[str, Any]:
+    """What is signed. Of more epochs or statements than fit, the latest epochs and any statements are listed."""
     latest = sorted(cut)[-MAX_EPOCHS:]
     kept = sorted({item[:STAND_BYTES] for item in stands})[:MAX_STANDS]
     listed = [[epoch, cut[epoch].seq, cut[epoch].id] for epoch in latest]

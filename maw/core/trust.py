@@ -188,6 +188,17 @@ class TrustBook:
         )  # fmt: skip
         return peer in after.trusted
 
+    def said_by(self, statement: bytes) -> Spoken | None:
+        """What a held statement says; None when it is not held, or says nothing that is read here."""
+        return self._spoken.get(statement)
+
+    def would_count(self, revocation: Statement) -> bool:
+        """Whether a revocation, once held, would be one that counts."""
+        after = TrustBook(
+            self.me, self.colony, [*self._statements.values(), revocation], (), (), self._recoveries
+        )
+        return any(one.id == revocation.id for gone in after.revoked.values() for one in gone.by)
+
     # -- statements ---------------------------------------------------------------------------------
 
     def statements(self) -> Mapping[bytes, Statement]:

@@ -21,7 +21,7 @@ import aiosqlite
 
 from maw import __version__
 from maw.config import Config, PeersFile
-from maw.core.colony import Card
+from maw.core.colony import AgentCard, Card
 from maw.core.effects import Alert
 from maw.core.entry import Entry, Kind
 from maw.core.handshake import Local
@@ -38,6 +38,7 @@ from maw.node.alerts import Alerts
 from maw.node.authoring import Authoring, wall_clock_ms
 from maw.node.belonging import Belonging
 from maw.node.clock_watch import ClockWatch
+from maw.node.commanding import Commanding
 from maw.node.copied import CopyWatch
 from maw.node.desks import InvitingDesk, JoiningDesk
 from maw.node.directory import Directory, alike
@@ -58,6 +59,7 @@ from maw.node.people import People
 from maw.node.presenting import Presenter, iso
 from maw.node.receipts import Receipts, Saved
 from maw.node.reclaiming import Reclaiming
+from maw.node.rotating import REANNOUNCE
 from maw.node.runtime import Reactions, Runtime
 from maw.node.talking import Talking
 from maw.node.visible import Visible
@@ -166,6 +168,7 @@ class Node:
             self.inventory,
         )  # fmt: skip
         self.copy_watch = CopyWatch(self.alerts, short_key(me), self.directory.name_of)
+        self.command = Commanding(signer, db, self.state, self.membership, self.directory, self.runtime)
         self.far_receipts = FarReceipts(me, self.authoring, self.board)
         self.clock_watch = ClockWatch(config.name, self.alerts.raise_alert, self.alerts.settle)
         self.disk = DiskGuard(home.path, config.limits.min_free_disk_mib << 20, self._disk_changed)
@@ -226,6 +229,7 @@ class Node:
                     ]
                     await self.mesh.bound()
                     await self._introduce_myself()
+                    await self._reannounce()
                     await self._make_owner()
                     self._retarget()
                     started()
@@ -260,6 +264,14 @@ class Node:
         moved = own is not None and bool(card.addresses) and own.addresses != card.addresses
         if own is None or moved or (own.name, own.version) != (card.name, card.version):
             await self.authoring.say(Kind.CARD, card.content())
+
+    async def _reannounce(self) -> None:
+        """After a rotation the agents are said again, in the new key's log."""
+        if not await self.belonging.meta(REANNOUNCE):
+            return
+        for row in list(self.state.local.values()):
+            await self.authoring.say(Kind.AGENT, AgentCard(row.id, row.name, row.role).content())
+        await self.writer.submit(lambda conn: rows.set_meta(conn, REANNOUNCE, 0))
 
     async def _make_owner(self) -> None:
         """The owner of the host speaks as an ape of his own name, made once."""

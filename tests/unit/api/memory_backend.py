@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from maw.api.backend import Json, Page, Speaker
-from maw.errors import Conflict, NotFound, NotSignedIn, Refused
+from maw.errors import BadInput, Conflict, NotFound, NotSignedIn, Refused
 
 TIME = "2026-11-21T08:00:00.123Z"
 KEY = "mk1" + "a" * 56
@@ -22,6 +22,38 @@ class Agent:
     role: str = "agent"
 
 
+class MemoryCommand:
+    """Statements, as far as the doors go: one of each."""
+
+    def draft(self, kind: str, issuer: str, asked: Json) -> Json:
+        return {"type": kind, "colony": "AA==", "at_ms": 1, "fields": "gA==", "about": f"{kind} by {issuer}"}
+
+    async def submit(self, wire: bytes) -> Json:
+        if not wire:
+            raise BadInput("no good statement", code="bad_statement")
+        return self._statement("freeze")
+
+    async def revoke(self, who: str, why: str) -> Json:
+        return self._statement("revoke")
+
+    async def statements(self) -> list[Json]:
+        return [self._statement("freeze")]
+
+    def operators(self) -> list[Json]:
+        return [
+            {
+                "name": "founder", "key": "mk1x", "rights": ["order"], "until": None, "hosts": [], "by": "",
+                "active": True,
+            }
+        ]  # fmt: skip
+
+    def _statement(self, kind: str) -> Json:
+        return {
+            "id": "0a1b2c3d4e5f", "type": kind, "about": "all is frozen", "by": "operator founder",
+            "at": "2026-01-01T00:00:00.000Z", "in_force": True, "kept_by": ["mbp"], "not_yet": [],
+        }  # fmt: skip
+
+
 @dataclass
 class MemoryBackend:
     """``admin_uid`` administers; ``agents`` speak. Messages live in a list, by seq from 1."""
@@ -30,6 +62,7 @@ class MemoryBackend:
     node_name: str = "oracle-world"
     agents: dict[str, Agent] = field(default_factory=dict)
     channel_names: list[str] = field(default_factory=lambda: ["general"])
+    command: MemoryCommand = field(default_factory=MemoryCommand)
     messages: list[Json] = field(default_factory=list)
     acked: dict[str, set[str]] = field(default_factory=dict)
     healthy: bool = True
