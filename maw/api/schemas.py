@@ -127,7 +127,12 @@ _STATUS: Final = _object(
             _object({"at": _TIME, "kind": _TEXT, "subject": _TEXT, "text": _TEXT, "count": _WHOLE})
         ),
     },
-    {"trouble": _or_null(_TEXT), "peers_pending": _WHOLE, "links_bounded": _FLAG},
+    {
+        "trouble": _or_null(_TEXT),
+        "peers_pending": _WHOLE,
+        "links_bounded": _FLAG,
+        "trouble_with": _list(_object({"peer": _TEXT, "key": _TEXT, "trouble": _TEXTS})),
+    },
 )
 
 _PEER: Final = _object(
@@ -153,7 +158,7 @@ _PEER: Final = _object(
         "behind_since": _or_null(_TIME),
         "lacks_since": _or_null(_TIME),
     },
-    {"through": _TEXT},
+    {"through": _TEXT, "trouble": _TEXTS},
 )
 
 _MESSAGE_WITH_THREAD: Final = _object(

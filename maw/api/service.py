@@ -153,6 +153,7 @@ class _Reading(_Base):
             "database_bytes": _database_bytes(node.db.path),
             "rss_bytes": _resident_bytes(),
             "backup": _backup(last_backup(node.home)),
+            "trouble_with": node.peering.troubles(),
             "alerts": await node.alerts.recent(node.db, iso),
         }
 

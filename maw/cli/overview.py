@@ -25,8 +25,8 @@ def overview(as_json: bool) -> int:
     out.line(f"{out.style(words(state.get('name')), 'bold')} · {_running(out, state)} · {_links(state)}")
     if unread := _unread(state):
         out.line(f"unread: {unread}")
-    for alert in _alerts(state):
-        out.line(out.style(alert, "yellow"))
+    for trouble in (*_troubles(state), *_alerts(state)):
+        out.line(out.style(trouble, "yellow"))
     for step in next_steps(state):
         out.line(f"next: {step}")
     return 0
@@ -109,6 +109,7 @@ def _facts(out: Output, state: Record) -> list[tuple[str, str]]:
         ("memory", size(state.get("rss_bytes"))),
         ("backup", _backup(out, state)),
     ]
+    facts += [("peer", out.style(trouble, "yellow")) for trouble in _troubles(state)]
     return [*facts, *(("alert", out.style(alert, "yellow")) for alert in _alerts(state))]
 
 
@@ -163,6 +164,14 @@ def _is_of_a_copy(alert: Record, state: Record) -> bool:
 
 def _interface_trouble(state: Record) -> bool:
     return bool((state.get("interface") or {}).get("state", "up") != "up")
+
+
+def _troubles(state: Record) -> list[str]:
+    """``oracle: slow: 3.1 MiB waiting for it``"""
+    return [
+        f"{words(one.get('peer'))}: {', '.join(words(word) for word in one.get('trouble') or ())}"
+        for one in state.get("trouble_with") or ()
+    ]
 
 
 def _alerts(state: Record) -> list[str]:

@@ -57,6 +57,8 @@ def list_peers(as_json: Json = False) -> int:
                 note(f"{words(one.get('name'))} is pending: `maw peers accept {words(one.get('short'))}`")
             elif one.get("last_error") and one.get("state") not in ("linked", "followed"):
                 note(f"{words(one.get('name'))}: {words(one['last_error'])}")
+            for trouble in one.get("trouble") or ():
+                note(f"{words(one.get('name'))}: {words(trouble)}")
     else:
         out.nothing("no peers yet: `maw invite` here, then `maw join` on the other host")
     if out.width is not None:

@@ -103,6 +103,7 @@ async def receive_joiner(
         return
     try:
         welcome = await _claim(machine, claim, desk, wall())
+        pipe.believe()
         await pipe.advance(machine.accept())
         await pipe.send(encode(Claimed(welcome)))
         pinned = await _next(pipe, Pinned)

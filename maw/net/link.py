@@ -23,6 +23,7 @@ from maw.errors import InternalError, LinkClosed, LinkError, ProtocolViolation
 from maw.net.wire import CLOSE_OK, CLOSE_VIOLATION, GONE, Pipe, ending
 
 _OVERHEAD: Final = 64  # what a queued frame costs beside its bytes, roughly
+_TURN: Final = 32  # messages read before others on this loop get a turn
 _BURST: Final = 256  # frames written before others on this loop get a turn
 
 
@@ -70,6 +71,7 @@ class Link:
         self._frames: deque[bytes] = deque()
         self._urgent: deque[bytes] = deque()
         self._queued = 0
+        self.written = 0
         self._pong: bytes | None = None
         self._pings: dict[bytes, tuple[float, asyncio.Future[float] | None]] = {}
         self._unsent_pings: deque[bytes] = deque()
@@ -126,8 +128,9 @@ class Link:
         finally:
             self._pings.pop(number, None)
 
-    async def run(self, on_frame: Callable[[bytes], None]) -> LinkError:
-        """Carries the link until it ends, and returns why. ``on_frame`` gets each frame, in order.
+    async def run(self, on_frame: Callable[[bytes], float | None]) -> LinkError:
+        """Carries the link until it ends, and returns why. ``on_frame`` gets each frame, in order, and may return
+        seconds to wait before the next is read.
 
         A LinkError raised by ``on_frame`` ends the link with it; anything else is a bug and passes through.
         """
@@ -178,10 +181,15 @@ class Link:
             self._closing.set()
             self._wake.set()
 
-    async def _read(self, on_frame: Callable[[bytes], None]) -> None:
+    async def _read(self, on_frame: Callable[[bytes], float | None]) -> None:
         receive = self._pipe.socket.receive
         binary = aiohttp.WSMsgType.BINARY
+        at_once = 0
         while True:
+            at_once += 1
+            if at_once >= _TURN:  # what has arrived already is received without a turn for anybody else
+                at_once = 0
+                await asyncio.sleep(0)
             try:
                 message = await receive()
             except GONE:
@@ -190,7 +198,9 @@ class Link:
             if message.type is binary:
                 if len(message.data) > MAX_FRAME:
                     raise ProtocolViolation(f"a frame of {len(message.data)} bytes")
-                on_frame(message.data)
+                pause = on_frame(message.data)
+                if pause:
+                    await asyncio.sleep(pause)
             elif message.type is aiohttp.WSMsgType.PING:
                 self._pong = bytes(message.data)  # only the latest is owed: a flood of pings costs nothing
                 self._wake.set()
@@ -224,6 +234,7 @@ class Link:
                     return
                 self._queued -= len(frame) + _OVERHEAD
                 await send(frame)
+                self.written += len(frame)
             await asyncio.sleep(0)
 
     async def _write_pings(self) -> None:

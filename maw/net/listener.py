@@ -1,7 +1,8 @@
 """The node's listening sockets: opened and closed as addresses come and go, guarded against strangers.
 
 Policy when full: a connection beyond the bounds (all of those not yet authenticated, and those from one
-source) is closed at once. A dialler tries again later.
+source) is closed at once. A dialler tries again later. Addresses of peers have places of their own, so that no
+number of strangers keeps a peer out.
 """
 
 from __future__ import annotations
@@ -54,11 +55,13 @@ class Binding:
 class Bounds:
     """Connections that have not proved a key yet: in all, and from one source address.
 
+    ``known``: in all of those that come from an address of a peer, for whom strangers leave no place otherwise.
     ``pause``: seconds without accepting when the process is out of file descriptors.
     """
 
     strangers: int = 64
     per_source: int = 8
+    known: int = 64
     pause: float = 1.0
 
 
@@ -78,6 +81,7 @@ class Listener:
         quiet: QuietLog | None = None,
         bounds: Bounds | None = None,
         bug: Callable[[str, Exception], None] | None = None,
+        known: Callable[[str], bool] = lambda _source: False,
     ) -> None:
         self._reception = reception
         self._gatekeeper = gatekeeper
@@ -85,6 +89,8 @@ class Listener:
         self._quiet = quiet or QuietLog(_log, time.monotonic)
         self._bounds = bounds or Bounds()
         self._bug = bug
+        self._known = known
+        self._of_peers: Counter[str] = Counter()
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sockets: dict[tuple[str, int], socket.socket] = {}
@@ -100,7 +106,7 @@ class Listener:
     @property
     def strangers(self) -> int:
         """How many connections have not proved a key yet."""
-        return self._strangers.total()
+        return self._strangers.total() + self._of_peers.total()
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
@@ -175,8 +181,10 @@ class Listener:
         self._resuming[key] = loop.call_later(self._bounds.pause, self._watch, key)
 
     def _received(self, accepted: socket.socket, source: str) -> None:
-        full = self._strangers.total() >= self._bounds.strangers
-        if full or self._strangers[source] >= self._bounds.per_source:
+        known = self._known(source)
+        places = self._of_peers if known else self._strangers
+        full = places.total() >= (self._bounds.known if known else self._bounds.strangers)
+        if full or places[source] >= self._bounds.per_source:
             accepted.close()
             whose = "all sources" if full else source
             self._quiet.say(
@@ -184,13 +192,12 @@ class Listener:
             )
             return
         accepted.setblocking(False)
-        self._strangers[source] += 1
-        task = self._group.create_task(self._serve_one(accepted, source), name=f"inbound {source}")
+        stranger = _Stranger(places, source)
+        task = self._group.create_task(self._serve_one(accepted, source, stranger), name=f"inbound {source}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve_one(self, accepted: socket.socket, source: str) -> None:
-        stranger = _Stranger(self._strangers, source)
+    async def _serve_one(self, accepted: socket.socket, source: str, stranger: _Stranger) -> None:
         try:
             async with self._reception.receive(accepted) as link:
                 stranger.known()
@@ -214,13 +221,14 @@ class Listener:
 
 
 class _Stranger:
-    """One place among the strangers, given back once."""
+    """One place among the strangers, taken when made and given back once."""
 
     __slots__ = ("_counter", "_source")
 
     def __init__(self, counter: Counter[str], source: str) -> None:
         self._counter: Counter[str] | None = counter
         self._source = source
+        counter[source] += 1
 
     def known(self) -> None:
         counter, self._counter = self._counter, None

@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import hdrs, web
 
@@ -38,6 +38,9 @@ HUNG_UP: Final = "hung_up"
 _MAX_LINE: Final = 1024
 _MAX_HEADERS: Final = 32
 _GOODBYE: Final = 1.0
+STRANGERS_BYTES: Final = 64 * 1024
+"""What a connection may say in all, HTTP and frames, before it has proved that it may be here: so much memory, at
+most, is a stranger's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,7 @@ class Reception:
         if opened is None:
             transport.abort()
             raise ProtocolViolation(f"no WebSocket for {PATH}", code="no_websocket")
-        return Pipe(opened, transport)
+        return Pipe(opened, transport, believed=door.believe)
 
     async def _greet(self, pipe: Pipe, certificate: bytes, deadline: asyncio.Timeout) -> Link | None:
         """The listener's half of the handshake, with everybody who has a say asked."""
@@ -156,6 +159,7 @@ class Reception:
             self._gatekeeper.judge(step.claim.peer, step.claim.admission)
         except HandshakeRefused as no:
             await pipe.advance(machine.refuse(no))
+        pipe.believe()
         await pipe.advance(machine.accept())
         step = await pipe.advance(machine.receive(await pipe.receive()))
         assert step.established is not None
@@ -192,6 +196,10 @@ class _Door:
         """Lets aiohttp's own task end."""
         self._over.set()
 
+    def believe(self) -> None:
+        """From here on the limits of a link hold."""
+        self.server.allowance = None
+
     async def _upgrade(self, request: web.BaseRequest) -> web.StreamResponse:
         socket = web.WebSocketResponse(
             timeout=_GOODBYE, autoping=False, compress=False, max_msg_size=SOCKET_MAX
@@ -210,6 +218,25 @@ class _Door:
     def _settle(self, socket: web.WebSocketResponse | None) -> None:
         if not self.opened.done():
             self.opened.set_result(socket)
+
+
+class _Measured(web.RequestHandler):
+    """Ends a connection that says more than its server allows, before any of it is kept."""
+
+    __slots__ = ("_server",)
+
+    def __init__(self, server: _OneConnection, **kwargs: Any) -> None:
+        super().__init__(server, **kwargs)
+        self._server = server
+
+    def data_received(self, data: bytes) -> None:
+        if self._server.allowance is not None:
+            self._server.allowance -= len(data)
+            if self._server.allowance < 0:
+                if self.transport is not None:
+                    self.transport.abort()
+                return
+        super().data_received(data)
 
 
 class _OneConnection(web.Server):
@@ -231,6 +258,10 @@ class _OneConnection(web.Server):
             max_headers=_MAX_HEADERS,
         )
         self._settle = settle
+        self.allowance: int | None = STRANGERS_BYTES
+
+    def __call__(self) -> web.RequestHandler:
+        return _Measured(self, loop=asyncio.get_running_loop(), **self._kwargs)
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         super().connection_lost(handler, exc)

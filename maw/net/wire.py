@@ -32,20 +32,27 @@ GONE: Final = (OSError, aiohttp.ClientError, RuntimeError)
 class Pipe:
     """Binary messages over one WebSocket. Only one task may receive, and only one send, at a time."""
 
-    __slots__ = ("_release", "local_address", "remote_address", "socket", "transport")
+    __slots__ = ("_believed", "_release", "local_address", "remote_address", "socket", "transport")
 
     def __init__(
         self,
         socket: Socket,
         transport: asyncio.Transport,
         release: Callable[[], Awaitable[None]] | None = None,
+        believed: Callable[[], None] = lambda: None,
     ) -> None:
-        """``release`` is awaited once, after the end, to give back what the connection holds."""
+        """``release`` is awaited once, after the end, to give back what the connection holds; ``believed`` is called
+        when the other side is no stranger any more, and may say more than strangers may."""
         self.socket = socket
         self.transport = transport
         self._release = release
+        self._believed = believed
         self.local_address = address_of(transport, "sockname")
         self.remote_address = address_of(transport, "peername")
+
+    def believe(self) -> None:
+        """The other side has proved that it may be here."""
+        self._believed()
 
     async def receive(self) -> bytes:
         """The next frame. Raises LinkClosed or ProtocolViolation. Pings are passed over: for handshakes."""

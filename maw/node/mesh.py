@@ -29,6 +29,7 @@ from maw.net.redialler import DialState, Redialler
 from maw.net.switchboard import Switchboard
 from maw.net.tls import NodeTls
 from maw.net.wireguard import InterfaceState, watch
+from maw.node.conduct import Conduct
 from maw.node.linking import Linking
 from maw.node.loops import Loops
 from maw.node.membership import Membership
@@ -47,10 +48,13 @@ STILL_S = 60.0
 class Gate:
     """Implements net.gatekeeper.Gatekeeper: trust first, then links enough, then at most one link a peer."""
 
-    def __init__(self, membership: Membership, board: Switchboard, linking: Linking) -> None:
+    def __init__(
+        self, membership: Membership, board: Switchboard, linking: Linking, conduct: Conduct
+    ) -> None:
         self._membership = membership
         self._board = board
         self._linking = linking
+        self._conduct = conduct
         self._shown: dict[NodeId, Statement] = {}
 
     def judge(self, peer: NodeId, admission: bytes | None) -> None:
@@ -59,6 +63,7 @@ class Gate:
             self._shown[peer] = needed
 
     async def admit_link(self, link: Link) -> None:
+        self._conduct.check(link.peer)
         self._linking.check(link)
         shown = self._shown.pop(link.peer, None)
         if shown is not None:
@@ -86,6 +91,7 @@ class Mesh:
         invites: InviteDesk,
         share: Callable[[NodeId], float],
         loops: Loops,
+        conduct: Conduct,
     ) -> None:
         self._config = config
         self._membership = membership
@@ -94,7 +100,7 @@ class Mesh:
         mesh = config.mesh
         self.linking = Linking(board, loop.time, share, links=mesh.links, full_mesh=mesh.full_mesh)
         self._look = asyncio.Event()
-        gate = Gate(membership, board, self.linking)
+        gate = Gate(membership, board, self.linking, conduct)
         self._loops = loops
         timers = LinkTimers(queue_bytes=config.limits.outbound_mib << 20)
         self.dialer = Dialer(
@@ -104,7 +110,7 @@ class Mesh:
             link_timers=timers,
         )
         reception = Reception(local, tls, gate, invites=invites, wall=time.time, link_timers=timers)
-        self._listener = Listener(reception, gate, serve, bug=loops.stumbled)
+        self._listener = Listener(reception, gate, serve, bug=loops.stumbled, known=self._is_of_a_peer)
         self._redialler = Redialler(
             self.dialer.dial,
             gate,
@@ -115,9 +121,14 @@ class Mesh:
             failed=self._failed,
             bug=loops.stumbled,
         )
+        self._hosts_of_peers: frozenset[str] = frozenset()
         self._bound = asyncio.Event()
         self.interface: InterfaceState | None = None
         self.interface_since: float | None = None
+
+    def _is_of_a_peer(self, source: str) -> bool:
+        """Whether a peer is said to be found at this IP address."""
+        return source in self._hosts_of_peers
 
     @property
     def bindings(self) -> Sequence[Binding]:
@@ -147,6 +158,9 @@ class Mesh:
     def retarget(self, addresses: Mapping[NodeId, Sequence[str]]) -> None:
         """Whom we trust, and where they may be found. Links of everybody else end."""
         self.linking.set_peers(addresses)
+        self._hosts_of_peers = frozenset(
+            where.rpartition(":")[0].strip("[]") for found in addresses.values() for where in found
+        )
         self._redialler.set_targets(self.linking.targets())
         for link in self._board.all():
             if link.peer not in addresses:

@@ -39,6 +39,7 @@ from maw.node.authoring import Authoring, wall_clock_ms
 from maw.node.belonging import Belonging
 from maw.node.clock_watch import ClockWatch
 from maw.node.commanding import Commanding
+from maw.node.conduct import Conduct
 from maw.node.copied import CopyWatch
 from maw.node.desks import InvitingDesk, JoiningDesk
 from maw.node.directory import Directory, alike
@@ -107,11 +108,15 @@ class Node:
             self.alerts.raise_alert, self._gossip_changed_trust, self._own_log_returned, self._received,
             self.alerts.settle, self.alerts.bug, lambda entry, said: self.keeping.withhold(entry, said),
         )  # fmt: skip
+        self.conduct = Conduct(
+            time.monotonic, name=lambda peer: self.directory.name_of(peer),
+            alert=self.alerts.raise_alert, settle=self.alerts.settle,
+        )  # fmt: skip
         self.mender = Mender(me, db, self.state, self.writer, lambda ask: self.runtime.feed(ask))
         self.forking = self._make_forking(signer)
         self.runtime = Runtime(
             me, Replicator(me, opened.book, held), held, db, self.state, self.writer, opened.clock,
-            self.visible, self.receipts, reactions, self.mender, self.forking,
+            self.visible, self.receipts, reactions, self.mender, self.forking, self.conduct,
         )  # fmt: skip
         self.authoring = Authoring(
             signer, opened.book.colony, self.state, self.writer, opened.clock, instance=opened.instance,
@@ -150,7 +155,7 @@ class Node:
         self.loops.watch("writer", self.writer.busy_s, WRITER_STILL_S, essential=True)
         self.mesh = Mesh(
             config, self._local, NodeTls(signer), self.membership, self.board, self._serve, self.inviting,
-            share=self.runtime.share, loops=self.loops,
+            share=self.runtime.share, loops=self.loops, conduct=self.conduct,
         )  # fmt: skip
         self.belonging = Belonging(
             home, signer, db, self.state, self.writer, self.membership, self.authoring, self.runtime, opened,
@@ -165,7 +170,7 @@ class Node:
         )
         self.peering = Peering(
             self.membership, self.inviting.asking, self.board, self.mesh, self.runtime, self.state,
-            self.inventory,
+            self.inventory, self.conduct,
         )  # fmt: skip
         self.copy_watch = CopyWatch(self.alerts, short_key(me), self.directory.name_of)
         self.command = Commanding(signer, db, self.state, self.membership, self.directory, self.runtime)
@@ -292,6 +297,7 @@ class Node:
                 await self._clock_event(event)
             self.clock_watch.look(wall_clock_ms(), iso(wall_clock_ms()))
             self.disk.check()
+            self.conduct.look(self.runtime.traffic())
             try:
                 await self._keep(seconds)
             except MawError as error:  # the disk would not take it; everything here is tried again

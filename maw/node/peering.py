@@ -9,6 +9,7 @@ from maw.core.identity import NodeId, key_text, short_key
 from maw.core.trust import Member
 from maw.net.link import Link
 from maw.net.switchboard import Switchboard
+from maw.node.conduct import Conduct
 from maw.node.inventory import Inventory
 from maw.node.membership import Membership
 from maw.node.mesh import Mesh
@@ -29,6 +30,7 @@ class Peering:
         runtime: Runtime,
         state: State,
         inventory: Inventory,
+        conduct: Conduct,
     ) -> None:
         """``asking``: who showed an invite that the owner is to confirm."""
         self._membership = membership
@@ -38,6 +40,7 @@ class Peering:
         self._runtime = runtime
         self._state = state
         self._inventory = inventory
+        self._conduct = conduct
 
     def listing(self) -> list[Json]:
         book = self._membership.book
@@ -50,6 +53,14 @@ class Peering:
             *(self._trusted(member, agents) for member in trusted),
             *(self._base(member, "pending", agents) for member in [*pending, *waiting]),
             *(self._base(member, "forgotten", agents) for member in gone),
+        ]
+
+    def troubles(self) -> list[Json]:
+        """Peers that are slow, flood us or break the rules, and how: for status."""
+        found = self._conduct.all().items()
+        return [
+            {"peer": self._name(key, short_key(key)), "key": key_text(key), "trouble": words}
+            for key, words in found
         ]
 
     def _base(self, member: Member, state: str, agents: Mapping[NodeId, int]) -> Json:
@@ -72,6 +83,7 @@ class Peering:
             "agents": agents.get(member.key, 0),
             "behind_since": None,
             "lacks_since": None,
+            "trouble": self._conduct.words(member.key),
         }
 
     def _trusted(self, member: Member, agents: Mapping[NodeId, int]) -> Json:

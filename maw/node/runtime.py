@@ -39,15 +39,18 @@ from maw.core.effects import (
     Settled,
 )
 from maw.core.entry import Entry
-from maw.core.frames import decode_frame, encode
+from maw.core.frames import Credit, Entries, decode_frame, encode
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId, short_key
 from maw.core.log import runs
+from maw.core.pacing import Pace
 from maw.core.replication import Replicator
+from maw.core.serving import INITIAL_CREDIT
 from maw.core.statement import read_statement
-from maw.errors import LinkClosed, LinkError, MawError
+from maw.errors import LinkClosed, LinkError, MawError, ProtocolViolation
 from maw.net.link import Link as LiveLink
 from maw.node.authoring import wall_clock_ms
+from maw.node.conduct import Conduct, Traffic
 from maw.node.forking import Forking
 from maw.node.mender import Mender
 from maw.node.receipts import Receipts
@@ -101,6 +104,7 @@ class Runtime:
         reactions: Reactions,
         mender: Mender,
         forking: Forking,
+        conduct: Conduct,
     ) -> None:
         self._me = me
         self.machine = machine
@@ -114,6 +118,7 @@ class Runtime:
         self._reactions = reactions
         self._mender = mender
         self._forking = forking
+        self._conduct = conduct
         self._loop = asyncio.get_running_loop()
         self._links: dict[Link, LiveLink] = {}
         self._numbers: dict[NodeId, Link] = {}
@@ -123,6 +128,7 @@ class Runtime:
         self._paused = False
         self._statements_under_way = 0
         self._fork_checks = 0
+        self._confirmed: dict[Link, int] = {}
 
     async def run(self, beat: Callable[[], None]) -> None:
         """Ticks the machine once a second; reads that it asks for run here too. Ends when cancelled, and with any
@@ -149,11 +155,19 @@ class Runtime:
         number, self._next_link = self._next_link, self._next_link + 1
         self._links[number] = link
         self._numbers[link.peer] = number
+        self._confirmed[number] = 0
+        pace = self._conduct.pace()
+        self._conduct.linked(link.peer)
         try:
             self.carry_out(self.machine.link_up(number, link.peer, self._now()))
-            return await link.run(lambda frame: self._receive(number, frame))
+            ended = await link.run(lambda frame: self._receive(number, link, pace, frame))
+            if isinstance(ended, ProtocolViolation):
+                self._blame(number, ended.code, ended.message)
+            self._conduct.ended(link.peer, ended.code)
+            return ended
         finally:
             del self._links[number]
+            del self._confirmed[number]
             if self._numbers.get(link.peer) == number:
                 del self._numbers[link.peer]
             self.carry_out(self.machine.link_down(number, self._now()))
@@ -171,24 +185,46 @@ class Runtime:
         number = self._numbers.get(peer)
         return 0.0 if number is None else self.machine.share(number)
 
-    def _receive(self, number: Link, data: bytes) -> None:
-        """A LinkError raised here ends the link with it: the peer broke a rule."""
+    def _receive(self, number: Link, link: LiveLink, pace: Pace, data: bytes) -> float:
+        """Returns the seconds until the next frame should be read. A LinkError raised here ends the link with it: the
+        peer broke a rule."""
+        frame = decode_frame(data)
+        before = link.queued_bytes
         try:
-            frame = decode_frame(data)
-        except LinkError as error:
-            self._blame(number, error.code, error.message)
-            raise
-        try:
-            self.carry_out(self.machine.receive(number, frame, self._now()))
+            effects = self.machine.receive(number, frame, self._now())
+            self.carry_out(effects)
         except LinkError:
             raise
         except Exception as error:
             # a peer that knows such a frame would end us at every start; without its link, it is told of and over
-            self._reactions.bug(f"frames of {short_key(self._links[number].peer)}", error)
+            self._reactions.bug(f"frames of {short_key(link.peer)}", error)
+            self._conduct.broke(link.peer, "internal")
             raise LinkClosed("this node stumbled over a frame", code="internal") from error
+        match frame:
+            case Entries() if any(isinstance(effect, Append) for effect in effects):
+                return 0.0
+            case Credit(amount) if amount:
+                self._confirmed[number] += amount
+                return 0.0
+        return self._conduct.spent(link.peer, pace, len(data) + max(0, link.queued_bytes - before))
+
+    def traffic(self) -> list[Traffic]:
+        """What waits for each linked peer, and what it has taken."""
+        return [
+            Traffic(
+                link.peer,
+                link.queued_bytes + max(0, INITIAL_CREDIT - self.machine.serving.credit_of(number)),
+                link.written + self._confirmed[number],
+            )
+            for number, link in self._links.items()
+            if number in self.machine.links
+        ]
 
     def _blame(self, number: Link, code: str, reason: str) -> None:
-        peer = short_key(self._links[number].peer) if number in self._links else "?"
+        if (link := self._links.get(number)) is None:
+            return  # its link ended meanwhile, for a reason that was told
+        self._conduct.broke(link.peer, code)
+        peer = short_key(link.peer)
         self._reactions.alert(Alert(code, peer, f"node {peer} broke the protocol: {reason}"))
 
     # -- effects ----------------------------------------------------------------------------------

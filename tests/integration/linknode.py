@@ -104,6 +104,7 @@ class LinkNode:
         timers: ReceptionTimers | None = None,
         bounds: Bounds | None = None,
         invites: InviteDesk | None = None,
+        known: Callable[[str], bool] = lambda _source: False,
     ) -> AsyncIterator[LinkNode]:
         reception = Reception(
             lambda: self.local,
@@ -114,7 +115,7 @@ class LinkNode:
             timers=timers or ReceptionTimers(1.0, 2.0, 2.0),
             link_timers=self.link_timers,
         )
-        async with Listener(reception, self, self.serve, bounds=bounds) as self.listener:
+        async with Listener(reception, self, self.serve, bounds=bounds, known=known) as self.listener:
             (binding,) = await self.listener.set_addresses([(host, 0)])
             assert binding.listening, binding.error
             self.address = binding.address

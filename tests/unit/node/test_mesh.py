@@ -73,7 +73,7 @@ async def test_a_disk_that_cannot_keep_an_admission_refuses_the_link_and_nothing
     async with all_running(make_home("a"), make_home("b"), make_home("c")) as (a, b, c):
         await pair(a, b)
         shown = admit(a.node.signer, a.node.membership.book.colony, c.me, "c", (), False, 1)
-        gate = Gate(b.node.membership, b.node.board, b.node.mesh.linking)
+        gate = Gate(b.node.membership, b.node.board, b.node.mesh.linking, b.node.conduct)
         gate.judge(c.me, shown.wire)
 
         async def full(*_: Any) -> None:

@@ -1,0 +1,205 @@
+"""Peers and strangers that ask for more than their share: bounded, named, and nobody else waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from functools import partial
+
+import aiohttp
+import pytest
+
+from maw.core.entry import START
+from maw.core.frames import (
+    MAX_FRAME,
+    Entries,
+    Follow,
+    Frame,
+    Have,
+    Held,
+    LogName,
+    StatementDigest,
+    StatementIds,
+    encode,
+)
+from maw.core.identity import key_text
+from maw.errors import LinkError
+from maw.net.listener import Bounds
+from maw.net.reception import STRANGERS_BYTES, ReceptionTimers
+from maw.node import conduct
+from tests.conftest import MakeHome
+from tests.integration.linknode import LinkNode, everything, linked
+from tests.integration.linknode import until as soon
+from tests.integration.nodes import Host, acquainted, all_running, pair
+from tests.integration.test_node_wire import Evil, evil_peer
+
+ID = b"i" * 32
+
+
+@pytest.fixture
+async def good(make_home: MakeHome) -> AsyncIterator[tuple[Host, Host]]:
+    async with all_running(make_home("mbp"), make_home("oracle")) as (mbp, oracle):
+        await mbp.add("arthur")
+        await oracle.add("neo")
+        await pair(mbp, oracle)
+        await acquainted(mbp, oracle)
+        yield mbp, oracle
+        for host in (mbp, oracle):
+            assert host.task is not None
+            assert not host.task.done(), "the daemon lives"
+
+
+FLOODS: dict[str, list[Frame | bytes]] = {
+    "unknown frames": [b"\x92\xcd\x03\xe7\xc4\x01a"],
+    "digests that differ": [encode(StatementDigest(ID))],
+    "sets of ids": [encode(StatementIds((ID,)))],
+    "follows of nobody": [encode(Follow(ID, 7, ()))],  # type: ignore[arg-type]
+    "heads of strangers": [encode(Have((LogName(1, ID, 1),), (Held(1, START, complete=True),), ()))],  # type: ignore[arg-type]
+    "no entries": [encode(Entries(()))],
+}
+
+
+async def pour(evil: Evil, frames: list[Frame | bytes]) -> None:
+    """As fast as its link takes it."""
+    while True:
+        if evil.link.queued_bytes < 1 << 20:
+            for _ in range(1000):
+                evil.send(*frames)
+        await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("what", FLOODS)
+async def test_a_peer_that_floods_is_slowed_and_named_and_others_are_not(
+    good: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr("maw.core.pacing.BURST", 300.0)
+    monkeypatch.setattr("maw.core.pacing.RATE", 50.0)
+    monkeypatch.setattr(conduct, "FLOODING_WINDOW_S", 3.0)
+    mbp, oracle = good
+    async with evil_peer(mbp) as evil:
+        flood = asyncio.ensure_future(pour(evil, FLOODS[what]))
+        try:
+            told = await mbp.alert("flooding")
+            took = []
+            for n in range(20):
+                begun = time.monotonic()
+                await oracle.send("neo", "arthur", f"live {n}")
+                await mbp.receives("arthur", [f"live {at}" for at in range(n + 1)])
+                took.append(time.monotonic() - begun)
+            assert sorted(took)[10] < 0.5, took
+            assert evil.link.ended is None
+            status = await mbp.service.status(await mbp.owner())
+            (named,) = status["trouble_with"]
+            assert named["key"] == key_text(evil.node.node)
+            assert named["trouble"][0].startswith("flooding: slowed by")
+            assert told["subject"] == named["key"][3:9]
+            (shown,) = [p for p in await mbp.service.peers(await mbp.owner()) if p["key"] == named["key"]]
+            assert shown["trouble"][0].startswith("flooding")
+            assert (await mbp.peer(oracle))["trouble"] == []
+            monkeypatch.setattr(conduct, "FLOOD_END_S", 3.0)
+            await evil.thrown_out()
+            (named,) = (await mbp.service.status(await mbp.owner()))["trouble_with"]
+            assert "broke the protocol once (flooding)" in named["trouble"]
+        finally:
+            flood.cancel()
+    async with asyncio.timeout(10):
+        while ("flooding", told["subject"]) in await mbp.alerts():
+            await asyncio.sleep(0.05)
+
+
+async def test_a_peer_that_breaks_the_rules_again_and_again_is_held_off(good: tuple[Host, Host]) -> None:
+    mbp, oracle = good
+    async with evil_peer(mbp) as first:
+        signer = first.node.local.signer
+        first.send(b"\xc1")
+        await first.thrown_out()
+    for _ in range(conduct.FORGIVEN):
+        async with evil_peer(mbp, signer) as evil:
+            evil.send(b"\xc1")
+            await evil.thrown_out()
+    again = LinkNode("evil", signer=signer, colony=mbp.node.membership.book.colony)
+    with pytest.raises(LinkError) as no:
+        await again.dialer.dial(mbp.node.mesh.addresses()[0], mbp.me)
+    assert no.value.code == "held_off"
+    (named,) = (await mbp.service.status(await mbp.owner()))["trouble_with"]
+    assert "broke the protocol 5 times (bad_frame), held off for" in named["trouble"][0]
+    await oracle.send("neo", "arthur", "all is well")
+    await mbp.receives("arthur", ["all is well"])
+
+
+@pytest.mark.parametrize("where", ["a frame", "many frames", "http"])
+async def test_a_stranger_keeps_next_to_nothing_here(where: str) -> None:
+    """Before a proof was checked a connection may say 64 KiB in all; a frame of a link may be a MiB."""
+    async with LinkNode("b").listening(timers=ReceptionTimers(30, 30, 30)) as b:
+        assert b.listener is not None
+        a = LinkNode("a")
+        connection = await a.dialer.connect(b.address, b.node)
+        try:
+            begun = time.monotonic()
+            with pytest.raises(LinkError):
+                if where == "a frame":
+                    await connection.pipe.send(b"x" * (MAX_FRAME - 1))
+                elif where == "http":
+                    transport = connection.pipe.transport
+                    transport.write(b"\x82\x7f" + (1 << 19).to_bytes(8, "big") + b"x" * (2 * STRANGERS_BYTES))
+                else:
+                    for _ in range(100):
+                        await connection.pipe.send(b"x" * 1000)
+                while True:
+                    await connection.pipe.receive()
+            await soon(lambda: b.listener is not None and b.listener.strangers == 0)
+            assert time.monotonic() - begun < 5
+        finally:
+            await connection.pipe.close("done")
+        async with linked(LinkNode("c"), b) as link:
+            link.send(b"x" * MAX_FRAME)  # who was believed may
+            await soon(lambda: b.frames)
+
+
+async def test_a_thousand_strangers_keep_no_peer_out(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of them say nothing, half begin TLS and stop; from as many addresses as it takes."""
+    hello = bytes.fromhex("1603010200010001fc0303") + bytes(40)
+    b = LinkNode("b")
+    peers = {"127.0.0.9"}
+    async with b.listening(timers=ReceptionTimers(20, 20, 20), bounds=Bounds(), known=peers.__contains__):
+        assert b.listener is not None
+        host, port = b.address.rsplit(":", 1)
+        held: list[asyncio.StreamWriter] = []
+        try:
+            for n in range(1000):
+                source = f"127.0.1.{1 + n % 200}"
+                _, writer = await asyncio.open_connection(host, int(port), local_addr=(source, 0))
+                if n % 2:
+                    writer.write(hello)
+                held.append(writer)
+            listener = b.listener
+            await soon(lambda: listener.strangers == Bounds().strangers)
+            refused = sum("too many" in record.getMessage() for record in caplog.records)
+            assert refused, "the bound was never reached"
+            assert refused < 300, "and said once a source"
+            peer = LinkNode("peer")
+            monkeypatch.setattr(
+                "maw.net.dialer.aiohttp.TCPConnector",
+                partial(aiohttp.TCPConnector, local_addr=("127.0.0.9", 0)),
+            )
+            link = await peer.dialer.dial(b.address, b.node)
+            await soon(lambda: everything([b]))
+            await link.shut("done")
+        finally:
+            for writer in held:
+                writer.transport.abort()
+
+
+async def test_the_bound_of_strangers_does_not_log_without_end(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        async with LinkNode("b").listening(bounds=Bounds(strangers=2, per_source=2)) as b:
+            host, port = b.address.rsplit(":", 1)
+            for _ in range(50):
+                _, writer = await asyncio.open_connection(host, int(port))
+                writer.transport.abort()
+            await soon(lambda: b.listener is not None and b.listener.strangers == 0)
+    assert sum("too many" in record.getMessage() for record in caplog.records) <= 1
