@@ -43,6 +43,7 @@ class LinkNode:
         colony: bytes = COLONY,
         link_timers: LinkTimers | None = None,
         dial_timers: DialTimers | None = None,
+        admission: bytes = b"admission",
     ) -> None:
         self.local = Local(signer or Signer(os.urandom(32)), colony, os.urandom(16), Hello(name))
         self.trusted: set[NodeId] | None = None
@@ -56,7 +57,7 @@ class LinkNode:
             wall=time.time,
             timers=dial_timers or DialTimers(2.0, 2.0),
             link_timers=self.link_timers,
-            admission=lambda _: b"admission",
+            admission=lambda _: admission,
         )
         self.address = ""
         self.listener: Listener | None = None

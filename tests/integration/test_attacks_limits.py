@@ -25,6 +25,7 @@ from maw.core.frames import (
     encode,
 )
 from maw.core.identity import key_text
+from maw.core.statement import MAX_STATEMENT
 from maw.errors import LinkError
 from maw.net.listener import Bounds
 from maw.net.reception import STRANGERS_BYTES, ReceptionTimers
@@ -70,16 +71,29 @@ async def pour(evil: Evil, frames: list[Frame | bytes]) -> None:
         await asyncio.sleep(0.001)
 
 
-@pytest.mark.parametrize("what", FLOODS)
-async def test_a_peer_that_floods_is_slowed_and_named_and_others_are_not(
-    good: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch, what: str
-) -> None:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits that are reached in less than a second."""
     monkeypatch.setattr("maw.core.pacing.BURST", 300.0)
     monkeypatch.setattr("maw.core.pacing.RATE", 50.0)
-    monkeypatch.setattr(conduct, "FLOODING_WINDOW_S", 3.0)
+    monkeypatch.setattr("maw.core.pacing.LONGEST_WAIT_S", 0.1)
+    monkeypatch.setattr(conduct, "FLOODING_S", 0.3)
+    monkeypatch.setattr(conduct, "FLOODING_WINDOW_S", 0.5)
+
+
+async def named(host: Host) -> tuple[str, list[str]]:
+    """The one peer that status tells of, and what it says."""
+    (one,) = (await host.service.status(await host.owner()))["trouble_with"]
+    return one["key"], one["trouble"]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_peer_that_floods_is_slowed_and_named_and_others_are_not(
+    good: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
     mbp, oracle = good
     async with evil_peer(mbp) as evil:
-        flood = asyncio.ensure_future(pour(evil, FLOODS[what]))
+        flood = asyncio.ensure_future(pour(evil, [frame for frames in FLOODS.values() for frame in frames]))
         try:
             told = await mbp.alert("flooding")
             took = []
@@ -90,23 +104,39 @@ async def test_a_peer_that_floods_is_slowed_and_named_and_others_are_not(
                 took.append(time.monotonic() - begun)
             assert sorted(took)[10] < 0.5, took
             assert evil.link.ended is None
-            status = await mbp.service.status(await mbp.owner())
-            (named,) = status["trouble_with"]
-            assert named["key"] == key_text(evil.node.node)
-            assert named["trouble"][0].startswith("flooding: slowed by")
-            assert told["subject"] == named["key"][3:9]
-            (shown,) = [p for p in await mbp.service.peers(await mbp.owner()) if p["key"] == named["key"]]
+            key, words = await named(mbp)
+            assert key == key_text(evil.node.node)
+            assert words[0].startswith("flooding: slowed by")
+            assert told["subject"] == key[3:9]
+            (shown,) = [p for p in await mbp.service.peers(await mbp.owner()) if p["key"] == key]
             assert shown["trouble"][0].startswith("flooding")
             assert (await mbp.peer(oracle))["trouble"] == []
-            monkeypatch.setattr(conduct, "FLOOD_END_S", 3.0)
+            monkeypatch.setattr(conduct, "FLOOD_END_S", 0.5)
             await evil.thrown_out()
-            (named,) = (await mbp.service.status(await mbp.owner()))["trouble_with"]
-            assert "broke the protocol once (flooding)" in named["trouble"]
+            assert "broke the protocol once (flooding)" in (await named(mbp))[1]
         finally:
             flood.cancel()
     async with asyncio.timeout(10):
         while ("flooding", told["subject"]) in await mbp.alerts():
             await asyncio.sleep(0.05)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_no_kind_of_frame_is_free(good: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conduct, "FLOOD_END_S", 0.3)
+    monkeypatch.setattr(conduct, "FORGIVEN", len(FLOODS))
+    mbp, _ = good
+    signer = None
+    for number, (what, frames) in enumerate(FLOODS.items(), 1):
+        async with evil_peer(mbp, signer) as evil:
+            signer = evil.node.local.signer
+            flood = asyncio.ensure_future(pour(evil, frames))
+            try:
+                await evil.thrown_out()
+            finally:
+                flood.cancel()
+        times = "once" if number == 1 else f"{number} times"
+        assert f"broke the protocol {times} (flooding)" in (await named(mbp))[1], what
 
 
 async def test_a_peer_that_breaks_the_rules_again_and_again_is_held_off(good: tuple[Host, Host]) -> None:
@@ -156,6 +186,14 @@ async def test_a_stranger_keeps_next_to_nothing_here(where: str) -> None:
         async with linked(LinkNode("c"), b) as link:
             link.send(b"x" * MAX_FRAME)  # who was believed may
             await soon(lambda: b.frames)
+
+
+async def test_who_shows_the_largest_statement_at_the_door_is_let_in() -> None:
+    """A rotation is shown by a node whose new key nobody knows yet: as a stranger."""
+    async with LinkNode("b").listening() as b:
+        a = LinkNode("a", admission=b"r" * MAX_STATEMENT)
+        async with linked(a, b):
+            assert b.shown == [b"r" * MAX_STATEMENT]
 
 
 async def test_a_thousand_strangers_keep_no_peer_out(
