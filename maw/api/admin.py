@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from maw.api.fields import Field
-from maw.api.kinds import Choice, Flag, Line, Name, Whole
+from maw.api.kinds import Choice, Flag, Line, Name, Refs, Whole
 from maw.api.reading import listed
 from maw.api.replies import reply
 from maw.api.routes import Access, Call, Route, body
@@ -72,6 +72,12 @@ async def join(call: Call) -> web.StreamResponse:
 
 async def reload_peers(call: Call) -> web.StreamResponse:
     return reply(await call.backend.reload_peers(call.speaker), headers=call.api.headers)
+
+
+async def mend(call: Call) -> web.StreamResponse:
+    async with call.api.waiting.place():
+        mended = await call.backend.mend(call.speaker, call.args["ids"])
+    return reply(mended, headers=call.api.headers)
 
 
 async def forget_peer(call: Call) -> web.StreamResponse:
@@ -162,6 +168,15 @@ ROUTES: Final = (
             Field("kind", Line(), "alerts of this kind; left out: all"),
             Field("subject", Line(), "about this only, as status gives it"),
         ),
+    ),
+    Route(
+        "POST",
+        "/api/mend",
+        mend,
+        Access.ADMIN,
+        "fetch entries that are damaged on this disk from the peers; which could not be had, and why",
+        "Report",
+        body=body(Field("ids", Refs(), "entries, named as messages are", required=True)),
     ),
     Route(
         "POST",

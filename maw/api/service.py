@@ -354,6 +354,9 @@ class _Administering(_Base):
     async def reload_peers(self, speaker: Speaker) -> Json:
         return await reload_peers(self._node)
 
+    async def mend(self, speaker: Speaker, refs: Sequence[str]) -> Json:
+        return await self._node.scrubber.mend_these(refs)
+
     async def forget_peer(self, speaker: Speaker, who: str) -> Json:
         return _told(await self._node.membership.forget(who), "forgotten")
 

@@ -13,17 +13,22 @@ import typer
 from maw.cli.output import Output, note, size, words
 from maw.cli.params import Json
 from maw.cli.progress import Meter
+from maw.client.daemon import Daemon
 from maw.config import Config, load_config
+from maw.core.colony import message_id
+from maw.core.entry import Position
 from maw.core.identity import key_text
-from maw.errors import Refused, Unavailable
+from maw.errors import BadConfig, BadInput, MawError, NotRunning, Refused, Unavailable
 from maw.home import find_home
-from maw.node import backups, restoring
+from maw.node import backups, rebuilding, restoring
 from maw.node.backups import Backup
 from maw.node.home import NodeHome, read_key
 from maw.store.copying import open_readonly
 from maw.store.verifying import Report, verify_database
 
 MAX_SHOWN: Final = 20
+MENDED_AT_ONCE: Final = 250
+MEND_PATIENCE_S: Final = 90.0
 
 Folder = Annotated[
     Path | None, typer.Option("--to", metavar="DIR", help="Another directory, best on another disk.")
@@ -168,12 +173,78 @@ def verify(
         Path | None,
         typer.Argument(metavar="[BACKUP]", help="A backup instead of this node's own database."),
     ] = None,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Fetch what is damaged from peers; daemon stopped: write it anew."),
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Compute every hash, chain, signature and count anew, while the daemon runs or not. 6 if any is wrong."""
     out = Output.to_stdout(as_json)
-    report = verified(own_home(), path)
+    if repair and path is not None:
+        raise BadInput("a backup is not repaired", code="usage", hint="`maw backup` makes another")
+    home = own_home()
+    try:
+        report = verified(home, path)
+    except BadConfig:
+        if not repair:
+            raise
+        report = None  # it cannot even be opened
+    if repair and (report is None or not report.sound):
+        report = _repaired(home, report)
+    assert report is not None
     return told(out, report)
+
+
+def _repaired(home: NodeHome, report: Report | None) -> Report:
+    """Repairs what can be, and checks again. The daemon has entries fetched; without it the file is written anew."""
+    daemon = Daemon(home.socket)
+    try:
+        daemon.get("/healthz", patience=5.0)
+        running = True
+    except NotRunning:
+        running = False
+    except MawError:
+        running = True  # it answers, if only that it takes nothing
+    if not running:
+        return _rebuilt(home)
+    if report is None or report.structural:
+        note(
+            "more is wrong than single entries: stop the daemon, then `maw verify --repair` writes the file anew"
+        )
+    if report is None or not report.damages:
+        return report or Report(wrong=1)
+    ids = [message_id(Position(one.author, one.epoch, one.seq)) for one in report.damages]
+    mended, left = 0, []
+    for at in range(0, len(ids), MENDED_AT_ONCE):
+        answer = daemon.post(
+            "/api/mend", {"ids": ids[at : at + MENDED_AT_ONCE]}, patience=MEND_PATIENCE_S
+        ).body
+        mended += answer["mended"]
+        left += answer["left"]
+    note(
+        f"{mended} entries were fetched from peers" + (f", {len(left)} not: {left[0]['why']}" if left else "")
+    )
+    return verified(home, None)
+
+
+def _rebuilt(home: NodeHome) -> Report:
+    meter = Meter()
+    try:
+        done = rebuilding.rebuild(home, lambda *far: meter("saving", *far))
+    finally:
+        meter.clear()
+    saved = done.salvaged
+    note(
+        f"written anew with {saved.entries:,} entries and {saved.messages:,} messages; the old file is in {done.aside}"
+    )
+    for table, rows in saved.torn.items():
+        note(f"  of {table} a part could not be read; {rows:,} rows were saved")
+    if saved.lost:
+        note(
+            f"  {len(saved.lost):,} entries are fetched from the peers once the daemon runs (`maw up`, or the service)"
+        )
+    return done.report
 
 
 def verified(home: NodeHome, path: Path | None) -> Report:

@@ -62,6 +62,7 @@ from maw.node.receipts import Receipts, Saved
 from maw.node.reclaiming import Reclaiming
 from maw.node.rotating import REANNOUNCE
 from maw.node.runtime import Reactions, Runtime
+from maw.node.scrubbing import DAMAGED, Scrubber, split
 from maw.node.talking import Talking
 from maw.node.visible import Visible
 from maw.node.waking import Slept, WakeDetector, WallJumped, read_clocks
@@ -79,6 +80,7 @@ WRITER_STILL_S = 60.0
 RUNTIME_STILL_S = 15.0
 HOUSEKEEPING_STILL_S = 60.0
 JOINS_STILL_S = 180.0
+SCRUBBING_STILL_S = 600.0
 """Loops that take longer over one round stand still: see maw/node/loops.py."""
 
 
@@ -105,7 +107,7 @@ class Node:
         )
         held = HeldLogs(self.state.heads(), self.state.disputed(), opened.book.cuts)
         reactions = Reactions(
-            self.alerts.raise_alert, self._gossip_changed_trust, self._own_log_returned, self._received,
+            self._alert, self._gossip_changed_trust, self._own_log_returned, self._received,
             self.alerts.settle, self.alerts.bug, lambda entry, said: self.keeping.withhold(entry, said),
         )  # fmt: skip
         self.conduct = Conduct(
@@ -125,7 +127,12 @@ class Node:
             card=self.card, on_committed=self._appended,
         )  # fmt: skip
         self.directory = Directory(me, self.state, lambda: self.membership.book.trusted)
-        self.presenter = Presenter(me, self.state, self.directory)
+        self.scrubber = Scrubber(
+            db, self.state, self.writer, self.mender, self.alerts, lambda: self.membership.book.colony
+        )
+        self.presenter = Presenter(
+            me, self.state, self.directory, lambda place: self.scrubber.report([split(place)])
+        )
         self.talking = Talking(
             me,
             db,
@@ -221,6 +228,7 @@ class Node:
                 loops = self.loops
                 ticks = loops.pulse("runtime", RUNTIME_STILL_S, essential=True)
                 joins = loops.pulse("joins", JOINS_STILL_S)
+                looks = loops.pulse("scrubbing", SCRUBBING_STILL_S)
                 rounds = loops.pulse("housekeeping", HOUSEKEEPING_STILL_S)
                 async with asyncio.TaskGroup() as inner:
                     tasks = [
@@ -230,6 +238,7 @@ class Node:
                             ("mesh", self.mesh.run()),
                             ("joins", loops.keep("joins", lambda: self.joiner.run(joins))),
                             ("housekeeping", loops.keep("housekeeping", lambda: self._housekeeping(rounds))),
+                            ("scrubbing", loops.keep("scrubbing", lambda: self.scrubber.run(looks))),
                         )
                     ]
                     await self.mesh.bound()
@@ -398,6 +407,11 @@ class Node:
 
     # -- reactions ----------------------------------------------------------------------------------
 
+    def _alert(self, alert: Alert) -> None:
+        self.alerts.raise_alert(alert)
+        if alert.kind == DAMAGED:
+            self.scrubber.hurry(alert.subject)
+
     def _trust_changed(self, fresh: Sequence[Statement]) -> None:
         """A decision was taken here."""
         if fresh:
@@ -473,8 +487,8 @@ def _unusable(home: NodeHome, error: object) -> BadConfig:
     return BadConfig(
         f"the database {home.database} cannot be used: {error}",
         code="damaged_database",
-        hint="`maw doctor` looks at file and disk. If the file is damaged: restore a backup, or move it away with its"
-        " -wal and -shm; whom this node trusts is in trust.copy, and messages come back from the peers",
+        hint="`maw verify --repair` writes it anew from what can be read, and has the rest fetched from the peers;"
+        " or put a backup back: `maw backup --list`, `maw restore`",
     )
 
 

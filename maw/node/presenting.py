@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from maw.core.colony import Said, message_id
-from maw.core.entry import Position, unpack_payload
+from maw.core.entry import Position, hash_payload, unpack_payload
 from maw.core.identity import NodeId
 from maw.node.directory import Directory
 from maw.store.pages import Shown
@@ -29,9 +29,16 @@ def iso(ms: int | None) -> str | None:
 
 
 class Presenter:
-    """Makes message objects. ``me``: this node."""
+    """Makes message objects. ``me``: this node; ``damaged`` is told the place of an entry that is not as written."""
 
-    def __init__(self, me: NodeId, state: State, directory: Directory) -> None:
+    def __init__(
+        self,
+        me: NodeId,
+        state: State,
+        directory: Directory,
+        damaged: Callable[[int], None] = lambda place: None,
+    ) -> None:
+        self._damaged = damaged
         self._me = me
         self._state = state
         self._directory = directory
@@ -43,8 +50,10 @@ class Presenter:
     def said(self, row: Shown) -> Said:
         """What the message says. One that is damaged on this disk says so: the page it is on can be read."""
         try:
+            _check(row)
             return Said.read(unpack_payload(row.payload or b""), direct=bool(row.direct))
         except Exception as error:  # whatever is wrong with one message, its page must come
+            self._damaged(row.place)
             agent = self._state.agent_at[row.agent]
             channel = self._state.channel_at[row.channel].name if row.channel is not None else None
             text = f"[maw: this message is damaged on this disk and cannot be shown ({error})]"
@@ -104,3 +113,12 @@ class Presenter:
             if self.may_read(row, said, agent_key):
                 found.append(self.with_said(row, said))
         return found
+
+
+def _check(row: Shown) -> None:
+    """The payload is the one its header tells the hash of. Looked for in the header's bytes: taking each header of a
+    page apart would cost as much as the page. Raises ValueError."""
+    if row.payload is None:
+        raise ValueError("its entry is not there")
+    if row.header is not None and hash_payload(row.payload) not in row.header:
+        raise ValueError("its text is not what was written")

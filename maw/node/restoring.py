@@ -216,14 +216,14 @@ def _put(
     if not keep_copy:
         going.append("trust.copy")
     moving = [home.path / name for name in dict.fromkeys(going) if os.path.lexists(home.path / name)]
-    with _noted(home):
-        aside = _aside(home) if moving else None
+    with while_noted(home, b"a restore was cut short: `maw restore` again finishes it\n"):
+        aside = put_aside(home, "before-restore") if moving else None
         for path in moving:
             assert aside is not None
             path.rename(aside / path.name)
         for path in staged:
             path.rename(path.with_name(path.name.removesuffix(STAGED)))
-        _sync(home.path)
+        sync(home.path)
     taken = tuple(path.name.removesuffix(STAGED) for path in staged)
     names = (KEY, "maw.toml", "peers.toml", "trust.copy")
     kept = tuple(name for name in names if name not in taken and (home.path / name).exists())
@@ -256,23 +256,25 @@ def _stage(
 
 
 @contextmanager
-def _noted(home: NodeHome) -> Iterator[None]:
+def while_noted(home: NodeHome, text: bytes) -> Iterator[None]:
     """While files move, the note lies there; it stays when something fails."""
-    replace_file(home.unfinished_restore, b"a restore was cut short: `maw restore` again finishes it\n")
+    replace_file(home.unfinished_restore, text)
     yield
     home.unfinished_restore.unlink()
-    _sync(home.path)
+    sync(home.path)
 
 
-def _aside(home: NodeHome) -> Path:
+def put_aside(home: NodeHome, why: str) -> Path:
+    """A fresh directory in the home for what must give way."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    names = (f"before-restore-{stamp}" + (f"-{n}" if n else "") for n in range(100))
+    names = (f"{why}-{stamp}" + (f"-{n}" if n else "") for n in range(100))
     path = next(home.path / name for name in names if not (home.path / name).exists())
     path.mkdir(mode=0o700)
     return path
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """A file or directory is on the disk when this returns."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -284,7 +286,7 @@ def check_finished(home: NodeHome) -> None:
     """For whoever starts a node here. Raises BadConfig after a restore that was cut short."""
     if home.unfinished_restore.exists():
         raise BadConfig(
-            f"a restore into {home.path} was cut short",
+            f"in {home.path}, {home.unfinished_restore.read_text('utf-8', 'replace').strip()}",
             code="unfinished_restore",
             hint="`maw restore` with the same backup finishes it",
         )

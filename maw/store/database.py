@@ -94,7 +94,8 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
             raise BadConfig(
                 f"the database {path} cannot be opened: {error}",
                 code="bad_database",
-                hint="`maw doctor` looks at the file, its directory and the disk; nothing was changed",
+                hint="`maw doctor` looks at directory and disk; if the file itself is damaged, `maw verify --repair`"
+                " writes it anew from what can be read, and `maw restore` puts a backup back. Nothing was changed",
             ) from None
         yield Database(path, writing, fresh, readers)
 

@@ -10,13 +10,16 @@ from typing import Any, Final, NamedTuple
 from maw.store.database import Database
 
 _COLUMNS: Final = (
-    "m.seq, m.place, m.direct, m.channel, m.agent, m.said, m.received, m.suspect, m.reply, e.payload"
+    "m.seq, m.place, m.direct, m.channel, m.agent, m.said, m.received, m.suspect, m.reply, e.payload,"
+    " e.header"
 )
-_FROM: Final = "messages m JOIN entries e ON e.place = m.place"
+_FROM: Final = "messages m LEFT JOIN entries e ON e.place = m.place"
+"""A message whose entry is damaged beyond reading is on its page all the same, as damaged."""
 
 
 class Shown(NamedTuple):
-    """One visible message as it is stored; ``why`` only in mailboxes."""
+    """One visible message as it is stored; ``header`` is its entry's, which tells the payload's hash; ``why`` only in
+    mailboxes."""
 
     seq: int
     place: int
@@ -28,6 +31,7 @@ class Shown(NamedTuple):
     suspect: int
     reply: str | None
     payload: bytes | None
+    header: bytes | None = None
     why: str | None = None
 
 
@@ -61,7 +65,7 @@ async def mentioning(db: Database, words: list[str], *, after: int | None, limit
     start = after if after is not None else 1 << 62
     seqs = " UNION ".join([one] * len(words)) + f" ORDER BY 1 {way} LIMIT ?"
     sql = f"""SELECT {_COLUMNS} FROM ({seqs}) w JOIN messages m ON m.seq = w.seq
-        JOIN entries e ON e.place = m.place ORDER BY m.seq"""  # noqa: S608
+        LEFT JOIN entries e ON e.place = m.place ORDER BY m.seq"""  # noqa: S608
     parameters: list[Any] = []
     for word in words:
         parameters += (word, start, limit)
@@ -71,7 +75,7 @@ async def mentioning(db: Database, words: list[str], *, after: int | None, limit
 async def unread(db: Database, agent: int, *, after: int, limit: int) -> list[Shown]:
     """What is not acknowledged in one agent's mailbox, oldest first."""
     sql = f"""SELECT {_COLUMNS}, b.why FROM mailbox b JOIN messages m ON m.seq = b.seq
-        JOIN entries e ON e.place = m.place
+        LEFT JOIN entries e ON e.place = m.place
         WHERE b.agent = ? AND b.acked IS NULL AND b.seq > ? ORDER BY b.seq LIMIT ?"""  # noqa: S608
     return _shown(await db.rows(sql, (agent, after, limit)))
 
@@ -79,14 +83,14 @@ async def unread(db: Database, agent: int, *, after: int, limit: int) -> list[Sh
 async def mailbox(db: Database, agent: int, *, after: int, limit: int) -> list[Shown]:
     """An agent's mailbox, read or not."""
     sql = f"""SELECT {_COLUMNS}, b.why FROM mailbox b JOIN messages m ON m.seq = b.seq
-        JOIN entries e ON e.place = m.place WHERE b.agent = ? AND b.seq > ? ORDER BY b.seq LIMIT ?"""  # noqa: S608
+        LEFT JOIN entries e ON e.place = m.place WHERE b.agent = ? AND b.seq > ? ORDER BY b.seq LIMIT ?"""  # noqa: S608
     return _shown(await db.rows(sql, (agent, after, limit)))
 
 
 async def sent_by(db: Database, agent: int, limit: int) -> list[Shown]:
     """The latest that a local agent sent, oldest first."""
     sql = f"""SELECT {_COLUMNS} FROM outbox o JOIN messages m ON m.seq = o.seq
-        JOIN entries e ON e.place = m.place WHERE o.agent = ? ORDER BY o.seq DESC LIMIT ?"""  # noqa: S608
+        LEFT JOIN entries e ON e.place = m.place WHERE o.agent = ? ORDER BY o.seq DESC LIMIT ?"""  # noqa: S608
     return _shown(await db.rows(sql, (agent, limit)))[::-1]
 
 

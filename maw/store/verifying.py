@@ -111,6 +111,7 @@ def verify_database(
     with ThreadPoolExecutor(THREADS) as pool:
         checks: list[Future[int]] = []
         for log in logs:
+            log = _bounded(conn, log, report)
             report.logs += 1
             report.newest[log.author] = max(report.newest.get(log.author, (0, 0)), (log.epoch, log.seq))
             for rows, judged in judged_pages(conn, log, colony, report):
@@ -173,6 +174,22 @@ def stored_logs(conn: sqlite3.Connection) -> list[StoredLog]:
     """Every log the database says it holds, by number."""
     sql = "SELECT l.l, n.key, l.epoch, l.seq, l.id FROM logs l JOIN nodes n ON n.n = l.node ORDER BY l.l"
     return [StoredLog(l, NodeId(key), *rest) for l, key, *rest in conn.execute(sql)]  # noqa: E741
+
+
+def _bounded(conn: sqlite3.Connection, log: StoredLog, report: Report) -> StoredLog:
+    """A flipped bit in a head's seq must not have us look for a million million entries."""
+    low, high = log.l << SEQ_BITS, (log.l + 1) << SEQ_BITS
+    try:
+        sql = "SELECT max(place) FROM entries WHERE place > ? AND place < ?"
+        (place,) = conn.execute(sql, (low, high)).fetchone()
+    except SQL_ERRORS:
+        return log
+    last = (place or low) - low
+    if log.seq <= last + PAGE:
+        return log
+    where = place_text(log.author, log.epoch, log.seq)
+    report.tell(Finding("head", where, f"this log says it ends at {log.seq}, its entries end at {last}"))
+    return log._replace(seq=last)
 
 
 def judged_pages(

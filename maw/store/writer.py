@@ -31,6 +31,9 @@ T = TypeVar("T")
 MAX_QUEUED: Final = 4096
 MAX_JOBS_A_COMMIT: Final = 256
 CHECKPOINT_IDLE_S: Final = 1.0
+CHECKPOINT_PATIENCE_MS: Final = 100
+"""How long a checkpoint waits for a reader that is in its way: nothing is written meanwhile, and it comes again."""
+BUSY_MS: Final = 5000
 TRUNCATE_ABOVE_BYTES: Final = 64 << 20
 
 Work = Callable[[aiosqlite.Connection], Awaitable[T]]
@@ -189,7 +192,11 @@ class Writer:
 
     async def _checkpoint(self, mode: str) -> None:
         try:
-            await self._conn.execute_fetchall(f"PRAGMA wal_checkpoint({mode})")
+            await self._conn.execute_fetchall(f"PRAGMA busy_timeout = {CHECKPOINT_PATIENCE_MS}")
+            try:
+                await self._conn.execute_fetchall(f"PRAGMA wal_checkpoint({mode})")
+            finally:
+                await self._conn.execute_fetchall(f"PRAGMA busy_timeout = {BUSY_MS}")
         except sqlite3.Error as error:  # a reader is in the way, or the disk is full: the WAL keeps all of it
             log.warning("the write-ahead log could not be folded in: %s", error)
 

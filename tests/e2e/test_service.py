@@ -26,8 +26,9 @@ HOME = "/var/lib/maw"
 PEOPLE_HOME = "/home/nova/.local/share/maw"
 COMMAND = """\
 #!/opt/maw/venv/bin/python
-import sys
+import os, sys
 sys.path.insert(0, "/opt/maw/src")
+os.environ["PYTHONPATH"] = "/opt/maw/src"  # for the process that `maw up` becomes
 from {module} import main
 sys.exit(main())
 """
@@ -134,6 +135,27 @@ def test_systemd_brings_the_daemon_back(system: BootedHost) -> None:
     system.power_cut()
     system.boot()
     back(system, 0, 20)
+
+
+def test_a_backup_every_night_as_the_services_user(system: BootedHost) -> None:
+    assert system.property("maw-backup.timer", "UnitFileState") == "enabled"
+    assert system.property("maw-backup.timer", "ActiveState") == "active"
+    assert system.property("maw-backup.timer", "Persistent") == "yes"
+    assert system.property("maw-backup.timer", "NextElapseUSecRealtime"), "it has a next time"
+    system.systemctl("start", "maw-backup.service")  # waits for its end, and fails with it
+    assert system.property("maw-backup.service", "Result") == "success", system.journal("maw-backup")
+    made = system.run(["find", f"{HOME}/backups", "-name", "manifest.json", "-printf", "%u %m\n"]).stdout
+    assert made == "maw 600\n"
+    # root's own goes to the service's user too, so that the next night can rotate it
+    system.run([MAW, "backup"], environment={"MAW_HOME": HOME})
+    owners = system.run(["find", f"{HOME}/backups", "-printf", "%u\n"]).stdout.split()
+    assert set(owners) == {"maw"}
+    listed = json.loads(
+        system.run([MAW, "backup", "--list", "--json"], environment={"MAW_HOME": HOME}).stdout
+    )
+    assert [one["sound"] for one in listed] == [True, True]
+    exposure = system.run(["systemd-analyze", "security", "--no-pager", "maw-backup"]).stdout.splitlines()[-1]
+    assert "SAFE" in exposure, exposure
 
 
 def test_systemd_ends_a_daemon_that_hangs(system: BootedHost) -> None:

@@ -482,6 +482,10 @@ class MemoryBackend:
     async def reload_peers(self, speaker: Speaker) -> Json:
         return {"peers": 1}
 
+    async def mend(self, speaker: Speaker, refs: Sequence[str]) -> Json:
+        self.calls.append(("mend", tuple(refs)))
+        return {"mended": len(refs), "left": []}
+
     async def forget_peer(self, speaker: Speaker, who: str) -> Json:
         self.calls.append(("forget", who))
         return {"forgotten": who}

@@ -1,0 +1,143 @@
+"""Messages, mentions, what was sent and all counts, made again from the entries of a database that nobody uses.
+
+A message keeps its seq, and when it came, where a row or its entry still says so: cursors go on. What was made of
+entries that are not here now (damaged, to be fetched from peers) stays as it is.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from maw.core.clock import shown_time
+from maw.core.colony import Said
+from maw.core.entry import Entry, Kind, decode, unpack_payload
+from maw.core.identity import NodeId
+from maw.store.schema import SEQ_BITS
+
+PAGE: Final = 500
+
+Place = tuple[NodeId, int, int]
+"""Author, epoch, seq."""
+
+
+class Rederiving:
+    """``run`` does all of it, within the transaction that is open."""
+
+    def __init__(self, conn: sqlite3.Connection, me: NodeId) -> None:
+        self._conn = conn
+        self._me = me
+        self._nodes = {NodeId(key): n for n, key in conn.execute("SELECT n, key FROM nodes")}
+        self._channels: dict[str, int] = {name: n for n, name in conn.execute("SELECT n, name FROM channels")}
+        sql = "SELECT node, id, n FROM agents"
+        self._agents: dict[tuple[int, bytes], int] = {
+            (node, agent_id): n for node, agent_id, n in conn.execute(sql)
+        }
+        self._top = 0
+
+    def run(self, absent: Iterable[Place]) -> int:
+        """``absent``: places whose entries are to come back. How many messages there are then."""
+        self._set_up(absent)
+        for entry, place, shown in self._entries():
+            self._message(entry, place, shown)
+        self._count()
+        self._conn.execute("DROP TABLE temp.was")
+        (messages,) = self._conn.execute("SELECT count(*) FROM messages").fetchone()
+        return int(messages)
+
+    def _set_up(self, absent: Iterable[Place]) -> None:
+        """What was there goes into ``was``; what cannot be made again stays."""
+        conn = self._conn
+        sql = "SELECT n.key, l.epoch, l.l FROM logs l JOIN nodes n ON n.n = l.node"
+        logs = {(NodeId(key), epoch): number for key, epoch, number in conn.execute(sql)}
+        conn.execute("CREATE TEMP TABLE absent (place INTEGER PRIMARY KEY)")
+        places = [(logs[a, e] << SEQ_BITS | seq,) for a, e, seq in absent if (a, e) in logs]
+        conn.executemany("INSERT OR IGNORE INTO absent VALUES (?)", places)
+        conn.execute("CREATE TEMP TABLE was (place INTEGER PRIMARY KEY, seq INTEGER, received INTEGER)")
+        conn.execute("INSERT OR IGNORE INTO was SELECT place, seq, received FROM messages")
+        conn.execute("DELETE FROM messages WHERE place NOT IN (SELECT place FROM absent)")
+        conn.execute("DROP TABLE absent")
+        for table in ("mentions", "outbox"):
+            conn.execute(f"DELETE FROM {table} WHERE seq NOT IN (SELECT seq FROM messages)")  # noqa: S608
+        (self._top,) = conn.execute(
+            "SELECT max(coalesce((SELECT max(seq) FROM temp.was), 0), coalesce((SELECT max(shown) FROM entries), 0))"
+        ).fetchone()
+
+    def _entries(self) -> Iterator[tuple[Entry, int, Any]]:
+        """Messages that may be shown, in the order in which they came, as far as that is known."""
+        sql = """SELECT e.place, e.header, e.signature, e.payload, coalesce(e.shown, w.seq) FROM entries e
+            LEFT JOIN temp.was w ON w.place = e.place
+            WHERE e.place > ? AND e.payload IS NOT NULL AND e.place NOT IN (SELECT place FROM withheld)
+            AND e.place NOT IN (SELECT place FROM set_aside) ORDER BY e.place LIMIT ?"""
+        after = 0
+        while page := self._conn.execute(sql, (after, PAGE)).fetchall():
+            for place, header, signature, payload, shown in page:
+                entry = decode(header, signature, payload)
+                if entry.kind in (Kind.POST, Kind.DIRECT):
+                    yield entry, place, shown
+            after = page[-1][0]
+
+    def _message(self, entry: Entry, place: int, shown: Any) -> None:
+        conn = self._conn
+        try:
+            said = Said.read(unpack_payload(entry.payload or b""), direct=entry.kind == Kind.DIRECT)
+        except (ValueError, TypeError, KeyError):
+            return
+        row = conn.execute("SELECT received FROM temp.was WHERE place = ?", (place,)).fetchone()
+        received = row[0] if row and type(row[0]) is int else entry.hlc >> 16
+        time = shown_time(entry.hlc, received)
+        agent = self._agent(entry.author, said, time.ms)
+        channel = None if said.channel is None else self._channel(said.channel, time.ms)
+        seq = self._free(shown)
+        conn.execute(
+            "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (seq, place, channel is None, channel, agent, time.ms, received, time.suspect, said.reply_to),
+        )
+        if seq != shown or row is None:
+            conn.execute("UPDATE entries SET shown = ? WHERE place = ?", (seq, place))
+        if channel is not None:
+            words = [(word, seq) for word in dict.fromkeys(said.mentions)]
+            conn.executemany("INSERT OR IGNORE INTO mentions VALUES (?, ?)", words)
+        if entry.author == self._me:
+            conn.execute("INSERT OR IGNORE INTO outbox VALUES (?, ?)", (agent, seq))
+
+    def _free(self, shown: Any) -> int:
+        """The seq it had, if no other message has it; else one above all."""
+        if type(shown) is int and shown > 0:
+            taken = self._conn.execute("SELECT 1 FROM messages WHERE seq = ?", (shown,)).fetchone()
+            if taken is None:
+                return shown
+        self._top += 1
+        return self._top
+
+    def _agent(self, author: NodeId, said: Said, at_ms: int) -> int:
+        about = (self._nodes[author], said.agent)
+        if about not in self._agents:
+            self._agents[about] = n = max(self._agents.values(), default=0) + 1
+            sql = "INSERT INTO agents (n, node, id, name, role, created) VALUES (?, ?, ?, ?, ?, ?)"
+            self._conn.execute(sql, (n, *about, said.name, said.role, at_ms))
+        return self._agents[about]
+
+    def _channel(self, name: str, at_ms: int) -> int:
+        if name not in self._channels:
+            self._channels[name] = n = max(self._channels.values(), default=0) + 1
+            sql = "INSERT INTO channels (n, name, created, by) VALUES (?, ?, ?, '')"
+            self._conn.execute(sql, (n, name, at_ms))
+        return self._channels[name]
+
+    def _count(self) -> None:
+        conn = self._conn
+        conn.execute(
+            "DELETE FROM mailbox WHERE seq NOT IN (SELECT seq FROM messages)"
+            " OR agent NOT IN (SELECT agent FROM local_agents)"
+        )
+        conn.execute(
+            "UPDATE channels SET messages = (SELECT count(*) FROM messages m WHERE m.channel = channels.n),"
+            " last_seq = (SELECT coalesce(max(m.seq), 0) FROM messages m WHERE m.channel = channels.n)"
+        )
+        conn.execute(
+            "INSERT OR REPLACE INTO meta SELECT 'messages', count(*) FROM messages UNION ALL"
+            " SELECT 'seq', max(coalesce(max(seq), 0), coalesce((SELECT value FROM meta"
+            " WHERE key = 'seq' AND typeof(value) = 'integer'), 0)) FROM messages"
+        )

@@ -1,0 +1,299 @@
+"""A new database beside a damaged one: every row that can be read and proves itself comes over, in its place.
+
+Own entries that no peer has yet are what must not be lost, so nothing is thrown away for its neighbours' sake: each
+entry is read and judged alone, and where the way to it is gone, it is looked for in every page of the file. Whose a
+log is, its entries' signatures say; the tables that name it are only asked where they agree. What others read
+(messages, mentions, what was sent, counts) is made again from the entries and keeps its seq, so that cursors go on.
+Entries that are damaged are left out, to be fetched from peers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from maw.core.entry import Entry, decode
+from maw.core.identity import NodeId
+from maw.core.soundness import LogName, Row, judge
+from maw.errors import MawError, ProtocolViolation, Unavailable
+from maw.store.carving import carve
+from maw.store.copying import Progress, open_readonly, quiet
+from maw.store.database import open_database
+from maw.store.rederiving import Rederiving
+from maw.store.schema import SEQ_BITS
+from maw.store.verifying import PAGE, SQL_ERRORS, read_rows
+
+_OWN_WAY: Final = ("entries", "logs", "nodes", "sqlite_sequence")
+_SAMPLE: Final = 64
+_LOW: Final = (1 << SEQ_BITS) - 1
+
+
+@dataclass(slots=True)
+class Salvaged:
+    """What came over. ``lost``: places that have to come from peers; ``torn``: tables of which a part could not be
+    read, and how many of their rows could."""
+
+    entries: int = 0
+    messages: int = 0
+    lost: list[tuple[NodeId, int, int]] = field(default_factory=list)
+    torn: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Log:
+    l: int  # noqa: E741 - the column's name
+    author: NodeId
+    epoch: int
+    seq: int
+    id: bytes | None
+    disputed: int = 0
+
+
+def salvage(source: Path, target: Path, me: NodeId, colony: bytes, progress: Progress = quiet) -> Salvaged:
+    """Fills the new file ``target`` with what ``source`` still gives. ``colony``: where this node belongs, as the
+    copy beside the key says. Raises Unavailable when nothing can be made of it; the source is not changed."""
+    done = Salvaged()
+    asyncio.run(_make(target))
+    try:
+        with closing(_torn(source)) as old, closing(sqlite3.connect(target, isolation_level=None)) as new:
+            new.execute(
+                "PRAGMA synchronous = OFF"
+            )  # it is synced as a whole before it takes the other's place
+            new.execute("BEGIN")
+            _plain_tables(old, new, done)
+            new.execute("INSERT OR REPLACE INTO meta VALUES ('colony', ?)", (colony,))
+            _carve(source, new, colony)
+            _nodes_and_entries(old, new, colony, done, progress)
+            new.execute("DROP TABLE temp.carved")
+            done.messages = Rederiving(new, me).run(done.lost)
+            # the file is another one: the log goes on in a new epoch, and seq above every cursor
+            new.execute("DELETE FROM meta WHERE key = 'fingerprint'")
+            new.execute("COMMIT")
+            new.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.Error as error:
+        raise Unavailable(
+            f"{source} could not be saved to {target}: {error}",
+            code="not_saved",
+            hint="restore a backup: `maw backup --list`, `maw restore`",
+        ) from None
+    return done
+
+
+async def _make(target: Path) -> None:
+    async with open_database(target):
+        pass
+
+
+def _torn(source: Path) -> sqlite3.Connection:
+    try:
+        return open_readonly(source)
+    except MawError as error:
+        raise Unavailable(
+            f"nothing of {source} can be read: {error.message}",
+            code="not_saved",
+            hint="restore a backup: `maw backup --list`, `maw restore`. Without one: move the file away with its -wal"
+            " and -shm, and start; trust is in trust.copy, messages come back from the peers",
+        ) from None
+
+
+# -- rows as they are ------------------------------------------------------------------------------------
+
+
+def _plain_tables(old: sqlite3.Connection, new: sqlite3.Connection, done: Salvaged) -> None:
+    sql = "SELECT name FROM sqlite_master WHERE type = 'table'"
+    for (table,) in new.execute(sql).fetchall():
+        if table not in _OWN_WAY:
+            _copy_table(old, new, table, done)
+
+
+def _copy_table(old: sqlite3.Connection, new: sqlite3.Connection, table: str, done: Salvaged) -> None:
+    """From both ends until a page cannot be read: what lies between is lost."""
+    names = [row[1] for row in new.execute(f"PRAGMA table_info({table})")]
+    keys = [row[1] for row in new.execute(f"PRAGMA table_info({table})") if row[5]] or ["rowid"]
+    columns, marks = ", ".join(names), ", ".join("?" * len(names))
+    count = 0
+    for way in ("ASC", "DESC"):
+        order = ", ".join(f"{key} {way}" for key in keys)
+        whole = True
+        reading = _rows(old, f"SELECT {columns} FROM {table} ORDER BY {order}")  # noqa: S608 - names of ours
+        for row in reading:
+            if row is None:
+                whole = False
+                break
+            try:
+                put = new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
+                count += put.rowcount
+            except (sqlite3.Error, OverflowError):
+                whole = False  # what a flipped bit made of a value does not fit
+        if whole:
+            return
+        done.torn[table] = count
+
+
+def _rows(conn: sqlite3.Connection, sql: str) -> Iterator[tuple[Any, ...] | None]:
+    """The rows, and None where no more can be read."""
+    try:
+        yield from conn.execute(sql)
+    except SQL_ERRORS:
+        yield None
+
+
+# -- logs ------------------------------------------------------------------------------------------------
+
+
+def _carve(source: Path, new: sqlite3.Connection, colony: bytes) -> None:
+    """Entries wherever they lie in the file, each proved by its own signature: for places that cannot be read."""
+    new.execute("CREATE TEMP TABLE carved (place INTEGER PRIMARY KEY, header, signature, payload, shown)")
+    for row in carve(source):
+        try:
+            entry = decode(row.header, row.signature, row.payload)
+        except ProtocolViolation:
+            continue
+        if entry.colony == colony and entry.seq == row.place & _LOW and entry.signature_holds():
+            new.execute("INSERT OR IGNORE INTO carved VALUES (?, ?, ?, ?, ?)", row)
+
+
+def _read(old: sqlite3.Connection, new: sqlite3.Connection, number: int, first: int, last: int) -> list[Row]:
+    """The rows of one log; what the database does not give, from wherever else in the file it was found."""
+    base = number << SEQ_BITS
+    sql = "SELECT header, signature, payload FROM carved WHERE place = ?"
+    rows = read_rows(old, number, first, last)
+    for at, row in enumerate(rows):
+        if row.header is None and (other := new.execute(sql, (base | row.seq,)).fetchone()) is not None:
+            rows[at] = Row(row.seq, *other)
+    return rows
+
+
+def _nodes_and_entries(
+    old: sqlite3.Connection, new: sqlite3.Connection, colony: bytes, done: Salvaged, progress: Progress
+) -> None:
+    _copy_table(old, new, "nodes", done)
+    logs = list(_logs(old, new))
+    numbers = {key: n for n, key in new.execute("SELECT n, key FROM nodes")}
+    total = sum(log.seq for log in logs)
+    for log in logs:
+        if log.author not in numbers:  # a node whose row was damaged gets one of its own
+            (top,) = new.execute("SELECT coalesce(max(n), 0) FROM nodes").fetchone()
+            new.execute("INSERT INTO nodes (n, key) VALUES (?, ?)", (top + 1, log.author))
+            numbers[log.author] = top + 1
+        head = _log(old, new, log, colony, done)
+        row = (log.l, numbers[log.author], log.epoch, log.seq, head, log.disputed)
+        if head is not None:
+            new.execute("INSERT OR REPLACE INTO logs VALUES (?, ?, ?, ?, ?, ?)", row)
+        progress(done.entries + len(done.lost), total)
+
+
+def _logs(old: sqlite3.Connection, new: sqlite3.Connection) -> Iterator[_Log]:
+    """Every log of which there is an entry, by what its entries say; its row is asked for the head."""
+    keys = {n: NodeId(key) for n, key in new.execute("SELECT n, key FROM nodes")}
+    told: dict[int, tuple[Any, ...]] = {}
+    for row in _rows(old, "SELECT l, node, epoch, seq, id, disputed FROM logs"):
+        if row is not None and all(type(value) is int for value in row[:4]):
+            told[row[0]] = row
+    numbers = (
+        set(told)
+        | _numbers(old)
+        | {n for (n,) in new.execute("SELECT DISTINCT place >> ? FROM carved", (SEQ_BITS,))}
+    )
+    for number in sorted(numbers):
+        last = _last(old, new, number)
+        names = Counter(
+            (entry.author, entry.epoch)
+            for row in _read(old, new, number, 1, min(last, _SAMPLE))
+            + _read(old, new, number, max(1, last - 8), last)
+            if (entry := _entry(row.header, row.signature)) is not None and entry.signature_holds()
+        )
+        row = told.get(number)
+        if not names:
+            continue
+        (author, epoch), _ = names.most_common(1)[0]
+        agrees = row is not None and (keys.get(row[1]), row[2]) == (author, epoch)
+        if row is not None and agrees and type(row[4]) is bytes and last <= row[3] <= last + PAGE:
+            yield _Log(number, author, epoch, row[3], row[4], 1 if row[5] else 0)
+        else:
+            yield _Log(number, author, epoch, last, None, 1 if row and row[5] == 1 else 0)
+
+
+def _numbers(old: sqlite3.Connection) -> set[int]:
+    """The logs of which there are entries, by stepping over each."""
+    found: set[int] = set()
+    at = 0
+    while True:
+        try:
+            row = old.execute(
+                "SELECT place FROM entries WHERE place > ? ORDER BY place LIMIT 1", (at,)
+            ).fetchone()
+        except SQL_ERRORS:
+            return found
+        if row is None:
+            return found
+        found.add(row[0] >> SEQ_BITS)
+        at = ((row[0] >> SEQ_BITS) + 1 << SEQ_BITS) - 1
+
+
+def _last(old: sqlite3.Connection, new: sqlite3.Connection, number: int) -> int:
+    """The highest seq of a log that can be reached."""
+    low, high = number << SEQ_BITS, (number + 1) << SEQ_BITS
+    found = [low]
+    for conn, table in ((old, "entries"), (new, "carved")):
+        sql = f"SELECT max(place) FROM {table} WHERE place > {low} AND place < {high}"  # noqa: S608
+        found += [row[0] for row in _rows(conn, sql) if row is not None and row[0] is not None]
+    return max(found) - low
+
+
+def _entry(header: object, signature: object) -> Entry | None:
+    try:
+        return decode(header, signature)
+    except ProtocolViolation:
+        return None
+
+
+def _log(
+    old: sqlite3.Connection, new: sqlite3.Connection, log: _Log, colony: bytes, done: Salvaged
+) -> bytes | None:
+    """Takes one log over; the id of its head. A tail that nobody vouches for ends where the last signature holds."""
+    name = LogName(colony, log.author, log.epoch)
+    vouched = log.id
+    head = log.id
+    for first in range(log.seq - (log.seq - 1) % PAGE, 0, -PAGE):
+        last = min(first + PAGE - 1, log.seq)
+        judged = judge(name, _read(old, new, log.l, first, last), vouched, signatures=False)
+        damages = judged.damages
+        if head is None and judged.entries:
+            head, log.seq = judged.entries[-1].id, judged.entries[-1].seq
+            damages = [one for one in damages if one.seq < log.seq]
+        if head is not None:
+            done.lost += [(one.author, one.epoch, one.seq) for one in damages]
+        vouched = judged.first
+        shown = _shown(new, "carved", log.l, first, last) | _shown(old, "entries", log.l, first, last)
+        for entry in judged.entries:
+            place = log.l << SEQ_BITS | entry.seq
+            row = (place, entry.header, entry.signature, entry.payload, shown.get(place))
+            new.execute(f"INSERT OR REPLACE INTO entries ({_ENTRY}) VALUES (?, ?, ?, ?, ?)", row)  # noqa: S608
+            done.entries += 1
+    return head
+
+
+_ENTRY: Final = "place, header, signature, payload, shown"
+
+
+def _shown(conn: sqlite3.Connection, table: str, number: int, first: int, last: int) -> dict[int, int]:
+    """Where these entries are shown, as far as that can be read."""
+    base = number << SEQ_BITS
+    sql = f"SELECT place, shown FROM {table} WHERE typeof(shown) = 'integer' AND place "  # noqa: S608
+    found: dict[int, int] = {}
+    for row in _rows(conn, f"{sql} BETWEEN {base | first} AND {base | last}"):
+        if row is None:
+            break
+        found[row[0]] = row[1]
+    else:
+        return found
+    for seq in range(first, last + 1):
+        found |= {row[0]: row[1] for row in _rows(conn, f"{sql} = {base | seq}") if row is not None}
+    return found

@@ -1,0 +1,186 @@
+"""Backups, restores and repairs of real daemons: killed in the middle, on full disks, with flipped bits."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from maw.errors import Unavailable
+from maw.node import backups
+from maw.node.home import NodeHome
+from maw.store.copying import open_readonly
+from maw.store.verifying import verify_database
+from tests.conftest import MakeHome
+from tests.e2e.conftest import need
+from tests.e2e.daemons import MAW, Daemon
+from tests.e2e.lab import requirements_missing, wait_until
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture
+def daemon(make_home: MakeHome) -> Iterator[Callable[[str], Daemon]]:
+    made: list[Daemon] = []
+
+    def make(name: str) -> Daemon:
+        made.append(Daemon(make_home(name).path))
+        return made[-1].start()
+
+    yield make
+    for one in made:
+        one.__exit__(None, None, None)
+
+
+def say(node: Daemon, count: int, words: str) -> list[str]:
+    connection = node.connect()
+    texts = [f"{words} {n}" for n in range(count)]
+    for text in texts:
+        connection.request(
+            "POST", "/api/channels/general/messages", json.dumps({"text": text}),
+            {"X-Maw-Agent": "owner", "Content-Type": "application/json"},
+        )  # fmt: skip
+        answer = connection.getresponse()
+        assert answer.status == 201, answer.read()
+        answer.read()
+    connection.close()
+    return texts
+
+
+def texts(node: Daemon) -> list[str]:
+    return [message["text"] for message in node.channel()]
+
+
+def pair(one: Daemon, other: Daemon) -> None:
+    line = json.loads(one.maw("invite", "--json"))["line"]
+    other.maw("join", line)
+
+
+def begun(making: subprocess.Popen[bytes], folder: Path) -> bool:
+    return making.poll() is not None or any(folder.glob(".making-*"))
+
+
+def test_killed_at_any_moment_no_half_backup_is_listed(daemon: Callable[[str], Daemon]) -> None:
+    node = daemon("mbp")
+    say(node, 60, "x" * 30_000)
+    folder = node.home / "backups"
+    random_ = random.Random(7)
+    halves = 0
+    for _ in range(8):
+        making = subprocess.Popen([*MAW, "backup"], env=node.environment(), stdout=-3, stderr=-3)
+        wait_until(partial(begun, making, folder), "it has begun")
+        time.sleep(random_.random() * 0.15)
+        making.send_signal(signal.SIGKILL)
+        making.wait(10)
+        halves += any(folder.glob(".making-*"))
+        found, broken = backups.list_backups(folder)
+        assert broken == []
+        for one in found:
+            node.maw("verify", str(one.path))
+    assert halves, "none was hit in the middle: this shows nothing"
+    made = json.loads(node.maw("backup", "--json"))
+    assert made["sound"]
+    assert not list(folder.glob(".making-*"))
+
+
+def test_a_full_disk_leaves_nothing_half(
+    make_home: MakeHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need(requirements_missing())
+    home = make_home("mbp")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=True)
+    try:
+        with pytest.raises(Unavailable, match="MiB free"):
+            backups.make_backup(home, disk, name="mbp")
+        monkeypatch.setattr(backups, "_check_room", lambda *_: None)  # somebody else filled it meanwhile
+        with pytest.raises(Unavailable):
+            backups.make_backup(home, disk, name="mbp")
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_a_dead_disk_a_new_host_and_everything_is_back(
+    daemon: Callable[[str], Daemon], tmp_path: Path
+) -> None:
+    mbp, oracle = daemon("mbp"), daemon("oracle")
+    pair(mbp, oracle)
+    early = say(mbp, 20, "early")
+    made = json.loads(mbp.maw("backup", "--with-key", "--json"))
+    kept = tmp_path / "usb"
+    shutil.copytree(made["path"], kept)
+    late = [*say(mbp, 20, "late"), *say(oracle, 20, "theirs")]
+    wait_until(lambda: set(early + late) <= set(texts(oracle)), "the peer has all")
+    mbp.kill()
+    shutil.rmtree(mbp.home)
+    new = Daemon(tmp_path / "new")
+    said = new.maw("restore", str(kept))
+    assert "next: start it" in said
+    try:
+        new.start()
+        wait_until(lambda: set(early + late) <= set(texts(new)), "what came after the backup is back", 30)
+        assert len(texts(new)) == 60, "and nothing twice"
+        again = say(new, 1, "again")
+        wait_until(lambda: again[0] in texts(oracle), "and it speaks on")
+    finally:
+        new.__exit__(None, None, None)
+
+
+def test_it_refuses_while_the_daemon_runs(daemon: Callable[[str], Daemon]) -> None:
+    node = daemon("mbp")
+    path = json.loads(node.maw("backup", "--json"))["path"]
+    done = subprocess.run(
+        [*MAW, "restore", path, "--force"],
+        env=node.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 6
+    assert "another maw daemon" in done.stderr
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_flipped_bits_are_mended_and_nothing_acknowledged_is_lost(
+    daemon: Callable[[str], Daemon], seed: int
+) -> None:
+    """Bits flipped anywhere in the file of a stopped node: it is repaired, started, and has everything."""
+    random_ = random.Random(seed)
+    mbp, oracle = daemon("mbp"), daemon("oracle")
+    pair(mbp, oracle)
+    said = [*say(mbp, 150, "ours"), *say(oracle, 150, "theirs")]
+    wait_until(lambda: set(said) == set(texts(mbp)) == set(texts(oracle)), "both have all", 30)
+    assert mbp.stop() == 0
+    database = mbp.home / "colony.db"
+    data = bytearray(database.read_bytes())
+    for _ in range(6):
+        bit = random_.randrange(8 * 4096, 8 * len(data))
+        data[bit // 8] ^= 1 << bit % 8
+    database.write_bytes(data)
+    done = subprocess.run(
+        [*MAW, "verify", "--repair"], env=mbp.environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode in (0, 6), done.stderr
+    assert "Traceback" not in done.stderr
+    mbp.start()
+
+    def whole() -> bool:
+        found = texts(mbp)
+        return set(said) <= set(found) and not any("damaged" in text for text in found)
+
+    wait_until(whole, f"everything is back: {done.stdout}{done.stderr}", 60)
+    assert len(texts(mbp)) == len(said), "and nothing twice"
+    with closing(open_readonly(NodeHome(mbp.home).database)) as conn:
+        report = verify_database(conn)
+    assert report.findings == []

@@ -1,0 +1,135 @@
+"""Damage on the disk of a running node: seen at reads and by looking at everything, contained, fetched from a peer."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from maw.core.identity import short_key
+from maw.node import scrubbing
+from maw.node.home import NodeHome
+from maw.node.scrubbing import Round
+from tests.conftest import MakeHome
+from tests.integration.nodes import Host, pair, running, until
+
+
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scrubbing, "PAUSE_S", 0.02)
+    monkeypatch.setattr(scrubbing, "RETRY_S", 0.2)
+    monkeypatch.setattr(scrubbing, "ROUND_S", 0.2)
+
+
+def damage(home: NodeHome, *, of: Host, on: Host, texts: int = 3) -> None:
+    """Flips a bit in payloads of the one's log, as they lie on the disk of the other."""
+    logs = [row for (author, _), row in on.node.state.logs.items() if author == of.me]
+    row = max(logs, key=lambda row: row.head.seq)
+    with closing(sqlite3.connect(home.database, timeout=10)) as conn:
+        places = [row.place(row.head.seq - n) for n in range(texts)]
+        for place in places:
+            (payload,) = conn.execute("SELECT payload FROM entries WHERE place = ?", (place,)).fetchone()
+            changed = payload[:-1] + bytes([payload[-1] ^ 1])
+            conn.execute("UPDATE entries SET payload = ? WHERE place = ?", (changed, place))
+        conn.commit()
+
+
+def sound(home: NodeHome) -> bool:
+    from maw.store.copying import open_readonly
+    from maw.store.verifying import verify_database
+
+    with closing(open_readonly(home.database)) as conn:
+        return verify_database(conn).sound
+
+
+@pytest.mark.parametrize("whose", ["ours", "theirs"])
+async def test_it_is_found_and_fetched(make_home: MakeHome, whose: str) -> None:
+    home = make_home("mbp")
+    async with running(home) as mbp, running(make_home("oracle")) as oracle:
+        await pair(mbp, oracle)
+        for host in (mbp, oracle):
+            for n in range(5):
+                await host.post("owner", f"{whose} {n}")
+        await until(lambda: mbp.node.state.messages == oracle.node.state.messages == 10, "both have all")
+        before = await mbp.channel()
+        damage(home, of=mbp if whose == "ours" else oracle, on=mbp)
+        await until(lambda: sound(home), "the damage is mended")
+        assert await mbp.channel() == before
+        await until(lambda: not mbp.node.scrubber.round.damaged, "and off the list")
+        assert "damaged" not in {kind for kind, _ in await mbp.alerts()}, "what is over is not told of"
+
+
+async def test_a_reader_sees_that_it_is_damaged_and_the_rest_of_the_page(
+    make_home: MakeHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scrubbing, "PAUSE_S", 30.0)
+    home = make_home("mbp")
+    async with running(home) as host:
+        for n in range(5):
+            await host.post("owner", f"hi {n}")
+        damage(home, of=host, on=host, texts=1)
+        found = await host.channel()
+        assert found[:4] == ["hi 0", "hi 1", "hi 2", "hi 3"]
+        assert "damaged on this disk" in found[4]
+        assert len(host.node.scrubber.round.damaged) == 1, "reading was enough to notice it"
+        alert = await host.alert("damaged")
+        assert alert["subject"] == short_key(host.me)
+
+
+async def test_the_list_outlasts_a_restart_until_somebody_has_it(make_home: MakeHome) -> None:
+    home, other = make_home("mbp"), make_home("oracle")
+    async with running(home) as mbp, running(other) as oracle:
+        await pair(mbp, oracle)
+        await mbp.post("owner", "hi")
+        await until(lambda: oracle.node.state.messages == 1, "it is there")
+    async with running(home) as mbp:
+        damage(home, of=mbp, on=mbp, texts=1)
+        await until(lambda: len(mbp.node.scrubber.round.damaged) == 1, "it is found")
+        await until(lambda: mbp.node.scrubber._saved == mbp.node.scrubber.round.text(), "and noted")
+        assert "no host that is linked" in (await mbp.alert("damaged"))["text"]
+    async with running(home) as mbp, running(other):
+        await until(
+            lambda: sound(home) and not mbp.node.scrubber.round.damaged, "mended when the peer is back"
+        )
+
+
+async def test_all_is_seen_and_then_it_rests(make_home: MakeHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scrubbing, "ROUND_S", 86_400.0)
+    home = make_home("mbp")
+    async with running(home) as host:
+        for n in range(200):
+            await host.post("owner", f"{n}")
+        await until(lambda: host.node.scrubber.round.ended > 0, "a round is over")
+        seen = host.node.scrubber.round
+        assert (seen.log, seen.seq) == (1, host.node.state.log_at[1].head.seq)
+        began = seen.began
+        await asyncio.sleep(0.2)
+        assert host.node.scrubber.round.began == began, "the next begins a day later"
+
+
+def test_what_is_noted_is_read_back_and_nonsense_begins_anew() -> None:
+    noted = Round(3, 64, 1.0, 2.0, {(1, 5), (2, 6)})
+    assert Round.read(noted.text()) == noted
+    for nonsense in (None, b"", "x", "[]", "[1,2,3,4,[[5]]]", 7):
+        assert Round.read(nonsense) == Round()
+
+
+async def test_verify_asks_for_what_it_found(make_home: MakeHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    from maw.core.colony import message_id
+    from maw.core.entry import Position
+
+    monkeypatch.setattr(scrubbing, "PAUSE_S", 30.0)
+    home = make_home("mbp")
+    async with running(home) as mbp, running(make_home("oracle")) as oracle:
+        await pair(mbp, oracle)
+        await mbp.post("owner", "hi")
+        await until(lambda: oracle.node.state.messages == 1, "it is there")
+        damage(home, of=mbp, on=mbp, texts=1)
+        epoch, head = mbp.node.state.newest_epoch(mbp.me)
+        name = message_id(Position(mbp.me, epoch, head.seq))
+        answer = await mbp.service.mend(await mbp.owner(), [name, "aaaaaa-1-1"])
+        assert answer["mended"] == 1
+        assert [one["id"] for one in answer["left"]] == ["aaaaaa-1-1"]
+        assert sound(home)

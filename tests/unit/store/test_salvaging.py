@@ -1,0 +1,122 @@
+"""A damaged file written anew: all that can be read comes over, keeps its seq, and what lacks is named."""
+
+from __future__ import annotations
+
+import os
+import random
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maw.errors import Unavailable
+from maw.store.copying import open_readonly
+from maw.store.salvaging import Salvaged, salvage
+from maw.store.verifying import verify_database
+from tests.unit.store.opened import COLONY
+from tests.unit.store.test_verifying import ME, change
+from tests.unit.store.test_verifying import filled as filled
+from tests.unit.store.test_verifying import path as path
+
+PAGE_BYTES = 4096
+
+
+def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    with closing(open_readonly(path)) as conn:
+        return conn.execute(sql).fetchall()
+
+
+ENTRIES = "SELECT place, header, signature, payload FROM entries ORDER BY place"
+MESSAGES = "SELECT seq, place, direct, channel, agent, said, received, reply FROM messages ORDER BY seq"
+MENTIONS = "SELECT word, seq FROM mentions ORDER BY word, seq"
+MAILBOX = "SELECT agent, seq, why, acked FROM mailbox ORDER BY agent, seq"
+
+
+def saved(path: Path) -> tuple[Salvaged, Path]:
+    target = path.with_name("new.db")
+    return salvage(path, target, ME.node, COLONY), target
+
+
+def test_a_sound_one_comes_over_whole(path: Path) -> None:
+    done, target = saved(path)
+    assert (done.entries, done.messages, done.lost, done.torn) == (1402, 1400, [], {})
+    for sql in (ENTRIES, MESSAGES, MENTIONS, MAILBOX, "SELECT * FROM logs", "SELECT * FROM channels"):
+        assert rows(target, sql) == rows(path, sql)
+    with closing(open_readonly(target)) as conn:
+        assert verify_database(conn, me=ME.node).findings == []
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_pages_full_of_noise(path: Path, seed: int) -> None:
+    """Whatever pages are torn: no exception, everything else is there as it was, what lacks is named or was torn
+    off an end, and the new file is sound but for it."""
+    random_ = random.Random(seed)
+    before = {place: rest for place, *rest in rows(path, ENTRIES)}
+    seqs = dict(rows(path, "SELECT place, seq FROM messages"))
+    data = bytearray(path.read_bytes())
+    torn = random_.sample(range(1, len(data) // PAGE_BYTES), 3)
+    for page in torn:
+        for _ in range(random_.choice((1, 5, 4000))):
+            bit = 8 * PAGE_BYTES * page + random_.randrange(8 * PAGE_BYTES)
+            data[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(data)
+    try:
+        done, target = saved(path)
+    except Unavailable:
+        assert torn_schema(path), "only where SQLite cannot even say which tables there are"
+        return
+    after = {place: rest for place, *rest in rows(target, ENTRIES)}
+    assert all(before[place] == rest for place, rest in after.items()), "what came over is as it was"
+    lacking = len(before) - len(after)
+    assert lacking <= 3 * 40, (lacking, torn)
+    with closing(open_readonly(target)) as conn:
+        report = verify_database(conn, me=ME.node)
+    assert {finding.what for finding in report.findings} <= {"missing"}, report.findings
+    assert len(report.damages) == len(done.lost)
+    moved = [p for p, s in rows(target, "SELECT place, seq FROM messages") if seqs[p] != s]
+    assert len(moved) <= 3 * 80, "nearly all keep their seq"
+
+
+def torn_schema(path: Path) -> bool:
+    try:
+        rows(path, "SELECT * FROM sqlite_master")
+    except Exception:
+        return True
+    return False
+
+
+def test_a_damaged_entry_keeps_the_message_row_it_will_come_back_to(path: Path) -> None:
+    place = (2 << 40) + 300
+    change(path, f"UPDATE entries SET payload = zeroblob(9) WHERE place = {place}")
+    before = rows(path, MESSAGES), rows(path, MENTIONS), rows(path, MAILBOX)
+    done, target = saved(path)
+    assert [seq for _, _, seq in done.lost] == [300]
+    assert (rows(target, MESSAGES), rows(target, MENTIONS), rows(target, MAILBOX)) == before
+
+
+def test_whose_a_log_is_its_entries_say(path: Path) -> None:
+    before = rows(path, ENTRIES)
+    change(path, "UPDATE nodes SET key = zeroblob(32) WHERE n = 2", "UPDATE logs SET epoch = 5 WHERE l = 1")
+    done, target = saved(path)
+    assert done.lost == []
+    assert rows(target, ENTRIES) == before
+    with closing(open_readonly(target)) as conn:
+        assert verify_database(conn, me=ME.node).findings == []
+
+
+def test_a_head_out_of_reach_is_no_endless_search(path: Path) -> None:
+    change(path, f"UPDATE logs SET seq = {1 << 39} WHERE l = 2")
+    with closing(open_readonly(path)) as conn:
+        report = verify_database(conn, me=ME.node)
+    assert [finding.what for finding in report.findings] == ["head"]
+    done, target = saved(path)
+    assert done.lost == []
+    assert rows(target, "SELECT seq FROM logs WHERE l = 2") == [(701,)]
+
+
+def test_of_nothing_nothing_can_be_made(tmp_path: Path) -> None:
+    path = tmp_path / "c.db"
+    path.write_bytes(os.urandom(100_000))
+    with pytest.raises(Unavailable, match="nothing of"):
+        saved(path)
