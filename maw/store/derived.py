@@ -117,11 +117,12 @@ class Derived:
             return
         stored = MessageRow(*row)
         try:
-            said = Said.read(unpack_payload(entry.payload or b""), direct=entry.kind == Kind.DIRECT)
+            content = unpack_payload(entry.payload or b"")
+            said = Said.read(content, direct=entry.kind == Kind.DIRECT)
         except (ValueError, TypeError, KeyError):
             self._tell("message", f"seq {shown}", "it is shown and says nothing that can be shown")
             return
-        if (wrong := self._differs(entry, place, said, stored)) is not None:
+        if (wrong := self._differs(entry, place, said, stored, "was" in content)) is not None:
             self._tell("message", f"seq {shown}", f"its {wrong} is not what the entry says")
         if said.channel is not None:
             for word in dict.fromkeys(said.mentions):
@@ -129,8 +130,9 @@ class Derived:
         if entry.author == self._me:
             self._sent = (self._sent + _hash(stored.agent, shown)) & _SUM
 
-    def _differs(self, entry: Entry, place: int, said: Said, row: MessageRow) -> str | None:
-        """The first column of a message that is not what the entry makes of it."""
+    def _differs(self, entry: Entry, place: int, said: Said, row: MessageRow, again: bool) -> str | None:
+        """The first column of a message that is not what the entry makes of it. One that its author published
+        ``again`` keeps the time of the first; replies follow what they reply to."""
         if type(row.received) is not int:
             return "received"
         time = shown_time(entry.hlc, row.received)
@@ -140,9 +142,9 @@ class Derived:
             "direct": bool(row.direct) != (said.channel is None),
             "channel": channel != said.channel,
             "agent": self._agents.get(row.agent) != (entry.author, said.agent),
-            "said": row.said != time.ms,
-            "suspect": bool(row.suspect) != time.suspect,
-            "reply": row.reply != said.reply_to,
+            "said": row.said != time.ms and not again,
+            "suspect": bool(row.suspect) != time.suspect and not again,
+            "reply": (row.reply is None) != (said.reply_to is None),
         }
         return next((name for name, is_wrong in wrong.items() if is_wrong), None)
 

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from maw.core.clock import shown_time
+from maw.core.clock import ShownTime, shown_time
 from maw.core.colony import Said
 from maw.core.entry import Entry, Kind, decode, unpack_payload
 from maw.core.identity import NodeId
@@ -54,8 +54,10 @@ class Rederiving:
         conn.execute("CREATE TEMP TABLE absent (place INTEGER PRIMARY KEY)")
         places = [(logs[a, e] << SEQ_BITS | seq,) for a, e, seq in absent if (a, e) in logs]
         conn.executemany("INSERT OR IGNORE INTO absent VALUES (?)", places)
-        conn.execute("CREATE TEMP TABLE was (place INTEGER PRIMARY KEY, seq INTEGER, received INTEGER)")
-        conn.execute("INSERT OR IGNORE INTO was SELECT place, seq, received FROM messages")
+        conn.execute("CREATE TEMP TABLE was (place INTEGER PRIMARY KEY, seq, received, said, suspect, reply)")
+        conn.execute(
+            "INSERT OR IGNORE INTO was SELECT place, seq, received, said, suspect, reply FROM messages"
+        )
         conn.execute("DELETE FROM messages WHERE place NOT IN (SELECT place FROM absent)")
         conn.execute("DROP TABLE absent")
         for table in ("mentions", "outbox"):
@@ -65,10 +67,11 @@ class Rederiving:
         ).fetchone()
 
     def _entries(self) -> Iterator[tuple[Entry, int, Any]]:
-        """Messages that may be shown, in the order in which they came, as far as that is known."""
+        """Messages that were shown, as they themselves or their rows say."""
         sql = """SELECT e.place, e.header, e.signature, e.payload, coalesce(e.shown, w.seq) FROM entries e
             LEFT JOIN temp.was w ON w.place = e.place
-            WHERE e.place > ? AND e.payload IS NOT NULL AND e.place NOT IN (SELECT place FROM withheld)
+            WHERE e.place > ? AND e.payload IS NOT NULL AND coalesce(e.shown, w.seq) IS NOT NULL
+            AND e.place NOT IN (SELECT place FROM withheld)
             AND e.place NOT IN (SELECT place FROM set_aside) ORDER BY e.place LIMIT ?"""
         after = 0
         while page := self._conn.execute(sql, (after, PAGE)).fetchall():
@@ -81,20 +84,25 @@ class Rederiving:
     def _message(self, entry: Entry, place: int, shown: Any) -> None:
         conn = self._conn
         try:
-            said = Said.read(unpack_payload(entry.payload or b""), direct=entry.kind == Kind.DIRECT)
+            content = unpack_payload(entry.payload or b"")
+            said = Said.read(content, direct=entry.kind == Kind.DIRECT)
         except (ValueError, TypeError, KeyError):
             return
-        row = conn.execute("SELECT received FROM temp.was WHERE place = ?", (place,)).fetchone()
-        received = row[0] if row and type(row[0]) is int else entry.hlc >> 16
+        sql = "SELECT received, said, suspect, reply FROM temp.was WHERE place = ?"
+        row = conn.execute(sql, (place,)).fetchone() or (None, None, None, None)
+        received = row[0] if type(row[0]) is int else entry.hlc >> 16
         time = shown_time(entry.hlc, received)
+        if "was" in content and type(row[1]) is int:  # published again: it keeps the time of the first
+            time = ShownTime(row[1], bool(row[2]))
+        reply = row[3] if said.reply_to is not None and type(row[3]) is str else said.reply_to
         agent = self._agent(entry.author, said, time.ms)
         channel = None if said.channel is None else self._channel(said.channel, time.ms)
         seq = self._free(shown)
         conn.execute(
             "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (seq, place, channel is None, channel, agent, time.ms, received, time.suspect, said.reply_to),
+            (seq, place, channel is None, channel, agent, time.ms, received, time.suspect, reply),
         )
-        if seq != shown or row is None:
+        if seq != shown or row[0] is None:
             conn.execute("UPDATE entries SET shown = ? WHERE place = ?", (seq, place))
         if channel is not None:
             words = [(word, seq) for word in dict.fromkeys(said.mentions)]

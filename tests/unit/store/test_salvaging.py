@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 from contextlib import closing
@@ -10,11 +11,15 @@ from typing import Any
 
 import pytest
 
+from maw.core.entry import Kind, unpack_payload
 from maw.errors import Unavailable
+from maw.store import trust
 from maw.store.copying import open_readonly
+from maw.store.fold import Fold
+from maw.store.replacing import seen_before
 from maw.store.salvaging import Salvaged, salvage
 from maw.store.verifying import verify_database
-from tests.unit.store.opened import COLONY
+from tests.unit.store.opened import COLONY, NOW_MS, Author, open_store
 from tests.unit.store.test_verifying import ME, change
 from tests.unit.store.test_verifying import filled as filled
 from tests.unit.store.test_verifying import path as path
@@ -120,3 +125,29 @@ def test_of_nothing_nothing_can_be_made(tmp_path: Path) -> None:
     path.write_bytes(os.urandom(100_000))
     with pytest.raises(Unavailable, match="nothing of"):
         saved(path)
+
+
+async def test_a_message_that_was_published_again_stays_one(tmp_path: Path) -> None:
+    path = tmp_path / "c.db"
+    async with open_store(path) as store:
+        old, new = Author(1), Author(1, epoch=Author(1).epoch + 5)
+        await store.writer.submit(lambda conn: trust.set_meta(conn, "colony", COLONY))
+        first = old.post("hi", ["neo"])
+        await store.fold(ME, [first, old.post("other")])
+        content = {**unpack_payload(first.payload or b""), "was": [first.epoch, first.seq, first.id]}
+        again = new.say(Kind.POST, content)
+
+        async def write(conn: Any) -> None:
+            seen = await seen_before(conn, store.state, [again])
+            assert len(seen) == 1
+            fold = Fold(store.state, ME.node, NOW_MS + 99_000, again=seen)
+            fold.add(again)
+            await fold.write(conn)
+
+        await store.writer.submit(write)
+    with closing(open_readonly(path)) as conn:
+        assert verify_database(conn, me=ME.node).findings == []
+    before = rows(path, MESSAGES), rows(path, MENTIONS)
+    _, target = await asyncio.to_thread(saved, path)
+    assert (rows(target, MESSAGES), rows(target, MENTIONS)) == before
+    assert len(before[0]) == 2
