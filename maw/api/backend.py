@@ -147,6 +147,12 @@ class Backend(Protocol):
     async def add_channel(self, speaker: Speaker, name: str) -> Json:
         """Needs a speaking agent. Conflict when it is there already."""
 
+    async def redact(self, speaker: Speaker, refs: Sequence[str], reason: str | None) -> Json:
+        """Their author, or whoever administers this node. ``{"redacted", "already"}``; all or none."""
+
+    async def retain(self, speaker: Speaker, channel: str, days: int) -> Json:
+        """The channel, and for whom it counts. The channel's maker, or whoever administers this node."""
+
     # administration: only ever called with ``speaker.is_admin``, from the socket ---------------------
 
     async def add_user(

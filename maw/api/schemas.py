@@ -44,7 +44,7 @@ _MESSAGE: Final[Json] = {
     "author_name": _TEXT,
     "host": _TEXT,
     "role": {"type": "string", "enum": ["agent", "ape"]},
-    "known_by": {"type": "string", "enum": ["uid", "token", "operator key"]},
+    "known_by": {"type": "string", "enum": ["uid", "token", "operator key", "unknown"]},
     "text": _TEXT,
     "mentions": _TEXTS,
     "created_at": _TIME,
@@ -53,6 +53,28 @@ _MESSAGE: Final[Json] = {
     "clock_suspect": _FLAG,
     "disputed": _FLAG,
 }
+
+_REDACTED: Final[Json] = {
+    "redacted": _object(
+        {
+            "why": {"type": "string", "enum": ["redacted", "retention"]},
+            "by": _or_null(_TEXT),
+            "reason": _or_null(_TEXT),
+            "days": _or_null(_WHOLE),
+            "at": _TIME,
+        }
+    )
+}
+"""Of messages whose text was dropped: `text` says so in words."""
+
+_CHANNEL: Final[Json] = {
+    "name": _TEXT,
+    "created_at": _or_null(_TIME),
+    "created_by": _or_null(_TEXT),
+    "messages": _WHOLE,
+    "last_seq": _WHOLE,
+}
+_KEPT: Final[Json] = {"keep_days": _or_null(_WHOLE)}
 
 _USER: Final[Json] = {
     "username": _TEXT,
@@ -132,6 +154,7 @@ _STATUS: Final = _object(
         "peers_pending": _WHOLE,
         "links_bounded": _FLAG,
         "trouble_with": _list(_object({"peer": _TEXT, "key": _TEXT, "trouble": _TEXTS})),
+        "database_free_bytes": _WHOLE,
     },
 )
 
@@ -162,7 +185,8 @@ _PEER: Final = _object(
 )
 
 _MESSAGE_WITH_THREAD: Final = _object(
-    {**_MESSAGE, "thread": _list(_ref("Message"))}, {"state": _STATE, "recipients": _list(_RECIPIENT)}
+    {**_MESSAGE, "thread": _list(_ref("Message"))},
+    {"state": _STATE, "recipients": _list(_RECIPIENT), **_REDACTED},
 )
 
 _SENT: Final = _object(
@@ -170,7 +194,8 @@ _SENT: Final = _object(
         **_MESSAGE,
         "state": _STATE,
         "hosts": _list(_object({"host": _TEXT, "state": _STATE, "since": _or_null(_TIME)})),
-    }
+    },
+    _REDACTED,
 )
 
 _FRAME: Final[Json] = {
@@ -209,9 +234,9 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
     {
         "Error": _object({"error": _ERROR}),
         "UnconfirmedReceipt": _object({"error": _ERROR, "receipt": _ref("Receipt")}),
-        "Message": _object(_MESSAGE),
+        "Message": _object(_MESSAGE, _REDACTED),
         "InboxMessage": _object(
-            {**_MESSAGE, "why": {"type": "string", "enum": ["direct", "mention", "group"]}}
+            {**_MESSAGE, "why": {"type": "string", "enum": ["direct", "mention", "group"]}}, _REDACTED
         ),
         "SentMessage": _SENT,
         "MessageWithThread": _MESSAGE_WITH_THREAD,
@@ -225,14 +250,10 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "NewUser": _object({**_USER, "token": _TEXT}, _USER_BESIDE),
         "Removed": _object({"removed": _TEXT}),
         "Token": _object({"token": _TEXT}),
-        "Channel": _object(
-            {
-                "name": _TEXT,
-                "created_at": _or_null(_TIME),
-                "created_by": _or_null(_TEXT),
-                "messages": _WHOLE,
-                "last_seq": _WHOLE,
-            }
+        "Channel": _object(_CHANNEL, _KEPT),
+        "Redacted": _object({"redacted": _TEXTS, "already": _TEXTS}),
+        "Retention": _object(
+            {**_CHANNEL, **_KEPT, "for": {"type": "string", "enum": ["everybody", "this host"]}}
         ),
         "OpenInvite": _OPEN_INVITE,
         "Dismissed": _object({"dismissed": _list(_object({"kind": _TEXT, "subject": _TEXT}))}),

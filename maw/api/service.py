@@ -30,6 +30,7 @@ from maw.node.node import Node
 from maw.node.presenting import iso
 from maw.node.talking import need_agent
 from maw.store import pages
+from maw.store.shrinking import free_bytes
 from maw.store.state import AgentRow
 
 _STREAM_SCAN = 500
@@ -151,6 +152,7 @@ class _Reading(_Base):
             },
             "disk_free_bytes": node.disk.free,
             "database_bytes": _database_bytes(node.db.path),
+            "database_free_bytes": await free_bytes(node.db),
             "rss_bytes": _resident_bytes(),
             "backup": _backup(last_backup(node.home)),
             "trouble_with": node.peering.troubles(),
@@ -288,6 +290,14 @@ class _Writing(_Base):
 
     async def add_channel(self, speaker: Speaker, name: str) -> Json:
         return await self._node.talking.create_channel(need_agent(self._agent(speaker)), name)
+
+    async def redact(self, speaker: Speaker, refs: Sequence[str], reason: str | None) -> Json:
+        agent = self._agent(speaker) if speaker.is_admin else need_agent(self._agent(speaker))
+        return await self._node.redacting.redact(agent, refs, reason, is_admin=speaker.is_admin)
+
+    async def retain(self, speaker: Speaker, channel: str, days: int) -> Json:
+        agent = self._agent(speaker) if speaker.is_admin else need_agent(self._agent(speaker))
+        return await self._node.redacting.retain(agent, channel, days, is_admin=speaker.is_admin)
 
 
 class _Administering(_Base):

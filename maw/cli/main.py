@@ -36,6 +36,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "read": "maw.cli.listen:read",
             "sent": "maw.cli.talk:sent",
             "tail": "maw.cli.tail:tail",
+            "redact": "maw.cli.redact:redact",
         },
         "Host": {
             "init": "maw.cli.host:init",

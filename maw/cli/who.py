@@ -13,6 +13,7 @@ from maw.cli.output import Output, note, parse_time, span, words
 from maw.cli.params import As, Json, Yes
 from maw.cli.session import confirm, plain_daemon, reading_daemon, speaking_daemon
 from maw.client.daemon import segment
+from maw.core.colony import MAX_KEEP_DAYS
 from maw.core.names import check_name
 from maw.errors import BadInput
 
@@ -158,6 +159,28 @@ def create_channel(name: Name, as_name: As = None, as_json: Json = False) -> Non
         out.json(made)
     else:
         out.line(f"#{words(made.get('name'))} created")
+
+
+@channel_group.command("retain")
+def retain_channel(
+    name: Name,
+    days: Annotated[str, typer.Argument(metavar="DAYS|forever", help="How long messages are kept.")],
+    as_name: As = None,
+    as_json: Json = False,
+) -> None:
+    """Keep a channel's messages for so many days; then their text is dropped. From who made it: everybody's."""
+    out = Output.to_stdout(as_json)
+    if days != "forever" and not (days.isascii() and days.isdecimal() and 0 < int(days) <= MAX_KEEP_DAYS):
+        raise BadInput(f"{days[:20]!r} is no number of days", hint=f"1 to {MAX_KEEP_DAYS}, or forever")
+    clean = check_name(name.removeprefix("#"), "channel")
+    path = f"/api/channels/{segment(clean)}/retention"
+    kept = reading_daemon(as_name).post_once(path, {"days": 0 if days == "forever" else int(days)}).body
+    if out.as_json:
+        out.json(kept)
+        return
+    whose = "everybody's messages" if kept.get("for") == "everybody" else "what is said on this host"
+    until = f"for {words(kept['keep_days'])} days" if kept.get("keep_days") else "for ever"
+    out.line(f"#{clean}: {whose} kept {until}")
 
 
 def _uid_of(user: str) -> int:

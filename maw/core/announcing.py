@@ -49,10 +49,18 @@ class Announcing:
             self._dirty.setdefault(entry.author, set()).add(entry.epoch)
         return self.tick(now)
 
-    def put_back(self, author: NodeId, epoch: int, now: float) -> list[Effect]:
-        """Another branch of this log is held now."""
+    def changed(self, author: NodeId, epoch: int, now: float) -> list[Effect]:
+        """Payloads of this log came, or are missing, or another branch of it is held now."""
         self._dirty.setdefault(author, set()).add(epoch)
         return self.tick(now)
+
+    def _heads(self, number: int, author: NodeId, epoch: int) -> list[Held]:
+        """The head; where payloads are missing below it, first up to where it is complete: that much is a receipt."""
+        head, complete = self._held.head(author, epoch), self._held.complete(author, epoch)
+        if complete == head:
+            return [Held(number, head, complete=True)]
+        whole = [Held(number, complete, complete=True)] if complete.seq else []
+        return [*whole, Held(number, head, complete=False)]
 
     def wake_at(self) -> float | None:
         return self._last + HAVE_INTERVAL_S if self._dirty else None
@@ -76,7 +84,7 @@ class Announcing:
                 if (author, epoch) not in numbers:
                     numbers[author, epoch] = len(numbers)
                     names.append(LogName(numbers[author, epoch], author, epoch))
-                heads.append(Held(numbers[author, epoch], self._held.head(author, epoch), complete=True))
+                heads += self._heads(numbers[author, epoch], author, epoch)
             if len(self._held.of(author)) > len(live):
                 closed.append(Closed(author, live[0], closed_digest(self._held.of(author), live[0])))
         if not heads and not closed:

@@ -23,6 +23,7 @@ AGENT_ID_BYTES: Final = 16
 MAX_TEXT_BYTES: Final = 64 * 1024
 MAX_MENTIONS: Final = 64
 MAX_RECIPIENTS: Final = 64
+MAX_KEEP_DAYS: Final = 36_500
 ROLES: Final = ("agent", "ape")
 KNOWN_BY: Final = ("uid", "token")
 """How the author's host knew who spoke. An operator's word is proved by a signature, never by saying so."""
@@ -36,7 +37,7 @@ _NAMED: Final = "[a-z0-9][a-z0-9_-]{0,31}"
 _PLAIN: Final = re.compile(_NAMED)
 _HOST: Final = re.compile(f"{_NAMED}(~[a-z2-7]{{6}})?")
 _MENTION: Final = re.compile(f"{_NAMED}(@{_NAMED})?")
-_BY: Final = re.compile(f"({_NAMED}@{_NAMED}(~[a-z2-7]{{6}})?)?")
+BY: Final = re.compile(f"({_NAMED}@{_NAMED}(~[a-z2-7]{{6}})?)?")
 _MESSAGE_ID: Final = re.compile("[a-z2-7]{6}-[0-9a-z]{1,13}-[0-9]{1,19}")
 _VERSION: Final = re.compile("[0-9A-Za-z.+_-]{0,64}")
 
@@ -203,17 +204,23 @@ class AgentCard:
 
 @dataclass(frozen=True, slots=True)
 class NewChannel:
-    """A channel is known by its name; the first to say it made it."""
+    """A channel is known by its name; the first to say it made it. With ``keep_days`` it says (also later, and then
+    ``by`` nobody) for how long messages are kept there; 0 is for ever."""
 
     name: str
     by: str
+    keep_days: int | None = None
 
     def content(self) -> dict[str, Any]:
-        return {"name": self.name, "by": self.by}
+        keep = {} if self.keep_days is None else {"keep_days": self.keep_days}
+        return {"name": self.name, "by": self.by, **keep}
 
     @classmethod
     def read(cls, content: Content) -> NewChannel:
-        return cls(_name(content, "name", "channel"), _word(content, "by", _BY))
+        days = content.get("keep_days")
+        if days is not None and (type(days) is not int or not 0 <= days <= MAX_KEEP_DAYS):
+            raise ValueError(f"keep_days is no number from 0 to {MAX_KEEP_DAYS}")
+        return cls(_name(content, "name", "channel"), _word(content, "by", BY), days)
 
 
 class Recipient(NamedTuple):

@@ -46,6 +46,7 @@ class Kind(IntEnum):
     DIRECT = 6
     RECEIPT = 7
     HEED = 8
+    REDACT = 9
 
 
 class Head(NamedTuple):

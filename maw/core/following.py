@@ -35,6 +35,7 @@ from maw.core.frames import (
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId, short_key
 from maw.core.log import Doubt, Forked, check_run, closed_digest, runs, unheld
+from maw.core.redaction import may_lack_payload
 from maw.core.serving import INITIAL_CREDIT, MAX_READS, QUESTION
 from maw.errors import ProtocolViolation
 
@@ -151,6 +152,11 @@ class Followed:
         if advert is None or advert.head(place.epoch).seq < place.seq:
             return None
         return advert.complete.get(place.epoch, 0) >= place.seq
+
+    def caught_up(self, author: NodeId) -> bool:
+        """Nothing that anybody offers of this author is lacking here."""
+        track = self._tracks.get(author)
+        return track is None or track.target is None
 
     def through(self, author: NodeId) -> Link | None:
         """The link through which this author's log comes at the moment."""
@@ -391,8 +397,10 @@ class Followed:
         self.discarded_entries += len(run) - len(fresh)
         if fresh:
             check_run(self._colony, head, fresh)
-            if any(entry.payload is None for entry in fresh):
-                raise ProtocolViolation("an entry came without its payload", code="no_payload")
+            if any(entry.payload is None and not may_lack_payload(entry.kind) for entry in fresh):
+                raise ProtocolViolation(
+                    "an entry that is never redacted came without its payload", code="no_payload"
+                )
         return fresh
 
     def _doubt(

@@ -20,16 +20,19 @@ class HeldLogs:
     it is not announced, not sent on and not taken.
     """
 
-    __slots__ = ("_cuts", "_heads", "disputed")
+    __slots__ = ("_complete", "_cuts", "_heads", "disputed")
 
     def __init__(
         self,
         heads: dict[NodeId, Heads],
         disputed: Iterable[tuple[NodeId, int]] = (),
         cuts: Mapping[NodeId, Heads] | None = None,
+        incomplete: Mapping[tuple[NodeId, int], Head] | None = None,
     ) -> None:
+        """``incomplete``: logs of which payloads are missing, and the last entry before the first such."""
         self._heads = heads
         self.disputed = set(disputed)
+        self._complete = dict(incomplete or {})
         self._cuts: Mapping[NodeId, Heads] = {}
         self.cut(cuts or {})
 
@@ -64,6 +67,23 @@ class HeldLogs:
 
     def head(self, author: NodeId, epoch: int) -> Head:
         return self.of(author).get(epoch, START)
+
+    def complete(self, author: NodeId, epoch: int) -> Head:
+        """Up to here every payload is held too, but for those that a rule dropped."""
+        head, complete = self.head(author, epoch), self._complete.get((author, epoch))
+        return head if complete is None else min(head, complete, key=lambda one: one.seq)
+
+    def limit(self, author: NodeId, epoch: int, complete: Head | None) -> bool:
+        """Payloads are missing above ``complete``; none are where it is None. True when that is news."""
+        before = self._complete.get((author, epoch))
+        if complete is None:
+            self._complete.pop((author, epoch), None)
+        else:
+            self._complete[author, epoch] = complete
+        return before != complete
+
+    def incomplete(self) -> dict[tuple[NodeId, int], Head]:
+        return dict(self._complete)
 
     def advance(self, entries: Iterable[Entry]) -> None:
         for entry in entries:

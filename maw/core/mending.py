@@ -128,6 +128,12 @@ class Mending:
                     effects.append(Settled(WITHHOLDING, short_key(peer)))
         return effects
 
+    def ruled(self, author: NodeId, epoch: int, first: int, last: int) -> list[Effect]:
+        """A rule dropped the payloads of these places."""
+        return self.settled(
+            [p for p in self._lacks if (p.author, p.epoch) == (author, epoch) and first <= p.seq <= last]
+        )
+
     def tick(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
         for link, partner in self._partners.items():

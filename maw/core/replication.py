@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from maw.core.announcing import Announcing
 from maw.core.effects import Effect, Link
-from maw.core.entry import Entry, Position
+from maw.core.entry import Entry, Head, Position
 from maw.core.following import Followed
 from maw.core.forks import Forks
 from maw.core.frames import (
@@ -217,8 +217,21 @@ class Replicator:
             *self.settled(author, epoch, now),
             *self.serving.put_back(author, epoch, since),
             *self.serving.committed(entries),
-            *self.announcing.put_back(author, epoch, now),
+            *self.announcing.changed(author, epoch, now),
         ]
+
+    def completeness(self, heads: Mapping[tuple[NodeId, int], Head | None], now: float) -> list[Effect]:
+        """Where payloads are missing now: the last entry before the first such, or None where none are."""
+        return [
+            effect
+            for (author, epoch), head in heads.items()
+            if self._held.limit(author, epoch, head)
+            for effect in self.announcing.changed(author, epoch, now)
+        ]
+
+    def incomplete(self) -> dict[tuple[NodeId, int], Head]:
+        """Logs of which payloads are missing, and the last entry before the first such."""
+        return self._held.incomplete()
 
     def tick(self, now: float) -> list[Effect]:
         return [

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from maw.core.entry import Entry, decode
 from maw.core.identity import NodeId
+from maw.core.redaction import droppable
 from maw.errors import ProtocolViolation
 
 
@@ -39,7 +40,7 @@ class Row(NamedTuple):
     payload: object = None
     unreadable: bool = False
     dropped: bool = False
-    """A rule that is held here let the payload go."""
+    """It is known why there is no payload: a rule that is held here let it go, or it came without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,8 @@ def _look(log: LogName, row: Row) -> tuple[Entry | None, Damage | None]:
     if (entry.colony, entry.author, entry.epoch, entry.seq) != (log.colony, log.author, log.epoch, row.seq):
         return None, damaged(Part.HEADER, "it is the entry of another place")
     if row.payload is None:
-        return entry, None if row.dropped else damaged(Part.PAYLOAD, "its payload is not there")
+        dropped = row.dropped and droppable(entry.kind)
+        return entry, None if dropped else damaged(Part.PAYLOAD, "its payload is not there")
     try:
         return decode(row.header, row.signature, row.payload), None
     except ProtocolViolation as error:

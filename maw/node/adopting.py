@@ -17,6 +17,7 @@ from maw.core.colony import Card, Open, message_id
 from maw.core.entry import SALT_BYTES, START, Entry, Kind, decode, make, pack_payload, unpack_payload
 from maw.core.identity import Signer
 from maw.core.log import fresh_epoch
+from maw.store.redacting import forget_shown
 from maw.store.schema import SEQ_BITS
 from maw.store.state import LogRow, State
 
@@ -61,8 +62,9 @@ async def sign_again(
     fresh += [
         (item.entry.kind, unpack_payload(item.entry.payload), item)
         for item in own
-        if item.entry.kind not in (Kind.OPEN, Kind.CARD) and item.entry.payload is not None
+        if item.entry.kind not in (Kind.OPEN, Kind.CARD, Kind.REDACT) and item.entry.payload is not None
     ]
+    await _forget_redacted(conn, state, own)
     for item in own:
         await conn.execute("DELETE FROM entries WHERE place = ?", (item.place,))
     await conn.execute("DELETE FROM logs WHERE node = ?", (log.node,))
@@ -86,6 +88,15 @@ async def sign_again(
     await conn.execute("INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?)", row_)
     name = "UPDATE nodes SET name = ? WHERE n = ?"
     await conn.execute(name, (card.name, log.node))
+
+
+async def _forget_redacted(conn: aiosqlite.Connection, state: State, own: Sequence[Own]) -> None:
+    """What was taken back before anybody else heard it leaves no trace: neither the place it had nor the rule."""
+    gone = [item.shown for item in own if item.entry.payload is None and item.shown is not None]
+    await forget_shown(conn, state, gone)
+    for item in own:
+        await conn.execute("DELETE FROM redactions WHERE rule = ?", (item.place,))
+        await conn.execute("DELETE FROM rules WHERE rule = ?", (item.place,))
 
 
 async def own_entries(conn: aiosqlite.Connection, state: State, signer: Signer) -> list[Own]:

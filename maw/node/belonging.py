@@ -150,7 +150,7 @@ class Belonging:
             self._membership.set_book_by_hand(load_peers(self._home.peers).peers)
             self._authoring.colony = book.colony
             self._authoring.epoch_opened()
-            held = HeldLogs(self._state.heads(), self._state.disputed(), book.cuts)
+            held = HeldLogs(self._state.heads(), self._state.disputed(), book.cuts, self._state.incomplete())
             self._runtime.restart(Replicator(self._signer.node, book, held), held)
         self._membership.write_copy()
         self._joined()

@@ -34,8 +34,12 @@ class FarReceipts:
         self._left: dict[NodeId, int] = {}
 
     def received(self, fold: Fold) -> None:
-        for author, reached in fold.delivered.items():
-            if author != self._me:
+        for author, (epoch, seq) in fold.delivered.items():
+            log = fold.state.logs.get((author, epoch))
+            if log is not None and log.whole is not None:
+                seq = min(seq, log.whole.seq)  # a receipt is for payloads too
+            reached = (epoch, seq)
+            if seq and author != self._me:
                 kept = self._near if self._board.linked(author) else self._due
                 kept[author] = max(reached, kept.get(author, (0, 0)))
 

@@ -15,19 +15,23 @@ from typing import Final
 import aiosqlite
 
 from maw.core.effects import Effect, InVain, Mended, ReadPlaces
-from maw.core.entry import Position
+from maw.core.entry import Head, Position
 from maw.core.identity import NodeId
 from maw.core.mending import MAX_WANTED
 from maw.core.replication import Replicator
 from maw.errors import MawError
 from maw.store import mending
 from maw.store.database import Database
+from maw.store.fold import Fold
+from maw.store.redacting import covering
 from maw.store.state import State
 from maw.store.writer import Writer
 
 log = logging.getLogger(__name__)
 
 MEND_TIMEOUT_S: Final = 60.0
+CATCH_UP_S: Final = 60.0
+"""How long a missing payload waits for the rule that may explain it, while more of its author is on its way."""
 
 Ask = Callable[[Replicator, float], Sequence[Effect]]
 
@@ -46,9 +50,19 @@ class Mender:
     """``feed`` asks the machine and carries out what it says."""
 
     def __init__(
-        self, me: NodeId, db: Database, state: State, writer: Writer, feed: Callable[[Ask], None]
+        self,
+        db: Database,
+        state: State,
+        writer: Writer,
+        feed: Callable[[Ask], None],
+        *,
+        fold: Callable[[], Fold],
+        folded: Callable[[Fold, NodeId], None],
     ) -> None:
-        self._me = me
+        """``fold``: a new one; ``folded``: what it brought of this author is durable."""
+        self._fold = fold
+        self._folded = folded
+        self._missing_since: dict[NodeId, float] = {}
         self._db = db
         self._state = state
         self._writer = writer
@@ -88,6 +102,37 @@ class Mender:
                 results[item.position] = Outcome.UNCHAINED
         return results
 
+    async def keep(self, now: float) -> None:
+        """Asks for payloads that are missing, once a second. While more of an author is on its way, the rule that
+        dropped them may be: then it is waited for, but not without end."""
+        skip: set[NodeId] = set()
+        room = 0
+
+        def look(machine: Replicator, _: float) -> Sequence[Effect]:
+            nonlocal room
+            room = machine.mending.room
+            for author, since in self._missing_since.items():
+                if not machine.followed.caught_up(author) and now < since + CATCH_UP_S:
+                    skip.add(author)
+            return machine.completeness(self._news(machine), now)
+
+        self._feed(look)
+        if not self._missing_since and not self._state.incomplete():
+            return
+        wanted, authors = await mending.lacking(self._db, self._state, skip, room)
+        self._missing_since = {author: self._missing_since.get(author, now) for author in authors}
+        new = [item for item in wanted if item.position.author not in skip]
+
+        def want(machine: Replicator, at: float) -> Sequence[Effect]:
+            return machine.want([item for item in new if not machine.mending.wants(item.position)], at)
+
+        self._feed(want)
+
+    def _news(self, machine: Replicator) -> dict[tuple[NodeId, int], Head | None]:
+        """Where the machine does not know yet up to where a log is complete: rules of our own, for one."""
+        ours, known = self._state.incomplete(), machine.incomplete()
+        return {log: ours.get(log) for log in {*ours, *known} if ours.get(log) != known.get(log)}
+
     # -- what the machine asks for ----------------------------------------------------------------
 
     async def read(self, effect: ReadPlaces) -> None:
@@ -98,14 +143,23 @@ class Mender:
         entries = effect.entries
         positions = [entry.position for entry in entries]
 
-        async def write(conn: aiosqlite.Connection) -> None:
-            await mending.write_back(conn, self._state, entries)
+        async def write(conn: aiosqlite.Connection) -> Fold:
+            fold = self._fold()
+            for entry in entries:
+                place = self._state.logs[entry.author, entry.epoch].place(entry.seq)
+                if await mending.is_missing(conn, place) and await covering(conn, place) is None:
+                    fold.fill(entry)
+                else:
+                    await mending.write_back(conn, self._state, [entry])
+            await fold.write(conn)
+            return fold
 
-        def after(_: None) -> None:
+        def after(fold: Fold) -> None:
+            self._folded(fold, entries[0].author)
             self._feed(lambda machine, now: machine.mended(positions))
             self._tell(positions, Outcome.MENDED)
 
-        def finished(future: asyncio.Future[None]) -> None:
+        def finished(future: asyncio.Future[Fold]) -> None:
             if not future.cancelled() and (error := future.exception()):
                 log.warning("%d entries could not be written back: %s", len(entries), error)
                 self._feed(lambda machine, now: machine.not_mended(positions, now))

@@ -60,6 +60,7 @@ from maw.node.people import People
 from maw.node.presenting import Presenter, iso
 from maw.node.receipts import Receipts, Saved
 from maw.node.reclaiming import Reclaiming
+from maw.node.redacting import Redacting
 from maw.node.rotating import REANNOUNCE
 from maw.node.runtime import Reactions, Runtime
 from maw.node.scrubbing import DAMAGED, Scrubber, split
@@ -105,7 +106,7 @@ class Node:
         self.membership = Membership(
             home, signer, opened.book, self.writer, changed=self._trust_changed, trouble=self._trouble
         )
-        held = HeldLogs(self.state.heads(), self.state.disputed(), opened.book.cuts)
+        held = HeldLogs(self.state.heads(), self.state.disputed(), opened.book.cuts, self.state.incomplete())
         reactions = Reactions(
             self._alert, self._gossip_changed_trust, self._own_log_returned, self._received,
             self.alerts.settle, self.alerts.bug, lambda entry, said: self.keeping.withhold(entry, said),
@@ -114,7 +115,11 @@ class Node:
             time.monotonic, name=lambda peer: self.directory.name_of(peer),
             alert=self.alerts.raise_alert, settle=self.alerts.settle,
         )  # fmt: skip
-        self.mender = Mender(me, db, self.state, self.writer, lambda ask: self.runtime.feed(ask))
+        self.mender = Mender(
+            db, self.state, self.writer, lambda ask: self.runtime.feed(ask),
+            fold=lambda: self.runtime.new_fold(wall_clock_ms()),
+            folded=lambda fold, author: self.runtime.took(fold, author),
+        )  # fmt: skip
         self.forking = self._make_forking(signer)
         self.runtime = Runtime(
             me, Replicator(me, opened.book, held), held, db, self.state, self.writer, opened.clock,
@@ -150,6 +155,9 @@ class Node:
             me, db, self.state, self.writer, self.authoring, self.visible, lambda: self.membership.book,
             self.alerts.raise_alert,
         )  # fmt: skip
+        self.redacting = Redacting(
+            me, db, self.state, self.writer, self.authoring, self.directory, self.presenter, self.talking
+        )
         self.people = People(me, db, self.state, self.writer, self.authoring, self.directory)
         self.inviting = InvitingDesk(
             me, config.name, db, self.writer, self.membership,
@@ -320,6 +328,8 @@ class Node:
         await self.far_receipts.save()
         self.copy_watch.look(self.mesh.dial_states())
         self.inventory.look()
+        await self.mender.keep(asyncio.get_running_loop().time())
+        await self.redacting.keep()
         if self.alerts.unsaved:
             await self.alerts.save()
         if self.receipts.unsaved or seconds % 60 == 0:

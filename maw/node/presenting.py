@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from maw.core.colony import Said, message_id
 from maw.core.entry import Position, hash_payload, unpack_payload
 from maw.core.identity import NodeId
+from maw.core.redaction import RETENTION
 from maw.node.directory import Directory
 from maw.store.pages import Shown
 from maw.store.schema import SEQ_BITS
 from maw.store.state import State
 
 Json = dict[str, Any]
+UNKNOWN: Final = "unknown"
+"""How a speaker was known when the words that said so are gone."""
 _LOW = (1 << SEQ_BITS) - 1
 _EPOCH = datetime.fromtimestamp(0, UTC).replace(tzinfo=None)
 _LAST_MS = 253402300799999
@@ -26,6 +30,15 @@ def iso(ms: int | None) -> str | None:
         return None
     at = _EPOCH + timedelta(milliseconds=min(ms, _LAST_MS))
     return at.isoformat(timespec="milliseconds") + "Z"
+
+
+def gone_words(gone: Json) -> str:
+    """What stands in place of a text that was taken away."""
+    if gone["why"] == RETENTION:
+        days = gone["days"]
+        return f"[expired: kept {days} day{'' if days == 1 else 's'}]" if days else "[expired]"
+    reason = f": {gone['reason']}" if gone["reason"] else ""
+    return f"[redacted by {gone['by']} at {gone['at']}{reason}]"
 
 
 class Presenter:
@@ -48,7 +61,12 @@ class Presenter:
         return Position(self._state.node_at[log.node].key, log.epoch, row.place & _LOW)
 
     def said(self, row: Shown) -> Said:
-        """What the message says. One that is damaged on this disk says so: the page it is on can be read."""
+        """What the message says. One that is redacted, or damaged on this disk, says so: its page can be read."""
+        if row.gone is not None:
+            agent = self._state.agent_at[row.agent]
+            channel = self._state.channel_at[row.channel].name if row.channel is not None else None
+            text = gone_words(self.gone(row))
+            return Said(agent.id, agent.name, agent.role, UNKNOWN, text, (), channel=channel)
         try:
             _check(row)
             return Said.read(unpack_payload(row.payload or b""), direct=bool(row.direct))
@@ -58,6 +76,24 @@ class Presenter:
             channel = self._state.channel_at[row.channel].name if row.channel is not None else None
             text = f"[maw: this message is damaged on this disk and cannot be shown ({error})]"
             return Said(agent.id, agent.name, agent.role, "uid", text, (), channel=channel)
+
+    def gone(self, row: Shown) -> Json:
+        """Who took the text of a message away, why and when. Only for rows that have lost it."""
+        assert row.gone is not None
+        return self.rule(self.position(row).author, *json.loads(row.gone)[:5])
+
+    def rule(self, author: NodeId, why: str, by: str, reason: str | None, days: int | None, at: int) -> Json:
+        """A rule that dropped words of ``author``'s, as people see it."""
+        if why == RETENTION:
+            return {"why": why, "by": None, "reason": None, "days": days, "at": iso(at)}
+        host = self._directory.name_of(author)
+        return {
+            "why": why,
+            "by": by or f"who administers {host}",
+            "reason": reason,
+            "days": None,
+            "at": iso(at),
+        }
 
     def message(self, row: Shown) -> Json:
         """One message object."""
@@ -87,6 +123,8 @@ class Presenter:
         }
         if row.why is not None:
             shown["why"] = row.why
+        if row.gone is not None:
+            shown["redacted"] = self.gone(row)
         return shown
 
     def _is_disputed(self, row: Shown) -> bool:
@@ -103,6 +141,8 @@ class Presenter:
         author = self._state.agent_at[row.agent]
         if author.id == agent_key and author.uid is not None:
             return True
+        if row.gone is not None:  # whom it was for went with the text; in whose mailbox it is did not
+            return any(self._state.agent_at[n].id == agent_key for n in json.loads(row.gone)[5])
         return any(to.node == self._me and to.agent == agent_key for to in said.to)
 
     def readable(self, rows: Sequence[Shown], agent_key: bytes | None) -> list[Json]:

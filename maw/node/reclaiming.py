@@ -16,14 +16,16 @@ import aiosqlite
 
 from maw.core.colony import message_id
 from maw.core.effects import Alert, Effect
-from maw.core.entry import SALT_BYTES, Entry, Kind, Position, make, pack_payload, unpack_payload
+from maw.core.entry import SALT_BYTES, Entry, Head, Kind, Position, make, pack_payload, unpack_payload
 from maw.core.forks import Parting
 from maw.core.identity import NodeId, Signer
+from maw.core.redaction import not_beyond
 from maw.core.replication import Replicator
 from maw.errors import LinkError, Refused
 from maw.node.authoring import Authoring, wall_clock_ms
 from maw.node.receipts import Receipts
 from maw.store.fold import Fold
+from maw.store.redacting import forget_shown
 from maw.store.replacing import Lifted, Seen, head_at, lift
 from maw.store.state import State
 from maw.store.writer import Writer
@@ -90,7 +92,10 @@ class Reclaiming:
             keep = await head_at(conn, row, found.since - 1)
             if keep is None or keep.id != run[0].prev:
                 raise LinkError("our log has moved on meanwhile", code="stale_batch")
-            lifted = [item for item in await lift(conn, row, keep) if _says_something(item)]
+            off = await lift(conn, row, keep)
+            gone = [item.shown for item in off if item.entry.payload is None and item.shown is not None]
+            await forget_shown(conn, self._state, gone)
+            lifted = [item for item in off if _says_something(item, keep)]
             taken = self._new_fold(now_ms)
             for entry in run:
                 taken.add(entry)
@@ -102,7 +107,7 @@ class Reclaiming:
                 adopts=((epoch, run[-1].seq, run[-1].id),), again=2 + len(lifted),
                 hlc=lifted[0].entry.hlc if lifted else None,
             )  # fmt: skip
-            self._publish_again(fresh, entries, lifted)
+            self._publish_again(fresh, entries, lifted, keep)
             await fresh.write(conn)
             return taken, fresh, entries, len(lifted)
 
@@ -160,13 +165,13 @@ class Reclaiming:
             " `maw revoke`, or `maw key rotate`"
         )
 
-    def _publish_again(self, fold: Fold, entries: list[Entry], lifted: Sequence[Lifted]) -> None:
+    def _publish_again(self, fold: Fold, entries: list[Entry], lifted: Sequence[Lifted], keep: Head) -> None:
         """In the epoch that ``entries`` begin; what is shown here stays where it is shown."""
         renamed: dict[str, str] = {}
         shown: dict[bytes, Seen] = {}
         fold.again = shown
         for old, seq in ((item.entry, item.shown) for item in lifted):
-            content: dict[str, Any] = unpack_payload(old.payload or b"")
+            content = _still_said(old, keep) or {}
             if "reply" in content:
                 content["reply"] = renamed.get(str(content["reply"]), content["reply"])
             content["was"] = [old.epoch, old.seq, old.id]
@@ -199,7 +204,15 @@ class Reclaiming:
         self._alert(Alert("own_fork", "this node", text))
 
 
-def _says_something(item: Lifted) -> bool:
+def _says_something(item: Lifted, keep: Head) -> bool:
     """Opens and cards are of their epoch, receipts are given again, and what has no payload says nothing more."""
-    kind = item.entry.kind
-    return item.entry.payload is not None and kind not in (Kind.OPEN, Kind.CARD, Kind.RECEIPT)
+    if item.entry.payload is None or item.entry.kind in (Kind.OPEN, Kind.CARD, Kind.RECEIPT):
+        return False
+    return _still_said(item.entry, keep) is not None
+
+
+def _still_said(entry: Entry, keep: Head) -> dict[str, Any] | None:
+    """What an entry says after its branch was cut behind ``keep``: a redaction no longer what it said of what stood
+    there, for that is gone, and others' words stand in its place."""
+    content = unpack_payload(entry.payload or b"")
+    return not_beyond(content, entry.epoch, keep.seq) if entry.kind == Kind.REDACT else content

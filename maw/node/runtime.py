@@ -357,14 +357,25 @@ class Runtime:
 
     def _stored(self, effect: Append, folds: Sequence[Fold]) -> None:
         """A batch is durable."""
+        for fold in folds:
+            self.note_rules(fold)
         self._visible.advance(self._state.seq)
         self.carry_out(self.machine.committed(effect.batch, self._now()))
         for fold in folds:
             self.took(fold, effect.entries[0].author)
         self._note_returned(effect)
 
+    def note_rules(self, fold: Fold) -> None:
+        """Payloads are missing, or no longer: to be known before anything else is said of these logs."""
+        if fold.complete:
+            self.carry_out(self.machine.completeness(fold.complete, self._now()))
+        for rule in fold.rules:
+            for first, last in rule.ranges:
+                self.carry_out(self.machine.mending.ruled(rule.author, rule.epoch, first, last))
+
     def took(self, fold: Fold, author: NodeId) -> None:
         """What came of ``author``'s logs is durable."""
+        self.note_rules(fold)
         self._visible.advance(self._state.seq)
         self.report(fold.set_aside)
         for who, epoch, seq, holder in fold.reached:

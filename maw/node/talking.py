@@ -21,13 +21,15 @@ from maw.core.text import check_message
 from maw.errors import BadInput, Conflict, NotFound, Refused
 from maw.node.authoring import Authoring, Idempotency, Written, wall_clock_ms
 from maw.node.directory import Directory, no_such_message
-from maw.node.presenting import Json, Presenter, iso
+from maw.node.presenting import Json, Presenter, gone_words, iso
 from maw.node.receipts import Receipts
 from maw.store import pages
 from maw.store.database import Database
+from maw.store.mending import is_missing
 from maw.store.pages import Shown
+from maw.store.redacting import covering
 from maw.store.schema import SEQ_BITS
-from maw.store.state import AgentRow, State
+from maw.store.state import AgentRow, ChannelRow, State
 from maw.store.writer import Writer
 
 STORED: Final = "stored"
@@ -143,8 +145,12 @@ class Talking:
         row = self._state.channels[name]
         return {
             "name": row.name, "created_at": iso(row.created), "created_by": row.by,
-            "messages": row.messages, "last_seq": row.last_seq,
+            "messages": row.messages, "last_seq": row.last_seq, "keep_days": self._keep_days(row),
         }  # fmt: skip
+
+    def _keep_days(self, row: ChannelRow) -> int | None:
+        own = self._state.nodes.get(self._me)
+        return self._state.keep_days(row, own.n) if own else None
 
     # -- what became of it --------------------------------------------------------------------------
 
@@ -242,13 +248,34 @@ class Talking:
             position = self._directory.position(ref)
             log = self._state.logs[position.author, position.epoch]
             row = await pages.at_place(self._db, log.place(position.seq))
+            if row is None and (told := await self._absent(ref, position, log.place(position.seq))):
+                raise told
         if row is None:
             raise no_such_message(ref)
         return row
 
-    async def find(self, ref: str, agent_key: bytes | None) -> Shown:
-        """A message by id or local seq, if this agent may read it; else as if it were not there."""
+    async def _absent(self, ref: str, position: Position, place: int) -> NotFound | None:
+        """Why a message whose entry is held was never seen here, if that is known."""
+        async with self._db.reading() as conn:
+            rule = await covering(conn, place)
+            missing = await is_missing(conn, place)
+        if rule is not None:
+            gone = self._presenter.rule(position.author, *rule)
+            return NotFound(f"message {ref}: {gone_words(gone)}", code="redacted")
+        if missing:
+            return NotFound(
+                f"message {ref} came without its text, and no redaction of it is known",
+                code="payload_missing",
+                hint="every host that is linked is asked for it; `maw status` names who withholds one",
+            )
+        return None
+
+    async def find(self, ref: str, agent_key: bytes | None, *, all_of_ours: bool = False) -> Shown:
+        """A message by id or local seq, if this agent may read it (or, ``all_of_ours``, anything that this node's
+        agents said); else as if it were not there."""
         row = await self._find(ref)
+        if all_of_ours and self._presenter.position(row).author == self._me:
+            return row
         if not self._presenter.may_read(row, self._presenter.said(row), agent_key):
             raise no_such_message(ref)
         return row

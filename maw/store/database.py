@@ -6,6 +6,8 @@ WAL with synchronous=FULL: a commit that returned is on the disk. Only ``writer.
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,7 +24,12 @@ READERS: Final = 2
 WRITER_CACHE_KIB: Final = 2048
 READER_CACHE_KIB: Final = 256
 
+SMALL_BYTES: Final = 64 << 20
+WORTHWHILE: Final = 0.25
+"""The share of a larger database that is free when it is worth being written anew."""
+
 Row = tuple[Any, ...]
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -79,6 +86,8 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
                 _closing(await _connect(f"file:{_quoted(path)}", WRITER_CACHE_KIB))
             )
             for pragma in (
+                "auto_vacuum = INCREMENTAL",  # of a new database only: it must be said before anything is written
+                "secure_delete = ON",  # what is redacted must leave the file, not only the tables
                 "journal_mode = WAL",
                 "synchronous = FULL",
                 "wal_autocheckpoint = 0",
@@ -86,6 +95,7 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
             ):
                 await writing.execute(f"PRAGMA {pragma}")
             fresh = await migrate(writing, str(path))
+            await _make_shrinkable(writing, path)
             readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue(READERS)
             for _ in range(READERS):
                 reader = await _connect(f"file:{_quoted(path)}?mode=ro", READER_CACHE_KIB)
@@ -98,6 +108,28 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
                 " writes it anew from what can be read, and `maw restore` puts a backup back. Nothing was changed",
             ) from None
         yield Database(path, writing, fresh, readers)
+
+
+async def _make_shrinkable(conn: aiosqlite.Connection, path: Path) -> None:
+    """A database from before files could shrink is written anew, once: at once while it is small, else when enough of
+    it is free and the disk has the room."""
+    if await _number(conn, "auto_vacuum"):
+        return
+    pages = max(1, await _number(conn, "page_count"))
+    size = pages * await _number(conn, "page_size")
+    free = await _number(conn, "freelist_count") / pages
+    disk = os.statvfs(path.parent)
+    room = disk.f_bavail * disk.f_frsize > 3 * size  # the copy, and the write-ahead log it goes through
+    if room and (size <= SMALL_BYTES or free >= WORTHWHILE):
+        log.info("%s is written anew, once, so that it can shrink", path)
+        await conn.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        await conn.execute("VACUUM")
+        await conn.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+async def _number(conn: aiosqlite.Connection, pragma: str) -> int:
+    rows = list(await conn.execute_fetchall(f"PRAGMA {pragma}"))
+    return int(rows[0][0])
 
 
 @asynccontextmanager

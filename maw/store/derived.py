@@ -74,7 +74,7 @@ class Derived:
 
     def page(self, log: int, entries: Sequence[Entry]) -> None:
         """Sound entries of one log, ascending."""
-        said = [entry for entry in entries if entry.kind in (Kind.POST, Kind.DIRECT) and entry.payload]
+        said = [entry for entry in entries if entry.kind in (Kind.POST, Kind.DIRECT)]
         if not said:
             return
         base = log << SEQ_BITS
@@ -116,6 +116,10 @@ class Derived:
             self._tell("message", f"seq {shown}", "it is held and not among the messages")
             return
         stored = MessageRow(*row)
+        if entry.payload is None:  # redacted: its row stays, and that it was sent from here
+            if entry.author == self._me:
+                self._sent = (self._sent + _hash(stored.agent, shown)) & _SUM
+            return
         try:
             content = unpack_payload(entry.payload or b"")
             said = Said.read(content, direct=entry.kind == Kind.DIRECT)

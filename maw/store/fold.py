@@ -11,21 +11,24 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import aiosqlite
 
 from maw.core.clock import shown_time
 from maw.core.colony import GROUPS, AgentCard, Card, HeldHere, NewChannel, Open, Said, message_id
-from maw.core.entry import Entry, Kind, unpack_payload
+from maw.core.entry import Entry, Head, Kind, unpack_payload
 from maw.core.heeding import Heed
 from maw.core.identity import NodeId
+from maw.core.redaction import Redaction, droppable, may_redact
 from maw.core.transcript import plain_words
 from maw.core.word import OperatorWord, read_word
+from maw.store.mending import write_back
+from maw.store.redacting import MAX_AHEAD, Order, apply, recheck
 from maw.store.replacing import Seen
 from maw.store.rows import Insert, Statement, execute_all
-from maw.store.state import AgentRow, ChannelRow, LogRow, NodeRow, State, next_number
+from maw.store.state import AgentRow, ChannelRow, Keep, LogRow, NodeRow, State, next_number
 
 _ENTRIES: Final = Insert("entries", ("place", "header", "signature", "payload", "shown"))
 _MESSAGES: Final = Insert(
@@ -44,15 +47,21 @@ _SET_COUNTERS: Final = "INSERT OR REPLACE INTO meta VALUES ('seq', ?), ('message
 _SET_NODE: Final = "INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?)"
 _SET_LOG: Final = """INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (l) DO UPDATE SET seq = excluded.seq, id = excluded.id"""
-_SET_CHANNEL: Final = """INSERT INTO channels VALUES (?, ?, ?, ?, ?, ?)
+_SET_CHANNEL: Final = """INSERT INTO channels VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (n) DO UPDATE SET messages = excluded.messages, last_seq = excluded.last_seq,
-    created = excluded.created, by = excluded.by"""
+    created = excluded.created, by = excluded.by, maker = excluded.maker"""
+_SET_KEEP: Final = "INSERT OR REPLACE INTO retention VALUES (?, ?, ?, ?)"
+_MISSING: Final = Insert("missing", ("place",), verb="INSERT OR IGNORE")
 _SET_AGENT: Final = "INSERT OR REPLACE INTO agents VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _SET_ASIDE: Final = "INSERT OR REPLACE INTO set_aside VALUES (?, ?, ?)"
 _WITHHOLD: Final = "INSERT OR REPLACE INTO withheld VALUES (?, ?, ?)"
 _SET_LOCAL: Final = "INSERT OR REPLACE INTO local_agents VALUES (?, ?, ?, ?)"
 _FIND_MENTIONS: Final = """INSERT OR IGNORE INTO mailbox (agent, seq, why)
     SELECT ?, seq, ? FROM mentions WHERE word IN (?, ?)"""
+
+_FOLDED: Final = frozenset(
+    (Kind.OPEN, Kind.CARD, Kind.AGENT, Kind.CHANNEL, Kind.RECEIPT, Kind.HEED, Kind.REDACT)
+)
 
 MAX_AGENTS_OF_A_PEER: Final = 2_000
 MAX_CHANNELS_OF_A_PEER: Final = 1_000
@@ -138,6 +147,10 @@ class Fold:
     """Nodes whose recovery key we heard of."""
     local_agents: list[AgentRow] = field(default_factory=list)
     """Agents of this host whose owner or token is new."""
+    rules: list[Redaction] = field(default_factory=list)
+    """What dropped payloads in this job."""
+    complete: dict[tuple[NodeId, int], Head | None] = field(default_factory=dict)
+    """After ``write``, of the logs where payloads came to be missing or no longer are: see LogRow.whole."""
     delivered: dict[NodeId, tuple[int, int]] = field(default_factory=dict)
     """Authors whose messages went into a mailbox here, and (epoch, seq) of the last that did."""
     _entries: list[Sequence[Any]] = field(default_factory=list)
@@ -152,6 +165,10 @@ class Fold:
     _withheld: list[Sequence[Any]] = field(default_factory=list)
     _released: list[tuple[int | None, int]] = field(default_factory=list)
     _moved: list[tuple[int, Seen, str]] = field(default_factory=list)
+    _missing: list[Sequence[Any]] = field(default_factory=list)
+    _filled: list[Entry] = field(default_factory=list)
+    _orders: list[Order] = field(default_factory=list)
+    _keep: dict[tuple[int, int], Keep] = field(default_factory=dict)
     _nodes: dict[int, NodeRow] = field(default_factory=dict)
     _logs: dict[int, LogRow] = field(default_factory=dict)
     _channels: dict[int, ChannelRow] = field(default_factory=dict)
@@ -183,6 +200,8 @@ class Fold:
         log.head = entry.head
         place = log.place(entry.seq)
         seq = None
+        if entry.payload is None or log.ahead:
+            entry = self._as_ruled(entry, log)
         try:
             seq = self._fold(entry, place, said)
         except Withheld as rule:
@@ -207,10 +226,37 @@ class Fold:
             self._put_aside(entry, place, _reason(error))
             self._released.append((None, place))
 
+    def fill(self, entry: Entry) -> None:
+        """The payload of an entry that was held without it: fold it as if it came now."""
+        log = self.log(entry.author, entry.epoch)
+        place = log.place(entry.seq)
+        self._filled.append(entry)
+        try:
+            self._released.append((self._fold(entry, place, None), place))
+        except Withheld as rule:
+            self._withheld.append((place, rule.why, self.now_ms))
+        except MemoryError:
+            raise
+        except Exception as error:
+            self._put_aside(entry, place, _reason(error))
+
+    def _as_ruled(self, entry: Entry, log: LogRow) -> Entry:
+        """The entry as it is to be held: without payload where a rule came before it. Without payload and rule it
+        is missing."""
+        ruled = any(first <= entry.seq <= last for first, last in log.ahead)
+        if ruled and droppable(entry.kind):
+            return replace(entry, payload=None)
+        if entry.payload is None and not ruled:
+            self._missing.append((log.place(entry.seq),))
+            self.complete[entry.author, entry.epoch] = None
+        return entry
+
     def hold(self, entry: Entry, why: str) -> None:
         """Keep the entry and do not look into it: ``why`` is told."""
         log = self.log(entry.author, entry.epoch)
         log.head = entry.head
+        if entry.payload is None or log.ahead:
+            entry = self._as_ruled(entry, log)
         place = log.place(entry.seq)
         self._put_aside(entry, place, why)
         self._entries.append((place, entry.header, entry.signature, entry.payload, None))
@@ -221,17 +267,17 @@ class Fold:
 
     def _fold(self, entry: Entry, place: int, said: Said | None) -> int | None:
         kind = entry.kind
+        if entry.payload is None:
+            return None
         if kind == Kind.POST or kind == Kind.DIRECT:
             if self.again and (seen := self.again.get(entry.id)) is not None:
                 self._moved.append((place, seen, message_id(entry.position)))
                 return seen.seq
             if said is None:
-                assert entry.payload is not None
                 said = Said.read(unpack_payload(entry.payload), direct=kind == Kind.DIRECT)
             return self._message(entry, place, said)
-        if kind not in (Kind.OPEN, Kind.CARD, Kind.AGENT, Kind.CHANNEL, Kind.RECEIPT, Kind.HEED):
+        if kind not in _FOLDED:
             return None
-        assert entry.payload is not None
         content = unpack_payload(entry.payload)
         node = self.node(entry.author)
         if kind == Kind.OPEN:
@@ -255,10 +301,11 @@ class Fold:
                 self._returned.add(agent.n)
             self.state.rename_agent(agent, card_.name, card_.role, card_.gone)
         elif kind == Kind.CHANNEL:
-            channel = NewChannel.read(content)
-            self.channel(node, channel.name, channel.by, shown_time(entry.hlc, self.now_ms).ms)
+            self._channel_said(entry, node, NewChannel.read(content))
         elif kind == Kind.HEED:
             self._heed(node, Heed.read(content))
+        elif kind == Kind.REDACT:
+            self._redact(entry, place, Redaction.read(content))
         else:
             receipt = HeldHere.read(content)
             self.reached += [(author, epoch, seq, entry.author) for author, epoch, seq in receipt.held]
@@ -267,6 +314,24 @@ class Fold:
     def _heed(self, node: NodeRow, heed: Heed) -> None:
         self._heeded += [(statement, node.n, self.now_ms) for statement in heed.keeps]
         self._answers += [(answer.nonce, node.n, *answer[1:], self.now_ms) for answer in heed.answers]
+
+    def _channel_said(self, entry: Entry, node: NodeRow, said: NewChannel) -> None:
+        channel = self.channel(node, said.name, said.by, shown_time(entry.hlc, self.now_ms).ms)
+        about = (channel.n, node.n)
+        before = self.state.keep.get(about)
+        if said.keep_days is not None and (before is None or before.at < entry.hlc):
+            self.state.keep[about] = self._keep[about] = Keep(said.keep_days, entry.hlc)
+
+    def _redact(self, entry: Entry, place: int, rule: Redaction) -> None:
+        if not may_redact(entry, rule):
+            raise ValueError("it would redact what its node has not said")
+        log = self.log(rule.author, rule.epoch)
+        beyond = sum(last > log.head.seq for _, last in rule.ranges)
+        if beyond and beyond + sum(len(row.ahead) for row in self.state.log_at.values()) > MAX_AHEAD:
+            raise ValueError(f"more than {MAX_AHEAD} redactions speak of entries that are not here")
+        self._orders.append(Order(place, log, rule, shown_time(entry.hlc, self.now_ms).ms))
+        self.rules.append(rule)
+        self.complete[rule.author, rule.epoch] = None
 
     def agent(self, node: NodeRow, agent_id: bytes, name: str, role: str, at: int) -> AgentRow:
         row = self.state.agents.get((node.n, agent_id))
@@ -286,12 +351,15 @@ class Fold:
             if self.state.channels_of[node.n] >= MAX_CHANNELS_OF_A_PEER and node.key != self.me:
                 raise ValueError(f"its node has brought {MAX_CHANNELS_OF_A_PEER} channels already")
             self.state.channels_of[node.n] += 1
-            row = ChannelRow(next_number(self.state.channel_at), name, at, by)
+            row = ChannelRow(next_number(self.state.channel_at), name, at, by, maker=node.n if by else None)
             self.state.add_channel(row)
-        elif (not by, at, by) < (not row.by, row.created, row.by):
-            row.created, row.by = at, by
+        elif (not by, at, by, node.key) < (not row.by, row.created, row.by, self._key_of(row.maker)):
+            row.created, row.by, row.maker = at, by, node.n if by else None
         self._channels[row.n] = row
         return row
+
+    def _key_of(self, node: int | None) -> bytes:
+        return self.state.node_at[node].key if node else b""
 
     def _message(self, entry: Entry, place: int, said: Said) -> int:
         if self.withhold is not None and (why := self.withhold(entry, said)) is not None:
@@ -362,6 +430,7 @@ class Fold:
         UnfoldableError when the rows are."""
         try:
             await execute_all(conn, [*self._large(), *self._small(), *self._local()])
+            await self._rule(conn)
             for n in self._returned:
                 await refill_directs(conn, self.me, self.state.agent_at[n])
         except MemoryError:
@@ -371,6 +440,17 @@ class Fold:
             if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
                 raise
             raise UnfoldableError(_reason(error)) from error
+
+    async def _rule(self, conn: aiosqlite.Connection) -> None:
+        """What is seldom: payloads that rules drop, that are missing, or that came after all."""
+        if self._filled:
+            await write_back(conn, self.state, self._filled)
+            for entry in self._filled:
+                self.complete[entry.author, entry.epoch] = None
+        if self._orders:
+            await apply(conn, self.state, self._orders)
+        if self.complete:
+            self.complete = await recheck(conn, self.state, list(self.complete))
 
     def _large(self) -> Iterator[Statement]:
         """Tables that grow with every message."""
@@ -383,6 +463,7 @@ class Fold:
             (_HEEDED, self._heeded),
             (_ANSWERS, self._answers),
             (_WORDS, self._words),
+            (_MISSING, self._missing),
         ):
             yield from insert.statements(rows)
         if self._messages:
@@ -403,8 +484,13 @@ class Fold:
         for channel in self._channels.values():
             yield (
                 _SET_CHANNEL,
-                (channel.n, channel.name, channel.created, channel.by, channel.messages, channel.last_seq),
-            )
+                (
+                    channel.n, channel.name, channel.created, channel.by, channel.messages, channel.last_seq,
+                    channel.maker,
+                ),
+            )  # fmt: skip
+        for about, keep in self._keep.items():
+            yield _SET_KEEP, (*about, *keep)
         for agent in self._agents.values():
             yield (
                 _SET_AGENT,

@@ -8,10 +8,15 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from maw.store.database import Database
+from maw.store.redacting import COVERING
 
+_RULE: Final = COVERING.format(*["m.place"] * 3)
+_GONE: Final = f"""SELECT json_array(why, by, reason, days, at, json((SELECT json_group_array(b.agent)
+    FROM local_agents l JOIN mailbox b ON b.agent = l.agent AND b.seq = m.seq))) FROM ({_RULE})"""  # noqa: S608
 _COLUMNS: Final = (
     "m.seq, m.place, m.direct, m.channel, m.agent, m.said, m.received, m.suspect, m.reply, e.payload,"
-    " e.header"
+    " e.header,"
+    f" CASE WHEN e.payload IS NULL THEN ({_GONE}) END"
 )
 _FROM: Final = "messages m LEFT JOIN entries e ON e.place = m.place"
 """A message whose entry is damaged beyond reading is on its page all the same, as damaged."""
@@ -32,6 +37,8 @@ class Shown(NamedTuple):
     reply: str | None
     payload: bytes | None
     header: bytes | None = None
+    gone: str | None = None
+    """The rule that dropped its payload: JSON [why, by, reason, days, at, agents here who have it in their mailbox]."""
     why: str | None = None
 
 

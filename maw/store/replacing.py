@@ -16,6 +16,7 @@ import aiosqlite
 from maw.core.colony import message_id, read_was
 from maw.core.entry import START, Entry, Head, decode, unpack_payload
 from maw.errors import LinkError
+from maw.store.redacting import complete_head
 from maw.store.schema import SEQ_BITS
 from maw.store.state import LogRow, State
 
@@ -130,5 +131,14 @@ async def _take_off(conn: aiosqlite.Connection, log: LogRow, keep: Head) -> None
     span = (log.place(keep.seq), (log.l + 1) << SEQ_BITS)
     for table in ("entries", "set_aside", "withheld"):
         await conn.execute(f"DELETE FROM {table} WHERE place > ? AND place < ?", span)  # noqa: S608
+    # what rules said of these seqs they said of entries that are gone
+    await conn.execute("DELETE FROM missing WHERE place > ? AND place < ?", span)
+    await conn.execute("DELETE FROM redactions WHERE first > ? AND first < ?", span)
+    await conn.execute(
+        "UPDATE redactions SET last = ?, ahead = NULL WHERE first <= ? AND last > ? AND last < ?",
+        (span[0], *span[:1], *span),
+    )
+    log.ahead.clear()
+    log.whole = await complete_head(conn, log)
     log.head = keep
     await conn.execute("UPDATE logs SET seq = ?, id = ? WHERE l = ?", (*keep, log.l))

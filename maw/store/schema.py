@@ -12,9 +12,10 @@ from typing import Final
 
 import aiosqlite
 
-from maw.core.colony import Open
-from maw.core.entry import unpack_payload
-from maw.errors import BadConfig
+from maw.core.clock import wall_ms
+from maw.core.colony import NewChannel, Open
+from maw.core.entry import Kind, decode, unpack_payload
+from maw.errors import BadConfig, ProtocolViolation
 
 SEQ_BITS: Final = 40
 
@@ -94,8 +95,49 @@ def _recovery_of(payload: bytes | None) -> bytes | None:
         return None
 
 
+async def _let_go(conn: aiosqlite.Connection) -> None:
+    """Rules that drop payloads, payloads that are missing without one, and for how long channels keep messages."""
+    for statement in (
+        # a rule by the place of its entry; what it covers, from place to place. due: where dropping goes on;
+        # ahead: it speaks of entries that were not here yet
+        "CREATE TABLE rules (rule INTEGER PRIMARY KEY, why TEXT NOT NULL, by TEXT NOT NULL, reason TEXT, days INTEGER,"
+        " at INTEGER NOT NULL)",
+        "CREATE TABLE redactions (first INTEGER NOT NULL, rule INTEGER NOT NULL, last INTEGER NOT NULL, due INTEGER,"
+        " ahead INTEGER, PRIMARY KEY (first, rule)) WITHOUT ROWID",
+        "CREATE INDEX redactions_due ON redactions (due) WHERE due IS NOT NULL",
+        "CREATE INDEX redactions_ahead ON redactions (first) WHERE ahead IS NOT NULL",
+        "CREATE TABLE missing (place INTEGER PRIMARY KEY)",
+        "ALTER TABLE channels ADD COLUMN maker INTEGER",
+        "CREATE TABLE retention (channel INTEGER NOT NULL, node INTEGER NOT NULL, days INTEGER NOT NULL,"
+        " at INTEGER NOT NULL, PRIMARY KEY (channel, node)) WITHOUT ROWID",
+    ):
+        await conn.execute(statement)
+    await _find_makers(conn)
+
+
+async def _find_makers(conn: aiosqlite.Connection) -> None:
+    """Whose entry made each channel: what is no message is little, and looked through once."""
+    channels = {
+        (name, created, by): n
+        for n, name, created, by in await conn.execute_fetchall("SELECT n, name, created, by FROM channels")
+        if by
+    }
+    sql = """SELECT l.node, e.header, e.signature, e.payload FROM entries e JOIN logs l ON l.l = e.place >> 40
+        WHERE e.shown IS NULL AND e.payload IS NOT NULL"""
+    async with conn.execute(sql) as rows:
+        async for node, header, signature, payload in rows:
+            try:
+                entry = decode(header, signature)
+                made = NewChannel.read(unpack_payload(payload)) if entry.kind == Kind.CHANNEL else None
+            except (ValueError, TypeError, ProtocolViolation):
+                continue
+            n = channels.get((made.name, wall_ms(entry.hlc), made.by)) if made else None
+            if n is not None:
+                await conn.execute("UPDATE channels SET maker = ? WHERE n = ?", (node, n))
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
-MIGRATIONS: Final[tuple[Migration, ...]] = (_create, _keep_word)
+MIGRATIONS: Final[tuple[Migration, ...]] = (_create, _keep_word, _let_go)
 """Migration k turns a database of version k into one of version k + 1."""
 
 

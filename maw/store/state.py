@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import aiosqlite
 
-from maw.core.entry import START, Head
+from maw.core.entry import START, Head, decode
 from maw.core.identity import NodeId
 from maw.core.log import Heads
+from maw.core.redaction import Range
 from maw.store.schema import SEQ_BITS
 
 _AGENTS: Final = """
@@ -50,9 +51,20 @@ class LogRow:
     head: Head = START
     disputed: int = 0
     """The first seq at which its branches are known to differ; 0 while there is one branch."""
+    whole: Head | None = None
+    """The last entry before the first whose payload is missing; None when none is."""
+    ahead: list[Range] = field(default_factory=list)
+    """What rules dropped before it came."""
 
     def place(self, seq: int) -> int:
         return (self.l << SEQ_BITS) | seq
+
+
+class Keep(NamedTuple):
+    """For how long a node says a channel is kept; 0 days is for ever. The latest ``at`` (an hlc) counts."""
+
+    days: int
+    at: int
 
 
 @dataclass(slots=True)
@@ -63,6 +75,8 @@ class ChannelRow:
     by: str
     messages: int = 0
     last_seq: int = 0
+    maker: int | None = None
+    """The node whose entry made it."""
 
 
 @dataclass(slots=True)
@@ -107,6 +121,12 @@ class State:
     """By node."""
     channels_of: Counter[int] = field(default_factory=Counter, compare=False)
     """Channels that a node's entries brought since the start."""
+    keep: dict[tuple[int, int], Keep] = field(default_factory=dict)
+    """(channel, node) -> for how long that node says messages are kept there."""
+    dropped: int = field(default=0, compare=False)
+    """Payloads that were dropped since the start."""
+    due: bool = False
+    """Rules are left that were not carried out."""
 
     def heads(self) -> dict[NodeId, Heads]:
         """The durable heads by author and epoch, as the core wants them."""
@@ -126,6 +146,18 @@ class State:
             (epoch, row.head) for (node, epoch), row in self.logs.items() if node == author and row.head.seq
         ]
         return max(held, default=(0, START))
+
+    def incomplete(self) -> dict[tuple[NodeId, int], Head]:
+        """Logs of which payloads are missing, and up to where they are complete."""
+        return {place: row.whole for place, row in self.logs.items() if row.whole is not None}
+
+    def keep_days(self, channel: ChannelRow, node: int) -> int | None:
+        """For how long ``node`` is to keep its own messages there: what the channel's maker says or the node itself,
+        whichever is shorter; None is for ever."""
+        said = [
+            self.keep[at].days for n in (channel.maker, node) if n and (at := (channel.n, n)) in self.keep
+        ]
+        return min((days for days in said if days), default=None)
 
     def disputed(self) -> list[tuple[NodeId, int]]:
         return [place for place, row in self.logs.items() if row.disputed]
@@ -156,7 +188,7 @@ class State:
         """Forget everything and read it again, as this connection sees it."""
         tables: tuple[dict[Any, Any], ...] = (
             self.nodes, self.node_at, self.logs, self.log_at, self.channels, self.channel_at,
-            self.agents, self.agent_at, self.local, self.agents_of,
+            self.agents, self.agent_at, self.local, self.agents_of, self.keep,
         )  # fmt: skip
         for table in tables:
             table.clear()
@@ -168,8 +200,9 @@ class State:
         logs = await conn.execute_fetchall("SELECT * FROM logs ORDER BY l")
         for l, node, epoch, seq, head_id, disputed in logs:  # noqa: E741
             self.add_log(self.node_at[node].key, LogRow(l, node, epoch, Head(seq, head_id), disputed))
+        await self._reload_rules(conn)
         for row in await conn.execute_fetchall(
-            "SELECT n, name, created, by, messages, last_seq FROM channels ORDER BY n"
+            "SELECT n, name, created, by, messages, last_seq, maker FROM channels ORDER BY n"
         ):
             self.add_channel(ChannelRow(*row))
         for row in await conn.execute_fetchall(_AGENTS):
@@ -182,3 +215,17 @@ class State:
             "SELECT key, value FROM meta WHERE key IN ('seq', 'messages')"
         ):
             setattr(self, key, value)
+
+    async def _reload_rules(self, conn: aiosqlite.Connection) -> None:
+        low = (1 << SEQ_BITS) - 1
+        firsts = """SELECT min(m.place), e.header, e.signature FROM missing m JOIN entries e ON e.place = m.place
+            GROUP BY m.place >> 40"""
+        for place, header, signature in await conn.execute_fetchall(firsts):
+            self.log_at[place >> SEQ_BITS].whole = Head((place & low) - 1, decode(header, signature).prev)
+        due = await conn.execute_fetchall("SELECT 1 FROM redactions WHERE due IS NOT NULL LIMIT 1")
+        self.due = bool(list(due))
+        ahead = "SELECT first, last FROM redactions WHERE ahead IS NOT NULL"
+        for first, last in await conn.execute_fetchall(ahead):
+            self.log_at[first >> SEQ_BITS].ahead.append((first & low, last & low))
+        for channel, node, days, at in await conn.execute_fetchall("SELECT * FROM retention"):
+            self.keep[channel, node] = Keep(days, at)

@@ -21,6 +21,7 @@ from maw.core.statement import read_statement
 from maw.errors import ProtocolViolation
 from maw.store.copying import Progress, quiet
 from maw.store.derived import Derived
+from maw.store.redacting import COVERING
 from maw.store.schema import SEQ_BITS
 
 PAGE: Final = 256
@@ -223,19 +224,29 @@ def _judge_end(name: LogName, log: StoredLog, rows: Sequence[Row], report: Repor
 def read_rows(conn: sqlite3.Connection, log: int, first: int, last: int) -> list[Row]:
     """The rows of one log from ``first`` to ``last``, one for each place, whatever the file can give."""
     base = log << SEQ_BITS
-    sql = "SELECT place, header, signature, payload FROM entries WHERE place BETWEEN ? AND ?"
+    columns = f"header, signature, payload, 0, {_dropped(conn)}"
+    sql = f"SELECT place, {columns} FROM entries e WHERE place BETWEEN ? AND ?"  # noqa: S608
     found: dict[int, Row] = {}
     try:
         for place, *rest in conn.execute(sql, (base | first, base | last)):
             found[place - base] = Row(place - base, *rest)
     except SQL_ERRORS:
         for seq in range(first, last + 1):
-            found[seq] = _read_row(conn, base, seq)
+            found[seq] = _read_row(conn, base, seq, columns)
     return [found.get(seq) or Row(seq, None) for seq in range(first, last + 1)]
 
 
-def _read_row(conn: sqlite3.Connection, base: int, seq: int) -> Row:
-    sql = "SELECT header, signature, payload FROM entries WHERE place = ?"
+def _dropped(conn: sqlite3.Connection) -> str:
+    """SQL: whether a rule dropped the payload of an entry, or it came without one and is asked for: neither is damage.
+    A database from before there were rules has none."""
+    if not conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'redactions'").fetchone():
+        return "0"
+    missing = "SELECT 1 FROM missing WHERE place = e.place"
+    return f"payload IS NULL AND (EXISTS ({COVERING.format(*['e.place'] * 3)}) OR EXISTS ({missing}))"
+
+
+def _read_row(conn: sqlite3.Connection, base: int, seq: int, columns: str) -> Row:
+    sql = f"SELECT {columns} FROM entries e WHERE place = ?"  # noqa: S608
     try:
         row = conn.execute(sql, (base | seq,)).fetchone()
     except SQL_ERRORS:

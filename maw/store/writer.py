@@ -64,6 +64,7 @@ class Writer:
         self._on_trouble = on_trouble
         self._closing = False
         self._ended = False
+        self._to_scrub = False
         self.trouble: str | None = None
         """Why the last commit failed; None when it did not."""
         self.commits = 0
@@ -96,6 +97,12 @@ class Writer:
         self._queue.put_nowait(_Job(work, done, after))
         return done
 
+    def scrub(self) -> None:
+        """What was deleted is to leave the write-ahead log too, as soon as nothing else is to be written."""
+        self._to_scrub = True
+        if self._queue.empty():
+            self._queue.put_nowait(None)  # it may be waiting for work
+
     async def close(self) -> None:
         """Takes no more; ``run`` ends when all that was accepted is done."""
         self._closing = True
@@ -117,8 +124,10 @@ class Writer:
                 job = await asyncio.wait_for(self._queue.get(), CHECKPOINT_IDLE_S)
             except TimeoutError:
                 self._busy_since = time.monotonic()
-                await self._checkpoint("PASSIVE")
+                await self._checkpoint("TRUNCATE" if self._to_scrub else "PASSIVE")
                 self._busy_since = None
+                if self._to_scrub:  # a reader was in the way
+                    continue
                 job = await self._queue.get()
             self._busy_since = time.monotonic()
             jobs = [job]
@@ -194,9 +203,11 @@ class Writer:
         try:
             await self._conn.execute_fetchall(f"PRAGMA busy_timeout = {CHECKPOINT_PATIENCE_MS}")
             try:
-                await self._conn.execute_fetchall(f"PRAGMA wal_checkpoint({mode})")
+                rows = await self._conn.execute_fetchall(f"PRAGMA wal_checkpoint({mode})")
             finally:
                 await self._conn.execute_fetchall(f"PRAGMA busy_timeout = {BUSY_MS}")
+            if mode == "TRUNCATE" and not next(iter(rows))[0]:  # 1: a reader was in the way
+                self._to_scrub = False
         except sqlite3.Error as error:  # a reader is in the way, or the disk is full: the WAL keeps all of it
             log.warning("the write-ahead log could not be folded in: %s", error)
 

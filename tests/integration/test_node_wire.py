@@ -16,6 +16,7 @@ import pytest
 from maw.core.colony import HeldHere, Recipient
 from maw.core.entry import NO_PREV, Entry, Head, Kind, make, pack_payload
 from maw.core.frames import (
+    Ask,
     Credit,
     Entries,
     Follow,
@@ -212,13 +213,31 @@ async def test_a_payload_that_is_not_its_hash(good: tuple[Host, Host]) -> None:
     assert await mbp.alert("wrong_hash")
 
 
-async def test_an_entry_without_its_payload(good: tuple[Host, Host]) -> None:
+async def test_what_is_never_redacted_came_without_its_payload(good: tuple[Host, Host]) -> None:
     mbp, _ = good
     async with evil_peer(mbp) as evil:
         await evil.followed()
-        evil.send(raw(evil.author.post("said"), payload=None))
+        evil.send(raw(evil.author.say(Kind.CHANNEL, {"name": "x", "by": ""}), payload=None))
         await evil.thrown_out()
         assert await stored(mbp, evil) == 0
+    assert await mbp.alert("no_payload")
+
+
+async def test_a_message_without_its_payload_is_asked_for_and_not_vouched_for(
+    good: tuple[Host, Host],
+) -> None:
+    mbp, _ = good
+    async with evil_peer(mbp) as evil:
+        await evil.followed()
+        entry = evil.author.post("said")
+        evil.send(raw(entry, payload=None))
+        wanted = [entry.position]
+        await until(
+            lambda: wanted in [list(ask.places) for ask in evil.heard(Ask)], "its payload is asked for"
+        )
+        held = mbp.node.runtime.held
+        assert held.head(entry.author, entry.epoch).seq == 1
+        assert held.complete(entry.author, entry.epoch).seq == 0
 
 
 async def test_a_gap_is_asked_for_again_and_nothing_is_stored(

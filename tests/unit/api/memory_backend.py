@@ -422,6 +422,14 @@ class MemoryBackend:
         self.channel_names.append(name)
         return self._channel(name)
 
+    async def redact(self, speaker: Speaker, refs: Sequence[str], reason: str | None) -> Json:
+        return {"redacted": list(refs), "already": []}
+
+    async def retain(self, speaker: Speaker, channel: str, days: int) -> Json:
+        if channel not in self.channel_names:
+            raise NotFound(f"no channel is called {channel}", code="no_such_channel")
+        return {**self._channel(channel), "keep_days": days or None, "for": "everybody"}
+
     # administration ---------------------------------------------------------------------------------
 
     async def add_user(

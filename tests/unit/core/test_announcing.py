@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from maw.core.announcing import HAVE_INTERVAL_S, MAX_LOGS_A_FRAME, Announcing
-from maw.core.entry import Entry
+from maw.core.entry import Entry, Head
 from maw.core.frames import Have
 from maw.core.held import LIVE_EPOCHS, HeldLogs
 from maw.core.log import closed_digest
@@ -92,3 +92,19 @@ def test_very_many_logs_are_told_in_several_frames_each_naming_its_own_first() -
     for frame in frames:
         known |= {name.number for name in frame.names}
         assert {head.number for head in frame.heads} <= known
+
+
+def test_where_payloads_are_missing_it_says_first_up_to_where_it_is_complete() -> None:
+    log = chain(ONE, 5)
+    announcing, held = machine(*log)
+    announcing.link_up(LINK)
+    assert held.limit(ONE.node, 1, log[1].head)
+    assert not held.limit(ONE.node, 1, log[1].head), "no news"
+    (have,) = sent(announcing.changed(ONE.node, 1, 100.0), Have)
+    assert [(item.head, item.complete) for item in have.heads] == [(log[1].head, True), (log[4].head, False)]
+    held.limit(ONE.node, 1, Head(0, log[0].prev))
+    (have,) = sent(announcing.changed(ONE.node, 1, 200.0), Have)
+    assert [(item.head, item.complete) for item in have.heads] == [(log[4].head, False)]
+    held.limit(ONE.node, 1, None)
+    (have,) = sent(announcing.changed(ONE.node, 1, 300.0), Have)
+    assert [(item.head, item.complete) for item in have.heads] == [(log[4].head, True)]

@@ -374,11 +374,29 @@ def test_an_entry_of_another_colony_ends_the_link() -> None:
     assert of(bench.bring(A, stray), Hangup)[0].code == "wrong_colony"
 
 
-def test_an_entry_without_its_payload_ends_the_link() -> None:
+def test_what_is_never_redacted_must_come_with_its_payload() -> None:
+    bench = direct()
+    card = make(AUTHOR, COLONY, 1, START, 1, Kind.CARD, pack_payload(bytes(16), {}))
+    card.payload = None
+    assert of(bench.bring(A, card), Hangup)[0].code == "no_payload"
+
+
+def test_a_message_may_come_without_its_payload() -> None:
     bench = direct()
     bare = chain(AUTHOR, 1)[0]
     bare.payload = None
-    assert of(bench.bring(A, bare), Hangup)[0].code == "no_payload"
+    (append,) = of(bench.bring(A, bare), Append)
+    assert append.entries == (bare,)
+
+
+def test_what_a_link_claims_of_a_place() -> None:
+    bench = relayed()
+    place, beyond = LOG[4].position, LOG[4].position._replace(seq=11)
+    assert bench.machine.claims(B, place) is True
+    assert bench.machine.claims(B, beyond) is None
+    assert bench.machine.claims(A, place) is None
+    bench.machine.have(B, have([(AUTHOR.node, 2, LOG[-1].head)], complete=False), bench.now)
+    assert bench.machine.claims(B, place._replace(epoch=2)) is False
 
 
 def test_a_gap_stores_nothing_and_costs_the_follow_for_a_while_but_not_the_link() -> None:

@@ -1,0 +1,123 @@
+"""Rules that drop payloads: what they say, who may make them, which entries they cannot touch.
+
+A rule is an entry like any other, so it reaches every replica and stays on record for ever; what it names loses its
+payload wherever it is held. Headers and ids stay, so every chain still verifies. A payload that is absent without
+a rule is missing, and is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from maw.core.colony import BY, MAX_KEEP_DAYS
+from maw.core.entry import MAX_COUNT, Entry, Kind
+from maw.core.identity import KEY_BYTES, NodeId
+
+REDACTED: Final = "redacted"
+RETENTION: Final = "retention"
+MAX_RANGES: Final = 1_000
+MAX_REASON: Final = 200
+
+Range = tuple[int, int]
+"""The first and the last seq."""
+
+_DROPPABLE: Final = frozenset({Kind.POST, Kind.DIRECT})
+
+
+def droppable(kind: int) -> bool:
+    """Only messages are. What opens epochs, names agents and channels, or rules, must stay readable for whoever
+    comes later."""
+    return kind in _DROPPABLE
+
+
+def may_lack_payload(kind: int) -> bool:
+    """An entry of this kind can be held without its payload. Of kinds that a later version knows we cannot tell."""
+    return kind in _DROPPABLE or kind > max(Kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """The payloads of these entries are dropped. ``by``: who asked for it; ``days``: the rule, where time did."""
+
+    author: NodeId
+    epoch: int
+    ranges: tuple[Range, ...]
+    why: str
+    by: str
+    reason: str | None = None
+    days: int | None = None
+
+    def content(self) -> dict[str, Any]:
+        content: dict[str, Any] = {
+            "author": self.author, "epoch": self.epoch, "seqs": [list(item) for item in self.ranges],
+            "why": self.why, "by": self.by,
+        }  # fmt: skip
+        if self.reason:
+            content["reason"] = self.reason
+        if self.days is not None:
+            content["days"] = self.days
+        return content
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any]) -> Redaction:
+        """Raises ValueError on anything malformed."""
+        author, epoch, why = content.get("author"), content.get("epoch"), content.get("why")
+        if type(author) is not bytes or len(author) != KEY_BYTES:
+            raise ValueError(f"author is not {KEY_BYTES} bytes")
+        if type(epoch) is not int or not 0 <= epoch <= MAX_COUNT:
+            raise ValueError("epoch is no number in range")
+        if why not in (REDACTED, RETENTION):
+            raise ValueError(f"why is neither {REDACTED} nor {RETENTION}")
+        by = content.get("by")
+        if type(by) is not str or not BY.fullmatch(by):
+            raise ValueError("by is of no form that a maw would write")
+        reason = content.get("reason")
+        if reason is not None and (type(reason) is not str or not 0 < len(reason) <= MAX_REASON):
+            raise ValueError(f"reason is no text of 1 to {MAX_REASON} characters")
+        days = content.get("days")
+        if days is not None and (type(days) is not int or not 0 < days <= MAX_KEEP_DAYS):
+            raise ValueError(f"days is no number from 1 to {MAX_KEEP_DAYS}")
+        return cls(NodeId(author), epoch, _ranges(content.get("seqs")), why, by, reason, days)
+
+
+def _ranges(value: object) -> tuple[Range, ...]:
+    if type(value) is not list or not 0 < len(value) <= MAX_RANGES:
+        raise ValueError(f"seqs is no list of 1 to {MAX_RANGES}")
+    found: list[Range] = []
+    above = 0
+    for item in value:
+        if type(item) is not list or len(item) != 2 or not all(type(seq) is int for seq in item):
+            raise ValueError("seqs holds something that is no range")
+        if not above < item[0] <= item[1] <= MAX_COUNT:
+            raise ValueError("seqs are not in order, or out of range")
+        found.append((item[0], item[1]))
+        above = item[1]
+    return tuple(found)
+
+
+def may_redact(entry: Entry, rule: Redaction) -> bool:
+    """A node rules over its own words, and only over those it has said: a rule never speaks of what is to come."""
+    if entry.author != rule.author or rule.epoch > entry.epoch:
+        return False
+    return rule.epoch < entry.epoch or rule.ranges[-1][1] < entry.seq
+
+
+def not_beyond(content: Mapping[str, Any], epoch: int, last: int) -> dict[str, Any] | None:
+    """A rule's payload without what it says of ``epoch`` beyond ``last``; None when nothing is left of it."""
+    if content.get("epoch") != epoch:
+        return dict(content)
+    ranges = [[first, min(end, last)] for first, end in content.get("seqs", []) if first <= last]
+    return {**content, "seqs": ranges} if ranges else None
+
+
+def as_ranges(seqs: Iterable[int]) -> list[Range]:
+    """The fewest ranges that hold exactly these."""
+    found: list[Range] = []
+    for seq in sorted(set(seqs)):
+        if found and found[-1][1] == seq - 1:
+            found[-1] = (found[-1][0], seq)
+        else:
+            found.append((seq, seq))
+    return found
