@@ -11,7 +11,9 @@ Laws
   4. Where two branches part is found by showing a ladder of one's own heads (``Locate``); the answer, a Fork, begins
      right after the highest that both hold.
   5. Of our own log the others' branch is taken, and what of ours it lacks is published again. Where nobody shows it
-     in KEEP_OWN_S, our own branch is adopted.
+     in KEEP_OWN_S, our own branch is adopted. What we adopted once stays adopted: put back to before we did, our chain
+     is the one that gives way.
+  6. An adoption that was not carried out when the node ended is carried out when it starts.
 """
 
 from __future__ import annotations
@@ -80,6 +82,14 @@ class Parting:
     adoption: Adoption | None = None
     settled: bool = False
 
+    @property
+    def through(self) -> Head:
+        """The head to adopt when this branch of our own log is taken: what we adopted before this node was put back,
+        unless ``run`` goes on from there."""
+        if self.adoption is None or self.settled or any(one.head == self.adoption.head for one in self.run):
+            return self.run[-1].head
+        return self.adoption.head
+
 
 def where_they_part(ours: Sequence[Entry], theirs: Sequence[Entry]) -> tuple[int, bool] | None:
     """The first seq at which two runs that begin alike differ, and whether the branches really part there.
@@ -99,7 +109,7 @@ def judge(me: NodeId, found: Parting) -> Verdict:
         head = found.adoption.head
         if found.settled and found.since <= head.seq:
             return Verdict.NOTHING
-        if not found.settled:
+        if not found.settled and found.author != me:
             if any(entry.seq == head.seq and entry.id != head.id for entry in found.run):
                 return Verdict.DISPUTE
             return Verdict.TAKE if usable else Verdict.LOCATE
@@ -275,7 +285,7 @@ class Forks:
     def committed(self, entries: Iterable[Entry]) -> list[Effect]:
         """These are durable: some may say which branch counts, or complete what such an epoch publishes again."""
         for entry in entries:
-            if entry.seq == 1 and entry.author != self._me:
+            if entry.seq == 1:
                 self.adopted(entry.author, adoptions(entry))
         return self._ripe() if self._coming else []
 

@@ -334,7 +334,7 @@ class Listener:
             ours, theirs = (", ".join(map(str, sorted(v))) for v in (self._me.versions, opening.versions))
             return self._failed(
                 HandshakeRefused(
-                    f"no protocol version in common: this node speaks {ours}, the dialler {theirs}",
+                    f"no protocol version in common: the listener speaks {ours}, the dialler {theirs}",
                     code="version_mismatch",
                     hint="update maw on the older of the two hosts",
                 )

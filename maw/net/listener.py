@@ -69,7 +69,7 @@ class Listener:
     """An async context manager: while it is entered, the connections it accepts are served by its own tasks.
 
     On leaving, sockets and connections are closed. ``bug`` is told of a fault that is no peer's, and that connection
-    ends; without it, such a fault ends the listener.
+    ends; without it, such a fault ends the listener. ``refused`` hears of the IP address whose connection was refused.
     """
 
     def __init__(
@@ -82,6 +82,7 @@ class Listener:
         bounds: Bounds | None = None,
         bug: Callable[[str, Exception], None] | None = None,
         known: Callable[[str], bool] = lambda _source: False,
+        refused: Callable[[str, LinkError], None] = lambda _source, _why: None,
     ) -> None:
         self._reception = reception
         self._gatekeeper = gatekeeper
@@ -91,6 +92,7 @@ class Listener:
         self._bug = bug
         self._known = known
         self._of_peers: Counter[str] = Counter()
+        self._told_refused = refused
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sockets: dict[tuple[str, int], socket.socket] = {}
@@ -212,6 +214,7 @@ class Listener:
                 about = f"{source} {problem.code}"  # one kind of refusal must not hide another
                 message = f"refused a connection from {source}: {problem.message}"
                 self._quiet.say(logging.WARNING, about, message)
+                self._told_refused(source, problem)
         except Exception as error:  # whoever knows how to make us stumble shall not end the daemon with it
             if self._bug is None:
                 raise

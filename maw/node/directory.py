@@ -61,6 +61,11 @@ class Directory:
         row = self._state.nodes.get(key)
         return (row.name if row else "") or short_key(key)
 
+    def name_and_version(self, key: NodeId) -> tuple[str, str]:
+        """As ``name_of``, and the version of maw it last said it runs, or ""."""
+        row = self._state.nodes.get(key)
+        return self.name_of(key), row.version if row else ""
+
     def find_hosts(self, word: str) -> list[NodeRow]:
         """Nodes that ``word`` names: by name, ``name~piece``, piece of the key, or the whole key."""
         return [

@@ -7,10 +7,28 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-class DiskGuard:
-    """``changed`` hears why nothing is written, or None when it is again. ``reserve``: bytes."""
+def _file_id(path: Path | None) -> tuple[int, int] | None:
+    try:
+        info = path.stat() if path is not None else None
+    except OSError:
+        return None
+    return (info.st_dev, info.st_ino) if info is not None else None
 
-    def __init__(self, path: Path, reserve: int, changed: Callable[[str | None], None]) -> None:
+
+class DiskGuard:
+    """``changed`` hears why nothing is written, or None when it is again. ``reserve``: bytes; ``database``: the file
+    that is open, in ``path``."""
+
+    def __init__(
+        self,
+        path: Path,
+        reserve: int,
+        changed: Callable[[str | None], None],
+        *,
+        database: Path | None = None,
+    ) -> None:
+        self._database = database
+        self._opened = _file_id(database)
         self._path = path
         self._reserve = reserve
         self._changed = changed
@@ -31,6 +49,9 @@ class DiskGuard:
             info = os.statvfs(self._path)
         except OSError as error:  # a disk that cannot even be asked is none to write on
             return f"the disk of {self._path} does not answer: {error.strerror}"
+        if _file_id(self._database) != self._opened:
+            # what is written now goes into a file without a name, and is gone with the process
+            return f"{self._database} was put in the place of the one that this node has open, or is gone: restart it"
         self.free = info.f_bavail * info.f_frsize
         if info.f_flag & os.ST_RDONLY:
             return f"the file system of {self._path} is mounted read-only"

@@ -61,12 +61,12 @@ class Forking:
         self._unreadable = unreadable
 
     async def start(self, machine: Replicator) -> None:
-        """What was disputed when the node ended is disputed still, unless its author has spoken since."""
+        """What was disputed when the node ended is disputed still, unless its author has spoken since; and what he
+        said may not have been carried out everywhere."""
         for proof in await forks.proofs(self._db, self._state):
             machine.forks.disputed(proof)
-            adoption = await forks.adoption_of(self._db, self._state, proof.author, proof.epoch)
-            if adoption is not None:
-                machine.forks.adopted(proof.author, {proof.epoch: adoption})
+        for author, said in await forks.all_adoptions(self._db):
+            machine.forks.adopted(author, said)
 
     # -- contradictions -----------------------------------------------------------------------------
 

@@ -114,13 +114,24 @@ def key_file_bytes(kind: str, seed: bytes) -> bytes:
     return f"maw-{kind}-key-1:{base64.b64encode(seed).decode('ascii')}\n".encode("ascii")
 
 
+def _without_key(path: Path) -> str:
+    """The ways out: where a database is beside it, a node was here."""
+    if not path.with_name("colony.db").exists():
+        return "`maw init` makes a node"
+    return (
+        "put it back from a backup (`maw restore`); with this node's recovery key, `maw key rotate --recovery FILE"
+        " --old KEY` gives this host another (`maw peers` on another host shows the old one); or make a new node with"
+        " `maw init` in an empty directory"
+    )
+
+
 def read_key(path: Path) -> Signer:
     """The node's key. Raises BadConfig when it is missing, damaged, or open to others."""
     try:
         mode = path.stat().st_mode
         text = path.read_text("ascii").strip()
     except FileNotFoundError:
-        raise BadConfig(f"{path} is not there", code="no_key", hint="`maw init` makes a node") from None
+        raise BadConfig(f"{path} is not there", code="no_key", hint=_without_key(path)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadConfig(
             f"{path} cannot be read: {error}",

@@ -46,14 +46,15 @@ def why_new_epoch(
     now: Fingerprint,
     mark: tuple[int, int],
     clock_fell: bool,
+    lost: bool = False,
 ) -> str | None:
     """The reason to open an epoch with the next write, or None to go on in the last one.
 
     ``last``: newest own epoch and its head in the database; ``stored``: the fingerprint kept there;
-    ``mark``: the high-water mark beside the key.
+    ``mark``: the high-water mark beside the key; ``lost``: a node was here, and its database is a new one.
     """
     if last is None:
-        return "first" if mark == (0, 0) else "the database is new beside an old key"
+        return "the database is new beside an old key" if lost or mark != (0, 0) else "first"
     if mark > (last[0], last[1].seq):
         return "the database is older than what this node has already said"
     if stored is None:
@@ -67,3 +68,10 @@ def why_new_epoch(
     if boot != now.boot:
         return "the machine was booted again"
     return "the clock fell behind" if clock_fell else None
+
+
+def cursors_may_be_ahead(why: str) -> bool:
+    """Whether readers may hold cursors that this database, opened for the reason ``why``, never gave: it is older
+    than what was shown before, or stands where another one stood. A machine that was booted again may have been put
+    back whole, disk and mark and all."""
+    return why.startswith(("the database", "the machine"))

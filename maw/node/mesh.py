@@ -19,7 +19,7 @@ from maw.config import Config
 from maw.core.handshake import Local
 from maw.core.identity import NodeId
 from maw.core.statement import Statement
-from maw.errors import HandshakeRefused, Unavailable
+from maw.errors import HandshakeRefused, LinkError, Unavailable
 from maw.net.dialer import Dialer
 from maw.net.joining import InviteDesk
 from maw.net.link import Link, LinkTimers
@@ -92,6 +92,7 @@ class Mesh:
         share: Callable[[NodeId], float],
         loops: Loops,
         conduct: Conduct,
+        refused: Callable[[str, LinkError], None] = lambda _source, _why: None,
     ) -> None:
         self._config = config
         self._membership = membership
@@ -110,7 +111,9 @@ class Mesh:
             link_timers=timers,
         )
         reception = Reception(local, tls, gate, invites=invites, wall=time.time, link_timers=timers)
-        self._listener = Listener(reception, gate, serve, bug=loops.stumbled, known=self._is_of_a_peer)
+        self._listener = Listener(
+            reception, gate, serve, bug=loops.stumbled, known=self._is_of_a_peer, refused=refused
+        )
         self._redialler = Redialler(
             self.dialer.dial,
             gate,

@@ -65,6 +65,7 @@ from maw.node.rotating import REANNOUNCE
 from maw.node.runtime import Reactions, Runtime
 from maw.node.scrubbing import DAMAGED, Scrubber, split
 from maw.node.talking import Talking
+from maw.node.version_watch import VersionWatch
 from maw.node.visible import Visible
 from maw.node.waking import Slept, WakeDetector, WallJumped, read_clocks
 from maw.store import trust as rows
@@ -171,6 +172,7 @@ class Node:
         self.mesh = Mesh(
             config, self._local, NodeTls(signer), self.membership, self.board, self._serve, self.inviting,
             share=self.runtime.share, loops=self.loops, conduct=self.conduct,
+            refused=lambda source, why: self.version_watch.refused(source, why),
         )  # fmt: skip
         self.belonging = Belonging(
             home, signer, db, self.state, self.writer, self.membership, self.authoring, self.runtime, opened,
@@ -187,11 +189,16 @@ class Node:
             self.membership, self.inviting.asking, self.board, self.mesh, self.runtime, self.state,
             self.inventory, self.conduct,
         )  # fmt: skip
+        self.version_watch = VersionWatch(
+            __version__, self.alerts.raise_alert, self.alerts.settle, self.directory.name_and_version
+        )
         self.copy_watch = CopyWatch(self.alerts, short_key(me), self.directory.name_of)
         self.command = Commanding(signer, db, self.state, self.membership, self.directory, self.runtime)
         self.far_receipts = FarReceipts(me, self.authoring, self.board)
         self.clock_watch = ClockWatch(config.name, self.alerts.raise_alert, self.alerts.settle)
-        self.disk = DiskGuard(home.path, config.limits.min_free_disk_mib << 20, self._disk_changed)
+        self.disk = DiskGuard(
+            home.path, config.limits.min_free_disk_mib << 20, self._disk_changed, database=home.database
+        )
 
     def _make_forking(self, signer: Signer) -> Forking:
         ways: dict[str, Any] = {
@@ -326,7 +333,9 @@ class Node:
         await self._introduce_myself()
         await self.keeping.settle()
         await self.far_receipts.save()
-        self.copy_watch.look(self.mesh.dial_states())
+        dialled = self.mesh.dial_states()
+        self.copy_watch.look(dialled)
+        self.version_watch.look(dialled)
         self.inventory.look()
         await self.mender.keep(asyncio.get_running_loop().time())
         await self.redacting.keep()
@@ -388,6 +397,7 @@ class Node:
             except MawError as error:
                 raise LinkClosed(f"this link could not be noted: {error.message}") from None
         log.info("linked with %s (%s) at %s", link.peer_name, short_key(link.peer), link.remote_address)
+        self.version_watch.met(link.peer, link.remote_address)
         self.clock_watch.met(
             link.peer, link.peer_name, link.hello.clock_ms, max(0, int(link.up_since * 1000))
         )

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 
 import aiosqlite
 
+from maw.config import load_peers
 from maw.core.clock import HybridClock
 from maw.core.entry import decode
-from maw.core.identity import NodeId, Signer
+from maw.core.identity import NodeId, Signer, key_text
 from maw.core.trust import TrustBook
 from maw.errors import BadConfig
 from maw.node.authoring import wall_clock_ms
 from maw.node.home import HighWaterMark, NodeHome
-from maw.node.instance import take_fingerprint, why_new_epoch
+from maw.node.instance import cursors_may_be_ahead, take_fingerprint, why_new_epoch
 from maw.store import trust as rows
 from maw.store.catching_up import catch_up
 from maw.store.checks import recount
@@ -50,9 +51,10 @@ async def open_store(home: NodeHome, signer: Signer, db: Database) -> Opened:
     conn = db.writing
     state = State(owner_uid=os.getuid())
     await state.reload(conn)
+    _refuse_another_key(state, signer.node, home)
     notes: list[str] = []
     await conn.execute("BEGIN IMMEDIATE")
-    records = await _records(home, db, notes)
+    records, lost = await _records(home, db, notes)
     notes += [f"a count had drifted and was mended: {text}" for text in await recount(conn, state)]
     mark = HighWaterMark(home.mark)
     clock = HybridClock(await _last_hlc(db, state, signer.node))
@@ -64,6 +66,7 @@ async def open_store(home: NodeHome, signer: Signer, db: Database) -> Opened:
         now=fingerprint,
         mark=mark.read(),
         clock_fell=clock.has_fallen(wall_clock_ms()),
+        lost=lost,
     )
     if mark.damaged:
         notes.append(f"{home.mark} is damaged and was passed over: a new epoch begins")
@@ -72,6 +75,7 @@ async def open_store(home: NodeHome, signer: Signer, db: Database) -> Opened:
     await _catch_up(home, conn, records, older, notes)
     if older:
         notes.append(f"a new epoch begins: {why}")
+    if why is not None and cursors_may_be_ahead(why):
         # cursors from before may stand anywhere below: starting above them all repeats, and never skips
         state.seq = max(state.seq, int(time.time()) << SEQ_JUMP_BITS)
         await rows.set_meta(conn, "seq", state.seq)
@@ -85,18 +89,18 @@ async def open_store(home: NodeHome, signer: Signer, db: Database) -> Opened:
     )  # fmt: skip
 
 
-async def _records(home: NodeHome, db: Database, notes: list[str]) -> rows.TrustRecords:
+async def _records(home: NodeHome, db: Database, notes: list[str]) -> tuple[rows.TrustRecords, bool]:
+    """What the database knows of trust; when it knows nothing, what is left elsewhere, and True."""
     conn = db.writing
     records = await rows.load(conn)
     if records is not None:
-        return records
-    if not home.trust_copy.exists():
-        raise BadConfig(
-            f"{home.database} belongs to no Colony, and {home.trust_copy} is not there",
-            code="no_colony",
-            hint="restore one from a backup, or make a new node with `maw init` in an empty directory",
-        )
-    records = rows.unpack_copy(home.trust_copy.read_bytes(), str(home.trust_copy))
+        return records, False
+    if home.trust_copy.exists():
+        records = rows.unpack_copy(home.trust_copy.read_bytes(), str(home.trust_copy))
+        notes.append("the database was new: trust was taken from its copy, messages come back from the peers")
+    else:
+        records = _by_hand(home)
+        notes.append("the database was new, and trust lost: both come back from the peers in peers.toml")
     await rows.set_meta(conn, "colony", records.colony)
     await rows.set_meta(conn, "linked", 1)
     now = wall_clock_ms()
@@ -105,8 +109,33 @@ async def _records(home: NodeHome, db: Database, notes: list[str]) -> rows.Trust
         await rows.set_pin(conn, pin)
     for key in records.forgotten:
         await rows.forget(conn, key, now)
-    notes.append("the database was new: trust was taken from its copy, messages come back from the peers")
-    return records
+    return records, True
+
+
+def _by_hand(home: NodeHome) -> rows.TrustRecords:
+    """With nothing left but the key: who the owner says it belongs to. Raises BadConfig when he says nothing."""
+    colony = load_peers(home.peers).colony
+    if colony is None:
+        raise BadConfig(
+            f"{home.database} belongs to no Colony, and {home.trust_copy} is not there",
+            code="no_colony",
+            hint="`maw restore` from a backup; or name the Colony and a peer in peers.toml (`maw status` and `maw key`"
+            " there show them: [colony] id, [[peer]] name, key, addresses), and all comes back from it; or make a new"
+            " node with `maw init` in an empty directory",
+        )
+    return rows.TrustRecords(colony, [], [], [])
+
+
+def _refuse_another_key(state: State, me: NodeId, home: NodeHome) -> None:
+    """The agents of this host belong to its key: under another they would speak as somebody else, in silence."""
+    owners = {state.node_at[row.node].key for row in state.agent_at.values() if row.uid is not None}
+    if owners - {me}:
+        raise BadConfig(
+            f"{home.database} belongs to node {key_text(min(owners - {me}))}, and {home.key} holds another key",
+            code="other_key",
+            hint="put that node's key back from a backup; where it is lost: `maw key rotate --recovery FILE --old KEY`;"
+            " or make a new node with `maw init` in an empty directory",
+        )
 
 
 async def _catch_up(

@@ -104,7 +104,7 @@ class Reclaiming:
             entries: list[Entry] = []
             await authoring.begin_epoch(
                 conn, fresh, entries, now_ms, "this log was found in two branches",
-                adopts=((epoch, run[-1].seq, run[-1].id),), again=2 + len(lifted),
+                adopts=((epoch, *found.through),), again=2 + len(lifted),
                 hlc=lifted[0].entry.hlc if lifted else None,
             )  # fmt: skip
             self._publish_again(fresh, entries, lifted, keep)
@@ -116,6 +116,7 @@ class Reclaiming:
             self._receipts.void(epoch, found.since - 1, wall_clock_ms())
             self._feed(lambda machine, now: machine.replaced(me, epoch, found.since, run, now))
             authoring.opened_for(entries, fresh.set_aside)
+            self._feed(lambda machine, now: machine.forks.committed(entries))
             self._took(taken, me)
 
         self._busy = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import aiosqlite
 import msgpack
@@ -15,6 +16,7 @@ from maw.core.log import Adoption
 from maw.store.database import Database
 from maw.store.fold import Fold
 from maw.store.logs import entry_at, run_from
+from maw.store.schema import SEQ_BITS
 from maw.store.state import LogRow, State
 
 
@@ -50,6 +52,17 @@ async def adoption_of(db: Database, state: State, author: NodeId, epoch: int) ->
         if first is not None and (said := adoptions(first).get(epoch)) is not None:
             return said
     return None
+
+
+_OPENS: Final = """SELECT header, signature, payload FROM entries
+    WHERE place IN (SELECT (l << ?) + 1 FROM logs) AND instr(payload, ?) > 0"""
+
+
+async def all_adoptions(db: Database) -> list[tuple[NodeId, dict[int, Adoption]]]:
+    """What each open that is held here says of forked epochs."""
+    found = await db.rows(_OPENS, (SEQ_BITS, b"adopts"))
+    opens = [decode(*row) for row in found]
+    return [(entry.author, said) for entry in opens if (said := adoptions(entry))]
 
 
 async def runs_through(db: Database, state: State, author: NodeId, epoch: int, head: Head) -> bool | None:

@@ -114,6 +114,9 @@ OURS = Adoption(LOG[9].head, 2, 2)
         (parting(adoption=THEIRS, exact=False), Verdict.LOCATE),
         (parting(adoption=OURS, settled=True), Verdict.NOTHING),
         (parting(ME.node, adoption=OURS, settled=True), Verdict.NOTHING),
+        (parting(ME.node, adoption=THEIRS), Verdict.RECLAIM),
+        (parting(ME.node, adoption=THEIRS, exact=False), Verdict.LOCATE),
+        (parting(ME.node, adoption=OURS), Verdict.RECLAIM),
         (parting(adoption=OURS, settled=False), Verdict.DISPUTE),
         (parting(adoption=Adoption(LOG[2].head, 2, 2), settled=True), Verdict.DISPUTE),
         (parting(adoption=Adoption(Head(40, b"x" * 32), 2, 2)), Verdict.TAKE),
@@ -122,6 +125,35 @@ OURS = Adoption(LOG[9].head, 2, 2)
 )
 def test_what_follows_from_a_contradiction(found: Parting, verdict: Verdict) -> None:
     assert judge(ME.node, found) is verdict
+
+
+@pytest.mark.parametrize(
+    ("found", "head"),
+    [
+        (parting(ME.node), BRANCH[-1].head),
+        (parting(ME.node, adoption=THEIRS), BRANCH[-1].head),
+        (parting(ME.node, adoption=THEIRS, run=tuple(BRANCH[4:7])), BRANCH[9].head),
+        (parting(ME.node, adoption=Adoption(Head(6, b"x" * 32), 2, 2)), Head(6, b"x" * 32)),
+        (
+            parting(
+                ME.node, since=8, run=tuple(BRANCH[7:]), adoption=Adoption(LOG[6].head, 2, 2), settled=True
+            ),
+            BRANCH[-1].head,
+        ),
+    ],
+    ids=("nothing adopted", "it goes on from there", "it stops short of it", "a third branch", "beyond it"),
+)
+def test_what_was_adopted_once_stays_adopted(found: Parting, head: Head) -> None:
+    assert found.through == head
+
+
+def test_an_adoption_of_ours_that_others_give_back_is_carried_out() -> None:
+    machine = forks(A, me=AUTHOR.node)
+    given_back = opening(((1, *BRANCH[9].head),), again=1)
+    machine._held.advance([given_back])
+    assert of(machine.committed([given_back]), CheckAdoption) == [
+        CheckAdoption(AUTHOR.node, 1, Adoption(BRANCH[9].head, 2, 1))
+    ]
 
 
 # -- proofs -------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ LAST = (7, Head(5, b"h" * 32))
         ({"mark": (6, 99)}, None),
         ({"last": None, "mark": (0, 0), "stored": None}, "first"),
         ({"last": None}, "the database is new beside an old key"),
+        ({"last": None, "mark": (0, 0), "lost": True}, "the database is new beside an old key"),
         ({"mark": (7, 6)}, "the database is older than what this node has already said"),
         ({"mark": (8, 1)}, "the database is older than what this node has already said"),
         ({"stored": None}, "the database was never run here"),
