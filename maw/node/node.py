@@ -50,6 +50,7 @@ from maw.node.home import NodeHome
 from maw.node.inventory import Inventory
 from maw.node.joiner import Joiner
 from maw.node.keeping import Keeping
+from maw.node.learning import Learning
 from maw.node.loops import Loops
 from maw.node.membership import Membership
 from maw.node.mender import Mender
@@ -189,6 +190,7 @@ class Node:
             self.membership, self.inviting.asking, self.board, self.mesh, self.runtime, self.state,
             self.inventory, self.conduct,
         )  # fmt: skip
+        self.learning = Learning(me, db, self.state, self.writer, self.runtime.new_fold, self.runtime.took)
         self.version_watch = VersionWatch(
             __version__, self.alerts.raise_alert, self.alerts.settle, self.directory.name_and_version
         )
@@ -332,6 +334,7 @@ class Node:
         self.membership.mend_copy()
         await self._introduce_myself()
         await self.keeping.settle()
+        await self.learning.settle()
         await self.far_receipts.save()
         dialled = self.mesh.dial_states()
         self.copy_watch.look(dialled)

@@ -73,9 +73,8 @@ async def open_store(home: NodeHome, signer: Signer, db: Database) -> Opened:
         why = why or "the mark beside the key is damaged"
     older = why is not None and why.startswith("the database")
     await _catch_up(home, conn, records, older, notes)
-    if older:
-        notes.append(f"a new epoch begins: {why}")
     if why is not None and cursors_may_be_ahead(why):
+        notes.append(f"a new epoch begins: {why}")
         # cursors from before may stand anywhere below: starting above them all repeats, and never skips
         state.seq = max(state.seq, int(time.time()) << SEQ_JUMP_BITS)
         await rows.set_meta(conn, "seq", state.seq)

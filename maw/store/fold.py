@@ -73,6 +73,7 @@ MENTION: Final = "mention"
 GROUP: Final = "group"
 
 
+_KNOWN: Final = frozenset(Kind)
 _REFILL_PAGE: Final = 200
 _DIRECTS: Final = """SELECT m.seq, e.payload FROM messages m JOIN entries e ON e.place = m.place
     WHERE m.direct = 1 AND m.seq > ? ORDER BY m.seq LIMIT ?"""
@@ -107,6 +108,11 @@ class Withheld(Exception):
     def __init__(self, why: str) -> None:
         super().__init__(why)
         self.why = why
+
+
+def unread(kind: int) -> str:
+    """Why an entry of a kind that this version does not know is withheld; a version that does reads it then."""
+    return f"kind {kind}"
 
 
 Withhold = Callable[[Entry, Said], str | None]
@@ -210,8 +216,16 @@ class Fold:
             raise  # says nothing of the entry
         except Exception as error:  # whatever it is: one entry must not stop a log, here and at every start
             self._put_aside(entry, place, _reason(error))
+        if entry.kind not in _KNOWN:
+            self._withheld.append((place, unread(entry.kind), self.now_ms))
         self._entries.append((place, entry.header, entry.signature, entry.payload, seq))
         return seq
+
+    def give_up(self, entry: Entry, why: str) -> None:
+        """An entry that is held already and was withheld is not to be looked into again."""
+        place = self.state.logs[entry.author, entry.epoch].place(entry.seq)
+        self._put_aside(entry, place, why)
+        self._released.append((None, place))
 
     def show(self, entry: Entry) -> None:
         """Fold an entry that is held already and was withheld; where the rule still stands, it stays so."""

@@ -1,0 +1,73 @@
+"""After an update: what an older version held and could not read is read, once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import aiosqlite
+
+from maw.core.entry import Kind
+from maw.core.identity import NodeId
+from maw.node.authoring import wall_clock_ms
+from maw.store.database import Database
+from maw.store.fold import Fold
+from maw.store.learning import legible, read_step
+from maw.store.state import State
+from maw.store.writer import Writer
+
+log = logging.getLogger(__name__)
+
+Step = tuple[list[Fold], int | None]
+_FIRST: Final = 0
+
+
+class Learning:
+    """``new_fold`` and ``took`` as of ``Runtime``."""
+
+    def __init__(
+        self,
+        me: NodeId,
+        db: Database,
+        state: State,
+        writer: Writer,
+        new_fold: Callable[[int], Fold],
+        took: Callable[[Fold, NodeId], None],
+    ) -> None:
+        self._me = me
+        self._db = db
+        self._state = state
+        self._writer = writer
+        self._new_fold = new_fold
+        self._took = took
+        self._done = False
+
+    async def settle(self) -> None:
+        """Raises MawError when the disk does not take it; the next call goes on where it was."""
+        if self._done:
+            return
+        for kind in await legible(self._db):
+            count = await self._read(kind)
+            log.info("read %d entries of kind %d, which came before this version was installed", count, kind)
+        self._done = True
+
+    async def _read(self, kind: Kind) -> int:
+        count, after = 0, _FIRST
+        while True:
+
+            async def write(conn: aiosqlite.Connection, after: int = after) -> Step:
+                now_ms = wall_clock_ms()
+                return await read_step(
+                    conn, kind, after, lambda: self._new_fold(now_ms), lambda: self._state.reload(conn)
+                )
+
+            folds, going_on = await self._writer.submit(write, self._stored)
+            count += len(folds)
+            if going_on is None:
+                return count
+            after = going_on
+
+    def _stored(self, step: Step) -> None:
+        for fold in step[0]:
+            self._took(fold, self._me)
