@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
+from maw.core.word import OperatorWord
+
 Json = dict[str, Any]
 
 
@@ -126,9 +128,16 @@ class Backend(Protocol):
     # writing --------------------------------------------------------------------------------------
 
     async def post_channel(
-        self, speaker: Speaker, channel: str, text: str, *, reply_to: str | None, idempotency_key: str | None
+        self,
+        speaker: Speaker,
+        channel: str,
+        text: str,
+        *,
+        reply_to: str | None,
+        idempotency_key: str | None,
+        word: OperatorWord | None = None,
     ) -> Json:
-        """The receipt, once the message is durable here."""
+        """The receipt, once the message is durable here. ``word``: an operator's signature on it."""
 
     async def post_direct(
         self,
@@ -138,8 +147,16 @@ class Backend(Protocol):
         *,
         reply_to: str | None,
         idempotency_key: str | None,
+        word: OperatorWord | None = None,
     ) -> Json:
         """``to`` as the caller wrote it: ``arthur``, ``@arthur``, ``arthur@mbp``. The receipt, as above."""
+
+    async def answer_orders(self, speaker: Speaker, refs: Sequence[str], state: str, note: str) -> None:
+        """What the speaking agent made of operators' orders: ``obeyed`` or ``declined``. BadInput: one is none."""
+
+    def draft_order(self, to: Sequence[str] | None, channel: str | None) -> Json: ...
+    async def orders(self, speaker: Speaker, *, limit: int) -> list[Json]: ...
+    async def order(self, speaker: Speaker, ref: str) -> Json: ...
 
     async def ack(self, speaker: Speaker, refs: Sequence[str] | None) -> Json:
         """Ids or seqs as decimal digits; None means all. ``{"acked", "already", "unknown"}``."""

@@ -45,6 +45,8 @@ _MESSAGE: Final[Json] = {
     "host": _TEXT,
     "role": {"type": "string", "enum": ["agent", "ape"]},
     "known_by": {"type": "string", "enum": ["uid", "token", "operator key", "unknown"]},
+    "operator": _or_null(_TEXT),
+    "order": _FLAG,
     "text": _TEXT,
     "mentions": _TEXTS,
     "created_at": _TIME,
@@ -198,6 +200,25 @@ _SENT: Final = _object(
     _REDACTED,
 )
 
+_ORDER: Final = _object(
+    {
+        "message": _ref("Message"),
+        "hosts": _list(_object({"host": _TEXT, "state": _STATE})),
+        "agents": _list(
+            _object(
+                {
+                    "agent": _TEXT,
+                    "state": {"type": "string", "enum": ["waiting", "seen", "obeyed", "declined"]},
+                    "note": _TEXT,
+                    "at": _or_null(_TIME),
+                }
+            )
+        ),
+    }
+)
+
+_ORDER_DRAFT: Final = _object({"colony": _TEXT, "author": _TEXT, "at_ms": _WHOLE, "targets": _TEXTS})
+
 _FRAME: Final[Json] = {
     "oneOf": [
         _object({"type": {"const": "message"}, "message": _ref("Message")}),
@@ -235,6 +256,8 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "Error": _object({"error": _ERROR}),
         "UnconfirmedReceipt": _object({"error": _ERROR, "receipt": _ref("Receipt")}),
         "Message": _object(_MESSAGE, _REDACTED),
+        "Order": _ORDER,
+        "OrderDraft": _ORDER_DRAFT,
         "InboxMessage": _object(
             {**_MESSAGE, "why": {"type": "string", "enum": ["direct", "mention", "group"]}}, _REDACTED
         ),

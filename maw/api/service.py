@@ -21,6 +21,7 @@ from maw.core.identity import key_text
 from maw.core.names import parse_address
 from maw.core.pairing import Invite
 from maw.core.statement import colony_text
+from maw.core.word import OperatorWord
 from maw.errors import BadInput, NotFound
 from maw.node.backup_record import LastBackup, last_backup
 from maw.node.commanding import Commanding
@@ -215,7 +216,15 @@ class _Reading(_Base):
         agent = need_agent(self._agent(speaker))
         seen = self._node.visible.seq
         rows = await pages.unread(self._node.db, agent.n, after=after_seq, limit=limit)
-        return _page([self._node.presenter.message(item) for item in rows], seen, after_seq, limit)
+        items = [self._node.presenter.message(item) for item in rows]
+        self._node.orders.handed(agent, items)
+        return _page(items, seen, after_seq, limit)
+
+    async def orders(self, speaker: Speaker, *, limit: int) -> list[Json]:
+        return await self._node.orders.listing(speaker.agent_key, limit)
+
+    async def order(self, speaker: Speaker, ref: str) -> Json:
+        return await self._node.orders.one(ref, speaker.agent_key)
 
     async def stream_page(
         self, speaker: Speaker, *, after_seq: int, channel: str | None, user: str | None, limit: int
@@ -235,6 +244,8 @@ class _Reading(_Base):
             rows = await pages.since(self._node.db, after_seq, min(limit, scan))
             scan = min(limit, scan)
         items = self._node.presenter.readable(rows, speaker.agent_key)
+        if user is not None:
+            self._node.orders.handed(agent, items)
         next_seq = rows[-1].seq if len(rows) == scan else max(after_seq, seen, rows[-1].seq if rows else 0)
         return Page(items, next_seq)
 
@@ -264,11 +275,18 @@ class _Reading(_Base):
 
 class _Writing(_Base):
     async def post_channel(
-        self, speaker: Speaker, channel: str, text: str, *, reply_to: str | None, idempotency_key: str | None
+        self,
+        speaker: Speaker,
+        channel: str,
+        text: str,
+        *,
+        reply_to: str | None,
+        idempotency_key: str | None,
+        word: OperatorWord | None = None,
     ) -> Json:
         agent = need_agent(self._agent(speaker))
         return await self._node.talking.post(
-            agent, speaker.known_by, channel, text, reply_to=reply_to, key=idempotency_key
+            agent, speaker.known_by, channel, text, reply_to=reply_to, key=idempotency_key, word=word
         )
 
     async def post_direct(
@@ -279,11 +297,18 @@ class _Writing(_Base):
         *,
         reply_to: str | None,
         idempotency_key: str | None,
+        word: OperatorWord | None = None,
     ) -> Json:
         agent = need_agent(self._agent(speaker))
         return await self._node.talking.direct(
-            agent, speaker.known_by, to, text, reply_to=reply_to, key=idempotency_key
+            agent, speaker.known_by, to, text, reply_to=reply_to, key=idempotency_key, word=word
         )
+
+    def draft_order(self, to: Sequence[str] | None, channel: str | None) -> Json:
+        return self._node.orders.draft(to, channel)
+
+    async def answer_orders(self, speaker: Speaker, refs: Sequence[str], state: str, note: str) -> None:
+        await self._node.orders.answer(need_agent(self._agent(speaker)), refs, state, note)
 
     async def ack(self, speaker: Speaker, refs: Sequence[str] | None) -> Json:
         return await self._node.talking.ack(need_agent(self._agent(speaker)), refs)

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Final
 
+import msgpack
 from aiohttp import web
 
 from maw.api.backend import Json
 from maw.api.fields import Field
-from maw.api.kinds import Choice, Flag, Name, Recipients, Ref, Refs, Seconds, Text, Whole
+from maw.api.kinds import Choice, Flag, Line, Name, Recipients, Ref, Refs, Seconds, Text, Whole
 from maw.api.limits import DEFAULT_CONFIRM_S, MAX_CONFIRM_S
 from maw.api.reading import CHANNEL, bare_channel
 from maw.api.replies import error_reply, reply
 from maw.api.routes import Access, Call, Route, body, query
 from maw.core.colony import MAX_KEEP_DAYS
+from maw.core.heeding import DECLINED, MAX_NOTE, OBEYED
+from maw.core.word import OperatorWord, read_word
 from maw.errors import BadInput, Unavailable, Unconfirmed
+
+MAX_WORD: Final = 16 * 1024
+"""Characters: 64 targets of 80, a key and a signature, in base64."""
 
 CONFIRM: Final = query(
     Field("wait", Choice(("replicated",)), "replicated: answer when the recipients' hosts hold it"),
     Field("timeout", Seconds(MAX_CONFIRM_S), "seconds to wait for that; then 504", default=DEFAULT_CONFIRM_S),
 )
 TEXT: Final = Field("text", Text(), "what to say, at most 64 KiB of UTF-8", required=True)
+WORD: Final = Field("word", Line(MAX_WORD), "an operator's signature on it, in base64: docs/protocol.md")
 REPLY_TO: Final = Field("reply_to", Ref(), "the message this answers: id, or seq here")
 
 
@@ -32,6 +40,7 @@ async def post_channel(call: Call) -> web.StreamResponse:
         args["text"],
         reply_to=args["reply_to"],
         idempotency_key=call.idempotency_key,
+        word=_word(args["word"]),
     )
     return await _receipt_reply(call, receipt)
 
@@ -44,8 +53,19 @@ async def post_direct(call: Call) -> web.StreamResponse:
         args["text"],
         reply_to=args["reply_to"],
         idempotency_key=call.idempotency_key,
+        word=_word(args["word"]),
     )
     return await _receipt_reply(call, receipt)
+
+
+def _word(text: str | None) -> OperatorWord | None:
+    """The operator's word in a request. Raises BadInput."""
+    if text is None:
+        return None
+    try:
+        return read_word(msgpack.unpackb(base64.b64decode(text, validate=True)))
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        raise BadInput(f"field word is no operator's word: {error}", code="bad_field") from None
 
 
 async def _receipt_reply(call: Call, receipt: Json) -> web.StreamResponse:
@@ -73,6 +93,15 @@ async def ack(call: Call) -> web.StreamResponse:
     refs, everything = call.args["ids"], call.args["all"]
     if (refs is None) == (not everything):
         raise BadInput("either ids or all: true", hint='{"ids": [ID, …]} or {"all": true}', code="bad_body")
+    answer, note = call.args["answer"], call.args["note"] or ""
+    if answer is not None:
+        if refs is None:
+            raise BadInput("orders are answered by their ids, never all at once", code="bad_body")
+        await call.backend.answer_orders(call.speaker, refs, answer, note)
+    elif note:
+        raise BadInput(
+            "a note belongs to an answer", hint='"answer": "obeyed" or "declined"', code="bad_body"
+        )
     return reply(await call.backend.ack(call.speaker, refs), headers=call.api.headers)
 
 
@@ -103,7 +132,7 @@ ROUTES: Final = (
         idempotent=True,
         path_fields=(CHANNEL,),
         query=CONFIRM,
-        body=body(TEXT, REPLY_TO),
+        body=body(TEXT, REPLY_TO, WORD),
     ),
     Route(
         "POST",
@@ -119,6 +148,7 @@ ROUTES: Final = (
             Field("to", Recipients(), "arthur, @arthur, arthur@host, or a list", required=True),
             TEXT,
             REPLY_TO,
+            WORD,
         ),
     ),
     Route(
@@ -129,7 +159,10 @@ ROUTES: Final = (
         "take messages out of the speaking agent's inbox",
         "Acked",
         body=body(
-            Field("ids", Refs(), "message ids or seqs"), Field("all", Flag(), "everything unacknowledged")
+            Field("ids", Refs(), "message ids or seqs"),
+            Field("all", Flag(), "everything unacknowledged"),
+            Field("answer", Choice((OBEYED, DECLINED)), "of operators' orders: what was made of them"),
+            Field("note", Line(MAX_NOTE), "with an answer: how, or why not"),
         ),
     ),
     Route(

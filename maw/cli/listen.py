@@ -38,6 +38,14 @@ def ack(
         ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that is in the inbox now.")] = False,
+    obeyed: Annotated[bool, typer.Option("--obeyed", help="An operator's order: it is done.")] = False,
+    declined: Annotated[
+        bool, typer.Option("--declined", help="An operator's order: it is not done.")
+    ] = False,
+    remark: Annotated[
+        str | None,
+        typer.Option("--note", metavar="TEXT", help="With an answer to an order: how, or why not."),
+    ] = None,
     as_name: As = None,
     as_json: Json = False,
 ) -> int:
@@ -45,7 +53,13 @@ def ack(
     out = Output.to_stdout(as_json)
     if bool(ids) == everything:
         raise BadInput("acknowledge what?", code="usage", hint="maw ack ID… or maw ack --all")
-    body = {"all": True} if everything else {"ids": ids}
+    if obeyed and declined:
+        raise BadInput("an order is either obeyed or declined", code="usage")
+    body: dict[str, Any] = {"all": True} if everything else {"ids": ids}
+    if obeyed or declined:
+        body["answer"] = "obeyed" if obeyed else "declined"
+    if remark:
+        body["note"] = remark
     answer = speaking_daemon(as_name).post_once("/api/ack", body).body
     unknown = answer.get("unknown") or []
     if out.as_json:

@@ -52,7 +52,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "peers": "maw.cli.peers:peers_group",
             "key": "maw.cli.trust:key_group",
             "revoke": "maw.cli.operator:revoke",
-            "operator": "maw.cli.operator:operator_group",
+            "operator": "maw.cli.orders:operator_group",
             "freeze": "maw.cli.operator:freeze",
             "thaw": "maw.cli.operator:thaw",
         },

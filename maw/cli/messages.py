@@ -34,6 +34,8 @@ def print_message(out: Output, message: Record, as_name: str | None = None, *, w
     In a terminal a long text is shortened unless it is wanted ``whole``: others do not flood a screen.
     """
     who = f"{out.style(words(message.get('author')), 'bold')} ({_standing(message)})"
+    if message.get("operator"):
+        who = f"{out.style(_operator(message), 'bold', 'reverse')} through {words(message.get('author'))}"
     parts = [words(message.get("seq")), where(message), who, out.when(message.get("created_at"))]
     if message.get("clock_suspect"):
         parts.append("its clock is in doubt")
@@ -42,6 +44,8 @@ def print_message(out: Output, message: Record, as_name: str | None = None, *, w
     if message.get("reply_to"):
         parts.append(f"answers {words(message['reply_to'])}")
     parts.append(out.style(words(message.get("id")), "dim"))
+    if message.get("order") and message.get("why"):
+        parts.append(f"answer: maw ack {words(message.get('seq'))} --obeyed (or --declined)")
     out.line(" · ".join(parts))
     text = str(message.get("text", ""))
     kept = text if whole or out.width is None else beginning(text)
@@ -106,6 +110,11 @@ def recipient_words(recipient: Record, now: float) -> str:
 
 def _reached(recipient: Record) -> bool:
     return recipient.get("state") not in (None, "stored")
+
+
+def _operator(message: Record) -> str:
+    """``OPERATOR anna orders``: no name has capitals, and no text begins a line, so nothing else looks so."""
+    return f"OPERATOR {words(message['operator'])} {'orders' if message.get('order') else 'says'}"
 
 
 def _standing(message: Record) -> str:

@@ -17,7 +17,15 @@ from typing import Any, Final, TextIO
 
 from maw.core.text import cells, one_line, shown
 
-_STYLES: Final = {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+_STYLES: Final = {
+    "dim": "2",
+    "bold": "1",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "cyan": "36",
+    "reverse": "7",
+}
 _GAP: Final = "  "
 _LEAST_LAST: Final = 14
 """Columns below which the last one of a table is not worth cutting to."""

@@ -71,7 +71,7 @@ def send(
         except BadInput as error:
             raise _perhaps_swapped(error, to, text) from None
     try:
-        _say(path, body, _message_text(text), reply_to, wait, timeout, as_name, as_json)
+        _say(path, body, message_text(text), reply_to, wait, timeout, as_name, as_json)
     except NotFound as error:
         raise _perhaps_swapped(error, to, text) from None
 
@@ -91,7 +91,7 @@ def post(
     as_json: Json = False,
 ) -> None:
     """Send a message to a channel."""
-    _say(_channel_path(channel), {}, _message_text(text), reply_to, wait, timeout, as_name, as_json)
+    _say(_channel_path(channel), {}, message_text(text), reply_to, wait, timeout, as_name, as_json)
 
 
 def sent(limit: Limit = 20, as_name: As = None, as_json: Json = False) -> int:
@@ -169,7 +169,7 @@ def _channel_path(word: str) -> str:
     return f"/api/channels/{segment(check_name(word.removeprefix('#'), 'channel'))}/messages"
 
 
-def _message_text(text: list[str] | None) -> str:
+def message_text(text: list[str] | None) -> str:
     if not text:
         raise BadInput(
             "what should be said?",

@@ -14,6 +14,7 @@ Everything here is a function of the set of statements: in which order they came
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -35,7 +36,8 @@ RIGHTS: Final = (ORDER, FREEZING, REVOKING, REDACTING, ADMITTING, DELEGATING)
 STAND_BYTES: Final = 16
 MAX_STANDS: Final = 400
 MAX_HOSTS: Final = 64
-MAX_NAME: Final = 32
+FOUNDER: Final = "founder"
+_NAME: Final = re.compile("[a-z0-9][a-z0-9_-]{0,31}")
 MAX_CHAIN: Final = 6
 """Hands through which a right may have come, the founder's included."""
 
@@ -133,7 +135,7 @@ class Authority:
 
     def name_of(self, key: NodeId) -> str:
         if key == self.founder:
-            return "founder"
+            return FOUNDER
         return next((power.name for power in self.powers(key)), "")
 
     def above(self, key: NodeId) -> frozenset[NodeId]:
@@ -159,9 +161,7 @@ class Authority:
 
     def _parents(self, grant: Grant, asking: tuple[NodeId, ...]) -> tuple[Power, ...]:
         if grant.issuer == self.founder:
-            return (
-                Power(grant.issuer, "founder", frozenset(RIGHTS), None, frozenset(), (grant.issuer,), ()),
-            )
+            return (Power(grant.issuer, FOUNDER, frozenset(RIGHTS), None, frozenset(), (grant.issuer,), ()),)
         return self._powers_of(grant.issuer, asking)
 
     def _beneath(self, parent: Power, grant: Grant) -> Power:
@@ -222,8 +222,8 @@ def read_grant(statement: Statement) -> Grant:
     """Raises ProtocolViolation. Rights that this version does not know are passed over."""
     fields = statement.fields
     name, rights, until = fields.get("name"), fields.get("rights"), fields.get("until")
-    if type(name) is not str or not 0 < len(name) <= MAX_NAME:
-        raise _bad("an operator has no name")
+    if type(name) is not str or not _NAME.fullmatch(name) or name == FOUNDER:
+        raise _bad("an operator has no name, or one that would be mistaken for something else")
     if type(rights) is not list or not all(type(right) is str for right in rights):
         raise _bad("an operator's rights are malformed")
     if until is not None and (type(until) is not int or not 0 <= until <= MAX_COUNT):

@@ -1,10 +1,11 @@
 """The operator's word: a message signed with an operator key, which no node can make, move or alter.
 
-    signed     Ed25519 over "maw-word-v1\\0" ‖ msgpack [colony, at_ms, nonce, is_order, targets, text]
+    signed     Ed25519 over "maw-word-v1\\0" ‖ msgpack [colony, author, at_ms, nonce, is_order, targets, text]
+    author     the node in whose log it stands
     targets    where it may stand: ["#general"], or every recipient as "name@host", in order
 
-It travels in the message of whichever agent's node it was given to. Whether the key may speak as operator is
-for the reader's own book to say; a copy elsewhere, under another text or a second time is nobody's word.
+It travels in a message of an agent of that node. Whether the key may speak as operator is for the reader's own
+book to say; a copy in another's log, elsewhere, under another text or a second time is nobody's word.
 """
 
 from __future__ import annotations
@@ -37,15 +38,15 @@ class OperatorWord:
     def content(self) -> list[Any]:
         return [self.key, self.at_ms, self.nonce, self.is_order, list(self.targets), self.signature]
 
-    def holds(self, colony: bytes, text: str, targets: tuple[str, ...]) -> bool:
-        """True when the key signed this very text for these very targets."""
+    def holds(self, colony: bytes, author: NodeId, text: str, targets: tuple[str, ...]) -> bool:
+        """True when the key signed this very text, for these very targets, in this node's log."""
         if targets != self.targets:
             return False
-        signed = _signed(colony, self.at_ms, self.nonce, self.is_order, self.targets, text)
+        signed = _signed(colony, author, self.at_ms, self.nonce, self.is_order, self.targets, text)
         return verify(self.key, DOMAIN_WORD, signed, self.signature)
 
 
-def word_of(said: Said, colony: bytes) -> OperatorWord | None:
+def word_of(said: Said, colony: bytes, author: NodeId) -> OperatorWord | None:
     """The word that stands over this message and holds for it; None when there is none."""
     if said.word is None:
         return None
@@ -53,19 +54,20 @@ def word_of(said: Said, colony: bytes) -> OperatorWord | None:
         word = read_word(said.word)
     except ValueError:
         return None
-    return word if word.holds(colony, said.text, said.targets()) else None
+    return word if word.holds(colony, author, said.text, said.targets()) else None
 
 
 def sign_word(
     signer: Signer,
     colony: bytes,
+    author: NodeId,
     at_ms: int,
     nonce: bytes,
     is_order: bool,
     targets: tuple[str, ...],
     text: str,
 ) -> OperatorWord:
-    signature = signer.sign(DOMAIN_WORD, _signed(colony, at_ms, nonce, is_order, targets, text))
+    signature = signer.sign(DOMAIN_WORD, _signed(colony, author, at_ms, nonce, is_order, targets, text))
     return OperatorWord(signer.node, at_ms, nonce, is_order, targets, signature)
 
 
@@ -94,7 +96,13 @@ def read_word(value: Any) -> OperatorWord:
 
 
 def _signed(
-    colony: bytes, at_ms: int, nonce: bytes, is_order: bool, targets: tuple[str, ...], text: str
+    colony: bytes,
+    author: NodeId,
+    at_ms: int,
+    nonce: bytes,
+    is_order: bool,
+    targets: tuple[str, ...],
+    text: str,
 ) -> bytes:
-    packed: bytes = msgpack.packb([colony, at_ms, nonce, is_order, list(targets), text])
+    packed: bytes = msgpack.packb([colony, author, at_ms, nonce, is_order, list(targets), text])
     return packed

@@ -17,7 +17,7 @@ from typing import Any, Final
 import aiosqlite
 
 from maw.core.clock import HybridClock, wall_ms
-from maw.core.colony import READERS, Card, Open, Said
+from maw.core.colony import READERS, Card, Content, Open, Said
 from maw.core.entry import (
     SALT_BYTES,
     START,
@@ -29,6 +29,7 @@ from maw.core.entry import (
     pack_payload,
     unpack_content,
 )
+from maw.core.heeding import Heed
 from maw.core.identity import Signer
 from maw.core.log import fresh_epoch
 from maw.errors import Conflict, InternalError, MawError, Refused, Unavailable
@@ -38,6 +39,7 @@ from maw.store.writer import Writer
 
 MAX_DRAFTS: Final = 10_000
 MAX_DRAFTS_A_COMMIT: Final = 1_000
+_CHECKED: Final[Mapping[int, Callable[[Content], object]]] = {**READERS, Kind.HEED: Heed.read}
 KEYS_KEPT_MS: Final = 86_400_000
 
 
@@ -325,7 +327,7 @@ def _packed(kind: Kind, content: Mapping[str, Any], said: Said | None) -> bytes:
     """Checked as whoever gets it will check it. What is ``said`` was: the doors let nothing else in."""
     try:
         packed = pack_content(content)
-        if said is None and (read := READERS.get(kind)):
+        if said is None and (read := _CHECKED.get(kind)):
             read(unpack_content(packed))
     except (ValueError, TypeError, OverflowError) as error:  # UnicodeEncodeError is a ValueError
         raise _unreadable(kind, str(error)) from error

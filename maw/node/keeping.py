@@ -12,7 +12,6 @@ from typing import Final
 
 import aiosqlite
 
-from maw.core.authority import ORDER
 from maw.core.colony import Said
 from maw.core.effects import Alert
 from maw.core.entry import Entry, Kind
@@ -21,9 +20,9 @@ from maw.core.heeding import MAX_KEEPS, Heed
 from maw.core.identity import NodeId, short_key
 from maw.core.ruling import IN_FORCE_IS_TOLD
 from maw.core.trust import TrustBook
-from maw.core.word import word_of
 from maw.errors import MawError, Refused
 from maw.node.authoring import Authoring, wall_clock_ms
+from maw.node.spoken import OperatorsWord
 from maw.node.visible import Visible
 from maw.store.database import Database
 from maw.store.fold import Fold
@@ -45,6 +44,7 @@ class Keeping:
         writer: Writer,
         authoring: Authoring,
         visible: Visible,
+        word: OperatorsWord,
         book: Callable[[], TrustBook],
         alert: Callable[[Alert], None],
     ) -> None:
@@ -54,6 +54,7 @@ class Keeping:
         self._writer = writer
         self._authoring = authoring
         self._visible = visible
+        self._word = word
         self._book = book
         self._alert = alert
         self._told: set[bytes] | None = None
@@ -72,28 +73,28 @@ class Keeping:
         if ruling.freezes.active and entry.author != self._me:
             author = ruling.successor(entry.author)
             frozen = ruling.freezes.on(author, said.agent, said.channel) is not None
-            if frozen and not self.is_operators(said, wall_clock_ms()):
+            if frozen and self._word.over(said, entry.author, wall_clock_ms()) is None:
                 return FROZEN
         return None
-
-    def is_operators(self, said: Said, at_ms: int) -> bool:
-        """Whether an operator, with the right to give orders at ``at_ms``, signed this message."""
-        book = self._book()
-        word = word_of(said, book.colony)
-        return word is not None and book.ruling.authority.may_now(word.key, ORDER, max(at_ms, word.at_ms))
 
     def refuse(self, agent: AgentRow, said: Said) -> None:
         """Raises Refused when a freeze keeps this agent of ours from speaking there, or what it shows as an
         operator's word is none."""
-        operators = self.is_operators(said, wall_clock_ms())
-        if said.word is not None and not operators:
+        spoken = self._word.over(said, self._me, wall_clock_ms())
+        if said.word is not None and spoken is None:
             raise Refused(
-                "the operator's signature does not hold for this message, or its key may give no orders here",
+                "the operator's signature does not hold for this message, was used before, or its key may give no"
+                " orders",
                 code="no_operator",
                 hint="`maw operator list` shows who may; sign again with `maw operator order`",
             )
-        freeze = self._book().ruling.freezes.on(self._me, agent.id, said.channel)
-        if freeze is not None and not operators:
+        if spoken is None:
+            self.refuse_frozen(agent, said.channel)
+
+    def refuse_frozen(self, agent: AgentRow, channel: str | None) -> None:
+        """Raises Refused when a freeze keeps this agent of ours from doing anything there."""
+        freeze = self._book().ruling.freezes.on(self._me, agent.id, channel)
+        if freeze is not None:
             raise Refused(
                 f"{frozen_words(freeze)}: nothing is taken from {agent.name} here",
                 code="frozen",

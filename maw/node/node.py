@@ -56,6 +56,7 @@ from maw.node.membership import Membership
 from maw.node.mender import Mender
 from maw.node.mesh import Mesh
 from maw.node.opening import Opened, open_store
+from maw.node.orders import Orders
 from maw.node.peering import Peering
 from maw.node.people import People
 from maw.node.presenting import Presenter, iso
@@ -65,6 +66,7 @@ from maw.node.redacting import Redacting
 from maw.node.rotating import REANNOUNCE
 from maw.node.runtime import Reactions, Runtime
 from maw.node.scrubbing import DAMAGED, Scrubber, split
+from maw.node.spoken import OperatorsWord
 from maw.node.talking import Talking
 from maw.node.version_watch import VersionWatch
 from maw.node.visible import Visible
@@ -137,8 +139,9 @@ class Node:
         self.scrubber = Scrubber(
             db, self.state, self.writer, self.mender, self.alerts, lambda: self.membership.book.colony
         )
+        word = OperatorsWord(self.state, lambda: self.membership.book)
         self.presenter = Presenter(
-            me, self.state, self.directory, lambda place: self.scrubber.report([split(place)])
+            me, self.state, self.directory, word, lambda place: self.scrubber.report([split(place)])
         )
         self.talking = Talking(
             me,
@@ -152,14 +155,19 @@ class Node:
             lambda node: self.peering.online(node),
             lambda node: self.mesh.refused_by(node),
             lambda agent, said: self.keeping.refuse(agent, said),
+            lambda agent, channel: self.keeping.refuse_frozen(agent, channel),
         )
         self.keeping = Keeping(
-            me, db, self.state, self.writer, self.authoring, self.visible, lambda: self.membership.book,
+            me, db, self.state, self.writer, self.authoring, self.visible, word, lambda: self.membership.book,
             self.alerts.raise_alert,
         )  # fmt: skip
         self.redacting = Redacting(
             me, db, self.state, self.writer, self.authoring, self.directory, self.presenter, self.talking
         )
+        self.orders = Orders(
+            me, db, self.state, self.authoring, self.directory, self.presenter, self.receipts, self.talking,
+            lambda: self.membership.book,
+        )  # fmt: skip
         self.people = People(me, db, self.state, self.writer, self.authoring, self.directory)
         self.inviting = InvitingDesk(
             me, config.name, db, self.writer, self.membership,
@@ -335,6 +343,7 @@ class Node:
         await self._introduce_myself()
         await self.keeping.settle()
         await self.learning.settle()
+        await self.orders.settle()
         await self.far_receipts.save()
         dialled = self.mesh.dial_states()
         self.copy_watch.look(dialled)

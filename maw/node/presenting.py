@@ -12,6 +12,7 @@ from maw.core.entry import Position, hash_payload, unpack_payload
 from maw.core.identity import NodeId
 from maw.core.redaction import RETENTION
 from maw.node.directory import Directory
+from maw.node.spoken import OperatorsWord, Spoken
 from maw.store.pages import Shown
 from maw.store.schema import SEQ_BITS
 from maw.store.state import State
@@ -49,10 +50,12 @@ class Presenter:
         me: NodeId,
         state: State,
         directory: Directory,
+        word: OperatorsWord,
         damaged: Callable[[int], None] = lambda place: None,
     ) -> None:
         self._damaged = damaged
         self._me = me
+        self._word = word
         self._state = state
         self._directory = directory
 
@@ -95,6 +98,12 @@ class Presenter:
             "at": iso(at),
         }
 
+    def spoken(self, row: Shown, said: Said) -> Spoken | None:
+        """The operator whose word this is, if it is one's."""
+        if said.word is None:
+            return None
+        return self._word.over(said, self.position(row).author, row.said, row.seq)
+
     def message(self, row: Shown) -> Json:
         """One message object."""
         return self.with_said(row, self.said(row))
@@ -102,6 +111,7 @@ class Presenter:
     def with_said(self, row: Shown, said: Said) -> Json:
         agent = self._state.agent_at[row.agent]
         host = self._directory.host_name(self._state.node_at[agent.node])
+        spoken = self.spoken(row, said)
         shown: Json = {
             "id": message_id(self.position(row)),
             "seq": row.seq,
@@ -112,7 +122,9 @@ class Presenter:
             "author_name": said.name,
             "host": host,
             "role": said.role,
-            "known_by": said.known_by,
+            "known_by": said.known_by if spoken is None else "operator key",
+            "operator": None if spoken is None else spoken.operator,
+            "order": spoken is not None and spoken.is_order,
             "text": said.text,
             "mentions": list(said.mentions),
             "created_at": iso(row.said),

@@ -18,6 +18,7 @@ from maw.core.entry import Kind, Position
 from maw.core.identity import NodeId
 from maw.core.names import check_name, mentions
 from maw.core.text import check_message
+from maw.core.word import OperatorWord
 from maw.errors import BadInput, Conflict, NotFound, Refused
 from maw.node.authoring import Authoring, Idempotency, Written, wall_clock_ms
 from maw.node.directory import Directory, no_such_message
@@ -25,6 +26,7 @@ from maw.node.presenting import Json, Presenter, gone_words, iso
 from maw.node.receipts import Receipts
 from maw.store import pages
 from maw.store.database import Database
+from maw.store.fold import Fold
 from maw.store.mending import is_missing
 from maw.store.pages import Shown
 from maw.store.redacting import covering
@@ -52,11 +54,14 @@ class Talking:
         online: Callable[[NodeId], bool],
         refused_by: Callable[[NodeId], str | None],
         may_say: Callable[[AgentRow, Said], None],
+        may_open: Callable[[AgentRow, str], None],
     ) -> None:
         """``online``: whether a node is linked, or heard through others; ``refused_by``: why a node will have no
-        link with this one, if it said so. ``may_say`` raises Refused when an agent may not say this now."""
+        link with this one, if it said so. ``may_say`` raises Refused when an agent may not say this now, ``may_open``
+        when it may not open this channel."""
         self._refused_by = refused_by
         self._may_say = may_say
+        self._may_open = may_open
         self._me = me
         self._db = db
         self._state = state
@@ -78,13 +83,18 @@ class Talking:
         *,
         reply_to: str | None,
         key: str | None,
+        word: OperatorWord | None = None,
     ) -> Json:
-        """A message in a channel that exists. Returns its receipt, once it is durable."""
+        """A message in a channel that exists. Returns its receipt, once it is durable.
+
+        ``word``: an operator's signature on it.
+        """
         check_message(text)
         name = self._directory.channel(channel).name
         words = mentions(text)
         reply = await self._reply(reply_to, agent)
-        said = Said(agent.id, agent.name, agent.role, known_by, text, words, reply, name)
+        signed = None if word is None else word.content()
+        said = Said(agent.id, agent.name, agent.role, known_by, text, words, reply, name, word=signed)
         written = await self._say(Kind.POST, agent, said, key)
         warnings = self._unknown_mentions(words)
         return await self._receipt(written, said, agent, warnings)
@@ -98,6 +108,7 @@ class Talking:
         *,
         reply_to: str | None,
         key: str | None,
+        word: OperatorWord | None = None,
     ) -> Json:
         """A message to agents, each named whole. Nothing is sent when one of them is unknown or ambiguous."""
         check_message(text)
@@ -106,18 +117,26 @@ class Talking:
         rows = {row.n: row for row in (self._directory.find_agent(word) for word in to)}
         recipients = tuple(self._directory.recipient(row) for row in rows.values())
         reply = await self._reply(reply_to, agent)
-        said = Said(agent.id, agent.name, agent.role, known_by, text, mentions(text), reply, None, recipients)
+        found, signed = mentions(text), None if word is None else word.content()
+        said = Said(agent.id, agent.name, agent.role, known_by, text, found, reply, None, recipients, signed)
         written = await self._say(Kind.DIRECT, agent, said, key)
         return await self._receipt(written, said, agent, [])
 
     async def _say(self, kind: Kind, agent: AgentRow, said: Said, key: str | None) -> Written:
-        self._may_say(agent, said)
+        local: Callable[[Fold], None] | None = None
+        if said.word is None:
+            self._may_say(agent, said)
+        else:  # a word counts once: it is judged where it is folded, after what its key has settled
+
+            def local(fold: Fold) -> None:
+                self._may_say(agent, said)
+
         content = said.content()
         once = None
         if key is not None:
-            what = repr((int(kind), said.channel, said.to, said.text, said.reply_to)).encode()
+            what = repr((int(kind), said.channel, said.to, said.text, said.reply_to, said.word)).encode()
             once = Idempotency(key, agent.n, hashlib.blake2b(what, digest_size=16).digest())
-        return await self.authoring.say(kind, content, said=said, once=once)
+        return await self.authoring.say(kind, content, said=said, once=once, local=local)
 
     async def _reply(self, ref: str | None, agent: AgentRow) -> str | None:
         if ref is None:
@@ -137,6 +156,7 @@ class Talking:
         channel = check_name(name.lstrip("#"), "channel")
         if channel in self._state.channels:
             raise Conflict(f"there is a channel called {channel} already", code="channel_exists")
+        self._may_open(agent, channel)
         content = NewChannel(channel, self._directory.address(agent)).content()
         await self.authoring.say(Kind.CHANNEL, content)
         return self.channel_json(channel)

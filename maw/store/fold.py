@@ -399,7 +399,7 @@ class Fold:
              shown.suspect, said.reply_to)
         )  # fmt: skip
         if word is not None and word.nonce not in state.words:
-            self._operators_word(word, entry.colony, said, seq)
+            self._operators_word(word, entry, said, seq)
         if channel:
             self._mentions += [(word, seq) for word in dict.fromkeys(said.mentions)]
         if delivered:
@@ -409,9 +409,9 @@ class Fold:
             self._outbox.append((agent.n, seq))
         return seq
 
-    def _operators_word(self, word: OperatorWord, colony: bytes, said: Said, seq: int) -> None:
+    def _operators_word(self, word: OperatorWord, entry: Entry, said: Said, seq: int) -> None:
         """The first place at which a word is seen is where it stands; who may speak so is judged when it is shown."""
-        if word.holds(colony, said.text, said.targets()):
+        if word.holds(entry.colony, entry.author, said.text, said.targets()):
             self.state.words[word.nonce] = seq
             self._words.append((word.nonce, seq, word.key, word.is_order))
 

@@ -61,7 +61,10 @@ async def _hide(conn: aiosqlite.Connection, state: State, log: LogRow, last: int
         "INSERT OR REPLACE INTO withheld VALUES (?, ?, ?)", [(place, REVOKED, now_ms) for place, _ in rows]
     )
     await conn.executemany("DELETE FROM messages WHERE seq = ?", seqs)
-    for table in ("mentions", "mailbox", "outbox"):
+    gone = {seq for _, seq in rows}
+    for nonce in [nonce for nonce, seq in state.words.items() if seq in gone]:
+        del state.words[nonce]
+    for table in ("mentions", "mailbox", "outbox", "orders"):
         if seqs:
             low, high = min(seqs)[0], max(seqs)[0]
             sql = f"DELETE FROM {table} WHERE seq BETWEEN ? AND ? AND seq NOT IN (SELECT seq FROM messages)"  # noqa: S608

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from maw.api.backend import Json, Page, Speaker
+from maw.core.word import OperatorWord
 from maw.errors import BadInput, Conflict, NotFound, NotSignedIn, Refused
 
 TIME = "2026-11-21T08:00:00.123Z"
@@ -111,6 +112,8 @@ class MemoryBackend:
             "host": host,
             "role": "agent",
             "known_by": known_by,
+            "operator": None,
+            "order": False,
             "text": text,
             "mentions": [word[1:] for word in text.split() if word.startswith("@") and len(word) > 1],
             "created_at": TIME,
@@ -381,7 +384,14 @@ class MemoryBackend:
         return receipt
 
     async def post_channel(
-        self, speaker: Speaker, channel: str, text: str, *, reply_to: str | None, idempotency_key: str | None
+        self,
+        speaker: Speaker,
+        channel: str,
+        text: str,
+        *,
+        reply_to: str | None,
+        idempotency_key: str | None,
+        word: OperatorWord | None = None,
     ) -> Json:
         self._known_channel(channel)
         return await self._post(speaker, idempotency_key, text, channel=channel, to=(), reply_to=reply_to)
@@ -394,10 +404,24 @@ class MemoryBackend:
         *,
         reply_to: str | None,
         idempotency_key: str | None,
+        word: OperatorWord | None = None,
     ) -> Json:
         names = [name.lstrip("@") for name in to]
         whole = [name if "@" in name else self.address(name) for name in names]
         return await self._post(speaker, idempotency_key, text, channel=None, to=whole, reply_to=reply_to)
+
+    def draft_order(self, to: Sequence[str] | None, channel: str | None) -> Json:
+        targets = [f"#{channel}"] if channel is not None else list(to or ())
+        return {"colony": "", "author": "", "at_ms": 0, "targets": targets}
+
+    async def answer_orders(self, speaker: Speaker, refs: Sequence[str], state: str, note: str) -> None:
+        raise BadInput(f"{refs[0]} is no operator's order", code="no_order")
+
+    async def orders(self, speaker: Speaker, *, limit: int) -> list[Json]:
+        return []
+
+    async def order(self, speaker: Speaker, ref: str) -> Json:
+        raise NotFound(f"{ref} is no operator's order")
 
     async def ack(self, speaker: Speaker, refs: Sequence[str] | None) -> Json:
         assert speaker.agent is not None, "the API lets nobody else in here"

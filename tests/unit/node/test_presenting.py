@@ -8,13 +8,16 @@ import pytest
 
 from maw.core.colony import Recipient, Said, message_id
 from maw.core.entry import Position, pack_payload
+from maw.core.trust import TrustBook
 from maw.node.directory import Directory
 from maw.node.presenting import Presenter, iso
+from maw.node.spoken import OperatorsWord
 from maw.store.pages import Shown
 from maw.store.state import AgentRow, LogRow, NodeRow, State
 from tests.unit.store.opened import Author
 
 ME, MBP = Author(9).node, Author(1).node
+COLONY = bytes(32)
 BOT, ARTHUR = b"b" * 16, b"a" * 16
 SAID = Said(ARTHUR, "arthur", "agent", "uid", "hi @bot", ("bot",), "k7q2mx-1-1", "general")
 
@@ -26,7 +29,8 @@ def world() -> Presenter:
     state.add_log(MBP, LogRow(3, 2, 77))
     state.add_agent(AgentRow(1, 1, BOT, "bot", "agent", 0, uid=1000))
     state.add_agent(AgentRow(2, 2, ARTHUR, "arthur", "agent", 0))
-    return Presenter(ME, state, Directory(ME, state, lambda: {MBP}))
+    word = OperatorsWord(state, lambda: TrustBook(ME, COLONY))
+    return Presenter(ME, state, Directory(ME, state, lambda: {MBP}), word)
 
 
 def row(said: Said, agent: int = 2) -> Shown:
@@ -43,7 +47,7 @@ def test_a_post() -> None:
         "author": "arthur@mbp", "author_name": "arthur", "host": "mbp", "role": "agent", "known_by": "uid",
         "text": "hi @bot", "mentions": ["bot"], "created_at": "1970-01-01T00:00:01.000Z",
         "received_at": "1970-01-01T00:01:01.001Z", "reply_to": "k7q2mx-1-1", "clock_suspect": False,
-        "disputed": False,
+        "disputed": False, "operator": None, "order": False,
     }  # fmt: skip
 
 

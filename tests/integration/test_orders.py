@@ -1,0 +1,233 @@
+"""Operators' messages and orders between real nodes: shown as such, imitated by nobody, seen and answered."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from maw.api.backend import Json
+from maw.core.authority import dismissal_statement, grant_statement
+from maw.core.freezing import ALL, Target, freeze_statement
+from maw.core.identity import Signer
+from maw.core.word import OperatorWord, sign_word
+from maw.errors import BadInput, Conflict, Refused
+from maw.node.keptkey import open_kept_key
+from tests.conftest import MakeHome
+from tests.integration.nodes import Host, acquainted, all_running, pair, running, until
+
+TARGET = ("#general",)
+
+
+def no_passphrase() -> str:
+    raise AssertionError("the key is not sealed")
+
+
+def founder(home: Path) -> Signer:
+    return open_kept_key(home / "operator.key", "operator", no_passphrase)
+
+
+def now() -> int:
+    return int(time.time() * 1000)
+
+
+@pytest.fixture
+async def two(make_home: MakeHome) -> AsyncIterator[tuple[Host, Host, Signer]]:
+    """``mbp`` with arthur invited ``oracle`` with neo and trinity; and the operator key of their Colony."""
+    home = make_home("mbp")
+    async with all_running(home, make_home("oracle")) as (mbp, oracle):
+        await mbp.add("arthur")
+        await oracle.add("neo", "trinity")
+        await pair(mbp, oracle)
+        await acquainted(mbp, oracle)
+        yield mbp, oracle, founder(home.path)
+
+
+def word(
+    host: Host, key: Signer, text: str, targets: tuple[str, ...] = TARGET, *, is_order: bool = True,
+    at_ms: int | None = None,
+) -> OperatorWord:  # fmt: skip
+    colony = host.node.membership.book.colony
+    return sign_word(
+        key, colony, host.me, now() if at_ms is None else at_ms, os.urandom(16), is_order, targets, text
+    )
+
+
+async def arrived(host: Host, name: str, count: int = 1) -> list[Json]:
+    found: list[Json] = []
+
+    async def look() -> bool:
+        found[:] = await host.inbox(name)
+        return len(found) >= count
+
+    await until_true(look, f"{count} in the inbox of {name}")
+    return found
+
+
+async def until_true(true: Callable[[], object], what: str) -> None:
+    import asyncio
+
+    async with asyncio.timeout(10):
+        while not await true():  # type: ignore[misc]
+            await asyncio.sleep(0.01)
+
+
+async def test_an_order_is_shown_as_one_on_every_host(two: tuple[Host, Host, Signer]) -> None:
+    mbp, oracle, key = two
+    text = "@all stop the deploys"
+    sent = await mbp.post("arthur", text, word=word(mbp, key, text))
+    assert (sent["message"]["known_by"], sent["message"]["operator"]) == ("operator key", "founder")
+    (there,) = await arrived(oracle, "neo")
+    assert (there["known_by"], there["operator"], there["order"]) == ("operator key", "founder", True)
+    await oracle.post("neo", "@all operator founder orders: go on")
+    (plain,) = await arrived(mbp, "arthur")
+    assert (plain["known_by"], plain["operator"], plain["order"]) == ("uid", None, False)
+
+
+async def test_who_has_seen_it_and_who_has_obeyed(two: tuple[Host, Host, Signer]) -> None:
+    mbp, oracle, key = two
+    text = "@agents stop the deploys"
+    sent = await mbp.post("arthur", text, word=word(mbp, key, text))
+    boss = await mbp.as_("arthur")
+
+    async def states() -> dict[str, str]:
+        one = await mbp.service.order(boss, sent["id"])
+        return {agent["agent"]: agent["state"] for agent in one["agents"]}
+
+    assert await states() == {"neo@oracle": "waiting", "trinity@oracle": "waiting"}
+    (there,) = await arrived(oracle, "neo")
+    await until_true(
+        lambda: _is(states, {"neo@oracle": "seen", "trinity@oracle": "waiting"}), "neo has seen it"
+    )
+    neo = await oracle.as_("neo")
+    await oracle.service.answer_orders(neo, [there["id"]], "obeyed", "stopped at 12:01")
+    trinity = await oracle.as_("trinity")
+    await oracle.service.answer_orders(trinity, [str(there["seq"])], "declined", "not mine")
+    await until_true(
+        lambda: _is(states, {"neo@oracle": "obeyed", "trinity@oracle": "declined"}), "both have answered"
+    )
+    await oracle.inbox("neo")
+    await oracle.node.orders.settle()
+    one = (await oracle.service.orders(neo, limit=5))[0]
+    assert [agent["state"] for agent in one["agents"]] == ["obeyed", "declined"], (
+        "seeing it again undoes nothing"
+    )
+    assert {host["host"]: host["state"] for host in (await mbp.service.order(boss, sent["id"]))["hosts"]} == {
+        "mbp": "replicated", "oracle": "replicated"
+    }  # fmt: skip
+
+
+async def _is(states: Callable[[], object], wanted: dict[str, str]) -> bool:
+    found: bool = await states() == wanted  # type: ignore[misc]
+    return found
+
+
+async def test_what_is_no_order_cannot_be_obeyed(two: tuple[Host, Host, Signer]) -> None:
+    mbp, _, key = two
+    sent = await mbp.post("arthur", "hello", word=word(mbp, key, "hello", is_order=False))
+    assert sent["message"]["operator"] == "founder"
+    with pytest.raises(BadInput) as refused:
+        await mbp.service.answer_orders(await mbp.as_("arthur"), [sent["id"]], "obeyed", "")
+    assert refused.value.code == "no_order"
+    assert await mbp.service.orders(await mbp.as_("arthur"), limit=5) == []
+
+
+async def test_a_word_of_nobody_is_refused_at_the_source(two: tuple[Host, Host, Signer]) -> None:
+    mbp, oracle, key = two
+    good = word(mbp, key, "stop")
+    for forged, text in (
+        (word(mbp, Signer(os.urandom(32)), "stop"), "stop"),
+        (good, "go on"),
+        (word(oracle, key, "stop"), "stop"),
+        (word(mbp, key, "stop", ("#other",)), "stop"),
+    ):
+        with pytest.raises(Refused) as refused:
+            await mbp.post("arthur", text, word=forged)
+        assert refused.value.code == "no_operator"
+    await mbp.post("arthur", "stop", word=good)
+    with pytest.raises(Refused):
+        await mbp.post("arthur", "stop", word=good)
+    assert await mbp.channel() == ["stop"]
+
+
+async def test_the_same_request_again_is_the_same_message(two: tuple[Host, Host, Signer]) -> None:
+    mbp, _, key = two
+    one = word(mbp, key, "stop")
+    first = await mbp.post("arthur", "stop", word=one, idempotency_key="k1")
+    again = await mbp.post("arthur", "stop", word=one, idempotency_key="k1")
+    assert again["id"] == first["id"]
+    with pytest.raises(Conflict):
+        await mbp.post("arthur", "stop", word=word(mbp, key, "stop"), idempotency_key="k1")
+    assert await mbp.channel() == ["stop"]
+
+
+async def test_copied_by_another_host_it_is_that_hosts_own_text(two: tuple[Host, Host, Signer]) -> None:
+    mbp, oracle, key = two
+    one = word(mbp, key, "@all stop")
+    await mbp.post("arthur", "@all stop", word=one)
+    await arrived(oracle, "neo")
+    oracle.node.keeping.refuse = lambda agent, said: None  # type: ignore[method-assign]
+    await oracle.post("trinity", "@all stop", word=one)
+    (copied,) = await arrived(mbp, "arthur")
+    assert (copied["author"], copied["operator"], copied["known_by"]) == ("trinity@oracle", None, "uid")
+
+
+async def test_said_twice_by_its_own_host_only_the_first_counts(two: tuple[Host, Host, Signer]) -> None:
+    mbp, oracle, key = two
+    mbp.node.keeping.refuse = lambda agent, said: None  # type: ignore[method-assign]
+    one = word(mbp, key, "@all stop")
+    for _ in range(2):
+        await mbp.post("arthur", "@all stop", word=one)
+    first, second = await arrived(oracle, "neo", 2)
+    assert (first["operator"], second["operator"]) == ("founder", None)
+
+
+async def test_an_operator_speaks_while_all_is_frozen_and_a_dismissed_one_is_nobody(
+    two: tuple[Host, Host, Signer],
+) -> None:
+    mbp, oracle, key = two
+    colony = mbp.node.membership.book.colony
+    anna = Signer(os.urandom(32))
+    grant = grant_statement(key, colony, anna.node, "anna", ["order"], None, [], now())
+    stop = freeze_statement(key, colony, Target(ALL, name="all"), "", now())
+    await mbp.node.membership.keep([grant, stop])
+    await until(lambda: stop.id in oracle.node.membership.book.statements(), "the freeze is heard")
+    with pytest.raises(Refused):
+        await mbp.post("arthur", "@all hello")
+    text = "@all stay calm"
+    await mbp.post("arthur", text, word=word(mbp, anna, text))
+    (there,) = await arrived(oracle, "neo")
+    assert there["operator"] == "anna"
+    gone = dismissal_statement(key, colony, anna.node, [grant.id], [], now())
+    await mbp.node.membership.keep([gone])
+    await until(lambda: gone.id in oracle.node.membership.book.statements(), "the dismissal is heard")
+    (there,) = await oracle.inbox("neo")
+    assert (there["operator"], there["order"], there["known_by"]) == (None, False, "uid")
+    with pytest.raises(Refused):
+        await mbp.post("arthur", "@all more", word=word(mbp, anna, "@all more"))
+
+
+async def test_an_order_survives_a_restart(make_home: MakeHome) -> None:
+    home = make_home("mbp")
+    async with running(home) as host:
+        await host.add("arthur", "bot")
+        one = word(host, founder(home.path), "@bot stop")
+        await host.post("arthur", "@bot stop", word=one)
+    async with running(home) as host:
+        (shown,) = await host.inbox("bot")
+        assert (shown["operator"], shown["order"]) == ("founder", True)
+        await host.node.orders.settle()
+        (order,) = await host.service.orders(await host.as_("bot"), limit=5)
+        assert [(one["agent"], one["state"]) for one in order["agents"]] == [("bot@mbp", "seen")]
+
+
+async def test_what_is_frozen_opens_no_channel(two: tuple[Host, Host, Signer]) -> None:
+    mbp, _, key = two
+    stop = freeze_statement(key, mbp.node.membership.book.colony, Target(ALL, name="all"), "", now())
+    await mbp.node.membership.keep([stop])
+    with pytest.raises(Refused) as refused:
+        await mbp.service.add_channel(await mbp.as_("arthur"), "more")
+    assert refused.value.code == "frozen"
