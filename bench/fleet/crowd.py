@@ -64,18 +64,14 @@ class Crowd:
     # -- joining --------------------------------------------------------------------------------------
 
     async def join(self) -> int:
-        """The introducers pair with each other, both ways; each other node follows one invite of one of them.
+        """Each node pairs once: the introducers with the first, each other node by one invite of one of them.
 
         Returns how many pairings that took.
         """
         introducers, rest = self.nodes[: self._introducers], self.nodes[self._introducers :]
-        pairings = 0
-        for at, node in enumerate(introducers):
-            for other in introducers[:at]:
-                for host, guest in ((other, node), (node, other)):  # so that each has the other's right
-                    invite = await host.post("/api/invites", {"introducer": True})
-                    await guest.post("/api/join", {"line": invite["line"]})
-                    pairings += 1
+        for guest in introducers[1:]:
+            invite = await introducers[0].post("/api/invites", {"introducer": True})
+            await guest.post("/api/join", {"line": invite["line"]})
         lines = [(await node.post("/api/invites", {"uses": 1000}))["line"] for node in introducers]
         await _together(
             JOINED_AT_ONCE,
@@ -84,7 +80,7 @@ class Crowd:
                 for number, node in enumerate(rest)
             ),
         )
-        return pairings + len(rest)
+        return len(introducers) - 1 + len(rest)
 
     async def until_all(self, holds: Callable[[Daemon], Awaitable[bool]], what: str) -> None:
         """Returns once ``holds`` was true of each node, asking one at a time: what holds goes on holding.

@@ -85,7 +85,9 @@ async def forget_peer(call: Call) -> web.StreamResponse:
 
 
 async def accept_peer(call: Call) -> web.StreamResponse:
-    return reply(await call.backend.accept_peer(call.speaker, call.args["who"]), headers=call.api.headers)
+    args = call.args
+    accepted = await call.backend.accept_peer(call.speaker, args["who"], args["introducer"])
+    return reply(accepted, headers=call.api.headers)
 
 
 ROUTES: Final = (
@@ -210,8 +212,10 @@ ROUTES: Final = (
         "/api/peers/accept",
         accept_peer,
         Access.ADMIN,
-        "trust a pending peer",
+        "trust a pending peer, or whom a peer lets in, too",
         "Report",
-        body=body(_WHO),
+        body=body(
+            _WHO, Field("introducer", Flag(), "a known peer too: trust whom it lets in", default=False)
+        ),
     ),
 )

@@ -395,8 +395,10 @@ class _Administering(_Base):
     async def forget_peer(self, speaker: Speaker, who: str) -> Json:
         return _told(await self._node.membership.forget(who), "forgotten")
 
-    async def accept_peer(self, speaker: Speaker, who: str) -> Json:
+    async def accept_peer(self, speaker: Speaker, who: str, introducer: bool = False) -> Json:
         node = self._node
+        if introducer:
+            return _told(await node.membership.make_introducer(who), "introducer")
         try:
             return _told(await node.membership.accept(who), "accepted")
         except NotFound:

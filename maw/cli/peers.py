@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -32,6 +32,8 @@ HEAD: Final = (
 _HOW: Final = {"invited": "invited here", "joined": "joined from here", "accepted": "accepted here"}
 _OURS: Final = frozenset({"invited", "joined"})
 """Two that have paired admit each other: that says nothing more."""
+_MANY: Final = 3
+"""Pending peers of one inviter from which they are told of together."""
 
 
 @peers_group.callback(invoke_without_command=True)
@@ -52,10 +54,9 @@ def list_peers(as_json: Json = False) -> int:
     if found:
         now = time.time()
         out.table(HEAD, [_peer_row(one, now) for one in found])
+        _tell_pending([one for one in found if one.get("state") == "pending"])
         for one in found:
-            if one.get("state") == "pending":
-                note(f"{words(one.get('name'))} is pending: `maw peers accept {words(one.get('short'))}`")
-            elif one.get("last_error") and one.get("state") not in ("linked", "followed"):
+            if one.get("last_error") and one.get("state") not in ("linked", "followed"):
                 note(f"{words(one.get('name'))}: {words(one['last_error'])}")
             for trouble in one.get("trouble") or ():
                 note(f"{words(one.get('name'))}: {words(trouble)}")
@@ -77,9 +78,15 @@ def candidates(as_json: Json = False) -> int:
 
 
 @peers_group.command("accept")
-def accept(who: Pending, as_json: Json = False) -> None:
-    """Trust a pending peer."""
-    _settle("accept", {"who": who}, "accepted", as_json)
+def accept(
+    who: Pending,
+    introducer: Annotated[
+        bool, typer.Option("--introducer", help="A known peer too: and trust all whom it lets in.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Trust a pending peer, or everybody whom a peer lets in."""
+    _settle("accept", {"who": who, **({"introducer": True} if introducer else {})}, "accepted", as_json)
 
 
 @peers_group.command("forget")
@@ -92,6 +99,22 @@ def forget(who: Who, as_json: Json = False) -> None:
 def reload(as_json: Json = False) -> None:
     """Read peers.toml again. A broken file is refused, and the old peers stay."""
     _settle("reload", {}, "reloaded", as_json)
+
+
+def _tell_pending(pending: Sequence[Mapping[str, Any]]) -> None:
+    """A line for each; one for all whom the same peer let in, when they are many."""
+    by_voucher: dict[str, list[Mapping[str, Any]]] = {}
+    for one in pending:
+        by_voucher.setdefault(words(next(iter(one.get("vouched_by") or ()), None)), []).append(one)
+    for voucher, some in by_voucher.items():
+        if len(some) >= _MANY:
+            note(
+                f"{len(some)} let in by {voucher} are pending: `maw peers accept {voucher} --introducer` trusts"
+                " them, and whom it lets in from now on"
+            )
+            continue
+        for one in some:
+            note(f"{words(one.get('name'))} is pending: `maw peers accept {words(one.get('short'))}`")
 
 
 def _settle(action: str, body: Mapping[str, Any], done: str, as_json: bool) -> None:

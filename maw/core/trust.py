@@ -1,10 +1,12 @@
 """Whom this node trusts, and why.
 
 Trusted are: the pinned (by invite, by hand in peers.toml, accepted here), and whom an introducer of ours
-admits. An introducer is the node that invited us, or one that an introducer (or we) admitted with that
-right. Everybody else who was admitted by somebody known is *pending* until accepted here. What was
-forgotten here stays forgotten, whatever others say, until a new local invite. An admit by somebody who has
-no say here adds a voucher to a trusted peer and changes nothing else of it.
+admits. An introducer is the node that invited us, one that an introducer (or we) admitted with that right,
+or one that gave that right to an introducer of ours who joined it: so everybody below a tree of invitations
+with that right knows everybody else, each having paired once. Everybody else who was admitted by somebody
+known is *pending* until accepted here. What was forgotten here stays forgotten, whatever others say, until a
+new local invite. An admit by somebody who has no say here adds a voucher to a trusted peer and changes
+nothing else of it.
 
 What an operator, a recovery key or whoever stands above has revoked is out, whatever pins, files or admits say;
 a key that took another's place by rotation inherits its trust (see ``ruling``).
@@ -288,8 +290,9 @@ class TrustBook:
             and key != self.me
             and pin.key not in self._forgotten
         }
+        heir = ruling.successor
         admissions = [
-            (replace(admission, subject=ruling.successor(admission.subject)), statement)
+            (replace(admission, issuer=heir(admission.issuer), subject=heir(admission.subject)), statement)
             for admission, statement in ruling.admissions
             if admission.subject not in self._forgotten
         ]
@@ -321,14 +324,21 @@ class TrustBook:
         self, pins: Mapping[NodeId, Pin], admissions: Iterable[tuple[Admission, Statement]]
     ) -> set[NodeId]:
         """Revoked ones too: what stands of their word still counts."""
+        given: dict[NodeId, set[NodeId]] = {}
+        joined: set[tuple[NodeId, NodeId]] = set()
+        for admission, _ in admissions:
+            if admission.introducer:
+                given.setdefault(admission.issuer, set()).add(admission.subject)
+            if admission.back:
+                joined.add((admission.issuer, admission.subject))
+        # who let a host in, and gave it the right, introduces wherever that host does
+        mutual = [(guest, host) for guest, host in joined if guest in given.get(host, ())]
+        for guest, host in mutual:
+            given.setdefault(guest, set()).add(host)
         introducers = {key for key, pin in pins.items() if pin.introducer or pin.how == JOINED}
         grew = True
         while grew:
-            more = {
-                a.subject
-                for a, _ in admissions
-                if a.introducer and a.issuer in introducers | {self.me} and a.subject not in self._forgotten
-            }
+            more = set().union(*(given.get(key, ()) for key in introducers | {self.me})) - self._forgotten
             grew = not more <= introducers
             introducers |= more
         introducers.discard(self.me)

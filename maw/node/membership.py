@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import aiosqlite
 
@@ -17,7 +17,7 @@ from maw.core.identity import NodeId, Signer, key_text, parse_key, short_key
 from maw.core.names import nearest
 from maw.core.ruling import Revoked
 from maw.core.statement import Statement, admit, read_statement
-from maw.core.trust import ACCEPTED, BY_HAND, Member, Pin, TrustBook
+from maw.core.trust import ACCEPTED, BY_HAND, JOINED, Member, Pin, TrustBook
 from maw.errors import Ambiguous, BadInput, Conflict, HandshakeRefused, NotFound, ProtocolViolation, Refused
 from maw.node.authoring import wall_clock_ms
 from maw.node.home import NodeHome, replace_file
@@ -120,6 +120,42 @@ class Membership:
         pin = Pin(member.key, member.name, member.addresses, ACCEPTED, at_ms=wall_clock_ms())
         await self._commit(lambda conn: rows.set_pin(conn, pin), lambda: self.book.pin(pin))
         return Told(member.key, member.name)
+
+    async def make_introducer(self, word: str) -> Told:
+        """Trust a pending or known peer, and whom it lets in; our admit says so to whoever trusts our word.
+
+        NotFound, Ambiguous; Conflict for a peer of peers.toml, which is changed there.
+        """
+        book = self.book
+        member = self.find(word, among=[*book.trusted.values(), *book.pending.values()])
+        told = Told(member.key, member.name)
+        if member.how == BY_HAND:
+            raise Conflict(
+                f"{member.name} stands in peers.toml",
+                code="by_hand",
+                hint="write `introducer = true` beside its key there, then `maw peers reload`",
+            )
+        known = next((pin for pin in book.pins if pin.key == member.key), None)
+        if known is not None and (known.introducer or known.how == JOINED):
+            return told
+        now = wall_clock_ms()
+        pin = (
+            replace(known, introducer=True)
+            if known
+            else Pin(member.key, member.name, member.addresses, ACCEPTED, True, now)
+        )
+        ours = self.admit_statement(member.key, member.name, member.addresses, True)
+
+        async def write(conn: aiosqlite.Connection) -> None:
+            await rows.set_pin(conn, pin)
+            await rows.add_statements(conn, [ours], now)
+
+        def apply() -> None:
+            book.pin(pin)
+            book.add([ours])
+
+        await self._commit(write, apply, [ours])
+        return told
 
     def not_trusted_yet(self, word: str) -> None:
         """Raises Conflict when ``word`` names a peer that is trusted, so that there is nothing to accept."""

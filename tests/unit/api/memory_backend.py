@@ -522,6 +522,6 @@ class MemoryBackend:
         self.calls.append(("forget", who))
         return {"forgotten": who}
 
-    async def accept_peer(self, speaker: Speaker, who: str) -> Json:
-        self.calls.append(("accept", who))
+    async def accept_peer(self, speaker: Speaker, who: str, introducer: bool = False) -> Json:
+        self.calls.append(("accept", who, introducer) if introducer else ("accept", who))
         return {"accepted": who}

@@ -111,6 +111,19 @@ def test_peers_as_lines_and_as_json(cli: Cli, daemon: FakeDaemon) -> None:
     assert json.loads(cli("peers", "list", "--json").out) == [PEER, pending, broken]
 
 
+def test_many_pending_of_one_inviter_are_one_line(cli: Cli, daemon: FakeDaemon) -> None:
+    some = [
+        {**PEER, "name": f"n{n}", "state": "pending", "short": f"k{n}", "vouched_by": ["mbp"]}
+        for n in range(40)
+    ]
+    daemon.answers["GET /api/peers"] = (200, [PEER, *some, {**some[0], "short": "xyz", "vouched_by": ["pi"]}])
+    assert cli("peers").err.splitlines() == [
+        "40 let in by mbp are pending: `maw peers accept mbp --introducer` trusts them, and whom it lets in"
+        " from now on",
+        "n0 is pending: `maw peers accept xyz`",
+    ]
+
+
 def test_no_peers_is_1(cli: Cli, daemon: FakeDaemon) -> None:
     daemon.answers["GET /api/peers"] = (200, [])
     assert cli("peers").code == 1
@@ -120,6 +133,7 @@ def test_no_peers_is_1(cli: Cli, daemon: FakeDaemon) -> None:
     ("args", "path", "body", "out"),
     [
         (["accept", "pi"], "accept", {"who": "pi"}, "accepted"),
+        (["accept", "pi", "--introducer"], "accept", {"who": "pi", "introducer": True}, "accepted"),
         (["forget", "pi"], "forget", {"who": "pi"}, "forgotten"),
         (["reload"], "reload", {}, "reloaded"),
     ],

@@ -53,6 +53,39 @@ def test_whom_we_admitted_as_introducer_introduces() -> None:
     assert THIRD.node in made.trusted
 
 
+def joined(issuer: Signer, inviter: Signer) -> Statement:
+    """A newcomer's word on who let it in."""
+    return admit(issuer, COLONY, inviter.node, "n", (), False, 1, back=True)
+
+
+def test_below_a_tree_of_introducers_everybody_knows_everybody() -> None:
+    """A root let INVITER and THIRD in, with the right; INVITER invited us, THIRD the stranger."""
+    root = OTHER
+    said = [
+        word(root, INVITER, introducer=True),
+        joined(INVITER, root),
+        word(root, THIRD, introducer=True),
+        joined(THIRD, root),
+        word(THIRD, STRANGER),
+    ]
+    everybody = {INVITER.node, root.node, THIRD.node, STRANGER.node}
+    made = book(*said, pins=(pin(INVITER, JOINED),))
+    assert set(made.trusted) == everybody
+    assert made.introducers == everybody - {STRANGER.node}
+    made.forget(root.node)
+    assert set(made.trusted) == {INVITER.node}, "whoever is forgotten here introduces nobody"
+
+
+def test_that_takes_both_the_right_and_the_guests_own_word() -> None:
+    ours = (pin(INVITER, JOINED),)
+    plain = book(word(OTHER, INVITER), joined(INVITER, OTHER), word(OTHER, THIRD), pins=ours)
+    assert set(plain.trusted) == {INVITER.node, OTHER.node}, "our inviter had no right to introduce"
+    claimed = book(word(STRANGER, INVITER, introducer=True), word(STRANGER, THIRD), pins=ours)
+    assert set(claimed.trusted) == {INVITER.node}, "a stranger says that it let our inviter in"
+    passed = book(word(OTHER, INVITER, introducer=True), word(INVITER, OTHER), word(OTHER, THIRD), pins=ours)
+    assert THIRD.node in passed.pending, "our inviter admitted it without that right, and never joined it"
+
+
 def test_the_order_in_which_statements_came_does_not_matter() -> None:
     said = [word(INVITER, OTHER, introducer=True), word(OTHER, THIRD, at=2), word(OTHER, STRANGER, at=3)]
     ordered = book(*said, pins=(pin(INVITER, JOINED),))
@@ -170,6 +203,14 @@ def test_an_heir_inherits_pin_name_and_right() -> None:
     assert OTHER.node not in made.trusted
     made.add([admit(HEIR, HOME, STRANGER.node, "n", (), False, 9)])
     assert STRANGER.node in made.trusted, "it introduces as the old key did"
+
+
+def test_whom_the_old_key_introduced_stays() -> None:
+    admitted = admit(OTHER, HOME, STRANGER.node, "n", (), False, 2)
+    rotated = rotation_statement(RECOVERY, HEIR, HOME, OTHER.node, {}, [admitted.id], "", 5)
+    made = settled(admitted, rotated, pins=(pin(OTHER, JOINED),))
+    assert set(made.trusted) == {HEIR.node, STRANGER.node}
+    assert made.trusted[STRANGER.node].vouched_by == (HEIR.node,)
 
 
 def test_an_heir_shows_its_rotation() -> None:
