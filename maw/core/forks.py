@@ -8,6 +8,7 @@ Laws
   3. Only the author ends a dispute: the ``open`` of a later epoch names, in ``adopts``, a head that the branch which
      counts runs through. Who holds another branch lets go of it from where the two part and takes that one, but not
      before all that the adopting epoch publishes again has arrived: then no message is out of sight in between.
+     Nor while it has messages on its own that the author never published again: he is shown them, and does so.
   4. Where two branches part is found by showing a ladder of one's own heads (``Locate``); the answer, a Fork, begins
      right after the highest that both hold.
   5. Of our own log the others' branch is taken, and what of ours it lacks is published again. Where nobody shows it

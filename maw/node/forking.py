@@ -18,7 +18,7 @@ from maw.core.replication import Replicator
 from maw.errors import LinkError, MawError
 from maw.node.authoring import wall_clock_ms
 from maw.node.reclaiming import Reclaiming
-from maw.store import forks
+from maw.store import forks, late
 from maw.store.database import Database
 from maw.store.fold import Fold
 from maw.store.logs import run_from
@@ -72,6 +72,8 @@ class Forking:
 
     async def check_fork(self, effect: CheckFork) -> None:
         try:
+            if effect.author == self._me and await self._came_late(effect):
+                return
             found = await forks.find_parting(
                 self._db, self._state, effect.author, effect.epoch, effect.entries
             )
@@ -94,6 +96,12 @@ class Forking:
             log.warning(
                 "a fork of %s could not be dealt with yet: %s", short_key(effect.author), error.message
             )
+
+    async def _came_late(self, effect: CheckFork) -> bool:
+        branch = await late.came_late(self._db, self._state, self._me, effect.epoch, effect.entries)
+        if branch is not None:
+            await self._reclaiming.say_again(effect.epoch, branch)
+        return branch is not None
 
     async def _contradicted(self, effect: CheckFork, found: Parting) -> None:
         known = self._state.logs[found.author, found.epoch].disputed
@@ -167,6 +175,14 @@ class Forking:
     async def _take(self, found: Parting) -> None:
         """The branch that counts, for ours."""
         author, epoch, run = found.author, found.epoch, found.run
+        if unsaid := await late.unsaid(self._db, self._state, author, epoch, found.since):
+            shown = Fork(author, epoch, tuple(unsaid))
+            self._feed(
+                lambda machine, now: [
+                    Send(link, shown) for link, peer in machine.links.items() if peer == author
+                ]
+            )
+            return  # the next tick tries again
 
         async def write(conn: aiosqlite.Connection) -> Fold:
             row = self._state.logs[author, epoch]

@@ -25,6 +25,7 @@ from maw.errors import LinkError, Refused
 from maw.node.authoring import Authoring, wall_clock_ms
 from maw.node.receipts import Receipts
 from maw.store.fold import Fold
+from maw.store.late import Late
 from maw.store.redacting import forget_shown
 from maw.store.replacing import Lifted, Seen, head_at, lift
 from maw.store.state import State
@@ -164,6 +165,42 @@ class Reclaiming:
             f"somebody shows another branch of this node's log (epoch {epoch}), and no host that is linked has it:"
             " this host's branch is the one that counts. If nobody put a database back, the key is in two hands:"
             " `maw revoke`, or `maw key rotate`"
+        )
+
+    async def say_again(self, epoch: int, late: Late) -> None:
+        """A branch of our log that was not adopted comes back late, with what nobody else had. Raises MawError."""
+        lifted = [item for one in late.lost if _says_something(item := Lifted(one, None), late.keep)]
+        if not lifted or not self._may():
+            return
+        authoring = self._authoring()
+
+        async def write(conn: aiosqlite.Connection) -> tuple[Fold, list[Entry]]:
+            now_ms = wall_clock_ms()
+            fold = self._new_fold(now_ms)
+            entries: list[Entry] = []
+            await authoring.begin_epoch(
+                conn, fold, entries, now_ms, "a branch of this log came back late",
+                adopts=((epoch, *late.head),), again=2 + len(lifted), hlc=lifted[0].entry.hlc,
+            )  # fmt: skip
+            self._publish_again(fold, entries, lifted, late.keep)
+            await fold.write(conn)
+            return fold, entries
+
+        def after(done: tuple[Fold, list[Entry]]) -> None:
+            authoring.opened_for(done[1], done[0].set_aside)
+            self._took(done[0], self._signer.node)
+
+        self._busy = True
+        try:
+            async with authoring.still():
+                await self._writer.submit(write, after)
+        finally:
+            self._busy = False
+        self._done()
+        self._tell(
+            f"a host that was away holds another branch of this node's log (epoch {epoch}): {len(lifted)} entries that"
+            " only it had were published again; nothing is lost. If nobody put a database back, the key is in two"
+            " hands: `maw revoke`, or `maw key rotate`"
         )
 
     def _publish_again(self, fold: Fold, entries: list[Entry], lifted: Sequence[Lifted], keep: Head) -> None:

@@ -5,123 +5,21 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from maw.node.home import NodeHome
-from tests.conftest import MakeHome, free_port
+from tests.conftest import MakeHome
 from tests.e2e.daemons import Daemon
 from tests.e2e.lab import wait_until
+from tests.e2e.world import LOSABLE, World, inbox, other_ports, put_back, states, texts, told, users
 
-LOSABLE = ("colony.db", "colony.db-wal", "colony.db-shm")
-
-
-class World:
-    """Two daemons that know each other, and all that was ever acknowledged."""
-
-    def __init__(self, make_home: MakeHome, tmp_path: Path) -> None:
-        self.mbp, self.oracle = (Daemon(make_home(name).path) for name in ("mbp", "oracle"))
-        self.tmp_path = tmp_path
-        self.acknowledged: list[str] = []
-        self.started: list[Daemon] = [self.mbp, self.oracle]
-
-    def pair(self) -> None:
-        for daemon in (self.mbp, self.oracle):
-            daemon.start()
-        self.mbp.maw("agent", "add", "arthur")
-        self.oracle.maw("agent", "add", "neo")
-        self.oracle.maw("join", json.loads(self.mbp.maw("invite", "--json"))["line"])
-        self.linked(self.mbp, self.oracle)
-        wait_until(lambda: {"arthur", "neo"} <= users(self.mbp) & users(self.oracle), "they know each other")
-
-    def say(self, daemon: Daemon, text: str, agent: str = "owner") -> None:
-        status, said = daemon.ask("POST", "/api/channels/general/messages", {"text": text}, agent=agent)
-        assert status == 201, said
-        self.acknowledged.append(text)
-
-    def mail(self, daemon: Daemon, to: str, text: str, agent: str) -> None:
-        status, said = daemon.ask("POST", "/api/direct", {"to": to, "text": text}, agent=agent)
-        assert status == 201, said
-
-    def linked(self, *daemons: Daemon) -> None:
-        for daemon in daemons:
-            wait_until(lambda d=daemon: "linked" in states(d), f"{daemon.home.name} is linked", 30)  # type: ignore[misc]
-
-    def check(self, *daemons: Daemon) -> None:
-        expected = sorted(self.acknowledged)
-        assert len(expected) == len(set(expected))
-        for daemon in daemons or (self.mbp, self.oracle):
-            wait_until(
-                lambda d=daemon: sorted(texts(d)) == expected,  # type: ignore[misc]
-                f"{daemon.home.name} has all that was acknowledged, once: {daemon.log.read_text()[-2000:]}",
-                40,
-            )
-            assert not [item for item in daemon.channel() if item["disputed"]]
-            assert "Traceback" not in daemon.log.read_text(), daemon.log.read_text()
-
-    def stop(self, *daemons: Daemon) -> None:
-        for daemon in daemons or (self.mbp, self.oracle):
-            assert daemon.stop() == 0
-
-    def start(self, *daemons: Daemon) -> None:
-        for daemon in daemons or (self.mbp, self.oracle):
-            daemon.start()
-
-    def copy(self, daemon: Daemon, name: str) -> Path:
-        """Its directory as it is now."""
-        return Path(shutil.copytree(daemon.home, self.tmp_path / name, ignore=_sockets))
-
-
-def _sockets(folder: str, names: list[str]) -> list[str]:
-    return [name for name in names if (Path(folder) / name).is_socket()]
-
-
-def put_back(copy: Path, home: Path, *, only: tuple[str, ...] | None = None) -> None:
-    """Every byte as it was, in the very files that are there: to the node nothing has changed since."""
-    for path in home.iterdir():
-        if path.is_file() and not (copy / path.name).exists() and (only is None or path.name in only):
-            path.unlink()
-    for path in copy.iterdir():
-        if only is None or path.name in only:
-            (home / path.name).write_bytes(path.read_bytes())
-
-
-def states(daemon: Daemon) -> set[str]:
-    return {peer["state"] for peer in daemon.ask("GET", "/api/peers")[1]}
-
-
-def users(daemon: Daemon) -> set[str]:
-    return {user["username"] for user in daemon.ask("GET", "/api/users")[1]}
-
-
-def texts(daemon: Daemon) -> list[str]:
-    return [item["text"] for item in daemon.channel()]
-
-
-def inbox(daemon: Daemon, agent: str) -> list[str]:
-    return [item["text"] for item in daemon.ask("GET", "/api/inbox?limit=500", agent=agent)[1]]
-
-
-def told(daemon: Daemon, kind: str) -> str:
-    """The text of an alert, once it is in ``maw status``."""
-    found: list[dict[str, Any]] = []
-
-    def look() -> bool:
-        alerts = daemon.ask("GET", "/api/status")[1]["alerts"]
-        found[:] = [item for item in alerts if item["kind"] == kind]
-        return bool(found)
-
-    wait_until(look, f"{daemon.home.name} says {kind}: {daemon.log.read_text()[-2000:]}", 30)
-    assert found[0]["text"] in " ".join(daemon.maw("status").split()) or kind in daemon.maw("status")
-    return str(found[0]["text"])
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture
@@ -204,20 +102,13 @@ def test_put_back_twice_and_killed_while_it_is_put_right(world: World, night: Pa
         put_back(night, world.mbp.home)
         world.stop(world.oracle)
         world.start(world.mbp)
-        for n in range(50):
+        for n in range(15):
             world.say(world.mbp, f"in the dark {round_} {n}", "arthur")
         world.start(world.oracle)
         wait_until(lambda: "linked" in states(world.mbp), "they meet", 30)
         world.mbp.kill()
         world.start(world.mbp)
         world.check()
-
-
-def other_ports(home: Path) -> None:
-    text = (home / "maw.toml").read_text()
-    for port in dict.fromkeys(re.findall(r"127\.0\.0\.1:(\d+)", text)):
-        text = text.replace(f":{port}", f":{free_port()}")
-    (home / "maw.toml").write_text(text)
 
 
 def test_a_copied_directory_beside_the_original_and_alone(world: World) -> None:
@@ -348,6 +239,60 @@ def test_a_deleted_key(world: World, break_it: Callable[[NodeHome], None], words
     world.start(world.mbp)
     world.say(world.mbp, "here again")
     world.check()
+
+
+def test_a_lost_key_is_replaced_by_the_recovery_key_and_all_is_kept(world: World) -> None:
+    """The ways out that are said work: the second is a new key for the same host, agents and mail."""
+    old = world.mbp.maw("key").strip()
+    recovery = world.mbp.home / "recovery.key"
+    off_host = shutil.move(recovery, world.tmp_path / "off-host.key")
+    world.say(world.mbp, "said under the old key", "arthur")
+    world.mail(world.oracle, "arthur", "for arthur", "neo")
+    world.check()
+    wait_until(lambda: inbox(world.mbp, "arthur") == ["for arthur"], "arthur has his mail")
+    world.stop(world.mbp)
+    (world.mbp.home / "node.key").unlink()
+    _, said = world.mbp.fails()
+    assert "maw key rotate --recovery FILE --old KEY" in " ".join(said.split()), said
+    world.mbp.maw("key", "rotate", "--recovery", str(off_host), "--old", old, "--why", "its file was lost")
+    world.start(world.mbp)
+    assert world.mbp.maw("key").strip() != old
+    world.linked(world.mbp)
+    world.say(world.mbp, "said under the new one", "arthur")
+    world.check()
+    for daemon in (world.mbp, world.oracle):
+        by = {item["text"]: item["author"] for item in daemon.channel()}
+        assert by["said under the new one"] == "arthur@mbp"
+        assert by["said under the old key"].startswith("arthur@mbp"), "with a piece of the old key"
+    assert inbox(world.mbp, "arthur") == ["for arthur"]
+    world.mail(world.oracle, "arthur", "and this", "neo")
+    wait_until(lambda: inbox(world.mbp, "arthur") == ["for arthur", "and this"], "mail finds him")
+    assert "its file was lost" in world.oracle.maw("revoke")
+
+
+def test_a_new_host_for_one_that_is_gone_with_its_key(world: World, make_home: MakeHome) -> None:
+    """No key, no recovery key, no disk: what it said stays with the others, and who takes its place is told apart."""
+    world.say(world.mbp, "the last word", "arthur")
+    world.check()
+    world.stop(world.mbp)
+    operator = (world.mbp.home / "operator.key").rename(world.tmp_path / "off-host.key")
+    shutil.rmtree(world.mbp.home)
+    fresh = Daemon(make_home("mbp").path).start()
+    world.started.append(fresh)
+    fresh.maw("join", world.oracle.maw("invite").strip())
+    world.linked(fresh)
+    world.check(world.oracle, fresh)
+    said = told(world.oracle, "name")
+    assert "mbp" in said
+    gone = next(peer for peer in world.oracle.ask("GET", "/api/peers")[1] if peer["state"] != "linked")
+    world.oracle.maw("revoke", gone["key"], "--why", "its disk died", "--key", str(operator))
+    world.say(fresh, "in its place")
+    world.check(world.oracle, fresh)
+    wait_until(lambda: "name" not in kinds(world.oracle), "there is one mbp now", 20)
+
+
+def kinds(daemon: Daemon) -> set[str]:
+    return {alert["kind"] for alert in daemon.ask("GET", "/api/status")[1]["alerts"]}
 
 
 def test_a_database_swapped_under_a_stopped_process(world: World, night: Path) -> None:

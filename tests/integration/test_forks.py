@@ -223,5 +223,53 @@ async def test_two_branches_in_the_mesh_are_proved_told_kept_apart_and_settled(
         sound(home)
 
 
+@pytest.mark.usefixtures("unnoticed")
+async def test_a_branch_that_comes_back_when_all_is_settled_loses_no_message(
+    make_home: MakeHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """oracle alone has what mbp acknowledged, and is away while mbp, put back, settles without it."""
+    monkeypatch.setattr("maw.core.forks.KEEP_OWN_S", 0.5)
+    homes = tuple(make_home(name) for name in ("mbp", "oracle", "carol"))
+    async with all_running(*homes) as hosts:
+        await acquaint(*hosts)
+        await hosts[0].post("arthur", "old")
+        await agree(*hosts)
+    night = TimeMachine(homes[0], tmp_path / "night")
+    async with all_running(homes[0], homes[1]) as (mbp, oracle):
+        for n in range(3):
+            await mbp.post("arthur", f"oracle heard {n} @neo")
+        await until(lambda: mbp.held() == oracle.held(), "oracle has it")
+    night.back()
+    async with all_running(homes[0], homes[2]) as (mbp, carol):
+        await mbp.post("arthur", "carol heard")
+        await until(lambda: mbp.held() == carol.held(), "carol has it")
+    async with all_running(homes[1], homes[2]) as (oracle, carol):
+        await until(lambda: disputed(oracle) and disputed(carol), "both know")
+        (first, *_) = await oracle.inbox("neo")
+        await oracle.service.ack(await oracle.as_("neo"), [first["id"]])
+    async with all_running(homes[0], homes[2]) as (mbp, carol):
+        await until(lambda: not disputed(carol), "settled, without oracle", 20)
+        assert "no host that is linked has it" in (await mbp.alert("own_fork"))["text"]
+    async with all_running(*homes) as (mbp, oracle, carol):
+        await until(lambda: not any(map(disputed, (mbp, oracle, carol))), "settled everywhere", 30)
+        await agree(mbp, oracle, carol)
+        expected = ["old", "carol heard", *(f"oracle heard {n} @neo" for n in range(3))]
+        for host in (mbp, oracle, carol):
+            assert sorted(await host.channel()) == sorted(expected), "every word, once"
+            assert await flagged(host) == []
+        assert "3 entries that only it had" in (await mbp.alert("own_fork"))["text"]
+        assert await oracle.texts("neo") == ["oracle heard 1 @neo", "oracle heard 2 @neo"], (
+            "acknowledged stays so"
+        )
+        epochs = len(mbp.held())
+        await mbp.post("arthur", "life goes on")
+        await agree(mbp, oracle, carol)
+    async with all_running(*homes) as (mbp, oracle, carol):
+        await agree(mbp, oracle, carol)
+        assert len(mbp.held()) == epochs, "and no epoch more, for it is said but once"
+    for home in homes:
+        sound(home)
+
+
 def _says(host: Host, author: Host) -> bool:
     return all(host.held().get(place) == seq for place, seq in author.held().items() if place[0] == author.me)
