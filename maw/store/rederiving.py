@@ -14,6 +14,7 @@ from maw.core.clock import ShownTime, shown_time
 from maw.core.colony import Said
 from maw.core.entry import Entry, Kind, decode, unpack_payload
 from maw.core.identity import NodeId
+from maw.core.word import word_of
 from maw.store.schema import SEQ_BITS
 
 PAGE: Final = 500
@@ -60,7 +61,7 @@ class Rederiving:
         )
         conn.execute("DELETE FROM messages WHERE place NOT IN (SELECT place FROM absent)")
         conn.execute("DROP TABLE absent")
-        for table in ("mentions", "outbox"):
+        for table in ("mentions", "outbox", "orders"):
             conn.execute(f"DELETE FROM {table} WHERE seq NOT IN (SELECT seq FROM messages)")  # noqa: S608
         (self._top,) = conn.execute(
             "SELECT max(coalesce((SELECT max(seq) FROM temp.was), 0), coalesce((SELECT max(shown) FROM entries), 0))"
@@ -109,6 +110,12 @@ class Rederiving:
             conn.executemany("INSERT OR IGNORE INTO mentions VALUES (?, ?)", words)
         if entry.author == self._me:
             conn.execute("INSERT OR IGNORE INTO outbox VALUES (?, ?)", (agent, seq))
+        word = word_of(said, entry.colony, entry.author)
+        if word is not None:  # the first place at which it is shown is its own
+            conn.execute(
+                "INSERT INTO orders VALUES (?, ?, ?, ?) ON CONFLICT (nonce) DO UPDATE SET seq = min(seq, excluded.seq)",
+                (word.nonce, seq, word.key, word.is_order),
+            )
 
     def _free(self, shown: Any) -> int:
         """The seq it had, if no other message has it; else one above all."""

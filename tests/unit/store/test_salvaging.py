@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from maw.core.entry import Kind, unpack_payload
+from maw.core.word import sign_word
 from maw.errors import Unavailable
 from maw.store import trust
 from maw.store.copying import open_readonly
@@ -151,3 +152,17 @@ async def test_a_message_that_was_published_again_stays_one(tmp_path: Path) -> N
     _, target = await asyncio.to_thread(saved, path)
     assert (rows(target, MESSAGES), rows(target, MENTIONS)) == before
     assert len(before[0]) == 2
+
+
+async def test_an_operators_word_stands_where_it_stood(tmp_path: Path) -> None:
+    """Of the same word twice in a log the first counts, also when the rows that say so are gone."""
+    path = tmp_path / "c.db"
+    author, key = Author(1), Author(7)
+    targets = ("#general",)
+    word = sign_word(key.signer, COLONY, author.node, NOW_MS, b"n" * 16, True, targets, "stop")
+    async with open_store(path) as store:
+        await store.writer.submit(lambda conn: trust.set_meta(conn, "colony", COLONY))
+        await store.fold(ME, [author.post("stop", word=word.content()) for _ in range(2)])
+    change(path, "DELETE FROM orders")
+    _, target = await asyncio.to_thread(saved, path)
+    assert rows(target, "SELECT nonce, seq, key, is_order FROM orders") == [(b"n" * 16, 1, key.node, 1)]
