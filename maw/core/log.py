@@ -95,10 +95,14 @@ def cut_at_signature(run: Sequence[Entry]) -> Sequence[Entry]:
     return run[:0]
 
 
-def fresh_epoch(newest: int, now_ms: int) -> int:
+EPOCH_CHANCE_BITS = 20
+
+
+def fresh_epoch(newest: int, now_ms: int, chance: int) -> int:
     """The number of an epoch that begins now. Milliseconds, so that it differs from one that was lost and is not
-    remembered; above ``newest``, whatever the clock says."""
-    return max(newest + 1, now_ms)
+    remembered; above ``newest``, whatever the clock says. Where the clock says too little, ``chance`` (20 random
+    bits) keeps two copies of one database from going on with the same number."""
+    return now_ms if now_ms > newest else newest + 1 + chance
 
 
 def closed_digest(heads: Heads, below: int) -> bytes:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from maw.core.effects import Effect, Hangup, Link, ReadLog, Send
-from maw.core.entry import START, Entry, Head
+from maw.core.entry import MAX_COUNT, NO_PREV, START, Entry, Head
 from maw.core.frames import (
     TARGET_BATCH,
     CannotFollow,
@@ -99,7 +99,9 @@ class Serving:
         questions = self._outlets[link].questions
         if ask.author not in questions and self._held.of(ask.author):
             self._waiting[link, ask.author] = None
-            questions[ask.author] = dict(ask.heads)
+            # nothing is wanted of other epochs: else a page of old ones would be read, and never those asked about
+            others = dict.fromkeys(self._held.of(ask.author), Head(MAX_COUNT, NO_PREV))
+            questions[ask.author] = others | dict(ask.heads)
         return self._pump()
 
     def unfollow(self, link: Link, author: NodeId) -> None:

@@ -7,6 +7,7 @@ the old Colony, is gone; nobody else ever had it.
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from maw.core.clock import HybridClock
 from maw.core.colony import Card, Open, message_id
 from maw.core.entry import SALT_BYTES, START, Entry, Kind, decode, make, pack_payload, unpack_payload
 from maw.core.identity import Signer
-from maw.core.log import fresh_epoch
+from maw.core.log import EPOCH_CHANCE_BITS, fresh_epoch
 from maw.store.redacting import forget_shown
 from maw.store.schema import SEQ_BITS
 from maw.store.state import LogRow, State
@@ -47,7 +48,7 @@ async def sign_again(
     """Replaces our log by one of ``colony``; within a transaction, after which ``state`` must be reread."""
     node = state.nodes[signer.node].n if signer.node in state.nodes else None
     old_epoch, _ = state.newest_epoch(signer.node)
-    epoch = fresh_epoch(old_epoch, now_ms)
+    epoch = fresh_epoch(old_epoch, now_ms, secrets.randbits(EPOCH_CHANCE_BITS))
     log = LogRow(max(state.log_at, default=0) + 1, node or 1, epoch)
     if node is None:
         await conn.execute("INSERT INTO nodes (n, key) VALUES (1, ?)", (signer.node,))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -31,7 +32,7 @@ from maw.core.entry import (
 )
 from maw.core.heeding import Heed
 from maw.core.identity import Signer
-from maw.core.log import fresh_epoch
+from maw.core.log import EPOCH_CHANCE_BITS, fresh_epoch
 from maw.errors import Conflict, InternalError, MawError, Refused, Unavailable
 from maw.store.fold import Fold, SetAside
 from maw.store.state import State
@@ -283,7 +284,7 @@ class Authoring:
         previous = (epoch, head.seq, head.id) if epoch else None
         if self._clock.has_fallen(now_ms):
             self._clock.begin_anew()
-        fresh = fresh_epoch(max(epoch, self._last_epoch), now_ms)
+        fresh = fresh_epoch(max(epoch, self._last_epoch), now_ms, secrets.randbits(EPOCH_CHANCE_BITS))
         recovery = self._recovery if previous is None else None
         begin = Open(previous, self._instance, recovery, why, adopts, again)
         at = START

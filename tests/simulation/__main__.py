@@ -1,4 +1,10 @@
-"""python -m tests.simulation --seeds N [--start S] [--nodes 3,10,50]: as many runs as you like."""
+"""python -m tests.simulation: runs in virtual time. Without more words: --seeds 200.
+
+--seeds N [--start S] [--nodes 3,10,50]   as many runs as you like
+--replay SEED [--nodes 3]                 one run, every event on standard output
+--with crash,frozen  --shape ring         for a replay: these knobs instead of those drawn
+--mutants                                 deliberate bugs, and how many seeds each takes to be caught
+"""
 
 from __future__ import annotations
 
@@ -6,65 +12,91 @@ import argparse
 import sys
 import time
 import traceback
-from collections import Counter
+from dataclasses import replace
 
-from tests.simulation.knobs import SHOWS, draw
-from tests.simulation.world import World, run_seed
+from tests.simulation import mutants
+from tests.simulation.knobs import SHAPES, Knobs, draw
+from tests.simulation.running import Campaign, Failure, commit
+from tests.simulation.trace import Violation
+from tests.simulation.world import run_knobs
 
 SPREAD = {3: 1, 10: 8, 50: 80}
 """Of so many seeds one runs with this many nodes."""
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--start", type=int, default=0)
-    parser.add_argument(
-        "--nodes", default="3,10,50", help="3,10,50: mostly the first, each other more rarely"
-    )
+    parser.add_argument("--nodes", default="3,10,50", help="mostly the first, each other more rarely")
     parser.add_argument("--all", action="store_true", help="every seed with every number of nodes")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at the first failing seed")
     parser.add_argument("--tail", type=int, default=80, help="lines of trace shown for a failing seed")
+    parser.add_argument("--replay", type=int, metavar="SEED")
+    parser.add_argument("--mutants", action="store_true")
+    parser.add_argument("--with", dest="faults", metavar="KNOBS")
+    parser.add_argument("--shape", choices=SHAPES)
     args = parser.parse_args()
     sizes = [int(word) for word in args.nodes.split(",")]
-    counts: Counter[str] = Counter()
-    failed: list[tuple[int, int, str]] = []
-    runs, began = 0, time.monotonic()
+    print(f"commit {commit()}", flush=True)
+    if args.replay is not None:
+        knobs = draw(args.replay, sizes[0])
+        if args.faults is not None:
+            knobs = replace(knobs, faults=frozenset(args.faults.split(",")) - {""})
+        return replay(replace(knobs, shape=args.shape or knobs.shape))
+    if args.mutants:
+        return mutants.report()
+    return campaign(args, sizes)
+
+
+def replay(knobs: Knobs) -> int:
+    """Byte for byte the same each time, on every machine, for one commit."""
+    print(knobs)
+    try:
+        world = run_knobs(knobs, sys.stdout)
+    except Violation as violation:
+        print(f"VIOLATION {violation}")
+        return 1
+    print(f"all held; {world.clockwork.events} events, digest {world.trace.digest()}")
+    return 0
+
+
+def campaign(args: argparse.Namespace, sizes: list[int]) -> int:
+    done, began = Campaign(), time.monotonic()
+    print(f"seeds {args.start} to {args.start + args.seeds - 1}, nodes {args.nodes}")
     for seed in range(args.start, args.start + args.seeds):
         for size in sizes:
             if not args.all and size != sizes[0] and seed % SPREAD.get(size, 8):
                 continue
-            runs += 1
-            try:
-                counts.update(run_seed(seed, size).trace.counts)
-            except Exception as error:
-                failed.append((seed, size, f"{type(error).__name__}: {error}".splitlines()[0]))
-                _tell(error, seed, size, args.tail)
+            if not done.run(seed, size):
+                _tell(done.failures[-1], args.tail)
                 if not args.keep_going:
                     return 1
-        if (seed - args.start) % 25 == 24:
+        if (seed - args.start) % 100 == 99:
             spent = time.monotonic() - began
+            each = spent / done.runs * 1000
             print(
-                f"{runs} runs, {len(failed)} failed, {spent:.0f} s, {spent / runs * 1000:.0f} ms a run",
+                f"{done.runs} runs, {len(done.failures)} failed, {spent:.0f} s, {each:.0f} ms a run",
                 flush=True,
             )
-    for what in (*sorted(SHOWS.values()), *sorted(set(counts) - set(SHOWS.values()))):
-        print(f"{counts[what]:10} {what}")
-    for seed, size, what in failed:
-        print(f"FAILED --start {seed} --seeds 1 --nodes {size}: {what}")
-    print(f"{runs} runs, {len(failed)} failed")
-    return 1 if failed else 0
+    print(done.table())
+    for failure in done.failures:
+        print(f"FAILED {failure}")
+    idle = done.without_effect()
+    if idle:
+        print(f"without effect (more seeds would show them): {', '.join(idle)}")
+    print(f"{done.runs} runs, {len(done.failures)} failed")
+    return 1 if done.failures else 0
 
 
-def _tell(error: Exception, seed: int, size: int, tail: int) -> None:
-    world: World | None = getattr(error, "world", None)
-    print(f"\nseed {seed} with {size} nodes failed: {draw(seed, size)}")
-    if world is not None and tail:
-        print(world.trace.tail(tail))
-    if isinstance(error, AssertionError):
-        print(f"{type(error).__name__}: {error}")
-    if not isinstance(error, AssertionError) or not str(error):
-        traceback.print_exception(error)
+def _tell(failure: Failure, tail: int) -> None:
+    print(f"\n{failure}\n{failure.knobs}")
+    if failure.world is not None and tail:
+        print(failure.world.trace.tail(tail))
+    if isinstance(failure.error, AssertionError):
+        print(f"{type(failure.error).__name__}: {failure.error}")
+    if not isinstance(failure.error, Violation):
+        traceback.print_exception(failure.error)
     sys.stdout.flush()
 
 

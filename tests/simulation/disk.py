@@ -1,15 +1,17 @@
-"""A modelled disk: what is committed survives a crash, what is not is gone.
+"""A modelled disk: what is synced survives a power cut, what is not is gone.
 
 Jobs queue; all that wait go into one commit, as in the daemon's writer. Their answers come a little after the
-commit: a crash in between leaves rows on the disk of which nobody in memory had heard.
+sync: a crash in between leaves rows on the disk of which nobody in memory had heard. ``crash_at`` names the
+point of a commit at which the node falls over.
 """
 
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from maw.core.entry import START, Entry, Head, Position
 from maw.core.frames import TARGET_BATCH
@@ -18,9 +20,16 @@ from maw.core.log import Heads, cut_at_signature
 from maw.core.statement import Statement
 from maw.core.trust import Pin
 from tests.simulation.clockwork import Clockwork
-from tests.simulation.trace import Trace, Violation
+from tests.simulation.trace import Trace
 
 Place = tuple[NodeId, int]
+CRASH_POINTS: Final = {
+    "crash_queued": "crashes with a job queued",
+    "crash_writing": "crashes while a commit is written",
+    "crash_synced": "crashes after the sync, nobody told",
+    "crash_told_some": "crashes with half of a commit answered",
+    "crash_told": "crashes right after the answers",
+}
 
 
 class RefusedError(Exception):
@@ -38,16 +47,19 @@ class Job:
 
 @dataclass(slots=True)
 class Rows:
-    """What is durable."""
+    """What a database holds. ``seqs[i]`` is where ``visible[i]`` stands for readers."""
 
     logs: dict[Place, list[Entry]] = field(default_factory=dict)
     visible: list[Position] = field(default_factory=list)
+    seqs: list[int] = field(default_factory=list)
+    seq: int = 0
+    disputed: set[Place] = field(default_factory=set)
     statements: dict[bytes, Statement] = field(default_factory=dict)
     pins: dict[NodeId, Pin] = field(default_factory=dict)
     used: dict[bytes, tuple[NodeId, ...]] = field(default_factory=dict)
     """Invites of this host by whom they were claimed."""
-    epoch_due: bool = False
-    """The database is not the one that was written to last; what the daemon sees by its fingerprint."""
+    fingerprint: str | None = None
+    """Boot, machine and file that wrote last."""
     joining: str = ""
     """How far our own join is: "", "begun", "pinned" or "done"."""
 
@@ -75,7 +87,14 @@ class Rows:
             tops[place] = entry.head
         for entry in entries:
             self.logs.setdefault((entry.author, entry.epoch), []).append(entry)
+            self.seq += 1
             self.visible.append(entry.position)
+            self.seqs.append(self.seq)
+
+    def page(self, after: int, limit: int) -> list[tuple[int, Position]]:
+        """What stands above ``after`` for readers, oldest first; as ``maw.store.pages.since``."""
+        at = bisect_right(self.seqs, after)
+        return list(zip(self.seqs[at : at + limit], self.visible[at : at + limit], strict=True))
 
     def read_after(self, author: NodeId, heads: Heads, page: int) -> tuple[list[Entry], list[Entry]]:
         """As ``maw.store.logs.read_after``: what comes next, or our run that contradicts a head."""
@@ -95,19 +114,41 @@ class Rows:
                 break
         return found, []
 
+    def copy(self) -> Rows:
+        return Rows(
+            {place: list(log) for place, log in self.logs.items()},
+            list(self.visible), list(self.seqs), self.seq, set(self.disputed), dict(self.statements),
+            dict(self.pins), dict(self.used), self.fingerprint, self.joining,
+        )  # fmt: skip
+
+    def forget_after(self, entries: int, statements: int) -> None:
+        """Undo what came later than the first ``entries`` and ``statements``."""
+        while len(self.visible) > entries:
+            author, epoch, _ = self.visible.pop()
+            self.seqs.pop()
+            self.logs[author, epoch].pop()
+            if not self.logs[author, epoch]:
+                del self.logs[author, epoch]
+        while len(self.statements) > statements:
+            self.statements.popitem()
+
 
 def _page(log: list[Entry], at: int, page: int) -> Sequence[Entry]:
     size, end = 0, at
     while end < len(log) and size < min(page, TARGET_BATCH):
         size += log[end].size
         end += 1
-    return cut_at_signature(log[at:end])
+    found = cut_at_signature(log[at:end])
+    while not found and end < len(log):  # an author signed badly for longer than a page
+        end += 1
+        found = cut_at_signature(log[at:end])
+    return found
 
 
 class Disk:
     """One node's disk. ``delay``: a commit's usual length (s).
 
-    ``refusing`` makes every commit fail, ``refuse_one`` the next one.
+    ``refusing`` makes every commit fail, ``refuse_one`` the next one; ``full`` those that bring entries.
     """
 
     def __init__(
@@ -116,8 +157,11 @@ class Disk:
         self.rows = Rows()
         self.refusing = False
         self.refuse_one = False
+        self.full = False
         self.slowness = 1.0
         self.delay = delay
+        self.crash_at: str | None = None
+        self.fall_over: Callable[[], None] = lambda: None
         self.high: dict[Place, int] = {}
         """The highest seq that was ever durable here."""
         self._clockwork = clockwork
@@ -128,28 +172,37 @@ class Disk:
         self._busy = False
         self._power = 0
         self._told = 0.0
+        self._synced = (0, 0)
 
     def submit(self, job: Job) -> None:
         self._queue.append(job)
         if not self._busy:
             self._begin()
+        elif self.crash_at == "crash_queued":
+            self._clockwork.after(0, self._reach, "crash_queued", self._power)
 
-    def crash(self) -> None:
-        """Power off: the queue and the commit under way are gone."""
+    def crash(self, *, power: bool) -> None:
+        """The queue and the commit under way are gone; without power also what was not synced."""
         if self._queue or self._busy:
             self._trace.count("commits lost in a crash")
         self._queue.clear()
         self._busy = False
         self._power += 1
+        if power:
+            self.rows.forget_after(*self._synced)
 
-    def restore(self, old: Rows) -> None:
-        """An old copy of the entries is put back; trust has its copy beside the key and stays."""
-        self.rows.logs = {place: list(log) for place, log in old.logs.items()}
-        self.rows.visible = list(old.visible)
-        self.rows.epoch_due = True
+    def replace(self, rows: Rows) -> None:
+        """Another database lies here now."""
+        self.rows = rows
+        self.sync()
 
-    def copy(self) -> Rows:
-        return Rows({place: list(log) for place, log in self.rows.logs.items()}, list(self.rows.visible))
+    def flush(self) -> None:
+        """The sync of a commit."""
+        self.sync()
+
+    def sync(self) -> None:
+        """What was committed is beyond the reach of a power cut from here on."""
+        self._synced = (len(self.rows.visible), len(self.rows.statements))
 
     def _begin(self) -> None:
         self._busy = True
@@ -157,11 +210,34 @@ class Disk:
         delay = self.delay * self._rng.uniform(0.5, 2.0) * self.slowness
         if self.slowness > 1:
             self._trace.count("slow commits")
+        if self.crash_at == "crash_writing":
+            self._clockwork.after(delay * 0.9, self._reach, "crash_writing", self._power)
         self._clockwork.after(delay, self._end, group, self._power)
+
+    def _reach(self, point: str, power: int) -> None:
+        """The node falls over here if that was planned."""
+        if self.crash_at == point and power == self._power:
+            self.crash_at = None
+            self._trace.count(CRASH_POINTS[point])
+            self.fall_over()
 
     def _end(self, group: list[Job], power: int) -> None:
         if power != self._power:
             return
+        answers = self._commit(group)
+        for (author, epoch), log in self.rows.logs.items():
+            if len(log) > self.high.get((author, epoch), 0):
+                self.high[author, epoch] = len(log)
+        self._reach("crash_synced", power)
+        if power != self._power:
+            return
+        self._told = max(self._told, self._clockwork.now + self._rng.uniform(0, self.delay / 4))
+        self._clockwork.at(self._told, self._answer, answers, power)
+        self._busy = False
+        if self._queue:
+            self._begin()
+
+    def _commit(self, group: list[Job]) -> list[tuple[Callable[..., None], tuple[Any, ...]]]:
         refused = self.refusing or self.refuse_one
         self.refuse_one = False
         answers: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
@@ -174,36 +250,13 @@ class Disk:
         if refused:
             self._trace.count("batches refused by a disk", len(group))
             self._trace.note(self._clockwork.now, f"{self._name} disk refuses {len(group)} jobs")
-        for (author, epoch), log in self.rows.logs.items():
-            if len(log) > self.high.get((author, epoch), 0):
-                self.high[author, epoch] = len(log)
-        self._told = max(self._told, self._clockwork.now + self._rng.uniform(0, self.delay / 4))
-        self._clockwork.at(self._told, self._answer, answers, power)
-        self._busy = False
-        if self._queue:
-            self._begin()
+        self.flush()
+        return answers
 
     def _answer(self, answers: list[tuple[Callable[..., None], tuple[Any, ...]]], power: int) -> None:
-        for what, args in answers:
+        for at, (what, args) in enumerate(answers):
+            if at and at == len(answers) // 2:
+                self._reach("crash_told_some", power)
             if power == self._power:
                 what(*args)
-
-    def check(self) -> None:
-        """Nothing stands here twice, and every log is a chain."""
-        if len(set(self.rows.visible)) != len(self.rows.visible):
-            raise Violation(f"{self._name}: an entry was appended twice")
-        for (author, epoch), log in self.rows.logs.items():
-            last = START
-            for entry in log:
-                if (entry.author, entry.epoch, entry.seq, entry.prev) != (
-                    author,
-                    epoch,
-                    last.seq + 1,
-                    last.id,
-                ):
-                    raise Violation(f"{self._name}: the chain breaks at {epoch}:{entry.seq}")
-                if not entry.signature_holds():
-                    raise Violation(f"{self._name}: a bad signature at {epoch}:{entry.seq}")
-                last = entry.head
-        if len(self.rows.visible) != sum(len(log) for log in self.rows.logs.values()):
-            raise Violation(f"{self._name}: entries and what is visible differ in number")
+        self._reach("crash_told", power)

@@ -22,26 +22,30 @@ from maw.core.effects import (
     Receipt,
     Send,
 )
-from maw.core.entry import SALT_BYTES, START, Entry, Kind, Position, make, pack_payload
-from maw.core.frames import Entries, Frame, Have
+from maw.core.entry import Entry, Position
+from maw.core.frames import Entries, Fork, Frame
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId, Signer
+from maw.core.log import cut_at_signature
 from maw.core.replication import Replicator
-from maw.core.serving import MAX_READS
 from maw.core.statement import Statement, read_statement
 from maw.core.trust import Pin, TrustBook
 from tests.simulation.clockwork import Clockwork
 from tests.simulation.disk import Disk, Job, RefusedError
 from tests.simulation.knobs import Knobs
 from tests.simulation.network import Network
-from tests.simulation.trace import Names, Trace, Violation
+from tests.simulation.readers import POLL_S, Reader
+from tests.simulation.trace import Names, Trace
+from tests.simulation.watcher import Watcher
+from tests.simulation.writing import Home, Writing
 
 TICK_S = 1.0
-BIGGEST = 61_000
-BIG = 600
-"""Bytes of the biggest entry there is in a run, with and without the fault ``big``."""
 BACKOFF_S = 0.2
 BACKOFF_MAX_S = 4.0
+DISK_CHECK_S = 0.5
+"""How often a node looks whether its disk has room."""
+SILENCE_S = 12.0
+"""After so long without a word from a peer its link is given up."""
 
 
 @dataclass(slots=True)
@@ -59,111 +63,159 @@ class Surroundings:
     acknowledged: dict[Position, bytes] = field(default_factory=dict)
     by_key: dict[NodeId, SimNode] = field(default_factory=dict)
 
+    @property
+    def honest(self) -> list[SimNode]:
+        return [node for node in self.nodes if not node.hostile]
+
 
 class SimNode:
     """A daemon in the small. ``alive`` is False between a crash and the restart."""
+
+    hostile = False
 
     def __init__(self, around: Surroundings, index: int, signer: Signer) -> None:
         self.around = around
         self.index = index
         self.signer = signer
         self.key = signer.node
+        self.home = Home(machine=index)
         self.disk = Disk(around.clockwork, around.trace, around.rng, f"n{index}", around.knobs.commit)
         self.alive = False
         self.incarnation = 0
+        self.disasters = 0
+        """How often what lay on the disk was replaced by something else."""
+        self.paused = False
+        """The disk has no room: nothing is followed, nothing is said."""
         self.linked: dict[int, Link] = {}
         self.received: Counter[bytes] = Counter()
+        self.reader = Reader(self)
+        self.watcher = Watcher(self)
+        self._frozen: list[tuple[Callable[..., None], tuple[Any, ...]]] | None = None
         self._dialling: set[int] = set()
-        self._named: dict[Link, dict[int, tuple[NodeId, int]]] = {}
-        self._brought: dict[Link, set[bytes]] = {}
         self._woken_at: float | None = None
-        self._new_epoch = True
-        self._posts = 0
         self.book = TrustBook(self.key, around.colony)
         self.replicator = Replicator(self.key, self.book, HeldLogs({}))
+        self.writing = Writing(self)
 
     # -- life -----------------------------------------------------------------------------------------
 
-    def start(self, *, new_epoch: bool) -> None:
-        """Everything in memory is made anew from what is on the disk."""
+    def start(self, *, slept_unknowing: float = 0.0) -> None:
+        """Everything in memory is made anew from what is on the disk.
+
+        ``slept_unknowing``: seconds by which true time went on behind a machine's back.
+        """
         rows = self.disk.rows
         self.alive = True
         self.incarnation += 1
-        self._new_epoch = new_epoch or rows.epoch_due or not rows.epochs(self.key)
         self.book = TrustBook(self.key, self.around.colony, rows.statements.values(), rows.pins.values())
-        held = HeldLogs(rows.heads())
+        held = HeldLogs(rows.heads(), rows.disputed)
         self.replicator = Replicator(self.key, self.book, held, credit=self.around.knobs.credit)
-        self._note(f"starts, incarnation {self.incarnation}")
-        self.do(self.replicator.start(self._now))
-        self._at(self.around.rng.uniform(0, TICK_S), self._tick_on)
+        self.writing = Writing(self, slept_unknowing)
+        self.paused = False
+        self.note(f"starts, incarnation {self.incarnation}")
+        if not self.writing.new_epoch:
+            self.around.trace.count("restarts within an epoch")
+        self.do(self.replicator.start(self.now))
+        self.after(self.around.rng.uniform(0, TICK_S), self._tick_on)
+        self.after(self.around.rng.uniform(0, DISK_CHECK_S), self._check_disk)
+        self.after(self.around.rng.uniform(0, POLL_S), self._read_on)
+        if not rows.epochs(self.key):
+            self.writing.post(0, 0)  # as the daemon, which says its name before anything else
         self.redial()
 
-    def crash(self) -> None:
-        """kill -9, or the power: memory, queue and connections are gone."""
-        self._note("crashes")
+    def crash(self, *, power: bool = False) -> None:
+        """kill -9, or with ``power`` the whole machine: memory, queue and connections are gone."""
+        self.note("loses power" if power else "crashes")
         self.alive = False
         self.incarnation += 1
-        self.disk.crash()
+        self._frozen = None
+        self.disk.crash(power=power)
+        if power:
+            self.home.boot += 1
         for wire in list(self.around.network.wires.values()):
             if any(end.node is self and end.up for end in wire.ends):
                 wire.end_of(self).up = False
                 self.around.network.kill(wire)
         self.linked.clear()
         self._dialling.clear()
-        self._named.clear()
-        self._brought.clear()
+        self.watcher.forget()
         self._woken_at = None
 
+    def freeze(self) -> None:
+        """SIGSTOP: nothing happens here until ``thaw``; what arrives waits in buffers."""
+        if self.alive and self._frozen is None:
+            self.note("is stopped")
+            self._frozen = []
+            for link in self.linked.values():
+                self.around.clockwork.after(SILENCE_S, self._given_up, link, self.incarnation)
+
+    def _given_up(self, link: Link, incarnation: int) -> None:
+        """Peers have heard nothing for long: they drop the link; its end here finds out after the thaw."""
+        wire = self.around.network.wires.get(link)
+        if wire is not None and self._frozen is not None and incarnation == self.incarnation:
+            self.around.network.kill(wire)
+
+    def thaw(self) -> None:
+        """SIGCONT: everything that waited happens now, in its order."""
+        if self._frozen is None:
+            return
+        waiting, self._frozen = self._frozen, None
+        self.note(f"goes on, {len(waiting)} events waited")
+        self.around.trace.count("events that waited for a stopped process", len(waiting))
+        for what, args in waiting:
+            self.run_guarded(what, args)
+
     def _tick_on(self) -> None:
-        self.do(self.replicator.tick(self._now))
-        self._at(TICK_S, self._tick_on)
+        self.writing.look_at_clocks()
+        self.do(self.replicator.tick(self.now))
+        self.after(TICK_S, self._tick_on)
+
+    def _read_on(self) -> None:
+        self.reader.poll()
+        self.after(POLL_S, self._read_on)
+
+    @property
+    def serves_readers(self) -> bool:
+        return self.alive and self._frozen is None
 
     def _wake(self) -> None:
         self._woken_at = None
-        self.do(self.replicator.tick(self._now))
+        self.do(self.replicator.tick(self.now))
+
+    def _check_disk(self) -> None:
+        """As ``DiskGuard``: without room nothing is followed or said; it comes back by itself."""
+        if self.disk.full != self.paused:
+            self.paused = self.disk.full
+            self.note(f"disk full: {self.paused}")
+            wanted = (
+                self.replicator.followed.want([], self.now)
+                if self.paused
+                else self.replicator.trust_changed(self.now)
+            )
+            self.do(wanted)
+        self.after(DISK_CHECK_S, self._check_disk)
 
     # -- saying something -------------------------------------------------------------------------------
 
     def post(self, count: int, size: int) -> None:
-        """``count`` messages of ``size`` bytes; acknowledged when the disk has them."""
-        if self.alive:
-            work = partial(self._write_posts, count, size)
-            self.disk.submit(Job(work, self._guard(self._posted), self._guard(self._post_lost)))
+        if self.alive and self._frozen is None:
+            self.writing.post(count, size)
 
-    def _write_posts(self, count: int, size: int) -> list[Entry]:
-        rows = self.disk.rows
-        made: list[Entry] = []
-        epochs = rows.epochs(self.key)
-        epoch = epochs[-1] if epochs else 0
-        head = rows.head(self.key, epoch) if epoch else START
-        if self._new_epoch:
-            previous = (epoch, *head) if epoch else None
-            # below the milliseconds some random bits: an old database put back must not find the same number
-            fresh = int(self._now * 1000) << 8 | self.around.rng.getrandbits(8)
-            epoch, head = max(epoch + 1, fresh), START
-            made.append(self._entry(epoch, head, Kind.OPEN, {"prev": previous}))
-            self._new_epoch = rows.epoch_due = False
-        for _ in range(count):
-            self._posts += 1
-            head = made[-1].head if made else head
-            made.append(self._entry(epoch, head, Kind.POST, {"n": self._posts, "text": "x" * size}))
-        rows.append(made)
-        return made
+    def before_writing(self, entries: list[Entry]) -> list[Entry]:
+        """What goes on the disk instead of what would."""
+        return entries
 
-    def _entry(self, epoch: int, head: tuple[int, bytes], kind: Kind, content: dict[str, object]) -> Entry:
-        salt = self.around.rng.randbytes(SALT_BYTES)
-        at = START._replace(seq=head[0], id=head[1])
-        stamp = int(self._now * 1000) << 16
-        return make(self.signer, self.around.colony, epoch, at, stamp, kind, pack_payload(salt, content))
+    def posted(self, entries: list[Entry]) -> None:
+        """Our own entries are durable: this is where whoever said them is told so."""
+        self.note(f"posted {self.around.names.span(entries)}")
+        self.home.mark = max(self.home.mark, (entries[-1].epoch, entries[-1].seq))
+        self.acknowledge(entries)
+        self.do(self.replicator.appended(entries, self.now))
 
-    def _posted(self, entries: list[Entry]) -> None:
-        self._note(f"posted {self.around.names.span(entries)}")
+    def acknowledge(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             self.around.acknowledged[entry.position] = entry.id
-        self.do(self.replicator.appended(entries, self._now))
-
-    def _post_lost(self) -> None:
-        self._new_epoch = True
+        self.reader.expect([entry.position for entry in entries])
 
     # -- links ------------------------------------------------------------------------------------------
 
@@ -178,14 +230,14 @@ class SimNode:
         if other.index not in self._dialling:
             self._dialling.add(other.index)
             delay = min(BACKOFF_MAX_S, BACKOFF_S * 2**attempt) * self.around.rng.uniform(0.3, 1.0)
-            self._at(delay, self._dial, other, attempt)
+            self.after(delay, self._dial, other, attempt)
 
     def _dial(self, other: SimNode, attempt: int) -> None:
         self._dialling.discard(other.index)
         if other.index in self.linked or other.key not in self.book.trusted:
             return
         network = self.around.network
-        if other.alive and network.can_dial(self.index, other.index):
+        if other.serves_readers and network.can_dial(self.index, other.index):
             other.knock(self, self.book.admission_for_me())
         elif other.alive and network.can_dial(other.index, self.index):
             self.around.trace.count("dials refused one way")
@@ -204,7 +256,7 @@ class SimNode:
         network = self.around.network
         if caller.incarnation != incarnation or not network.can_dial(caller.index, self.index):
             return
-        if self.index in caller.linked or caller.key not in self.book.trusted:
+        if not caller.serves_readers or self.index in caller.linked or caller.key not in self.book.trusted:
             return
         old = network.wires.get(self.linked.get(caller.index, 0))
         if old is not None:
@@ -212,40 +264,37 @@ class SimNode:
                 return
             network.notice(old, old.end_of(self))
         wire = network.connect(caller, self)
-        self._note(f"wire {wire.link} to n{caller.index} comes up")
+        self.note(f"wire {wire.link} to n{caller.index} comes up")
         self.link_up(wire.link, caller)
         caller.link_up(wire.link, self)
 
     def link_up(self, link: Link, peer: SimNode) -> None:
         self.linked[peer.index] = link
-        self._named[link] = {}
-        self._brought[link] = set()
-        self.do(self.replicator.link_up(link, peer.key, self._now))
+        self.watcher.link_up(link)
+        self.do(self.replicator.link_up(link, peer.key, self.now))
 
     def link_lost(self, link: Link) -> None:
-        self._note(f"sees wire {link} dead")
+        self.run_guarded(self._link_lost, (link,))
+
+    def _link_lost(self, link: Link) -> None:
+        self.note(f"sees wire {link} dead")
         self.linked = {index: number for index, number in self.linked.items() if number != link}
-        self._named.pop(link, None)
-        self._brought.pop(link, None)
-        self.do(self.replicator.link_down(link, self._now))
-        for author in self.around.by_key:
-            if self.replicator.followed.through(author) == link:
-                raise Violation(f"n{self.index} follows n{self.around.names.of[author]} through a dead link")
+        self.watcher.link_down(link)
+        self.do(self.replicator.link_down(link, self.now))
+        self.watcher.follows_no(link)
         self.redial()
 
     def receive(self, link: Link, frame: Frame) -> None:
-        self._note(f"<-{link} {self.around.names.frame(frame)}")
+        self.run_guarded(self._receive, (link, frame))
+
+    def _receive(self, link: Link, frame: Frame) -> None:
+        if link not in self.linked.values():
+            return
+        self.note(f"<-{link} {self.around.names.frame(frame)}")
         if isinstance(frame, Entries):
             self.received.update(entry.id for entry in frame.entries)
-        self.do(self.replicator.receive(link, frame, self._now))
-        if self.replicator.followed.doubts:
-            raise Violation(f"n{self.index} was sent a gap or a contradiction on link {link}")
-
-    def jump_clock(self) -> None:
-        """The wall clock jumped against the boot clock: the next write opens an epoch."""
-        if self.alive:
-            self.around.trace.count("epochs after a clock jump")
-            self._new_epoch = True
+        self.do(self.replicator.receive(link, frame, self.now))
+        self.watcher.received(link)
 
     # -- trust ------------------------------------------------------------------------------------------
 
@@ -264,13 +313,13 @@ class SimNode:
             if then:
                 then()
 
-        self.disk.submit(Job(work, self._guard(done), lambda: None))
+        self.disk.submit(Job(work, self.guard(done), lambda: None))
 
     def believe(self, statements: Sequence[Statement], pin: Pin | None) -> None:
         """These are durable now."""
         if pin:
             self.book.pin(pin)
-        self.do(self.replicator.statements_committed(statements, None, self._now))
+        self.do(self.replicator.statements_committed(statements, None, self.now))
         self.redial()
 
     # -- effects ----------------------------------------------------------------------------------------
@@ -279,29 +328,38 @@ class SimNode:
         for effect in effects:
             match effect:
                 case Send(link, frame):
-                    self._check_said(link, frame)
-                    self.around.network.send(link, self, frame)
+                    self.watcher.says(link, frame)
+                    self.send(link, frame)
                 case Append():
                     self._append(effect)
                 case AppendStatements():
                     self._append_statements(effect)
                 case ReadLog():
-                    self._at(self.around.rng.uniform(0.0002, 0.004), self._read, effect)
+                    self.after(self.around.rng.uniform(0.0002, 0.004), self._read, effect)
                 case CheckFork():
                     self._check_fork(effect)
                 case Receipt(peer, epoch, seq):
-                    self._check_receipt(peer, epoch, seq)
+                    self.watcher.receipt(peer, epoch, seq)
                 case OwnLogReturned():
                     self.around.trace.count("own log returned")
-                    self._new_epoch = True
+                    self.writing.end_epoch("others hold more of this log")
                 case Hangup(link, code, reason):
-                    raise Violation(f"n{self.index} hangs up on link {link}: {code}: {reason}")
+                    self._hang_up(link, f"{code}: {reason}")
                 case Alert(kind, subject, text):
-                    raise Violation(f"n{self.index} raises an alert: {kind} {subject}: {text}")
+                    self.watcher.alert(kind, subject, text)
         at = self.replicator.wake_at()
         if at is not None and self._woken_at is None:
             self._woken_at = at
-            self._at(max(0.0, at - self._now), self._wake)
+            self.after(max(0.0, at - self.now), self._wake)
+
+    def send(self, link: Link, frame: Frame) -> None:
+        self.around.network.send(link, self, frame)
+
+    def _hang_up(self, link: Link, why: str) -> None:
+        self.watcher.hangup(link, why)
+        wire = self.around.network.wires.get(link)
+        if wire is not None:
+            self.around.network.kill(wire)
 
     def _append(self, effect: Append) -> None:
         replicator = self.replicator
@@ -309,20 +367,23 @@ class SimNode:
         def work() -> None:
             if replicator.doomed(effect.batch):
                 raise RefusedError("an earlier batch was discarded")
+            if self.disk.full:
+                raise RefusedError("the disk is full")
             self.disk.rows.append(effect.entries)
+            for entry in effect.entries:
+                self.writing.clock.merge(entry.hlc, self.writing.wall_ms())
 
         def done(_: None) -> None:
-            self._note(f"committed batch {effect.batch} {self.around.names.span(effect.entries)}")
-            if effect.link in self._brought:
-                self._brought[effect.link] |= {entry.id for entry in effect.entries}
-            self.do(replicator.committed(effect.batch, self._now))
+            self.note(f"committed batch {effect.batch} {self.around.names.span(effect.entries)}")
+            self.watcher.brought(effect.link, effect.entries)
+            self.do(replicator.committed(effect.batch, self.now))
 
         def lost() -> None:
-            self._note(f"lost batch {effect.batch} {self.around.names.span(effect.entries)}")
+            self.note(f"lost batch {effect.batch} {self.around.names.span(effect.entries)}")
             self.around.trace.count("appends discarded")
             self.do(replicator.discarded(effect.batch))
 
-        self.disk.submit(Job(work, self._guard(done), self._guard(lost)))
+        self.disk.submit(Job(work, self.guard(done), self.guard(lost)))
 
     def _append_statements(self, effect: AppendStatements) -> None:
         statements = [read_statement(wire) for wire in effect.items]
@@ -331,68 +392,59 @@ class SimNode:
             self.disk.rows.statements |= {item.id: item for item in statements}
 
         def done(_: None) -> None:
-            self.do(self.replicator.statements_committed(statements, effect.link, self._now))
+            self.do(self.replicator.statements_committed(statements, effect.link, self.now))
             self.redial()
 
         def lost() -> None:
             self.replicator.gossip.discarded(effect.items)
 
-        self.disk.submit(Job(work, self._guard(done), self._guard(lost)))
+        self.disk.submit(Job(work, self.guard(done), self.guard(lost)))
 
     def _read(self, effect: ReadLog) -> None:
         found = self.disk.rows.read_after(effect.author, effect.heads, self.around.knobs.page)
         self.do(self.replicator.log_read(effect.link, effect.author, effect.serial, *found))
 
     def _check_fork(self, effect: CheckFork) -> None:
-        ours = self.disk.rows.logs.get((effect.author, effect.epoch), [])
-        if any(e.seq <= len(ours) and ours[e.seq - 1].id != e.id for e in effect.entries):
-            self.do(self.replicator.disputed(effect.author, effect.epoch))
-
-    # -- what must hold at every moment --------------------------------------------------------------------
-
-    def _check_said(self, link: Link, frame: Frame) -> None:
-        """Nothing is sent or announced that a power cut could take back."""
-        rows = self.disk.rows
-        if isinstance(frame, Entries):
-            knobs = self.around.knobs
-            allowed = -MAX_READS * (knobs.page + (BIGGEST if knobs.has("big") else BIG))
-            if self.replicator.serving.credit_of(link) < allowed:
-                raise Violation(f"n{self.index} sends on link {link} far beyond its credit")
-            if any(entry.id in self._brought[link] for entry in frame.entries):
-                raise Violation(f"n{self.index} sends back on link {link} what came from there")
-            for entry in frame.entries:
-                log = rows.logs.get((entry.author, entry.epoch), [])
-                if len(log) < entry.seq or log[entry.seq - 1].id != entry.id:
-                    raise Violation(f"n{self.index} sends {entry.epoch}:{entry.seq} before it is durable")
-        elif isinstance(frame, Have):
-            named = self._named[link]
-            named.update({name.number: (name.author, name.epoch) for name in frame.names})
-            for held in frame.heads:
-                if rows.head(*named[held.number]).seq < held.head.seq:
-                    raise Violation(f"n{self.index} announces {held.head.seq} before it is durable")
-
-    def _check_receipt(self, peer: NodeId, epoch: int, seq: int) -> None:
-        if self.around.by_key[peer].disk.high.get((self.key, epoch), 0) < seq:
-            raise Violation(f"n{self.index} has a receipt from a peer that does not hold {epoch}:{seq}")
+        """As the daemon's runtime: a proof is kept, and answered with ours so that both sides have it."""
+        place = (effect.author, effect.epoch)
+        ours = self.disk.rows.logs.get(place, [])
+        first = effect.entries[0]
+        if first.seq > len(ours) or ours[first.seq - 1].id == first.id:
+            return
+        fresh = place not in self.disk.rows.disputed
+        self.disk.rows.disputed.add(place)
+        self.do(self.replicator.disputed(*place))
+        if fresh:
+            run = cut_at_signature(ours[first.seq - 1 : first.seq + 99])
+            self.do([Send(effect.link, Fork(*place, tuple(run)))])
 
     # -- small things -------------------------------------------------------------------------------------
 
     @property
-    def _now(self) -> float:
+    def now(self) -> float:
         return self.around.clockwork.now
 
-    def _note(self, line: str) -> None:
-        self.around.trace.note(self._now, f"n{self.index} {line}")
+    def note(self, line: str) -> None:
+        self.around.trace.note(self.now, f"n{self.index} {line}")
 
-    def _at(self, delay: float, what: Callable[..., None], *args: Any) -> None:
+    def after(self, delay: float, what: Callable[..., None], *args: Any) -> None:
         """Later, unless this process has ended by then."""
-        self.around.clockwork.after(delay, self._guard(what), *args)
+        self.around.clockwork.after(delay, self.guard(what), *args)
 
-    def _guard(self, what: Callable[..., None]) -> Callable[..., None]:
+    def guard(self, what: Callable[..., None]) -> Callable[..., None]:
+        """``what``, unless this process has ended by then; while it is stopped it waits."""
         incarnation = self.incarnation
 
         def run(*args: Any) -> None:
-            if self.alive and self.incarnation == incarnation:
-                what(*args)
+            if self.incarnation == incarnation:
+                self.run_guarded(what, args)
 
         return run
+
+    def run_guarded(self, what: Callable[..., None], args: tuple[Any, ...]) -> None:
+        if not self.alive:
+            return
+        if self._frozen is not None:
+            self._frozen.append((what, args))
+        else:
+            what(*args)

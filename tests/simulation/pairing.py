@@ -76,7 +76,9 @@ class _Attempt:
             invite = Invite(self._invite.secret, 1e9, used=tuple(Use(key, "", 0.0) for key in used))
             verdict = judge(invite, self._joiner.key, self._around.clockwork.now)
             if isinstance(verdict, Denied):
-                raise Violation(f"n{self._joiner.index} was denied its own invite: {verdict.reason}")
+                raise Violation(
+                    "alarmed", f"n{self._joiner.index} was denied its own invite: {verdict.reason}"
+                )
             if self._joiner.key not in used:
                 rows.used[self._invite.invite_id] = (*used, self._joiner.key)
 

@@ -25,6 +25,12 @@ def edges_of(shape: str, count: int, rng: random.Random) -> Edges:
             return edges
 
 
+def around_the_last(edges: Edges, count: int) -> Edges:
+    """Links past the last node, so that who has it for a neighbour need not rely on it."""
+    near = sorted(next(iter(edge - {count - 1})) for edge in edges if count - 1 in edge)
+    return {frozenset((near[0], other)) for other in near[1:]}
+
+
 def inviters_of(invites: str, count: int, edges: Edges, rng: random.Random) -> dict[int, int]:
     """joiner -> inviter: all by node 0, or along a spanning tree of who can reach whom."""
     if invites == "star":

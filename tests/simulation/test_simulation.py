@@ -2,86 +2,117 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import os
+import re
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from tests.simulation.found import FAULTS_KNOWN, Fault
-from tests.simulation.knobs import FAULTS, SHOWS, draw
-from tests.simulation.trace import Violation
-from tests.simulation.world import World, run_seed
+from tests.simulation.checkers import CHECKERS
+from tests.simulation.knobs import FAULTS, HOSTILE, SHAPES, SHOWS, draw
+from tests.simulation.mutants import MUTANTS
+from tests.simulation.running import Campaign
+from tests.simulation.world import run_seed
 
-MANY = 40
-"""Seeds in one test: enough that every fault has its effect in each."""
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+THREE = 150
+TEN = 16
 
 
-def run_all(seeds: range, nodes: int) -> Counter[str]:
-    counts: Counter[str] = Counter()
+def campaign(seeds: range, nodes: int) -> Campaign:
+    done = Campaign()
     for seed in seeds:
-        try:
-            counts += run_seed(seed, nodes).trace.counts
-        except Violation as violation:
-            world: World = violation.world  # type: ignore[attr-defined]
-            again = f"python -m tests.simulation --start {seed} --seeds 1 --nodes {nodes}"
-            pytest.fail(f"{violation}\n{draw(seed, nodes)}\n{world.trace.tail(40)}\nmore: {again}")
-    return counts
+        if not done.run(seed, nodes):
+            _fail(done)
+    return done
 
 
-def without_effect(counts: Counter[str]) -> list[str]:
-    return [what for what in SHOWS.values() if not counts[what]]
+def _fail(done: Campaign) -> NoReturn:
+    failure = done.failures[-1]
+    trace = failure.world.trace.tail(40) if failure.world else ""
+    pytest.fail(f"{failure.error}\n{failure.knobs}\n{trace}\npython -m tests.simulation {failure}")
 
 
-def test_every_fault_has_a_count_by_which_it_shows() -> None:
-    assert set(SHOWS) == set(FAULTS)
+@pytest.mark.slow
+def test_three_nodes_and_every_knob_had_an_effect_in_every_shape() -> None:
+    """What only one node of three does is asked for in all shapes together."""
+    done = campaign(range(THREE), 3)
+    wanted = [(knob, shape) for knob in FAULTS if knob not in HOSTILE for shape in SHAPES]
+    wanted += [(knob, "mesh") for knob in done.without_effect()]
+    missing = [
+        f"{knob} in a {shape}"
+        for knob, shape in wanted
+        if not done.show(knob, shape, 3, range(THREE, 2 * THREE))
+    ]
+    if done.failures:
+        _fail(done)
+    assert missing == []
 
 
-@pytest.mark.parametrize("start", range(0, 240, MANY))
-def test_three_nodes(start: int) -> None:
-    assert not without_effect(run_all(range(start, start + MANY), 3))
+@pytest.mark.slow
+def test_ten_nodes_and_every_honest_knob_had_an_effect() -> None:
+    done = campaign(range(TEN), 10)
+    assert [knob for knob in done.without_effect() if knob not in HOSTILE] == []
 
 
-@pytest.mark.parametrize("start", range(0, 24, 6))
-def test_ten_nodes(start: int) -> None:
-    assert run_all(range(start, start + 6), 10)
+def test_fifty_nodes() -> None:
+    assert campaign(range(1, 2), 50).runs == 1
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_fifty_nodes(seed: int) -> None:
-    assert run_all(range(seed, seed + 1), 50)
+def test_steady_runs_are_among_the_seeds() -> None:
+    assert [seed for seed in range(THREE) if not draw(seed, 3).faults]
 
 
-def test_ten_nodes_meet_every_fault() -> None:
-    assert not without_effect(run_all(range(100, 118), 10))
+def test_every_knob_is_drawn() -> None:
+    drawn = {fault for seed in range(THREE) for fault in draw(seed, 3).faults}
+    assert drawn == set(FAULTS)
 
 
-CASES = [
-    pytest.param(fault, seed, nodes, id=f"{fault.put_back.__name__}-{seed}")
-    for fault in FAULTS_KNOWN
-    for seed, nodes in fault.seeds
-]
+def test_every_violation_names_a_checker() -> None:
+    named = {
+        name
+        for path in HERE.glob("*.py")
+        for name in re.findall(r"Violation\(\s*\"(\w+)\"", path.read_text(encoding="utf-8"))
+    }
+    assert named == set(CHECKERS)
 
 
-@pytest.mark.parametrize(("fault", "seed", "nodes"), CASES)
-def test_seeds_that_found_something(
-    fault: Fault, seed: int, nodes: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The simulator bites: with the old fault put back the run fails, and without it does not."""
-    run_seed(seed, nodes)
-    monkeypatch.setattr(fault.owner, fault.name, fault.put_back)
-    with pytest.raises(Violation):
-        run_seed(seed, nodes)
+def test_the_page_on_testing_names_every_knob_checker_and_bug() -> None:
+    page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    missing = [f"`{knob}` | {shown}" for knob, shown in SHOWS.items() if f"`{knob}` | {shown} |" not in page]
+    missing += [checker for checker in CHECKERS if f"**{checker}**" not in page]
+    missing += [mutant.what for mutant in MUTANTS if f"| {mutant.what} " not in page]
+    assert missing == []
+
+
+# -- replay ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("seed", "nodes"), [(3, 3), (5, 3), (2, 10)])
 def test_a_seed_is_the_same_run_each_time(seed: int, nodes: int) -> None:
-    first, second = run_seed(seed, nodes), run_seed(seed, nodes)
-    assert first.trace.digest() == second.trace.digest()
-    assert first.clockwork.events == second.clockwork.events
+    first, second = StringIO(), StringIO()
+    one, other = run_seed(seed, nodes, first), run_seed(seed, nodes, second)
+    assert first.getvalue() == second.getvalue() != ""
+    assert one.trace.digest() == other.trace.digest()
+    assert one.clockwork.events == other.clockwork.events
 
 
 def test_another_seed_is_another_run() -> None:
     assert run_seed(3, 3).trace.digest() != run_seed(4, 3).trace.digest()
 
 
-def test_steady_runs_are_among_the_seeds() -> None:
-    assert [seed for seed in range(MANY) if not draw(seed, 3).faults]
+def test_a_replay_is_the_same_byte_for_byte_whatever_python_hashes() -> None:
+    shown = [replay("11", "3", hash_seed) for hash_seed in ("0", "1", "4711")]
+    assert shown[0] == shown[1] == shown[2]
+    assert b"commit " in shown[0] and b"seed=11" in shown[0] and b"digest" in shown[0]
+
+
+def replay(seed: str, nodes: str, hash_seed: str) -> bytes:
+    command = [sys.executable, "-m", "tests.simulation", "--replay", seed, "--nodes", nodes]
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True).stdout

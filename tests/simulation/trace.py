@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, deque
-from typing import Final
+from typing import Final, TextIO
 
 from maw.core.entry import Entry
 from maw.core.frames import Entries, Follow, Frame, Have
@@ -16,21 +16,31 @@ _COUNTED: Final = ("ids", "items")
 
 
 class Violation(AssertionError):
-    """An invariant does not hold."""
+    """Something that must hold does not. ``checker``: which of ``checkers.CHECKERS`` saw it."""
+
+    def __init__(self, checker: str, what: str) -> None:
+        super().__init__(f"{checker}: {what}")
+        self.checker = checker
 
 
 class Trace:
-    """Events are short lines; ``counts`` says which faults really did something."""
+    """Events are short lines; ``counts`` says which faults really did something.
 
-    def __init__(self) -> None:
+    ``out``: where every line goes too, for a replay.
+    """
+
+    def __init__(self, out: TextIO | None = None) -> None:
         self.ring: deque[str] = deque(maxlen=RING)
         self.counts: Counter[str] = Counter()
         self._hash = hashlib.blake2b(digest_size=16)
+        self._out = out
 
     def note(self, now: float, line: str) -> None:
         text = f"{now:10.4f} {line}"
         self.ring.append(text)
         self._hash.update(text.encode())
+        if self._out is not None:
+            self._out.write(text + "\n")
 
     def count(self, what: str, amount: int = 1) -> None:
         self.counts[what] += amount

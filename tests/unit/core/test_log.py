@@ -4,7 +4,17 @@ import pytest
 
 from maw.core.entry import START, Head
 from maw.core.identity import digest
-from maw.core.log import Forked, Gap, check_run, closed_digest, cut_at_signature, head_of, runs, unheld
+from maw.core.log import (
+    Forked,
+    Gap,
+    check_run,
+    closed_digest,
+    cut_at_signature,
+    fresh_epoch,
+    head_of,
+    runs,
+    unheld,
+)
 from maw.errors import ProtocolViolation
 from tests.unit.core.builders import COLONY, chain, forged, signer
 
@@ -91,3 +101,10 @@ def test_the_digest_of_closed_epochs_tells_any_difference_below_and_none_above()
 def test_the_head_of_what_is_not_held_is_the_start() -> None:
     assert head_of({}, ONE.node, 1) == START
     assert head_of({ONE.node: {1: LOG[0].head}}, ONE.node, 1) == LOG[0].head
+
+
+def test_an_epoch_begins_by_the_clock_or_by_chance_above_the_newest() -> None:
+    assert fresh_epoch(7, 1_000, 5) == 1_000
+    assert fresh_epoch(1_000, 1_000, 0) == 1_001
+    assert fresh_epoch(2_000, 1_000, 5) != fresh_epoch(2_000, 1_000, 6)
+    assert min(fresh_epoch(2_000, 1_000, chance) for chance in (0, 5)) > 2_000

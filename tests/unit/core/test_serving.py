@@ -190,6 +190,15 @@ def test_a_question_about_a_fork_moves_no_cursor() -> None:
     assert sent(machine.log_read(LINK, ONE.node, QUESTION, [], LOG[3:]), Fork)
 
 
+def test_a_question_about_one_epoch_reads_no_other() -> None:
+    """Else a page full of older epochs would be read, and never the place that was asked about."""
+    later = chain(ONE, 3, epoch=2)
+    machine, _ = serving(*LOG, *later)
+    (read,) = of(machine.follow(LINK, ask(serial=QUESTION, e2=Head(2, b"x" * 32))), ReadLog)
+    assert read.heads[2] == Head(2, b"x" * 32)
+    assert read.heads[1].seq > LOG[-1].seq
+
+
 def test_questions_without_end_cost_one_read_at_a_time() -> None:
     machine, _ = serving(*LOG)
     asked = [machine.follow(LINK, ask(serial=QUESTION)) for _ in range(100)]

@@ -14,7 +14,7 @@ from maw.core.clock import HybridClock, pack
 from maw.core.colony import Card, Said
 from maw.core.entry import START, Entry, Kind, decode, unpack_payload
 from maw.core.identity import Signer
-from maw.core.log import check_run
+from maw.core.log import EPOCH_CHANCE_BITS, check_run
 from maw.errors import Conflict, MawError, Unavailable
 from maw.node import authoring as authoring_module
 from maw.node.authoring import Authoring, Idempotency, Written
@@ -101,7 +101,7 @@ async def test_a_lost_database_does_not_open_an_epoch_that_there_was(tmp_path: P
     async with open_store(tmp_path / "c.db") as store:
         bench = Bench(store, new_epoch="the database is new beside an old key", last_epoch=far)
         await bench.post("1")
-        assert (await bench.log())[0].epoch == far + 1
+        assert far < (await bench.log())[0].epoch <= far + (1 << EPOCH_CHANCE_BITS)
 
 
 async def test_a_clock_that_fell_starts_anew_in_the_new_epoch(tmp_path: Path) -> None:

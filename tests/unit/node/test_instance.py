@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from maw.core.entry import Head
-from maw.node.instance import Fingerprint, take_fingerprint, why_new_epoch
+from maw.node.instance import Fingerprint, cursors_may_be_ahead, take_fingerprint, why_new_epoch
 
 HERE = Fingerprint("boot", "machine", "1:2")
 LAST = (7, Head(5, b"h" * 32))
@@ -59,3 +59,17 @@ def test_a_machine_without_ids_still_has_a_fingerprint(
     taken = take_fingerprint(tmp_path / "c.db")
     assert (taken.boot, taken.machine) == ("", "")
     assert taken.text().startswith("||")
+
+
+def test_cursors_may_be_ahead_of_a_database_that_is_not_the_one_that_ran_here() -> None:
+    ahead = {
+        why: cursors_may_be_ahead(why)
+        for why in (
+            "the database is older than what this node has already said",
+            "the machine id changed",
+            "the database file is another one",
+            "the machine was booted again",
+            "the clock fell behind",
+        )
+    }
+    assert list(ahead.values()) == [True, True, True, False, False]

@@ -1,0 +1,179 @@
+"""What must hold, by name; each checker says one thing. At every moment: ``watcher`` and ``readers``; at the
+end, when everything has healed: here.
+
+Of what a hostile node wrote nothing is promised but that honest nodes which differ on it know that they do.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from maw.core.entry import START, Position
+from maw.core.identity import NodeId
+from tests.simulation.node import SimNode, Surroundings
+from tests.simulation.trace import Violation
+
+CHECKERS: Final = {
+    "lost": "what was acknowledged is on every replica, and every reader saw what its replica shows",
+    "duplicated": "nothing stands twice on a disk, reaches a cursor twice, or is sent back or twice when calm",
+    "reordered": "each author's entries become visible, and reach readers, in the order they were said",
+    "stale": "what was acknowledged is seen at once here, in seconds elsewhere, everywhere after healing",
+    "diverged": "replicas, statements and trust are equal after healing; forks are known where they are held",
+    "unsafe": "nothing is sent, announced or receipted that a power cut could take back",
+    "leaky": "after healing all credit is back, no batch, read or follow hangs; chains and signatures are whole",
+    "noisy": "who has nothing to say is silent",
+    "alarmed": "no honest node is accused, hung up on, or denied",
+}
+
+
+def converged(around: Surroundings) -> bool:
+    """Every honest replica holds the same of every honest author, and everybody trusts everybody."""
+    honest = around.honest
+    first = honest[0].disk.rows
+    heads = _settled(around, honest[0])
+    return all(
+        node.alive
+        and len(node.book.trusted) == len(around.nodes) - 1
+        and node.disk.rows.statements.keys() == first.statements.keys()
+        and _settled(around, node) == heads
+        for node in honest
+    )
+
+
+def _settled(around: Surroundings, node: SimNode) -> dict[NodeId, object]:
+    """The heads of a replica, without the logs whose author may say different things to different nodes."""
+    forged = {other.key for other in around.nodes if other.hostile and around.knobs.has("forger")}
+    return {author: heads for author, heads in node.disk.rows.heads().items() if author not in forged}
+
+
+def why_not(around: Surroundings) -> str:
+    """The first differences, for a person."""
+    lines: list[str] = []
+    everything: dict[tuple[NodeId, int], int] = {}
+    statements: set[bytes] = set()
+    for node in around.honest:
+        statements |= node.disk.rows.statements.keys()
+        for place, log in node.disk.rows.logs.items():
+            everything[place] = max(everything.get(place, 0), len(log))
+    for node in around.nodes:
+        lacks = [
+            f"{around.names.of[author]}/{epoch}:{node.disk.rows.head(author, epoch).seq}<{most}"
+            for (author, epoch), most in everything.items()
+            if node.disk.rows.head(author, epoch).seq < most
+        ]
+        untrusted = [o.index for o in around.nodes if o.key not in (node.key, *node.book.trusted)]
+        lines.append(
+            f"n{node.index}{' (hostile)' if node.hostile else ''} alive={node.alive}"
+            f" links={sorted(node.linked)} lacks={lacks} untrusted={untrusted}"
+            f" statements={len(node.disk.rows.statements)}/{len(statements)}"
+        )
+    return "\n".join(lines)
+
+
+def check_end(around: Surroundings) -> None:
+    for check in (lost, duplicated, reordered, diverged, leaky):
+        check(around)
+
+
+def lost(around: Surroundings) -> None:
+    for node in around.honest:
+        for (author, epoch, seq), entry_id in around.acknowledged.items():
+            log = node.disk.rows.logs.get((author, epoch), [])
+            if len(log) < seq or log[seq - 1].id != entry_id:
+                name = around.names.of[author]
+                raise Violation("lost", f"n{node.index} lacks {name}/{epoch}:{seq}, acknowledged")
+        unseen = [position for position in node.disk.rows.visible if not node.reader.seen[position]]
+        if unseen:
+            raise Violation("lost", f"the cursor on n{node.index} passed over {len(unseen)} entries")
+
+
+def duplicated(around: Surroundings) -> None:
+    for node in around.honest:
+        rows = node.disk.rows
+        if len(set(rows.visible)) != len(rows.visible):
+            raise Violation("duplicated", f"n{node.index}: an entry was appended twice")
+        twice = [position for position, times in node.reader.seen.items() if times > 1]
+        if twice and not node.disasters:
+            raise Violation("duplicated", f"the cursor on n{node.index} met {len(twice)} entries twice")
+        if not around.knobs.faults:
+            _sent_once(node)
+
+
+def _sent_once(node: SimNode) -> None:
+    twice = [entry_id for entry_id, times in node.received.items() if times > 1]
+    own = {e.id for (author, _), log in node.disk.rows.logs.items() if author == node.key for e in log}
+    if twice or own & node.received.keys():
+        raise Violation("duplicated", f"n{node.index} was sent {len(twice)} entries twice in a steady run")
+
+
+def reordered(around: Surroundings) -> None:
+    """FIFO per author; of who lost its disk, or lies, within its epochs."""
+    for node in around.honest:
+        _in_order(around, node.index, "shows", node.disk.rows.visible)
+        if not node.disasters:
+            _in_order(around, node.index, "reads", node.reader.order)
+
+
+def _in_order(around: Surroundings, index: int, does: str, positions: list[Position]) -> None:
+    last: dict[object, tuple[int, int]] = {}
+    for author, epoch, seq in positions:
+        of = around.by_key[author]
+        stream: object = (author, epoch) if of.disasters or of.hostile else author
+        if last.get(stream, (0, 0)) >= (epoch, seq):
+            name = around.names.of[author]
+            raise Violation("reordered", f"n{index} {does} {name}/{epoch}:{seq} after {last[stream]}")
+        last[stream] = (epoch, seq)
+
+
+def diverged(around: Surroundings) -> None:
+    """Where two linked honest nodes hold different entries at one place, one at least has the proof."""
+    for node in around.honest:
+        for index in node.linked:
+            other = around.nodes[index]
+            if other.hostile or index < node.index:
+                continue
+            for place, log in node.disk.rows.logs.items():
+                theirs = other.disk.rows.logs.get(place, [])
+                same = min(len(log), len(theirs))
+                known = place in node.disk.rows.disputed or place in other.disk.rows.disputed
+                if same and log[same - 1].id != theirs[same - 1].id and not known:
+                    name = around.names.of[place[0]]
+                    raise Violation(
+                        "diverged", f"n{node.index} and n{index} differ on {name}/{place[1]} unknowing"
+                    )
+
+
+def leaky(around: Surroundings) -> None:
+    """Nothing is on its way any more: all credit is back, nobody waits, no batch is open."""
+    for node in around.honest:
+        _chains(around, node)
+        serving, followed = node.replicator.serving, node.replicator.followed
+        if serving.busy or followed.busy:
+            raise Violation("leaky", f"n{node.index} waits: serving {serving.busy}, followed {followed.busy}")
+        if around.knobs.hostile:
+            continue
+        for link in node.linked.values():
+            if serving.credit_of(link) != around.knobs.credit:
+                raise Violation(
+                    "leaky", f"n{node.index} has credit {serving.credit_of(link)} left on link {link}"
+                )
+            if followed.behind(link) or followed.lacks(link):
+                raise Violation("leaky", f"n{node.index} counts link {link} as behind")
+        for other in around.nodes:
+            silent = other is node or not node.disk.rows.epochs(other.key)
+            if not silent and followed.through(other.key) not in node.linked.values():
+                raise Violation("leaky", f"n{node.index} follows n{other.index} through no link")
+
+
+def _chains(around: Surroundings, node: SimNode) -> None:
+    for (author, epoch), log in node.disk.rows.logs.items():
+        last = START
+        for entry in log:
+            due = (author, epoch, last.seq + 1, last.id)
+            if (entry.author, entry.epoch, entry.seq, entry.prev) != due:
+                raise Violation("leaky", f"n{node.index}: the chain breaks at {epoch}:{entry.seq}")
+            if not entry.signature_holds() and not around.by_key[author].hostile:
+                raise Violation("leaky", f"n{node.index}: a bad signature at {epoch}:{entry.seq}")
+            last = entry.head
+    if len(node.disk.rows.visible) != sum(len(log) for log in node.disk.rows.logs.values()):
+        raise Violation("leaky", f"n{node.index}: entries and what is visible differ in number")
