@@ -17,7 +17,9 @@ from bench.house import environment
 from bench.sizes import Size
 from bench.stage import Stage
 
-ASKED_RATIO = 0.25
+ASKED_RATIO = 0.4
+ASKED_RATE = 40_000
+"""Whichever is less: a faster machine need not be faster here, and a slower one is excused."""
 
 
 async def run(root: Path, size: Size, stage: Stage) -> list[Figure]:
@@ -32,8 +34,8 @@ async def run(root: Path, size: Size, stage: Stage) -> list[Figure]:
     return [
         Figure(
             f"catch-up of {size.messages:,} messages to readable through REST", median(ours), "messages/s",
-            median(floor), "bare inserts of the same rows", ratio, f"≥ {ASKED_RATIO:.0%} of it",
-            ratio >= ASKED_RATIO,
+            median(floor), "bare inserts of the same rows", ratio, f"≥ {ASKED_RATE:,}/s or {ASKED_RATIO:.0%} of it",
+            median(ours) >= ASKED_RATE or ratio >= ASKED_RATIO,
         )
     ]  # fmt: skip
 

@@ -15,7 +15,7 @@ from bench.house import Daemon, prototype
 from bench.load import Load, post_request, send_all, texts
 from bench.sizes import Size
 
-ASKED_RATIO = 0.5
+ASKED_RATIO = 0.7
 
 
 async def run(root: Path, size: Size) -> list[Figure]:

@@ -6,6 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
+from maw.api.answer import Answer
 from maw.api.replies import reply, with_headers
 from maw.api.routes import Access, Call, Route
 
@@ -19,8 +20,7 @@ async def metrics(call: Call) -> web.StreamResponse:
     from maw.api.metrics import exposition  # only where somebody scrapes
 
     text = exposition(await call.backend.status(call.speaker), await call.backend.peers(call.speaker))
-    headers = with_headers(Content_Type="text/plain; version=0.0.4; charset=utf-8")
-    return web.Response(body=text.encode(), headers=headers)
+    return Answer(text.encode(), 200, with_headers(Content_Type="text/plain; version=0.0.4; charset=utf-8"))
 
 
 async def openapi(call: Call) -> web.StreamResponse:

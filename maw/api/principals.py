@@ -52,8 +52,9 @@ class SocketDoor:
     async def speaker(self, request: web.BaseRequest) -> Speaker:
         connection = request.protocol
         assert isinstance(connection, Connection), "made by Server"
-        own = request.headers.get(AGENT_HEADER) == OWN_APE
-        named = OWN_APE if own else agent_named(request, self._backend.node_name)
+        named = request.headers.get(AGENT_HEADER)
+        if named is not None and named != OWN_APE:
+            named = agent_named(named, self._backend.node_name)
         return await self._backend.speaker_for_uid(connection.peer_uid, named)
 
     def allow(self, access: Access, speaker: Speaker) -> None:
@@ -107,9 +108,11 @@ class RestDoor:
         if scheme.lower() != "bearer" or not token.isascii() or not 0 < len(token) <= _MAX_TOKEN:
             raise _sign_in("the Authorization header is not a bearer token")
         speaker = await self._backend.speaker_for_token(token)
-        named = agent_named(request, self._backend.node_name)
-        if named is not None and speaker.agent is not None and named != speaker.agent.partition("@")[0]:
-            raise Refused(f"this token is {speaker.agent}'s, not {named}'s", code="wrong_agent")
+        named = request.headers.get(AGENT_HEADER)
+        if named is not None:
+            named = agent_named(named, self._backend.node_name)
+            if speaker.agent is not None and named != speaker.agent.partition("@")[0]:
+                raise Refused(f"this token is {speaker.agent}'s, not {named}'s", code="wrong_agent")
         return speaker
 
     def allow(self, access: Access, speaker: Speaker) -> None:
@@ -127,11 +130,8 @@ class RestDoor:
             raise _sign_in("this node answers nobody without a token")
 
 
-def agent_named(request: web.BaseRequest, node_name: str) -> str | None:
+def agent_named(named: str, node_name: str) -> str:
     """The agent in ``X-Maw-Agent``, lower case; ``arthur@thisnode`` is ``arthur``. Raises BadInput."""
-    named = request.headers.get(AGENT_HEADER)
-    if named is None:
-        return None
     if _PLAIN_NAME.fullmatch(named):
         return named
     name, at, host = named.partition("@")

@@ -10,23 +10,19 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from aiohttp import web
-from multidict import CIMultiDict, CIMultiDictProxy
-
+from maw.api.answer import Answer, Headers
 from maw.api.backend import Json
 from maw.errors import InternalError, MawError
 
 _ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
-_COMMON: Final = CIMultiDictProxy(
-    CIMultiDict(
-        {
-            "Content-Type": "application/json; charset=utf-8",
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-            "Server": "maw",
-        }
-    )
+_COMMON: Final = Headers(
+    {
+        "Content-Type": "application/json; charset=utf-8",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "Server": "maw",
+    }
 )
 
 STATUS_BY_CODE: Final[Mapping[str, int]] = MappingProxyType({"too_large": 413, "too_slow": 408})
@@ -43,24 +39,19 @@ _HTTP_WORDS: Final[Mapping[int, tuple[str, str]]] = MappingProxyType(
 )
 
 
-Headers = CIMultiDictProxy[str]
-
-
 def encode(data: object) -> str:
     """Compact JSON, characters as they are."""
     return _ENCODE(data)
 
 
-def reply(data: object, *, status: int = 200, headers: Headers = _COMMON) -> web.Response:
+def reply(data: object, *, status: int = 200, headers: Headers = _COMMON) -> Answer:
     """``data`` as the JSON body. ``headers`` replace the common ones: start from `with_headers`."""
-    return web.Response(body=_ENCODE(data).encode(), status=status, headers=headers.copy())
+    return Answer(_ENCODE(data).encode(), status, headers)
 
 
 def with_headers(**extra: str) -> Headers:
     """The common headers and ``extra`` ones, underscores for dashes."""
-    headers = _COMMON.copy()
-    headers.update({name.replace("_", "-"): value for name, value in extra.items()})
-    return CIMultiDictProxy(headers)
+    return Headers(_COMMON.by_name | {name.replace("_", "-"): value for name, value in extra.items()})
 
 
 def error_status(error: MawError) -> int:
@@ -68,14 +59,14 @@ def error_status(error: MawError) -> int:
     return STATUS_BY_CODE.get(error.code, error.status)
 
 
-def error_reply(error: MawError, **beside: Json) -> web.Response:
+def error_reply(error: MawError, **beside: Json) -> Answer:
     """The error in its one shape; ``beside`` stands next to ``error`` in the body."""
     status = error_status(error)
     headers = with_headers(WWW_Authenticate="Bearer") if status == 401 else _COMMON
     return reply({**error.as_json(), **beside}, status=status, headers=headers)
 
 
-def http_error_reply(status: int, *, allow: str = "", hint: str = "", detail: str = "") -> web.Response:
+def http_error_reply(status: int, *, allow: str = "", hint: str = "", detail: str = "") -> Answer:
     """What aiohttp would say as text (404, 405, 413 …), in our shape."""
     code, message = _HTTP_WORDS.get(status, ("bad_request" if status < 500 else "internal", "refused"))
     if detail:
@@ -85,7 +76,7 @@ def http_error_reply(status: int, *, allow: str = "", hint: str = "", detail: st
     return reply(body, status=status, headers=headers)
 
 
-def malformed_reply(status: int, detail: str) -> web.Response:
+def malformed_reply(status: int, detail: str) -> Answer:
     """For what could not even be read as HTTP; the connection ends with it."""
     response = internal_reply() if status >= 500 else http_error_reply(status, detail=one_line(detail))
     response.force_close()
@@ -98,7 +89,7 @@ def one_line(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in line)[:200]
 
 
-def internal_reply() -> web.Response:
+def internal_reply() -> Answer:
     """A fault inside maw: the log has the details, the caller does not."""
     return error_reply(
         InternalError(

@@ -200,10 +200,7 @@ class _Reading(_Base):
         if wanted.name in GROUPS:
             return [wanted.name]
         directory = self._node.directory
-        rows = [row for row in directory.agents() if row.name == wanted.name]
-        if wanted.host is not None:
-            hosts = {row.n for row in directory.find_hosts(wanted.host)}
-            rows = [row for row in rows if row.node in hosts]
+        rows = directory.agents_called(wanted.name, wanted.host)
         if not rows:
             directory.find_agent(user)  # says what is near
         words = {wanted.name: None}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from maw.core.endpoint import parse_endpoint
@@ -358,7 +359,13 @@ def _base36(number: int) -> str:
 
 def message_id(position: Position) -> str:
     """How a message is named by people and scripts: piece of the node's key, epoch, seq."""
-    return f"{short_key(position.author)}-{_base36(position.epoch)}-{position.seq}"
+    return f"{log_words(position.author, position.epoch)}{position.seq}"
+
+
+@lru_cache(maxsize=1024)
+def log_words(author: NodeId, epoch: int) -> str:
+    """What the ids of all messages of a log begin with."""
+    return f"{short_key(author)}-{_base36(epoch)}-"
 
 
 class MessageRef(NamedTuple):

@@ -47,14 +47,20 @@ class Directory:
 
     def nodes(self) -> list[NodeRow]:
         """Our own row and those of trusted nodes that have said anything."""
-        known = {self._me, *self._trusted()}
-        return [row for key, row in self._state.nodes.items() if key in known]
+        trusted = self._trusted()
+        return [row for key, row in self._state.nodes.items() if key in trusted or key == self._me]
 
     def host_name(self, row: NodeRow) -> str:
         """The node's name; with a piece of its key when another trusted node is called the same."""
-        name = row.name or short_key(row.key)
-        alike = [other for other in self.nodes() if other.name == row.name and other.n != row.n]
-        return f"{name}~{short_key(row.key)}" if alike else name
+        if not row.name:
+            return short_key(row.key)
+        for other in self._state.nodes_named[row.name].values():
+            if other.n != row.n and self._counts(other.key):
+                return f"{row.name}~{short_key(row.key)}"
+        return row.name
+
+    def _counts(self, key: NodeId) -> bool:
+        return key == self._me or key in self._trusted()
 
     def name_of(self, key: NodeId) -> str:
         """What the node with this key calls itself, or the first characters of its key."""
@@ -82,6 +88,17 @@ class Directory:
         known = {row.n for row in self.nodes()}
         return [row for row in self._state.agent_at.values() if row.node in known and not row.gone]
 
+    def agents_called(self, name: str, host: str | None = None) -> list[AgentRow]:
+        """Those of them whose name is ``name``; on the host that ``host`` names, where one is given."""
+        hosts = None if host is None else {row.n for row in self.find_hosts(host)}
+        return [
+            row
+            for row in self._state.agents_named.get(name, {}).values()
+            if not row.gone
+            and (hosts is None or row.node in hosts)
+            and self._counts(self._state.node_at[row.node].key)
+        ]
+
     def address(self, agent: AgentRow) -> str:
         return f"{agent.name}@{self.host_name(self._state.node_at[agent.node])}"
 
@@ -94,10 +111,7 @@ class Directory:
                 code="group_not_agent",
                 hint=f"mention it in a channel: maw post general '@{wanted.name} …'",
             )
-        found = [row for row in self.agents() if row.name == wanted.name]
-        if wanted.host is not None:
-            hosts = {row.n for row in self.find_hosts(wanted.host)}
-            found = [row for row in found if row.node in hosts]
+        found = self.agents_called(wanted.name, wanted.host)
         if not found:
             raise self._no_agent(str(wanted))
         if len(found) > 1:
@@ -125,16 +139,13 @@ class Directory:
         found: dict[int, AgentRow] = {}
         for word in words:
             name, _, host = word.partition("@")
-            hosts = {row.n for row in self.find_hosts(host)} if host else None
-            for row in self.agents():
-                if row.name == name and (hosts is None or row.node in hosts):
-                    found[row.n] = row
+            found |= {row.n: row for row in self.agents_called(name, host or None)}
         return list(found.values())
 
     # -- this host's own --------------------------------------------------------------------------
 
     def local(self, name: str) -> AgentRow:
-        row = self._state.local.get(parse_address(name).name)
+        row = self._state.local.get(name) or self._state.local.get(parse_address(name).name)
         if row is None:
             near = nearest(name, self._state.local)
             hint = f"did you mean {near[0]}?" if near else f"`maw agent add {name}` makes it"
@@ -181,7 +192,7 @@ class Directory:
         if row is None:
             near = nearest(word, self._state.channels)
             hint = f"did you mean {near[0]}?" if near else f"`maw channel create {word}` makes it"
-            if any(row.name == word for row in self.agents()):
+            if self.agents_called(word):
                 hint = f"@{word} is an agent: maw send @{word} …"
             raise NotFound(f"no channel is called {word}", code="no_such_channel", hint=hint, candidates=near)
         return row

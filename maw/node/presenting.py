@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
-from maw.core.colony import Said, message_id
+from maw.core.colony import Said, log_words
 from maw.core.entry import Position, hash_payload, unpack_payload
 from maw.core.identity import NodeId
 from maw.core.redaction import RETENTION
@@ -29,8 +30,14 @@ def iso(ms: int | None) -> str | None:
     """Milliseconds since 1970 as ISO 8601 in UTC; a time beyond the calendar as its last second."""
     if ms is None:
         return None
-    at = _EPOCH + timedelta(milliseconds=min(ms, _LAST_MS))
-    return at.isoformat(timespec="milliseconds") + "Z"
+    second, rest = divmod(min(ms, _LAST_MS), 1000)
+    return f"{_second(second)}.{rest:03}Z"
+
+
+@lru_cache(maxsize=1024)
+def _second(second: int) -> str:
+    """A page and a stream are mostly of few seconds, and a calendar costs more than all else of a message."""
+    return (_EPOCH + timedelta(seconds=second)).isoformat(timespec="seconds")
 
 
 def gone_words(gone: Json) -> str:
@@ -62,6 +69,10 @@ class Presenter:
     def position(self, row: Shown) -> Position:
         log = self._state.log_at[row.place >> SEQ_BITS]
         return Position(self._state.node_at[log.node].key, log.epoch, row.place & _LOW)
+
+    def id(self, row: Shown) -> str:
+        log = self._state.log_at[row.place >> SEQ_BITS]
+        return f"{log_words(self._state.node_at[log.node].key, log.epoch)}{row.place & _LOW}"
 
     def said(self, row: Shown) -> Said:
         """What the message says. One that is redacted, or damaged on this disk, says so: its page can be read."""
@@ -113,7 +124,7 @@ class Presenter:
         host = self._directory.host_name(self._state.node_at[agent.node])
         spoken = self.spoken(row, said)
         shown: Json = {
-            "id": message_id(self.position(row)),
+            "id": self.id(row),
             "seq": row.seq,
             "kind": "direct" if row.direct else "post",
             "channel": said.channel,

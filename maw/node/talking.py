@@ -92,7 +92,7 @@ class Talking:
         check_message(text)
         name = self._directory.channel(channel).name
         words = mentions(text)
-        reply = await self._reply(reply_to, agent)
+        reply = None if reply_to is None else await self._reply(reply_to, agent)
         signed = None if word is None else word.content()
         said = Said(agent.id, agent.name, agent.role, known_by, text, words, reply, name, word=signed)
         written = await self._say(Kind.POST, agent, said, key)
@@ -116,7 +116,7 @@ class Talking:
             raise BadInput(f"a direct message goes to 1 to {MAX_RECIPIENTS} agents, not {len(to)}")
         rows = {row.n: row for row in (self._directory.find_agent(word) for word in to)}
         recipients = tuple(self._directory.recipient(row) for row in rows.values())
-        reply = await self._reply(reply_to, agent)
+        reply = None if reply_to is None else await self._reply(reply_to, agent)
         found, signed = mentions(text), None if word is None else word.content()
         said = Said(agent.id, agent.name, agent.role, known_by, text, found, reply, None, recipients, signed)
         written = await self._say(Kind.DIRECT, agent, said, key)
@@ -138,9 +138,7 @@ class Talking:
             once = Idempotency(key, agent.n, hashlib.blake2b(what, digest_size=16).digest())
         return await self.authoring.say(kind, content, said=said, once=once, local=local)
 
-    async def _reply(self, ref: str | None, agent: AgentRow) -> str | None:
-        if ref is None:
-            return None
+    async def _reply(self, ref: str, agent: AgentRow) -> str:
         row = await self.find(ref, agent.id)
         return message_id(self._presenter.position(row))
 

@@ -302,7 +302,8 @@ class Fold:
                 self.recoveries += 1
         elif kind == Kind.CARD:
             card = Card.read(content)
-            node.name, node.addresses, node.version = card.name, card.addresses, card.version
+            self.state.rename_node(node, card.name)
+            node.addresses, node.version = card.addresses, card.version
             self._nodes[node.n] = node
             self.cards += 1
         elif kind == Kind.AGENT:

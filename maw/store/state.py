@@ -117,6 +117,10 @@ class State:
     agents: dict[tuple[int, bytes], AgentRow] = field(default_factory=dict)
     agent_at: dict[int, AgentRow] = field(default_factory=dict)
     local: dict[str, AgentRow] = field(default_factory=dict)
+    nodes_named: dict[str, dict[int, NodeRow]] = field(default_factory=dict, compare=False)
+    agents_named: dict[str, dict[int, AgentRow]] = field(default_factory=dict, compare=False)
+    """By name and number, in the order in which they took the name: a post asks for names, and there may be
+    thousands. Agents that are gone keep theirs."""
     agents_of: Counter[int] = field(default_factory=Counter)
     """By node."""
     channels_of: Counter[int] = field(default_factory=Counter, compare=False)
@@ -164,6 +168,13 @@ class State:
 
     def add_node(self, row: NodeRow) -> None:
         self.nodes[row.key] = self.node_at[row.n] = row
+        self.nodes_named.setdefault(row.name, {})[row.n] = row
+
+    def rename_node(self, row: NodeRow, name: str) -> None:
+        if name != row.name:
+            _drop(self.nodes_named, row.name, row.n)
+            row.name = name
+            self.nodes_named.setdefault(name, {})[row.n] = row
 
     def add_log(self, author: NodeId, row: LogRow) -> None:
         self.logs[author, row.epoch] = self.log_at[row.l] = row
@@ -175,12 +186,15 @@ class State:
         if (row.node, row.id) not in self.agents:
             self.agents_of[row.node] += 1
         self.agents[row.node, row.id] = self.agent_at[row.n] = row
+        self.agents_named.setdefault(row.name, {})[row.n] = row
         if row.uid is not None and not row.gone:
             self.local[row.name] = row
 
     def rename_agent(self, row: AgentRow, name: str, role: str, gone: bool) -> None:
         if self.local.get(row.name) is row:
             del self.local[row.name]
+        if name != row.name:
+            _drop(self.agents_named, row.name, row.n)
         row.name, row.role, row.gone = name, role, gone
         self.add_agent(row)
 
@@ -188,7 +202,8 @@ class State:
         """Forget everything and read it again, as this connection sees it."""
         tables: tuple[dict[Any, Any], ...] = (
             self.nodes, self.node_at, self.logs, self.log_at, self.channels, self.channel_at,
-            self.agents, self.agent_at, self.local, self.agents_of, self.keep,
+            self.agents, self.agent_at, self.local, self.agents_of, self.keep, self.nodes_named,
+            self.agents_named,
         )  # fmt: skip
         for table in tables:
             table.clear()
@@ -229,3 +244,10 @@ class State:
             self.log_at[first >> SEQ_BITS].ahead.append((first & low, last & low))
         for channel, node, days, at in await conn.execute_fetchall("SELECT * FROM retention"):
             self.keep[channel, node] = Keep(days, at)
+
+
+def _drop(named: dict[str, dict[int, Any]], name: str, n: int) -> None:
+    rows = named[name]
+    del rows[n]
+    if not rows:
+        del named[name]

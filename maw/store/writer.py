@@ -121,7 +121,12 @@ class Writer:
     async def _run(self) -> None:
         while True:
             try:
-                job = await asyncio.wait_for(self._queue.get(), CHECKPOINT_IDLE_S)
+                # under load something waits already, and a timer would be for nothing
+                job = await (
+                    asyncio.wait_for(self._queue.get(), CHECKPOINT_IDLE_S)
+                    if self._queue.empty()
+                    else self._queue.get()
+                )
             except TimeoutError:
                 self._busy_since = time.monotonic()
                 await self._checkpoint("TRUNCATE" if self._to_scrub else "PASSIVE")

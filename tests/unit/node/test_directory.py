@@ -90,7 +90,7 @@ def test_a_group_is_no_recipient() -> None:
 
 def test_two_hosts_of_one_name_are_told_apart_by_their_keys() -> None:
     directory, state = world()
-    state.nodes[ORACLE].name = "mbp"
+    state.rename_node(state.nodes[ORACLE], "mbp")
     names = {directory.host_name(state.nodes[key]) for key in (MBP, ORACLE)}
     assert names == {f"mbp~{short_key(MBP)}", f"mbp~{short_key(ORACLE)}"}
     with pytest.raises(Ambiguous):
@@ -98,9 +98,9 @@ def test_two_hosts_of_one_name_are_told_apart_by_their_keys() -> None:
     assert directory.find_hosts(f"mbp~{short_key(ORACLE)}") == [state.nodes[ORACLE]]
     (told,) = alike(directory.nodes())
     assert (told.kind, told.subject) == ("name", "mbp")
-    state.nodes[ORACLE].name = "home"
+    state.rename_node(state.nodes[ORACLE], "home")
     assert directory.host_name(state.nodes[ME]) == f"home~{short_key(ME)}", "what is shown can be typed"
-    state.nodes[STRANGER].name = "mbp"
+    state.rename_node(state.nodes[STRANGER], "mbp")
     assert directory.host_name(state.nodes[MBP]) == "mbp", "a stranger's name confuses nobody"
 
 

@@ -162,7 +162,7 @@ async def test_sent_tells_where_it_is(host: Host) -> None:
 
 async def test_two_of_a_name_are_never_guessed_at(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     both: list[Any] = [host.node.state.local["ford"], host.node.state.local["arthur"]]
-    both[1].name = "ford"
+    host.node.state.rename_agent(both[1], "ford", "agent", gone=False)
     with pytest.raises(Ambiguous):
         await host.send("owner", "ford", "x")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from maw.core.entry import START
-from maw.core.identity import Signer
+from maw.core.identity import NodeId, Signer
 from maw.store.state import AgentRow, LogRow, NodeRow, State
 from tests.unit.store.opened import Author, open_store
 from tests.unit.store.test_fold import here, settle_here
@@ -61,3 +61,20 @@ def test_renaming_moves_a_local_agent_and_the_gone_are_not_local() -> None:
     state.rename_agent(one, "uno", "ape", True)
     assert state.local == {}
     assert state.agent_at[1].gone
+
+
+def test_names_are_found_as_they_are_now() -> None:
+    state = State()
+    for n, name in ((1, "mbp"), (2, "mbp"), (3, "")):
+        state.add_node(NodeRow(n, NodeId(bytes([n]) * 32), name))
+    one = AgentRow(1, 1, b"a" * 16, "arthur", "agent", 0)
+    two = AgentRow(2, 2, b"b" * 16, "arthur", "agent", 0)
+    for row in (one, two):
+        state.add_agent(row)
+    state.rename_node(state.node_at[2], "home")
+    state.rename_node(state.node_at[3], "home")
+    state.rename_agent(two, "ford", "agent", gone=True)
+    assert {name: sorted(rows) for name, rows in state.nodes_named.items()} == {"mbp": [1], "home": [2, 3]}
+    assert {name: sorted(rows) for name, rows in state.agents_named.items()} == {"arthur": [1], "ford": [2]}
+    state.rename_agent(one, "ford", "agent", gone=False)
+    assert list(state.agents_named) == ["ford"]
