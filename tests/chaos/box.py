@@ -46,6 +46,8 @@ class Box:
         self.root = root / name
         self.home = self.root / "home"
         self.agents = tuple(f"{name}-{letter}" for letter in "abcd")
+        self.key = ""
+        """Short, as in the ids of its messages."""
         self.losses = 0
         self.lock = threading.Lock()
         """Held while the database is exchanged."""
@@ -104,9 +106,10 @@ class Box:
         """Serving when it returns."""
         self._daemon = self.host.popen([str(MAW), "up"], environment=self.environment(), log=self._log)
         wait_until(self.answers, f"{self.name} answers: {self.tail()}", UP_S)
+        self.key = self.key or self.get("/api/whoami")["node_key"].removeprefix("mk1")[:6]
 
     def answers(self) -> bool:
-        assert self._daemon is not None and self._daemon.poll() is None, f"{self.name} ended: {self.tail()}"
+        assert self.ended() is None, f"{self.name} ended: {self.tail()}"
         door = Door(self.socket)
         try:
             return door.ask("GET", "/healthz")[0] in (200, 503)
@@ -129,8 +132,15 @@ class Box:
         assert self._daemon is not None
         self._daemon.send_signal(number)
 
-    def ended(self) -> bool:
-        return self._daemon is not None and self._daemon.poll() is not None
+    def ended(self) -> int | None:
+        """How the daemon ended, as subprocess has it (-9: killed); None while there is one."""
+        assert self._daemon is not None
+        return self._daemon.poll()
+
+    def state(self) -> str:
+        """Of the daemon, a letter as proc(5) has it: T is stopped."""
+        assert self._daemon is not None
+        return Path(f"/proc/{self._daemon.pid}/stat").read_text().rpartition(")")[2].split()[0]
 
     def tail(self) -> str:
         return self._log.read_text()[-1500:] if self._log.exists() else ""
@@ -141,13 +151,19 @@ class Box:
         new.rename(self._clock)
 
     def get(self, path: str, agent: str | None = None) -> Any:
+        return self._ask("GET", path, None, agent)
+
+    def post(self, path: str, body: object) -> Any:
+        return self._ask("POST", path, body, None)
+
+    def _ask(self, method: str, path: str, body: object, agent: str | None) -> Any:
         door = Door(self.socket, agent)
         try:
-            status, body = door.ask("GET", path)
+            status, answer = door.ask(method, path, body)
         finally:
             door.close()
-        assert status == 200, (self.name, path, body)
-        return body
+        assert status < 400, (self.name, path, answer)
+        return answer
 
     # -- the disk -------------------------------------------------------------------------------------
 

@@ -7,13 +7,12 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Final
 
 from tests.chaos import schedule
 from tests.chaos.box import Box, Heads, heads_in
+from tests.chaos.effects import TABLE, look, lost, until_seen
 from tests.chaos.schedule import Fault
 
-_TABLE: Final = "inet chaos"
 Lost = Callable[[Box, str, Sequence[Heads]], None]
 """Told when the database of a host goes away, and by which kind of fault: with the heads of all that is kept."""
 
@@ -25,6 +24,7 @@ class Faults:
         self._boxes = boxes
         self._lost = lost
         self._copies: dict[Fault, Path] = {}
+        self._taken: dict[Fault, int] = {}
 
     def prepare(self, fault: Fault) -> None:
         """The copy that a rollback puts back is taken while the host is well."""
@@ -55,10 +55,18 @@ class Faults:
             case schedule.FULL:
                 box.fill()
             case schedule.ROLLBACK | schedule.DELETE:
+                before = box.heads()
                 box.kill()
-                self._lose(box, fault.kind, self._copies.pop(fault, None))
+                self._taken[fault] = lost(before, self._lose(box, fault.kind, self._copies.pop(fault, None)))
             case _:
                 raise AssertionError(f"nobody knows how to begin {fault.kind}")
+
+    def seen(self, fault: Fault) -> str | None:
+        """What it does to its host, once it can be seen; None when it cannot."""
+        seen = until_seen(lambda: look(fault, self._boxes))
+        if seen is None or fault.kind not in schedule.DISASTERS:
+            return seen
+        return f"{self._taken[fault]:,} entries taken away" if self._taken[fault] else None
 
     def end(self, fault: Fault) -> None:
         box = self._boxes[fault.hosts[0]]
@@ -79,24 +87,28 @@ class Faults:
             case _:
                 box.up()
 
-    def _lose(self, box: Box, kind: str, copy: Path | None) -> None:
+    def _lose(self, box: Box, kind: str, copy: Path | None) -> Heads:
+        """The heads of what is put back."""
         kept = [other.heads() for other in self._boxes if other is not box]
+        left: Heads = {}
         if copy is not None:
             with closing(sqlite3.connect(f"file:{copy}?mode=ro", uri=True)) as conn:
-                kept.append(heads_in(conn))
+                left = heads_in(conn)
+            kept.append(left)
         self._lost(box, kind, kept)
         box.put_back(copy)
+        return left
 
 
 def _deafen(box: Box, other: Box) -> None:
     """``box`` hears nothing of ``other`` any more; what it says itself still arrives."""
-    rule = f"add table {_TABLE}; add chain {_TABLE} in {{ type filter hook input priority 0; }};"
-    rule += f" add rule {_TABLE} in ip saddr {other.host.underlay} drop"
+    rule = f"add table {TABLE}; add chain {TABLE} in {{ type filter hook input priority 0; }};"
+    rule += f" add rule {TABLE} in ip saddr {other.host.underlay} counter drop"
     box.host.run(["nft", rule])
 
 
 def _hear_again(box: Box) -> None:
-    box.host.run(["nft", "delete", "table", *_TABLE.split()], check=False)
+    box.host.run(["nft", "delete", "table", *TABLE.split()], check=False)
 
 
 def is_kept(epoch: int, seq: int, author: str, kept: Iterable[Heads]) -> bool:

@@ -79,7 +79,7 @@ def pair(boxes: Sequence[Box]) -> None:
     boxes[0].maw("channel", "create", CHANNELS[1], "--as", "root")
     for box in boxes:
         for agent in box.agents:
-            box.maw("agent", "add", agent)
+            box.post("/api/users", {"username": agent})
     names = {f"{agent}@{box.name}" for box in boxes for agent in box.agents}
     for box in boxes:
         wait_until(lambda box=box: names <= _users(box), f"{box.name} knows every agent", SETTLE_S)  # type: ignore[misc]
@@ -113,6 +113,7 @@ class Run:
         self._told = told
         self._began = 0.0
         self._evidence = Evidence([box.name for box in boxes])
+        self._evidence.planned = len(faults)
         self._evidence.faults = {fault.kind for fault in faults}
         everybody = [(box, agent) for box in boxes for agent in box.agents]
         self._speakers = [
@@ -183,12 +184,16 @@ class Run:
                     stack.enter_context(self._disaster)
                 for host in sorted(fault.hosts):
                     stack.enter_context(self._struck[host])
-                    assert not self._boxes[host].ended(), f"it ended by itself: {self._boxes[host].tail()}"
+                    assert self._boxes[host].ended() is None, (
+                        f"it ended by itself: {self._boxes[host].tail()}"
+                    )
                 self._say(f"+ {fault.describe()} for {fault.lasts:g} s")
                 self._faults.begin(fault)
                 time.sleep(fault.lasts)
+                seen = self._faults.seen(fault)
+                self._evidence.effects.append((fault.describe(), seen))
                 self._faults.end(fault)
-                self._say(f"- {fault.describe()}")
+                self._say(f"- {fault.describe()}: {seen or 'NO EFFECT SEEN'}")
         except Exception as error:
             self._say(f"! {fault.describe()}: {error}")
             self._broken.append(error)

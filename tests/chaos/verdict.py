@@ -58,6 +58,9 @@ class Evidence:
     """Host: which kinds of loss its database had."""
     faults: set[str] = field(default_factory=set)
     """Kinds of fault that the run had."""
+    planned: int = 0
+    effects: list[tuple[str, str | None]] = field(default_factory=list)
+    """Every fault that was carried out, and what could be seen of it while it lasted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ def judge(evidence: Evidence) -> list[Finding]:
         _cursors_skip_nothing(evidence),
         _cursors_repeat_only_after_a_loss(evidence),
         _alerts(evidence),
+        _effects(evidence),
     ]
 
 
@@ -254,3 +258,14 @@ def _alerts(evidence: Evidence) -> Finding:
                 problems.append(f"{host}: it is over, and still shown: {kind}: {text}")
     told = sum(map(len, evidence.alerts.values()))
     return Finding("hosts without an alert that is wrong", problems, len(evidence.alerts), f" ({told} shown)")
+
+
+# -- faults ---------------------------------------------------------------------------------------------------
+
+
+def _effects(evidence: Evidence) -> Finding:
+    """A run whose faults did nothing has shown nothing."""
+    problems = [f"nothing was to be seen of {fault}" for fault, seen in evidence.effects if seen is None]
+    if missing := evidence.planned - len(evidence.effects):
+        problems.append(f"{missing} faults were never carried out")
+    return Finding("faults, each seen to have its effect", problems, len(evidence.effects))

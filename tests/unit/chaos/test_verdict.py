@@ -29,6 +29,8 @@ def good() -> Evidence:
         found.shown[f"{host} general"] = [read(one) for one in posts]
         found.replicas[host] = [b"1", b"2"]
         found.alerts[host] = []
+    found.effects = [("h1 cut", "nobody heard it"), ("h2 kill -9", "away")]
+    found.planned = 2
     found.mailboxes = {str(one.to): [read(one)] for one in directs}
     found.cursors = {place: list(reads) for place, reads in [*found.shown.items(), *found.mailboxes.items()]}
     return found
@@ -95,6 +97,14 @@ def _stale_alert(e: Evidence) -> None:
     e.alerts["h1"] = [("disk", "no space left")]
 
 
+def _without_effect(e: Evidence) -> None:
+    e.effects[0] = ("h1 cut", None)
+
+
+def _left_out(e: Evidence) -> None:
+    e.effects.pop()
+
+
 def _never_right_alert(e: Evidence) -> None:
     e.faults = {KILL, FULL, CLOCK, ROLLBACK}
     e.alerts["h2"] = [("copied_host", "two running nodes")]
@@ -106,6 +116,7 @@ def _never_right_alert(e: Evidence) -> None:
         (_lose, "accepted"), (_lose_direct, "accepted"), (_twice, "accepted"), (_invented, "accepted"),
         (_diverged, "entries"), (_swapped, "messages"), (_skipped, "cursors"), (_skipped_direct, "cursors"),
         (_repeated, "cursors"), (_wrong_alert, "hosts"), (_stale_alert, "hosts"), (_never_right_alert, "hosts"),
+        (_without_effect, "faults"), (_left_out, "faults"),
     ],
 )  # fmt: skip
 def test_each_fault_is_found(spoil: Callable[[Evidence], None], finding: str) -> None:
