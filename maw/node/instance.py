@@ -72,5 +72,6 @@ def why_new_epoch(
 
 def cursors_may_be_ahead(why: str) -> bool:
     """Whether readers may hold cursors that this database, opened for the reason ``why``, never gave: it is
-    older than what was shown before, or stands where another one stood."""
-    return why.startswith(("the database", "the machine id"))
+    older than what was shown before, or stands where another one stood. A machine that was booted again may have
+    been put back whole, disk, mark and all."""
+    return why.startswith(("the database", "the machine"))

@@ -74,7 +74,8 @@ async def open_store(home: NodeHome, signer: Signer, db: Database) -> Opened:
     older = why is not None and why.startswith("the database")
     await _catch_up(home, conn, records, older, notes)
     if why is not None and cursors_may_be_ahead(why):
-        notes.append(f"a new epoch begins: {why}")
+        if not why.startswith("the machine was booted"):  # that is no news
+            notes.append(f"a new epoch begins: {why}")
         # cursors from before may stand anywhere below: starting above them all repeats, and never skips
         state.seq = max(state.seq, int(time.time()) << SEQ_JUMP_BITS)
         await rows.set_meta(conn, "seq", state.seq)

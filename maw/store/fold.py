@@ -73,7 +73,6 @@ MENTION: Final = "mention"
 GROUP: Final = "group"
 
 
-_KNOWN: Final = frozenset(Kind)
 _REFILL_PAGE: Final = 200
 _DIRECTS: Final = """SELECT m.seq, e.payload FROM messages m JOIN entries e ON e.place = m.place
     WHERE m.direct = 1 AND m.seq > ? ORDER BY m.seq LIMIT ?"""
@@ -216,8 +215,6 @@ class Fold:
             raise  # says nothing of the entry
         except Exception as error:  # whatever it is: one entry must not stop a log, here and at every start
             self._put_aside(entry, place, _reason(error))
-        if entry.kind not in _KNOWN:
-            self._withheld.append((place, unread(entry.kind), self.now_ms))
         self._entries.append((place, entry.header, entry.signature, entry.payload, seq))
         return seq
 
@@ -291,7 +288,7 @@ class Fold:
                 said = Said.read(unpack_payload(entry.payload), direct=kind == Kind.DIRECT)
             return self._message(entry, place, said)
         if kind not in _FOLDED:
-            return None
+            raise Withheld(unread(kind))
         content = unpack_payload(entry.payload)
         node = self.node(entry.author)
         if kind == Kind.OPEN:

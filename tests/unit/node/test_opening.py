@@ -71,7 +71,7 @@ async def test_an_older_database_starts_above_every_old_cursor(make_home: MakeHo
     assert again.state.seq >= found.state.seq, "until it is written, each start says so, and never falls"
 
 
-async def test_another_boot_opens_an_epoch_and_moves_no_cursor(
+async def test_another_boot_opens_an_epoch_above_every_old_cursor(
     make_home: MakeHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = make_home("mbp")
@@ -85,8 +85,8 @@ async def test_another_boot_opens_an_epoch_and_moves_no_cursor(
         await rows.set_meta(conn, "fingerprint", f"{boot}|another /etc/machine-id|{rest.partition('|')[2]}")
 
     found = await opened(home, same_machine)
-    assert found.new_epoch == "the machine was booted again"
-    assert found.state.seq == 1
+    assert (found.new_epoch, found.notes) == ("the machine was booted again", []), "nothing to be told of"
+    assert found.state.seq >= int(time.time() - 60) << 20, "its disk may have been put back to an earlier day"
 
 
 async def test_a_clock_that_fell_while_it_was_down(
