@@ -21,10 +21,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from maw.api.doors import Doors, DoorSettings
+from maw.api.limits import door_shares
 from maw.api.service import Service, reload_peers
 from maw.config import Config, load_config
 from maw.core.identity import Signer
 from maw.errors import BadConfig, MawError
+from maw.node.descriptors import USED_UP
 from maw.node.home import NodeHome, hold_lock, read_key
 from maw.node.node import Node, open_node
 from maw.node.restoring import check_finished
@@ -79,6 +81,11 @@ def _raise_descriptor_limit() -> None:
     wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _descriptor_limit() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
 
 
 def _first_of(group: ExceptionGroup[MawError]) -> MawError:
@@ -142,6 +149,7 @@ async def _doors(node: Node, config: Config) -> AsyncIterator[Doors]:
         group=group if users is None else users,
         rest=(rest.host, rest.port),
         anonymous=config.rest.anonymous,
+        most=door_shares(_descriptor_limit()),
     )
     doors = Doors(service, settings)
     await doors.start()
@@ -196,11 +204,11 @@ async def _beat(notifier: Notifier, node: Node) -> None:
 def _tell(node: Node, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """What was raised where nobody could catch it: a callback of the event loop, a task that nobody waits for."""
     error = context.get("exception")
+    if isinstance(error, OSError) and error.errno in USED_UP:
+        return  # a door that could not accept tries again by itself, and housekeeping tells of it
     if isinstance(error, Exception) and not isinstance(error, OSError):
         node.alerts.bug("a callback", error)
-    loop.default_exception_handler(
-        context
-    )  # an OSError: out of file descriptors, and it tries again by itself
+    loop.default_exception_handler(context)
 
 
 async def _reload(node: Node, notifier: Notifier) -> None:

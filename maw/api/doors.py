@@ -31,7 +31,8 @@ class DoorSettings:
     """Where the doors are.
 
     ``socket``: the path; ``group``: a gid that may open it beside its owner. ``rest``: host and port (0: any
-    free one), None for no REST. ``hosts``: names, beyond loopback's, that REST answers to.
+    free one), None for no REST. ``hosts``: names, beyond loopback's, that REST answers to. ``most``: connections
+    at once, over REST and over the socket.
     """
 
     socket: Path
@@ -39,6 +40,7 @@ class DoorSettings:
     rest: tuple[str, int] | None = None
     anonymous: bool = True
     hosts: Collection[str] = ()
+    most: tuple[int, int] = (MAX_REST_CONNECTIONS, MAX_SOCKET_CONNECTIONS)
 
 
 class Doors:
@@ -92,7 +94,8 @@ class Doors:
             hosts = {self._settings.rest[0], *self._settings.hosts}
             doors.append(RestDoor(self._backend, anonymous=self._settings.anonymous, hosts=hosts))
         for door, sock in zip(doors, sockets, strict=True):
-            self._served.append(await _serve(self._api, door, sock, self._grace_s))
+            most = self._settings.most[0 if door.kind == "rest" else 1]
+            self._served.append(await _serve(self._api, door, sock, most, self._grace_s))
 
     async def stop(self) -> None:
         """Safe to call twice, and without `start`."""
@@ -130,9 +133,8 @@ class _Served:
     edge: Edge
 
 
-async def _serve(api: Api, door: Door, sock: socket.socket, grace_s: float) -> _Served:
+async def _serve(api: Api, door: Door, sock: socket.socket, most: int, grace_s: float) -> _Served:
     edge = Edge(api, door)
-    most = MAX_REST_CONNECTIONS if door.kind == "rest" else MAX_SOCKET_CONNECTIONS
     # `_finish` has waited already: what is still under way then is cut off
     runner = web.ServerRunner(Server(edge, most=most), shutdown_timeout=min(grace_s, _LAST_S))
     await runner.setup()

@@ -30,6 +30,16 @@ MAX_REST_CONNECTIONS: Final = 512
 MAX_SOCKET_CONNECTIONS: Final = 4096
 """Open at once; one more is closed unanswered. Idle ones are closed after 75 s."""
 
+KEPT_DESCRIPTORS: Final = 384
+"""File descriptors that callers leave to the database, links, strangers on the mesh and the log."""
+
+
+def door_shares(descriptors: int) -> tuple[int, int]:
+    """Connections at once over REST and over the socket, for a process that may have so many ``descriptors``."""
+    left = max(64, descriptors - KEPT_DESCRIPTORS)
+    return min(MAX_REST_CONNECTIONS, left // 4), min(MAX_SOCKET_CONNECTIONS, left * 3 // 4)
+
+
 BODY_S: Final = 15.0
 """How long a request's body may take to arrive."""
 

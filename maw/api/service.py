@@ -6,6 +6,7 @@ Three halves by what they do, each a thin layer: rules live in maw.node, shapes 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import resource
 import sys
@@ -459,7 +460,11 @@ def _page(items: list[Json], seen: int, after: int | None, limit: int) -> Page:
 
 
 def _database_bytes(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.parent.glob(path.name + "*"))
+    total = 0
+    for end in ("", "-wal", "-shm"):  # listing the directory would take a file descriptor
+        with contextlib.suppress(FileNotFoundError):
+            total += path.with_name(path.name + end).stat().st_size
+    return total
 
 
 def _backup(last: LastBackup) -> Json:

@@ -33,6 +33,7 @@ class Alerts:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._unsaved: dict[tuple[str, str], tuple[Alert, int, int]] = {}
+        self._saving: dict[tuple[str, str], tuple[Alert, int, int]] = {}
         self._logged: dict[tuple[str, str], int] = {}
         self._settled: set[tuple[str, str]] = set()
 
@@ -89,7 +90,10 @@ class Alerts:
             for kind, subject, text, count, last in await db.rows(sql, (limit + len(self._settled),))
             if (kind, subject) not in self._settled
         }
-        for about, (alert, first, count) in self._unsaved.items():
+        pending = [*self._saving.items(), *self._unsaved.items()]
+        for about, (alert, first, count) in pending:
+            if about in self._settled:
+                continue
             found[about] = (
                 self._logged.get(about, first),
                 alert.text,
@@ -108,6 +112,7 @@ class Alerts:
     async def save(self) -> None:
         """Write what gathered. What cannot be written now is kept for the next time."""
         taken, self._unsaved = self._unsaved, {}
+        self._saving = dict(taken)  # a failing disk may take its time, and that is when somebody looks
         settled, self._settled = self._settled, set()
         rows = [
             (alert.kind, alert.subject, alert.text, count, first, wall_clock_ms())
@@ -124,10 +129,15 @@ class Alerts:
             )
 
         try:
-            await self._writer.submit(write)
+            await self._writer.submit(write, lambda _: self._saving.clear())
         except MawError as error:
             log.debug("alerts could not be written yet: %s", error.message)
-            self._settled |= settled - set(self._unsaved)
+            over = self._settled
+            self._settled = over | (settled - set(self._unsaved))
             for about, (alert, first, count) in taken.items():
+                if about in over:
+                    continue
                 later = self._unsaved.get(about, (alert, first, 0))
                 self._unsaved[about] = (later[0], first, count + later[2])
+        finally:
+            self._saving = {}

@@ -41,6 +41,7 @@ from maw.node.clock_watch import ClockWatch
 from maw.node.commanding import Commanding
 from maw.node.conduct import Conduct
 from maw.node.copied import CopyWatch
+from maw.node.descriptors import DescriptorWatch
 from maw.node.desks import InvitingDesk, JoiningDesk
 from maw.node.directory import Directory, alike
 from maw.node.disk import DiskGuard
@@ -209,6 +210,7 @@ class Node:
         self.disk = DiskGuard(
             home.path, config.limits.min_free_disk_mib << 20, self._disk_changed, database=home.database
         )
+        self.descriptors = DescriptorWatch(config.name, self.alerts.raise_alert, self.alerts.settle)
 
     def _make_forking(self, signer: Signer) -> Forking:
         ways: dict[str, Any] = {
@@ -331,6 +333,7 @@ class Node:
                 await self._clock_event(event)
             self.clock_watch.look(wall_clock_ms(), iso(wall_clock_ms()))
             self.disk.check()
+            self.descriptors.look()
             self.conduct.look(self.runtime.traffic())
             try:
                 await self._keep(seconds)

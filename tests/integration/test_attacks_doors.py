@@ -8,7 +8,8 @@ import resource
 import pytest
 
 from maw import daemon
-from maw.api import bodies, doors, waiting
+from maw.api import bodies, waiting
+from maw.api.limits import KEPT_DESCRIPTORS, MAX_REST_CONNECTIONS, MAX_SOCKET_CONNECTIONS, door_shares
 from tests.unit.api.house import opened
 
 HALF = (
@@ -18,8 +19,7 @@ HALF = (
 
 
 async def test_idle_connections_shut_nobody_else_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doors, "MAX_REST_CONNECTIONS", 20)
-    async with opened() as house:
+    async with opened(most=(20, 100)) as house:
         assert house.doors.rest_address is not None
         host, _, port = house.doors.rest_address.rpartition(":")
         idle = [await asyncio.open_connection(host, int(port)) for _ in range(40)]
@@ -87,3 +87,16 @@ def test_the_daemon_takes_the_descriptors_that_it_may_have(monkeypatch: pytest.M
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1 << 20, 1 << 20))
     daemon._raise_descriptor_limit()
     assert asked == [(4096, 4096)], "more than enough is left as it is"
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert daemon._descriptor_limit() == daemon.MAX_DESCRIPTORS
+
+
+@pytest.mark.parametrize("descriptors", [16, 256, 1024, 4096, 16_384, 1 << 20])
+def test_callers_never_take_the_descriptors_of_the_node_itself(descriptors: int) -> None:
+    rest, local = door_shares(descriptors)
+    assert 0 < rest <= MAX_REST_CONNECTIONS
+    assert 0 < local <= MAX_SOCKET_CONNECTIONS
+    if descriptors >= 1024:
+        assert rest + local + KEPT_DESCRIPTORS <= descriptors
+    if descriptors >= 16_384:
+        assert (rest, local) == (MAX_REST_CONNECTIONS, MAX_SOCKET_CONNECTIONS)

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 
 from maw.api.doors import Doors, DoorSettings
-from maw.api.limits import Pace
+from maw.api.limits import MAX_REST_CONNECTIONS, MAX_SOCKET_CONNECTIONS, Pace
 from tests.unit.api.memory_backend import MemoryBackend
 
 DOORS = ("socket", "rest")
@@ -107,12 +107,13 @@ async def opened(
     anonymous: bool = True,
     pace: Pace | None = None,
     grace_s: float = 5,
+    most: tuple[int, int] = (MAX_REST_CONNECTIONS, MAX_SOCKET_CONNECTIONS),
 ) -> AsyncIterator[House]:
     node = backend or new_backend()
     # Not pytest's tmp_path: a Unix socket's path must be short.
     with tempfile.TemporaryDirectory(prefix="maw") as home:
         path = Path(home) / "maw.sock"
-        settings = DoorSettings(path, rest=("127.0.0.1", 0), anonymous=anonymous)
+        settings = DoorSettings(path, rest=("127.0.0.1", 0), anonymous=anonymous, most=most)
         doors = Doors(node, settings, pace=pace, grace_s=grace_s)
         await doors.start()
         sessions = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from maw.core.effects import Alert
-from maw.errors import NotFound
+from maw.errors import NotFound, Unavailable
 from maw.node import alerts as alerts_module
 from maw.node.alerts import MAX_KEPT, Alerts
 from tests.unit.store.opened import Store, open_store
@@ -122,6 +123,33 @@ async def test_what_the_disk_has_not_taken_is_shown_too(tmp_path: Path) -> None:
         alerts.raise_alert(Alert("disk", "mbp", "still full"))
         alerts.settle("old", "one")
         assert await told(store, alerts=alerts) == [("disk", "mbp", "still full", 2)]
+
+
+async def test_what_a_failing_disk_is_taking_its_time_over_is_shown_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_store(tmp_path / "c.db") as store:
+        alerts = Alerts(store.writer)
+        refuse = asyncio.Event()
+
+        async def slow(*_: object) -> None:
+            await refuse.wait()
+            raise Unavailable("I/O error", code="cannot_write")
+
+        alerts.raise_alert(Alert("disk", "mbp", "failing"))
+        alerts.raise_alert(Alert("old", "one", "over soon"))
+        with monkeypatch.context() as patch:
+            patch.setattr(store.writer, "submit", slow)
+            saving = asyncio.ensure_future(alerts.save())
+            await asyncio.sleep(0)
+            alerts.raise_alert(Alert("disk", "mbp", "failing"))
+            alerts.settle("old", "one")
+            assert await told(store, alerts=alerts) == [("disk", "mbp", "failing", 2)]
+            refuse.set()
+            await saving
+        assert await told(store, alerts=alerts) == [("disk", "mbp", "failing", 2)]
+        await alerts.save()
+        assert await told(store, alerts=alerts) == [("disk", "mbp", "failing", 2)]
 
 
 async def test_a_fault_is_told_with_its_trace_in_the_log(
