@@ -7,7 +7,7 @@ SEEDS  ?= 1000
 N      ?= 30
 MINUTES ?= 10
 
-.PHONY: demo test lint types floors fix sim chaos bench fleet build clean help
+.PHONY: demo test lint types floors fix sim chaos bench fleet extremes build clean help
 
 help:           ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -48,6 +48,9 @@ bench: $(READY) ## figures, as ratios in one run
 
 fleet: $(READY) ## N=30 daemons on this machine, joined through introducers; N="5 10 30" for several sizes
 	@$(BIN)/python -m bench.fleet --nodes "$(N)" $(ARGS)
+
+extremes: $(READY) ## memory under a million messages of one letter, and a log of 64 KiB messages (ten minutes)
+	@$(BIN)/python -m bench.extremes $(ARGS)
 
 build: $(READY) ## wheel and source distribution
 	@$(BIN)/python -m build --outdir dist .

@@ -41,13 +41,23 @@ def free_port() -> int:
             return port
 
 
-async def until(condition: Callable[[], Awaitable[bool]], what: str, *, each: float = 0.02) -> None:
-    """Returns once ``condition`` holds. Raises TroubleError naming ``what`` after PATIENCE_S."""
-    deadline = time.monotonic() + PATIENCE_S
+async def until(
+    condition: Callable[[], Awaitable[bool]], what: str, *, each: float = 0.02, patience_s: float = PATIENCE_S
+) -> None:
+    """Returns once ``condition`` holds. Raises TroubleError naming ``what`` after ``patience_s``."""
+    deadline = time.monotonic() + patience_s
     while not await condition():
         if time.monotonic() > deadline:
-            raise TroubleError(f"this did not happen in {PATIENCE_S:g} s: {what}")
+            raise TroubleError(f"this did not happen in {patience_s:g} s: {what}")
         await asyncio.sleep(each)
+
+
+def status_mib(pid: int, field: str) -> float:
+    """What the kernel says of that process: ``VmRSS``, or the most that it ever was, ``VmHWM``."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) / 1024
+    raise LookupError(field)
 
 
 class Process:

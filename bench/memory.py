@@ -20,7 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from bench.figure import Figure
-from bench.house import Daemon, environment
+from bench.house import Daemon, environment, status_mib
 from bench.sizes import Size
 from bench.stage import Stage
 
@@ -51,21 +51,14 @@ async def run(root: Path, size: Size, stage: Stage) -> list[Figure]:
                 f"resident, {size.messages:,} messages, {size.peers} peers, {what}", after, "MiB",
                 asked=f"≤ {ASKED_MIB:g} MiB", met=max(before, after) <= ASKED_MIB,
                 note=f"{before:.1f} just after the catch-ups, {after:.1f} after {size.idle_s:g} s idle,"
-                f" at most {_status_mib(daemon, 'VmHWM'):.1f}, {_proportional_mib(daemon):.1f} proportional",
+                f" at most {status_mib(daemon.pid, 'VmHWM'):.1f}, {_proportional_mib(daemon):.1f} proportional",
             )
         )  # fmt: skip
     return [*figures, *_import_by_import(), *await _first_link(root)]
 
 
-def _status_mib(daemon: Daemon, field: str) -> float:
-    for line in Path(f"/proc/{daemon.pid}/status").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) / 1024
-    raise LookupError(field)
-
-
 def resident_mib(daemon: Daemon) -> float:
-    return _status_mib(daemon, "VmRSS")
+    return status_mib(daemon.pid, "VmRSS")
 
 
 def _proportional_mib(daemon: Daemon) -> float:

@@ -133,8 +133,10 @@ def _endpoint(api: Api, door: Door, route: Route) -> Endpoint:
         if body is not None:
             content = request.content
             # Nearly always the body came with the headers, and there is nothing to wait for.
-            raw = content.read_nowait() if content.is_eof() else await read_body(request)
-            args.update(body.from_body(decode_body(raw)))
+            came = content.is_eof()
+            args.update(
+                body.from_body(decode_body(content.read_nowait() if came else await read_body(request)))
+            )
         key = idempotency_key(request) if route.idempotent else None
         return await handler(Call(api, request, speaker, args, key, door.speaker))
 

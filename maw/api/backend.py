@@ -94,6 +94,9 @@ class Backend(Protocol):
         (``warnings``) may be left out. Safe to cancel.
         """
 
+    def let_go(self, speaker: Speaker, seconds: float) -> None:
+        """A stream of the speaker's was ended, since it took no message for so long: its owner should hear of it."""
+
     # reading --------------------------------------------------------------------------------------
 
     async def whoami(self, speaker: Speaker) -> Json: ...

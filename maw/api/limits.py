@@ -34,6 +34,13 @@ KEPT_DESCRIPTORS: Final = 384
 """File descriptors that callers leave to the database, links, strangers on the mesh and the log."""
 
 
+LARGE_TEXT: Final = 8 * 1024
+"""Characters of a message,"""
+LARGE_AT_ONCE: Final = 16
+"""and how many longer ones are on their way to the disk at once: each takes about ten times its length of memory
+meanwhile. Others wait for their turn."""
+
+
 def door_shares(descriptors: int) -> tuple[int, int]:
     """Connections at once over REST and over the socket, for a process that may have so many ``descriptors``."""
     left = max(64, descriptors - KEPT_DESCRIPTORS)

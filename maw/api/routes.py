@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -11,7 +12,7 @@ from aiohttp import web
 
 from maw.api.backend import Backend, Json, Speaker
 from maw.api.fields import Field, FieldSet
-from maw.api.limits import Pace
+from maw.api.limits import LARGE_AT_ONCE, Pace
 from maw.api.replies import with_headers
 from maw.api.waiting import Waiting
 from maw.errors import NotSignedIn
@@ -36,6 +37,7 @@ class Api:
         self.pace = pace or Pace()
         self.headers = with_headers(X_Maw_Replica=backend.node_name)
         self.openapi: Json | None = None
+        self.large = asyncio.Semaphore(LARGE_AT_ONCE)
 
 
 @dataclass(slots=True)

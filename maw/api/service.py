@@ -18,6 +18,7 @@ from typing import Literal
 from maw import __version__
 from maw.api.backend import Json, Page, Speaker
 from maw.core.colony import GROUPS
+from maw.core.effects import Alert
 from maw.core.identity import key_text
 from maw.core.names import parse_address
 from maw.core.pairing import Invite
@@ -96,6 +97,14 @@ class _Reading(_Base):
 
     async def wait_replicated(self, message_id: str, timeout: float) -> Json:
         return await self._node.talking.wait_replicated(message_id, timeout)
+
+    def let_go(self, speaker: Speaker, seconds: float) -> None:
+        who = speaker.agent or ("somebody without a token" if speaker.uid is None else f"uid {speaker.uid}")
+        text = (
+            f"a stream for {who} took no message for {seconds:g} s and was ended: its program hangs, or is too slow."
+            " Nothing is lost, it goes on where it was when it asks again"
+        )
+        self._node.alerts.raise_alert(Alert("slow_reader", who, text))
 
     async def whoami(self, speaker: Speaker) -> Json:
         row = self._agent(speaker)

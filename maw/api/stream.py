@@ -134,6 +134,7 @@ class _Subscriber:
                 self._page = await self._fetch()
                 self._moved = bool(self._page.items) or self._page.next_seq > before
         except _TooSlowError:
+            self._call.backend.let_go(self._speaker, self._pace.send_s)
             return _End(WSCloseCode.TRY_AGAIN_LATER, f"too slow: resume with after_seq={self._cursor}")
         except ConnectionError:
             raise _HungUpError from None

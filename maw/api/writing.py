@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final
 
 import msgpack
@@ -11,7 +12,7 @@ from aiohttp import web
 from maw.api.backend import Json
 from maw.api.fields import Field
 from maw.api.kinds import Choice, Flag, Line, Name, Recipients, Ref, Refs, Seconds, Text, Whole
-from maw.api.limits import DEFAULT_CONFIRM_S, MAX_CONFIRM_S
+from maw.api.limits import DEFAULT_CONFIRM_S, LARGE_TEXT, MAX_CONFIRM_S
 from maw.api.reading import CHANNEL, bare_channel
 from maw.api.replies import error_reply, reply
 from maw.api.routes import Access, Call, Route, body, query
@@ -32,29 +33,36 @@ WORD: Final = Field("word", Line(MAX_WORD), "an operator's signature on it, in b
 REPLY_TO: Final = Field("reply_to", Ref(), "the message this answers: id, or seq here")
 
 
+def _turn(call: Call) -> AbstractAsyncContextManager[None]:
+    """A long text waits until few others are under way: what they take of memory stays bounded."""
+    return call.api.large if len(call.args["text"]) > LARGE_TEXT else nullcontext()
+
+
 async def post_channel(call: Call) -> web.StreamResponse:
     args = call.args
-    receipt = await call.backend.post_channel(
-        call.speaker,
-        bare_channel(args["name"]),
-        args["text"],
-        reply_to=args["reply_to"],
-        idempotency_key=call.idempotency_key,
-        word=_word(args["word"]),
-    )
+    async with _turn(call):
+        receipt = await call.backend.post_channel(
+            call.speaker,
+            bare_channel(args["name"]),
+            args["text"],
+            reply_to=args["reply_to"],
+            idempotency_key=call.idempotency_key,
+            word=_word(args["word"]),
+        )
     return await _receipt_reply(call, receipt)
 
 
 async def post_direct(call: Call) -> web.StreamResponse:
     args = call.args
-    receipt = await call.backend.post_direct(
-        call.speaker,
-        args["to"],
-        args["text"],
-        reply_to=args["reply_to"],
-        idempotency_key=call.idempotency_key,
-        word=_word(args["word"]),
-    )
+    async with _turn(call):
+        receipt = await call.backend.post_direct(
+            call.speaker,
+            args["to"],
+            args["text"],
+            reply_to=args["reply_to"],
+            idempotency_key=call.idempotency_key,
+            word=_word(args["word"]),
+        )
     return await _receipt_reply(call, receipt)
 
 

@@ -57,10 +57,11 @@ class Peering:
 
     def troubles(self) -> list[Json]:
         """Peers that are slow, flood us or break the rules, and how: for status."""
-        found = self._conduct.all().items()
+        trusted = self._membership.book.trusted
+        named = {key: trusted[key].name if key in trusted else short_key(key) for key in self._conduct.all()}
         return [
-            {"peer": self._name(key, short_key(key)), "key": key_text(key), "trouble": words}
-            for key, words in found
+            {"peer": self._name(key, name), "key": key_text(key), "trouble": self._conduct.words(key)}
+            for key, name in named.items()
         ]
 
     def _base(self, member: Member, state: str, agents: Mapping[NodeId, int]) -> Json:

@@ -14,6 +14,8 @@ from maw.store.schema import SEQ_BITS
 from maw.store.state import LogRow, State
 
 ROWS_A_READ: Final = 600
+ROWS_AT_ONCE: Final = 32
+"""Each may be 96 KiB."""
 
 
 class LogRead(NamedTuple):
@@ -89,19 +91,23 @@ async def _signed_run(db: Database, row: LogRow, start: int) -> Sequence[Entry]:
 
 
 async def _range(db: Database, row: LogRow, start: int, count: int) -> list[Entry]:
-    """Up to ``count`` entries from ``start``, and not much more than TARGET_BATCH bytes."""
+    """Up to ``count`` entries from ``start``, and not much more than TARGET_BATCH bytes: at most ROWS_AT_ONCE rows
+    are in memory that are not wanted."""
     top = (row.l + 1) << SEQ_BITS
     sql = (
         "SELECT header, signature, payload FROM entries WHERE place >= ? AND place < ? ORDER BY place LIMIT ?"
     )
     found: list[Entry] = []
     size = 0
-    for header, signature, payload in await db.rows(sql, (row.place(start), top, _page(row, start, count))):
-        entry = decode(header, signature, payload)
-        found.append(entry)
-        size += entry.size
-        if size >= TARGET_BATCH:
-            break
+    asked = (row.place(start), top, _page(row, start, count))
+    async with db.reading() as conn, conn.execute(sql, asked) as cursor:
+        while size < TARGET_BATCH and (rows := await cursor.fetchmany(ROWS_AT_ONCE)):
+            for header, signature, payload in rows:
+                entry = decode(header, signature, payload)
+                found.append(entry)
+                size += entry.size
+                if size >= TARGET_BATCH:
+                    break
     return found
 
 

@@ -221,6 +221,7 @@ async def test_one_that_does_not_read_is_let_go_and_costs_others_nothing() -> No
         async with house.caller("rest").stream("/api/stream?after_seq=199") as socket:
             assert [m["seq"] for m in await messages(socket, 1)] == [200]
             await until(lambda: len(api.waiting) == 1)
+        assert len(house.backend.let_go_of) == 1, "and its owner hears of it"
         writer.transport.abort()
 
 

@@ -73,6 +73,7 @@ class MemoryBackend:
     _visible: asyncio.Condition = field(default_factory=asyncio.Condition)
     _by_key: dict[str, Json] = field(default_factory=dict)
     waiting: int = 0
+    let_go_of: list[Speaker] = field(default_factory=list)
     gate: asyncio.Event | None = None
     scan: int | None = None
     """How many messages one page looks at, at most; None for all."""
@@ -193,6 +194,9 @@ class MemoryBackend:
         receipt = self._receipt(message, "replicated" if self.replicates else "stored")
         del receipt["warnings"]  # only the post itself knew them
         return receipt
+
+    def let_go(self, speaker: Speaker, seconds: float) -> None:
+        self.let_go_of.append(speaker)
 
     # reading --------------------------------------------------------------------------------------
 
