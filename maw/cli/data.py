@@ -96,16 +96,19 @@ def _list(out: Output, folder: Path) -> int:
     if out.as_json:
         out.json([_plain(one) for one in found])
     else:
-        head = ("made", "messages", "size", "key", "state", "where")
+        head = ("made", "messages", "size", "key", "state", "name")
         rows = [
             (
                 out.when(one.made_at.isoformat()), f"{one.messages:,}", size(one.bytes),
-                "with key" if one.with_key else "no key", "checked" if one.sound else "damaged", str(one.path),
+                "with key" if one.with_key else "no key", "checked" if one.sound else "damaged",
+                one.path.name if out.width else str(one.path),
             )
             for one in found
         ]  # fmt: skip
         if rows:
             out.table(head, rows)
+            if out.width:
+                note(f"in {folder}")
         else:
             note(f"no backups in {folder}: `maw backup` makes one")
     for text in broken:

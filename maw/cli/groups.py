@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypeVar
 
 import typer
@@ -16,6 +16,12 @@ from maw.errors import BadInput
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 NO_ALIASES: Final[Mapping[str, str]] = {}
+ORDINARY: Final[Mapping[str, tuple[str, ...]]] = {
+    "ls": ("list",), "show": ("list",), "rm": ("remove", "forget"), "del": ("remove", "forget"),
+    "delete": ("remove", "forget"), "remove": ("forget",), "new": ("add", "create"), "make": ("add", "create"),
+    "create": ("add",), "add": ("create",), "approve": ("accept",),
+}  # fmt: skip
+"""Words that other programs have for what a group's commands do; those that it has are suggested."""
 
 
 class PlainCommand(TyperCommand):
@@ -32,6 +38,8 @@ class KnownGroup(TyperGroup):
     """Other words for its commands, only ever suggested."""
     to_come = NO_ALIASES
     """Words that will be commands, and what does it until then."""
+    elsewhere = NO_ALIASES
+    """Words that are no commands of maw's at all, and what does it."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return read_plainly(super().get_params(ctx))
@@ -41,6 +49,10 @@ class KnownGroup(TyperGroup):
         if args and args[0] not in known and not args[0].startswith("-"):
             if args[0] in self.to_come:
                 raise not_yet(ctx.command_path, args[0], self.to_come[args[0]])
+            if args[0] in self.elsewhere:
+                raise BadInput(
+                    f"no such command: {args[0]}", code="no_such_command", hint=self.elsewhere[args[0]]
+                )
             raise no_such_command(ctx.command_path, args[0], known, self.aliases)
         return super().resolve_command(ctx, args)
 
@@ -52,9 +64,12 @@ class Group(typer.Typer):
         return super().command(name, **{"cls": PlainCommand, **more})
 
 
-def command_group(about: str = "", to_come: Mapping[str, str] = NO_ALIASES) -> Group:
-    """An empty group; ``about`` is its help, ``to_come`` as in KnownGroup."""
-    kind = type("_Group", (KnownGroup,), {"to_come": to_come}) if to_come else KnownGroup
+def command_group(
+    about: str = "", to_come: Mapping[str, str] = NO_ALIASES, elsewhere: Mapping[str, str] = NO_ALIASES
+) -> Group:
+    """An empty group; ``about`` is its help, ``to_come`` and ``elsewhere`` as in KnownGroup."""
+    words = {"to_come": to_come, "elsewhere": elsewhere}
+    kind = type("_Group", (KnownGroup,), words) if to_come or elsewhere else KnownGroup
     return Group(cls=kind, add_completion=False, rich_markup_mode=None, help=about)
 
 
@@ -62,7 +77,8 @@ def not_yet(path: str, word: str, until_then: str) -> BadInput:
     return BadInput(f"{path} {word} is not in this version yet", code="not_yet", hint=until_then)
 
 
-def no_such_command(path: str, word: str, known: Iterable[str], aliases: Mapping[str, str]) -> BadInput:
-    near = [aliases[word]] if word in aliases else nearest(word, known)
+def no_such_command(path: str, word: str, known: Collection[str], aliases: Mapping[str, str]) -> BadInput:
+    usual = [one for one in ORDINARY.get(word, ()) if one in known][:1]
+    near = [aliases[word]] if word in aliases else usual or nearest(word, known)
     hint = f"did you mean `{path} {near[0]}`?" if near else f"`{path} --help` lists the commands"
     return BadInput(f"no such command: {shown(word)}", code="no_such_command", hint=hint, candidates=near)

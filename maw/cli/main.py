@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "up": "maw.cli.host:up",
             "service": "maw.cli.service:service_group",
             "status": "maw.cli.overview:status",
+            "alerts": "maw.cli.alerts:alerts",
             "doctor": "maw.cli.doctor:doctor",
             "demo": "maw.cli.demo:demo",
         },
@@ -73,9 +75,24 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
 _WHERE: Final = {name: where for group in COMMANDS.values() for name, where in group.items()}
 
 OLD_WORDS: Final[Mapping[str, str]] = MappingProxyType(
-    {"hey": "send", "ls": "status", "wake": "send", "peek": "tail", "serve": "up"}
+    {"hey": "send", "ls": "status", "wake": "send", "peek": "tail", "serve": "up", "start": "up", "run": "up"}
 )
-"""Words of the old JavaScript maw, and what to say now."""
+"""Words of the old JavaScript maw, and of other programs, and what to say now."""
+
+_KEEPER: Final = "systemctl (--user) {0} maw, or pm2 {0} maw"
+ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "stop": f"where `maw up` runs, Ctrl-C; a service: {_KEEPER.format('stop')}",
+        "down": f"where `maw up` runs, Ctrl-C; a service: {_KEEPER.format('stop')}",
+        "restart": f"where `maw up` runs, Ctrl-C and `maw up` again; a service: {_KEEPER.format('restart')}",
+        "log": "journalctl -u maw (or --user -u maw), or pm2 logs maw",
+        "logs": "journalctl -u maw (or --user -u maw), or pm2 logs maw",
+        "config": "the settings are maw.toml in the node's directory, which `maw status` names",
+        "upgrade": "install the new version over the old, then restart the service",
+        "update": "install the new version over the old, then restart the service",
+    }
+)
+"""What other programs have a command for, and maw does not."""
 
 TO_COME: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -100,6 +117,7 @@ TO_COME: Final[Mapping[str, str]] = MappingProxyType(
 
 _LATER: Final = MappingProxyType({word: TO_COME[word] for word in TO_COME if word not in _WHERE})
 
+_EXTRA: Final = re.compile(r"unexpected extra argument(?:s|\(s\))? \(([\w-]+)")
 STDOUT_FD: Final = 1
 INTERRUPTED: Final = 128 + signal.SIGINT
 
@@ -112,6 +130,7 @@ class LazyGroup(KnownGroup):
 
     aliases = OLD_WORDS
     to_come = _LATER
+    elsewhere = ELSEWHERE
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(_WHERE)
@@ -221,6 +240,8 @@ def _usage(error: Any) -> BadInput:
     message = str(error.format_message()).strip().rstrip(".")
     path = error.ctx.command_path if getattr(error, "ctx", None) else "maw"
     hint = f"`{path} --help` shows how"
+    if (option := _meant(error)) is not None:
+        hint = f"did you mean `{path} {option}`?"
     if getattr(error, "option_name", None):
         hint += "; words that begin with - go after --"
     if "CHANNEL" in message and message.startswith("Missing"):
@@ -228,9 +249,24 @@ def _usage(error: Any) -> BadInput:
     return BadInput(shown(message[:1].lower() + message[1:]), code="usage", hint=hint)
 
 
+def _meant(error: Any) -> str | None:
+    """The option that an argument too many is the name of: ``maw backup list``."""
+    found = _EXTRA.search(str(error.format_message()))
+    context = getattr(error, "ctx", None)
+    if found is None or context is None:
+        return None
+    wanted = f"--{found[1]}"
+    return wanted if any(wanted in param.opts for param in context.command.params) else None
+
+
 def _to_the_command(args: list[str]) -> list[str]:
-    """``maw --json peers`` means ``maw peers --json``, and so with ``--as NAME``: people write both."""
+    """``maw --json peers`` means ``maw peers --json``, and so with ``--as NAME``: people write both. ``maw help
+    send`` is ``maw send --help``."""
     moved: list[str] = []
+    if args == ["version"]:
+        return ["--version"]
+    if args[:1] == ["help"]:
+        return [*args[1:], "--help"]
     while args[:1] == ["--json"] or args[:1] == ["--as"]:
         width = 1 if args[0] == "--json" else 2
         moved, args = [*moved, *args[:width]], args[width:]

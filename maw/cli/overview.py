@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
+from maw.cli.alerts import Seen, dismiss_alerts
 from maw.cli.output import Output, note, parse_time, size, span, words
 from maw.cli.params import Json
 from maw.cli.session import plain_daemon
@@ -33,18 +32,13 @@ def overview(as_json: bool) -> int:
 
 
 def status(
-    dismiss: Annotated[
-        str | None,
-        typer.Option(
-            "--dismiss", metavar="KIND", help="Alerts seen to: of a kind, KIND:SUBJECT, or all of them: all."
-        ),
-    ] = None,
+    dismiss: Seen = None,
     as_json: Json = False,
 ) -> int:
     """How this node is: addresses, links, messages, unread, disk, memory, alerts."""
     out = Output.to_stdout(as_json)
     if dismiss is not None:
-        return _dismiss(out, dismiss)
+        return dismiss_alerts(out, dismiss)
     state: Record = plain_daemon().get("/api/status").body
     if out.as_json:
         out.json(state)
@@ -52,20 +46,7 @@ def status(
     for name, value in _facts(out, state):
         out.line(f"{out.style(name.ljust(9), 'dim')} {value}")
     if out.width is not None and state.get("alerts"):
-        note(f"once seen to: maw status --dismiss {words(state['alerts'][0].get('kind'))}   (or all)")
-    return 0
-
-
-def _dismiss(out: Output, what: str) -> int:
-    """Dismissed alerts come back when it happens again."""
-    kind, _, subject = what.partition(":")
-    body = {} if what == "all" else {"kind": kind, **({"subject": subject} if subject else {})}
-    answer = plain_daemon().post("/api/alerts/dismiss", body).body
-    if out.as_json:
-        out.json(answer)
-    else:
-        for one in answer.get("dismissed") or ():
-            out.line(f"dismissed {words(one.get('kind'))}:{words(one.get('subject'))}")
+        note(f"once seen to: maw alerts --dismiss {words(state['alerts'][0].get('kind'))}   (or all)")
     return 0
 
 
@@ -76,7 +57,7 @@ def next_steps(state: Record) -> Sequence[str]:
         steps.append("free some disk: the node takes no messages until then (`maw doctor`)")
     if own := [one for one in state.get("alerts") or () if _is_of_a_copy(one, state)]:
         steps.append(
-            f"stop one of the two hosts with this key; then: maw status --dismiss {words(own[0]['kind'])}"
+            f"stop one of the two hosts with this key; then: maw alerts --dismiss {words(own[0]['kind'])}"
         )
     if any(not one.get("listening") for one in state.get("mesh") or ()) or _interface_trouble(state):
         steps.append("`maw doctor`: other nodes cannot reach this one")

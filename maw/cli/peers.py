@@ -14,7 +14,11 @@ from maw.cli.output import Output, note, parse_time, span, words
 from maw.cli.params import Json
 from maw.cli.session import plain_daemon
 
-peers_group = command_group("Nodes this one knows: links, keys, who vouched.")
+_PAIR: Final = "`maw invite` here, then `maw join LINE` on the other host"
+peers_group = command_group(
+    "Nodes this one knows: links, keys, who vouched.",
+    elsewhere={"add": _PAIR, "new": _PAIR, "invite": _PAIR, "join": _PAIR},
+)
 
 Who = Annotated[
     str,

@@ -151,7 +151,11 @@ def _with_at_sign(error: NotFound, path: str) -> NotFound:
     if path == "/api/direct" or error.hint.startswith("@"):
         return error
     name = path.split("/")[3]
-    hint = f"{error.hint}; an agent is written with an @: @{name}" if error.hint else f"an agent is @{name}"
+    hint = (
+        f"{error.hint.rstrip('?')}? An agent is written with an @: @{name}"
+        if error.hint
+        else f"an agent is @{name}"
+    )
     return NotFound(error.message, hint=hint, code=error.code, candidates=error.candidates)
 
 

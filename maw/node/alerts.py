@@ -79,7 +79,7 @@ class Alerts:
             what = (
                 "no alert" if kind is None else f"no alert {kind}" + (f" about {subject}" if subject else "")
             )
-            raise NotFound(f"there is {what}", code="no_such_alert", hint="`maw status` shows them")
+            raise NotFound(f"there is {what}", code="no_such_alert", hint="`maw alerts` shows them")
         return [{"kind": kind, "subject": subject} for kind, subject in dismissed]
 
     async def recent(self, db: Database, show: Callable[[int], Any], limit: int = 20) -> list[dict[str, Any]]:

@@ -196,11 +196,12 @@ def test_open_invites_are_listed_and_withdrawn(cli: Cli, daemon: FakeDaemon) -> 
 def test_alerts_are_dismissed(what: str, body: dict[str, str], cli: Cli, daemon: FakeDaemon) -> None:
     dismissed = {"dismissed": [{"kind": "copied_host", "subject": "k7q2mx"}]}
     daemon.answers["POST /api/alerts/dismiss"] = (200, dismissed)
-    assert cli("status", "--dismiss", what).out == "dismissed copied_host:k7q2mx\n"
+    for command in ("status", "alerts"):
+        assert cli(command, "--dismiss", what).out == "dismissed copied_host:k7q2mx\n"
     assert daemon.last.body == body
     assert json.loads(cli("status", "--dismiss", what, "--json").out) == dismissed
     daemon.answers["GET /api/status"] = (200, STATE)
-    assert "maw status --dismiss fork" in cli("status", width=80).err
+    assert "maw alerts --dismiss fork" in cli("status", width=80).err
 
 
 def test_an_invite_nobody_could_use_says_so(cli: Cli, daemon: FakeDaemon) -> None:
@@ -358,3 +359,22 @@ def test_channels(cli: Cli, daemon: FakeDaemon) -> None:
     assert cli("channel", "create", "#General", "--as", "neo").out == "#general created\n"
     assert daemon.last.body == {"name": "general"}
     assert daemon.last.headers["x-maw-agent"] == "neo"
+
+
+def test_alerts_one_by_one_and_1_when_there_are_none(cli: Cli, daemon: FakeDaemon) -> None:
+    fork = {
+        "at": "2026-11-21T03:00:00Z",
+        "kind": "fork",
+        "subject": "abc",
+        "text": "two at\x1b once",
+        "count": 3,
+    }
+    daemon.answers["GET /api/status"] = (200, {**STATE, "alerts": [fork]})
+    assert cli("alerts").out.splitlines() == [
+        "fork:abc (×3) · 2026-11-21T03:00:00Z", "  two at⟨U+001B⟩ once"
+    ]  # fmt: skip
+    assert json.loads(cli("alerts", "--json").out) == [fork]
+    assert "maw alerts --dismiss fork" in cli("alerts", width=80).err
+    daemon.answers["GET /api/status"] = (200, {**STATE, "alerts": []})
+    assert cli("alerts").code == cli("alerts", "--json").code == 1
+    assert cli("alerts", width=80).err == "nothing to look at\n"

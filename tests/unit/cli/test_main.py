@@ -61,6 +61,13 @@ def test_help_names_the_completion_that_works(cli: Cli) -> None:
         (["wake", "arthur"], "maw send"),
         (["peers", "fogret", "x"], "maw peers forget"),
         (["agent", "lst"], "maw agent list"),
+        (["agent", "rm", "neo"], "maw agent remove"),
+        (["peers", "delete", "mbp"], "maw peers forget"),
+        (["peers", "add", "mbp"], "`maw invite` here, then `maw join LINE` on the other host"),
+        (["channel", "new", "ops"], "maw channel create"),
+        (["start"], "maw up"),
+        (["restart"], "systemctl (--user) restart maw"),
+        (["logs"], "journalctl -u maw"),
         (["zzzzz"], "maw --help"),
     ],
 )
@@ -70,6 +77,25 @@ def test_an_unknown_command_names_the_nearest(args: list[str], hint: str, cli: C
     assert result.out == ""
     assert hint in result.err
     assert result.err.startswith("maw: no such command")
+
+
+@pytest.mark.parametrize(
+    ("args", "hint"),
+    [
+        (["backup", "list"], "did you mean `maw backup --list`?"),
+        (["invite", "list"], "did you mean `maw invite --list`?"),
+        (["backup", "tomorrow"], "`maw backup --help` shows how"),
+    ],
+)
+def test_a_word_too_many_that_is_an_options_name(args: list[str], hint: str, cli: Cli) -> None:
+    result = cli(*args)
+    assert (result.code, hint in result.err) == (2, True), result.err
+
+
+def test_help_and_version_as_words(cli: Cli) -> None:
+    assert cli("help", "send").out == cli("send", "--help").out
+    assert cli("help").out == cli("--help").out
+    assert cli("version").out == cli("--version").out
 
 
 FIXED = """send post inbox ack wait mentions read sent trace search tail init up service status doctor page
