@@ -98,8 +98,11 @@ def _show(out: Output, interface: str, found: Sequence[Candidate], listening: Ma
         ["address", "handshake", f"port {MESH_PORT}", "WireGuard key"],
         [_row(one, listening) for one in found],
     )
-    if out.width is not None:
-        note("to let one in: `maw invite` here, and on that host `maw join LINE`")
+    if out.width is None:
+        return
+    if any(not any(listening.get(address) for address in one.addresses) for one in found):
+        note(f"where nothing answers: install maw there, `maw init --interface {interface}`, `maw up`")
+    note("to let one in: `maw invite` here, and on that host `maw join LINE`")
 
 
 def _row(one: Candidate, listening: Mapping[str, bool]) -> list[str]:

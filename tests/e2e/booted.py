@@ -149,7 +149,8 @@ class BootedHost:
         unshare = ["unshare", "--mount", "--pid", "--fork", "--uts", "--ipc", "--kill-child"]
         command = [*unshare, *inner] if self._host else [*unshare, "--net", *inner]
         if self._host:
-            command = self._host.command(command)
+            # not `ip netns exec`: that hides the cgroups behind a fresh /sys
+            command = ["nsenter", f"--net=/run/netns/{self._host.namespace}", *command]
         with (self.directory / "boot.log").open("ab") as log:
             self._outer = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *command],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -66,5 +67,22 @@ def test_who_is_on_wg0_and_no_node_yet(lab: Callable[[int], Lab], tmp_path: Path
         "not in a pipe: scripts get the nodes"
     )
 
+    # what it says to do next, word for word
+    told = " ".join(shown.replace("\r", "").split())
+    begin, serve, make, take = re.findall(r"`(maw [^`]+)`", told[told.index("where nothing answers") :])
+    home = tmp_path / "three"
+    assert maw(stranger, home, *begin.split()[1:], "--name", "three").returncode == 0
+    stranger.popen(
+        [*MAW, *serve.split()[1:]], environment={"MAW_HOME": str(home)}, log=home.with_suffix(".log")
+    )
+    wait_until(lambda: maw(stranger, home, "status").returncode == 0, "it is up", 20)
+    assert json.loads(maw(one, homes[0], "peers", "candidates", "--json").stdout)[0]["listens"] is True
+    line = maw(one, homes[0], *make.split()[1:]).stdout.strip()
+    assert maw(stranger, home, *take.replace("LINE", line).split()[1:]).stdout.startswith("linked")
+    wait_until(lambda: maw(two, homes[1], "peers").stdout.count("linked") == 2, "all three know each other")
+    alone = maw(one, homes[0], "peers", "candidates", terminal=80)
+    assert (alone.returncode, "every WireGuard peer on wg0 is a node known here" in alone.stdout) == (1, True)
+
+    assert maw(one, homes[0], "peers", "forget", "three").returncode == 0
     one.wg("set", "wg0", "peer", stranger.public_key, "remove")
     assert maw(one, homes[0], "peers", "candidates").returncode == 1
