@@ -9,14 +9,14 @@ from typing import Final
 from aiohttp import web
 
 from maw.api.fields import Field
-from maw.api.kinds import Choice, Line, Whole
+from maw.api.kinds import Choice, Line, Refs, Whole
 from maw.api.limits import MAX_SEQ
 from maw.api.replies import reply
 from maw.api.routes import Access, Call, Route, body
 from maw.core.statement import MAX_STATEMENT
 from maw.errors import BadInput
 
-DRAFTED: Final = ("operator", "dismiss", "revoke", "freeze", "thaw")
+DRAFTED: Final = ("operator", "dismiss", "revoke", "freeze", "thaw", "redact")
 _WHY: Final = Field("why", Line(200), "the reason, for everybody to read")
 
 
@@ -61,6 +61,7 @@ ROUTES: Final = (
             Field("issuer", Line(), "the public key that will sign it", required=True),
             Field("who", Line(), "whom it concerns: all, #channel, @agent, a host"),
             _WHY,
+            Field("ids", Refs(), "redact: ids of messages, of one node's log"),
             Field("key", Line(), "operator: the new operator's public key"),
             Field("name", Line(32), "operator: what he is called"),
             Field("rights", Line(200), "operator: what he may do, with commas"),

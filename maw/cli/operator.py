@@ -129,7 +129,7 @@ def freeze(
 ) -> int | None:
     """Stop an agent, a host, a channel or everybody, on every host, until it is thawed."""
     if who is None or listing:
-        return _list(("freeze",), as_json)
+        return list_statements(("freeze",), "nothing is frozen", as_json)
     asked = {"who": who}
     if why:
         asked["why"] = why
@@ -165,7 +165,7 @@ def revoke(
 ) -> int | None:
     """Shut a node's key out for ever, on every host. What it said until now stays; it can never return."""
     if who is None:
-        return _list(("revoke", "rotate"), as_json)
+        return list_statements(("revoke", "rotate"), "nobody is revoked", as_json)
     asked = {"who": who}
     if why:
         asked["why"] = why
@@ -185,8 +185,11 @@ def _say(
     statement: str, asked: Mapping[str, Any], file: str | None, as_json: bool, kind: str = "operator"
 ) -> None:
     """Draft, sign here, hand in."""
-    out = Output.to_stdout(as_json)
-    signer = read_signer(file, kind)
+    _told(Output.to_stdout(as_json), stated(statement, asked, read_signer(file, kind)))
+
+
+def stated(statement: str, asked: Mapping[str, Any], signer: Signer) -> Mapping[str, Any]:
+    """Draft, sign here, hand in; the statement as it was taken."""
     import msgpack
 
     from maw.core.identity import key_text
@@ -199,7 +202,8 @@ def _say(
     colony = base64.b64decode(draft["colony"])
     signed = sign_statement(signer, statement, colony, draft["at_ms"], fields)
     wire = base64.b64encode(signed.wire).decode("ascii")
-    _told(out, daemon.post("/api/statements", {"wire": wire}).body)
+    taken: Mapping[str, Any] = daemon.post("/api/statements", {"wire": wire}).body
+    return taken
 
 
 def _told(out: Output, statement: Mapping[str, Any]) -> None:
@@ -210,7 +214,8 @@ def _told(out: Output, statement: Mapping[str, Any]) -> None:
     note("every host keeps to it from when it hears of it: `maw freeze --list`, `maw revoke` show who does")
 
 
-def _list(types: tuple[str, ...], as_json: bool) -> int:
+def list_statements(types: tuple[str, ...], none: str, as_json: bool) -> int:
+    """Those in force, and who keeps to them; ``none`` says that there are none."""
     out = Output.to_stdout(as_json)
     everything = plain_daemon().get("/api/statements").body
     found = [one for one in everything if one.get("type") in types and one.get("in_force")]
@@ -218,7 +223,7 @@ def _list(types: tuple[str, ...], as_json: bool) -> int:
         out.json(found)
         return 0 if found else 1
     if not found:
-        note("nothing is frozen" if "freeze" in types else "nobody is revoked")
+        note(none)
         return 1
     rows = [
         [

@@ -3,6 +3,11 @@
 A rule is an entry like any other, so it reaches every replica and stays on record for ever; what it names loses its
 payload wherever it is held. Headers and ids stay, so every chain still verifies. A payload that is absent without
 a rule is missing, and is asked for.
+
+Over others' words only an operator rules, who has the right to. His rule is a statement: it comes before any entry
+on every link, is kept beside the key too, and whether it counts is for the authority to say:
+
+    redact   {"author", "epoch", "seqs": [[first, last], ...], "why"}
 """
 
 from __future__ import annotations
@@ -11,14 +16,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from maw.core.authority import key_in
 from maw.core.colony import BY, MAX_KEEP_DAYS
 from maw.core.entry import MAX_COUNT, Entry, Kind
-from maw.core.identity import KEY_BYTES, NodeId
+from maw.core.identity import KEY_BYTES, NodeId, Signer
+from maw.core.statement import Statement, sign_statement
+from maw.errors import ProtocolViolation
 
 REDACTED: Final = "redacted"
 RETENTION: Final = "retention"
 MAX_RANGES: Final = 1_000
 MAX_REASON: Final = 200
+REDACT: Final = "redact"
+"""A statement's type."""
+MAX_STATED_RANGES: Final = 500
+"""A statement is at most 16 KiB."""
 
 Range = tuple[int, int]
 """The first and the last seq."""
@@ -82,9 +94,9 @@ class Redaction:
         return cls(NodeId(author), epoch, _ranges(content.get("seqs")), why, by, reason, days)
 
 
-def _ranges(value: object) -> tuple[Range, ...]:
-    if type(value) is not list or not 0 < len(value) <= MAX_RANGES:
-        raise ValueError(f"seqs is no list of 1 to {MAX_RANGES}")
+def _ranges(value: object, limit: int = MAX_RANGES) -> tuple[Range, ...]:
+    if type(value) is not list or not 0 < len(value) <= limit:
+        raise ValueError(f"seqs is no list of 1 to {limit}")
     found: list[Range] = []
     above = 0
     for item in value:
@@ -97,8 +109,55 @@ def _ranges(value: object) -> tuple[Range, ...]:
     return tuple(found)
 
 
+@dataclass(frozen=True, slots=True)
+class StatedRedaction:
+    """An operator's word that the payloads of these entries are dropped. Its ranges may reach beyond what is held."""
+
+    id: bytes
+    issuer: NodeId
+    author: NodeId
+    epoch: int
+    ranges: tuple[Range, ...]
+    reason: str
+    at_ms: int
+
+
+def redaction_fields(author: NodeId, epoch: int, ranges: Iterable[Range], reason: str) -> dict[str, Any]:
+    """What is signed."""
+    return {"author": author, "epoch": epoch, "seqs": [list(item) for item in ranges], "why": reason}
+
+
+def redaction_statement(
+    issuer: Signer,
+    colony: bytes,
+    author: NodeId,
+    epoch: int,
+    ranges: Iterable[Range],
+    reason: str,
+    at_ms: int,
+) -> Statement:
+    fields = redaction_fields(author, epoch, ranges, reason)
+    return sign_statement(issuer, REDACT, colony, at_ms, fields)
+
+
+def read_redaction(statement: Statement) -> StatedRedaction:
+    """Raises ProtocolViolation."""
+    fields = statement.fields
+    epoch, reason = fields.get("epoch"), fields.get("why")
+    try:
+        if type(epoch) is not int or not 0 <= epoch <= MAX_COUNT:
+            raise ValueError("epoch is no number in range")
+        if type(reason) is not str or len(reason) > MAX_REASON:
+            raise ValueError(f"why is no text of at most {MAX_REASON} characters")
+        ranges = _ranges(fields.get("seqs"), MAX_STATED_RANGES)
+    except ValueError as error:
+        raise ProtocolViolation(f"a statement is malformed: {error}", code="bad_statement") from None
+    author = key_in(fields, "author")
+    return StatedRedaction(statement.id, statement.issuer, author, epoch, ranges, reason, statement.at_ms)
+
+
 def may_redact(entry: Entry, rule: Redaction) -> bool:
-    """A node rules over its own words, and only over those it has said: a rule never speaks of what is to come."""
+    """A node's entry rules over its own words, and only over those it has said: it never speaks of what is to come."""
     if entry.author != rule.author or rule.epoch > entry.epoch:
         return False
     return rule.epoch < entry.epoch or rule.ranges[-1][1] < entry.seq

@@ -16,6 +16,7 @@ from maw.core.authority import (
     DISMISS,
     FREEZING,
     OPERATOR,
+    REDACTING,
     REVOKING,
     STAND_BYTES,
     Authority,
@@ -26,10 +27,11 @@ from maw.core.authority import (
 )
 from maw.core.freezing import FREEZE, THAW, Freeze, Freezes, Thaw, read_freeze, read_thaw
 from maw.core.identity import NodeId, digest
+from maw.core.redaction import REDACT, StatedRedaction, read_redaction
 from maw.core.revocation import REVOKE, ROTATE, Cut, Revocation, combine, read_revocation
 from maw.core.statement import ADMIT, FOUND, Admission, Statement, founding_node, read_admission
 
-Spoken = Admission | Grant | Dismissal | Revocation | Freeze | Thaw
+Spoken = Admission | Grant | Dismissal | Revocation | Freeze | Thaw | StatedRedaction
 READERS: Final[Mapping[str, Callable[[Statement], Spoken]]] = {
     ADMIT: read_admission,
     OPERATOR: read_grant,
@@ -38,9 +40,10 @@ READERS: Final[Mapping[str, Callable[[Statement], Spoken]]] = {
     ROTATE: read_revocation,
     FREEZE: read_freeze,
     THAW: read_thaw,
+    REDACT: read_redaction,
 }
 """How the fields of each type are read; each raises ProtocolViolation."""
-IN_FORCE_IS_TOLD: Final = (OPERATOR, DISMISS, REVOKE, ROTATE, FREEZE, THAW)
+IN_FORCE_IS_TOLD: Final = (OPERATOR, DISMISS, REVOKE, ROTATE, FREEZE, THAW, REDACT)
 """Types of which every node says in its log that it keeps to them."""
 
 
@@ -64,6 +67,8 @@ class Ruling:
     admissions: list[tuple[Admission, Statement]] = field(default_factory=list)
     standing: frozenset[bytes] = frozenset()
     """First bytes of statements that some revocation or dismissal lets stand."""
+    redactions: tuple[StatedRedaction, ...] = ()
+    """By operators with that right, the earliest first."""
 
     def successor(self, key: NodeId) -> NodeId:
         """The key that has taken this one's place, through any number of rotations; itself when none has."""
@@ -95,6 +100,7 @@ class _Court:
         self._against: dict[NodeId, list[Revocation]] = {}
         self._freezes: list[Freeze] = []
         self._thaws: list[Thaw] = []
+        self._redactions: list[StatedRedaction] = []
         grants: list[Grant] = []
         dismissals: list[Dismissal] = []
         founder: NodeId | None = None
@@ -109,6 +115,8 @@ class _Court:
                     self._freezes.append(said)
                 case Thaw():
                     self._thaws.append(said)
+                case StatedRedaction():
+                    self._redactions.append(said)
                 case Grant():
                     grants.append(said)
                 case Dismissal():
@@ -148,6 +156,7 @@ class _Court:
             self._in_force(),
             [pair for pair in self._admissions if self._lets_stand(pair[0].issuer, pair[1].id)],
             self._stands,
+            self._redacted(),
         )
 
     def _counting(self, key: NodeId) -> tuple[Revocation, ...]:
@@ -225,6 +234,13 @@ class _Court:
             if freeze.id not in lifted
             and may(freeze.issuer, FREEZING, freeze.id, freeze.at_ms, freeze.target.node)
         )
+
+    def _redacted(self) -> tuple[StatedRedaction, ...]:
+        counting = [
+            one for one in self._redactions
+            if self._authority.may(one.issuer, REDACTING, one.id, one.at_ms, one.author)
+        ]  # fmt: skip
+        return tuple(sorted(counting, key=lambda one: (one.at_ms, one.id)))
 
     def _host_of(self, freeze: bytes) -> NodeId | None:
         return next((one.target.node for one in self._freezes if one.id == freeze), None)

@@ -98,6 +98,8 @@ async def _forget_redacted(conn: aiosqlite.Connection, state: State, own: Sequen
     for item in own:
         await conn.execute("DELETE FROM redactions WHERE rule = ?", (item.place,))
         await conn.execute("DELETE FROM rules WHERE rule = ?", (item.place,))
+    for table in ("redactions", "rules"):  # and of statements of the Colony that this was
+        await conn.execute(f"DELETE FROM {table} WHERE rule < 0")  # noqa: S608 - a word above
 
 
 async def own_entries(conn: aiosqlite.Connection, state: State, signer: Signer) -> list[Own]:

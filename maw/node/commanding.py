@@ -17,6 +17,7 @@ from maw.core.authority import (
     DISMISS,
     FREEZING,
     OPERATOR,
+    REDACTING,
     REVOKING,
     RIGHTS,
     Dismissal,
@@ -24,6 +25,8 @@ from maw.core.authority import (
     dismissal_fields,
     grant_fields,
 )
+from maw.core.colony import message_id
+from maw.core.entry import Position
 from maw.core.freezing import (
     AGENT,
     ALL,
@@ -39,6 +42,7 @@ from maw.core.freezing import (
 )
 from maw.core.identity import NodeId, Signer, digest, key_text, parse_key, short_key
 from maw.core.names import check_name, nearest
+from maw.core.redaction import MAX_STATED_RANGES, REDACT, StatedRedaction, as_ranges, redaction_fields
 from maw.core.revocation import REVOKE, Revocation, revocation_fields
 from maw.core.ruling import IN_FORCE_IS_TOLD, Ruling
 from maw.core.statement import Statement, read_statement, sign_statement
@@ -52,7 +56,7 @@ from maw.node.runtime import Runtime
 from maw.store.database import Database
 from maw.store.state import State
 
-DRAFTED: Final = (OPERATOR, DISMISS, REVOKE, FREEZE, THAW)
+DRAFTED: Final = (OPERATOR, DISMISS, REVOKE, FREEZE, THAW, REDACT)
 
 
 class Commanding:
@@ -87,7 +91,7 @@ class Commanding:
         key = parse_key(issuer)
         make = {
             OPERATOR: self._grant, DISMISS: self._dismissal, REVOKE: self._revocation, FREEZE: self._freeze,
-            THAW: self._thaw,
+            THAW: self._thaw, REDACT: self._redaction,
         }[kind]  # fmt: skip
         fields, about = make(key, asked)
         return {
@@ -167,6 +171,24 @@ class Commanding:
         stands = [one.id for one in self._membership.book.statements().values() if one.issuer == subject]
         return dismissal_fields(subject, grants, stands), f"dismiss {who}"
 
+    def _redaction(self, key: NodeId, asked: Json) -> tuple[Json, str]:
+        ids = asked.get("ids") or []
+        if not ids or not all(type(one) is str and not one.isdecimal() for one in ids):
+            raise BadInput(
+                "an operator names messages by their ids", code="bad_field", hint="`maw read` shows them"
+            )
+        places = [self._directory.position(one) for one in ids]
+        author, epoch, _ = places[0]
+        ranges = as_ranges(place.seq for place in places)
+        if any(place[:2] != (author, epoch) for place in places) or len(ranges) > MAX_STATED_RANGES:
+            raise BadInput(
+                f"one statement redacts at most {MAX_STATED_RANGES} messages of one node's log",
+                hint="those whose ids differ behind the last dash alone",
+            )
+        self._need(key, REDACTING, author)
+        what = ids[0] if len(ids) == 1 else f"{len(ids)} messages of {self._directory.name_of(author)}"
+        return redaction_fields(author, epoch, ranges, asked.get("why") or ""), f"redact {what}"
+
     def _revocation(self, key: NodeId, asked: Json) -> tuple[Json, str]:
         subject = self._node(_text(asked, "who"))
         if self._membership.book.recoveries.get(subject) != digest(key):
@@ -245,6 +267,8 @@ class Commanding:
                 return frozen_words(freeze)
             case Thaw(lifts=lifts):
                 return f"lifts {', '.join(sorted(one.hex()[:12] for one in lifts))}"
+            case StatedRedaction() as stated:
+                return self._redacted_words(stated)
             case Grant() as grant:
                 until = f" until {iso(grant.until)}" if grant.until is not None else ""
                 where = self._names(grant.hosts)
@@ -259,6 +283,14 @@ class Commanding:
                 )
         return statement.type
 
+    def _redacted_words(self, said: StatedRedaction) -> str:
+        count = sum(last - first + 1 for first, last in said.ranges)
+        first = message_id(Position(said.author, said.epoch, said.ranges[0][0]))
+        what = (
+            f"{first} is" if count == 1 else f"{count} messages of {self._directory.name_of(said.author)} are"
+        )
+        return f"{what} redacted" + (f": {said.reason}" if said.reason else "")
+
     def _in_force(self, statement: Statement) -> bool:
         ruling = self._ruling
         match self._membership.book.said_by(statement.id):
@@ -266,6 +298,8 @@ class Commanding:
                 return any(one.id == statement.id for one in ruling.freezes.active)
             case Revocation(key=key):
                 return key in ruling.revoked and any(one.id == statement.id for one in ruling.revoked[key].by)
+            case StatedRedaction():
+                return any(one.id == statement.id for one in ruling.redactions)
             case Grant(key=key):
                 now = self._clock()
                 return any(

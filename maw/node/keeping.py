@@ -7,7 +7,7 @@ and what is said in our log about it follow within a second, and again after a r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import aiosqlite
@@ -47,7 +47,10 @@ class Keeping:
         word: OperatorsWord,
         book: Callable[[], TrustBook],
         alert: Callable[[Alert], None],
+        redact: Callable[[], Awaitable[None]],
     ) -> None:
+        """``redact`` carries out redactions that were stated."""
+        self._redact = redact
         self._me = me
         self._db = db
         self._state = state
@@ -131,6 +134,7 @@ class Keeping:
             await self._hide()
             for why in (FROZEN, REVOKED):
                 await self._release(why)
+            await self._redact()
             await self._tell()
         except MawError:
             self._due = True

@@ -68,6 +68,7 @@ from maw.node.rotating import REANNOUNCE
 from maw.node.runtime import Reactions, Runtime
 from maw.node.scrubbing import DAMAGED, Scrubber, split
 from maw.node.spoken import OperatorsWord
+from maw.node.stated import Stated
 from maw.node.talking import Talking
 from maw.node.version_watch import VersionWatch
 from maw.node.visible import Visible
@@ -158,9 +159,14 @@ class Node:
             lambda agent, said: self.keeping.refuse(agent, said),
             lambda agent, channel: self.keeping.refuse_frozen(agent, channel),
         )
+        self.stated = Stated(
+            me, db, self.state, self.writer, lambda: self.membership.book,
+            new_fold=self.runtime.new_fold, took=self.runtime.took,
+        )  # fmt: skip
         self.keeping = Keeping(
             me, db, self.state, self.writer, self.authoring, self.visible, word, lambda: self.membership.book,
             self.alerts.raise_alert,
+            self.stated.settle,
         )  # fmt: skip
         self.redacting = Redacting(
             me, db, self.state, self.writer, self.authoring, self.directory, self.presenter, self.talking
@@ -292,6 +298,10 @@ class Node:
         self.disk.check()
         self.clock_watch.look(wall_clock_ms(), iso(wall_clock_ms()))
         await self.forking.start(self.runtime.machine)
+        try:
+            await self.stated.settle()  # before anybody can read here what a restored database holds again
+        except MawError as error:  # of a disk that takes nothing: it is tried again
+            log.warning("not redacted yet: %s", error.message)
 
     async def _introduce_myself(self) -> None:
         """Say name and addresses when they are not what our log says.

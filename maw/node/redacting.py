@@ -40,6 +40,8 @@ EXPIRED_A_STEP: Final = 500
 
 _EXPIRED: Final = """SELECT m.seq, m.place, m.said, e.payload IS NULL
     FROM messages m JOIN entries e ON e.place = m.place WHERE m.channel = ? AND m.seq > ? ORDER BY m.seq LIMIT ?"""
+_ON_RECORD: Final = """SELECT 1 FROM redactions d LEFT JOIN entries e ON e.place = d.rule
+    WHERE d.first <= ? AND d.last >= ? AND d.first > (? >> 40) << 40 AND (d.rule < 0 OR e.place IS NOT NULL) LIMIT 1"""
 
 
 class Redacting:
@@ -80,13 +82,20 @@ class Redacting:
         reason = _checked(reason)
         rows = [await self._ours(ref, agent, is_admin=is_admin) for ref in refs]
         wanted = {self._presenter.position(row): row for row in rows}
-        fresh = [position for position, row in wanted.items() if row.gone is None]
+        fresh = [
+            position for position, row in wanted.items()
+            if row.gone is None or not await self._is_on_record(row.place)
+        ]  # fmt: skip
         by = self._directory.address(agent) if agent else self._host()
         await self._say(fresh, REDACTED, by, reason=reason)
         return {
             "redacted": [message_id(position) for position in fresh],
             "already": [message_id(position) for position in wanted if position not in fresh],
         }
+
+    async def _is_on_record(self, place: int) -> bool:
+        """Whether a rule that covers it is told to others: a restored database may know one whose entry is gone."""
+        return bool(await self._db.rows(_ON_RECORD, (place, place, place)))
 
     async def _ours(self, ref: str, agent: AgentRow | None, *, is_admin: bool) -> Shown:
         row = await self._talking.find(ref, agent.id if agent else None, all_of_ours=is_admin)

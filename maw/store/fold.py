@@ -341,7 +341,12 @@ class Fold:
         beyond = sum(last > log.head.seq for _, last in rule.ranges)
         if beyond and beyond + sum(len(row.ahead) for row in self.state.log_at.values()) > MAX_AHEAD:
             raise ValueError(f"more than {MAX_AHEAD} redactions speak of entries that are not here")
-        self._orders.append(Order(place, log, rule, shown_time(entry.hlc, self.now_ms).ms))
+        self.take_rule(place, rule, shown_time(entry.hlc, self.now_ms).ms)
+
+    def take_rule(self, number: int, rule: Redaction, at: int) -> None:
+        """``write`` carries it out, whoever made it. ``number``: the place of the entry that says it, or what
+        ``redacting.stated_number`` gives."""
+        self._orders.append(Order(number, self.log(rule.author, rule.epoch), rule, at))
         self.rules.append(rule)
         self.complete[rule.author, rule.epoch] = None
 

@@ -33,12 +33,23 @@ _DUE: Final = """SELECT d.first, d.rule, d.due, d.last, r.why, r.at FROM redacti
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A rule as it is carried out here. ``rule``: the place of the entry that says it; ``at``: ms since 1970."""
+    """A rule as it is carried out here. ``rule``: the place of the entry that says it, or, for a statement, its
+    ``stated_number``; ``at``: ms since 1970."""
 
     rule: int
     log: LogRow
     redaction: Redaction
     at: int
+
+
+def stated_number(statement: bytes) -> int:
+    """A statement stands at no place: its rule goes by a number below zero, made of its id."""
+    return -1 - int.from_bytes(statement[:7], "big")
+
+
+async def stated_numbers(conn: aiosqlite.Connection) -> set[int]:
+    """The rules by statements that were taken in here."""
+    return {number for (number,) in await conn.execute_fetchall("SELECT rule FROM rules WHERE rule < 0")}
 
 
 async def apply(conn: aiosqlite.Connection, state: State, orders: Sequence[Order]) -> None:

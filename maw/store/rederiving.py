@@ -59,7 +59,15 @@ class Rederiving:
         conn.execute(
             "INSERT OR IGNORE INTO was SELECT place, seq, received, said, suspect, reply FROM messages"
         )
-        conn.execute("DELETE FROM messages WHERE place NOT IN (SELECT place FROM absent)")
+        # of a message without its text nothing can be made again: its row stays
+        bare = "SELECT place FROM entries WHERE payload IS NULL"
+        conn.execute(
+            f"DELETE FROM messages WHERE place NOT IN (SELECT place FROM absent) AND place NOT IN ({bare})"  # noqa: S608
+        )
+        conn.execute(
+            "UPDATE entries SET shown = (SELECT m.seq FROM messages m WHERE m.place = entries.place)"
+            " WHERE payload IS NULL"
+        )
         conn.execute("DROP TABLE absent")
         for table in ("mentions", "outbox", "orders"):
             conn.execute(f"DELETE FROM {table} WHERE seq NOT IN (SELECT seq FROM messages)")  # noqa: S608

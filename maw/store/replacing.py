@@ -131,14 +131,17 @@ async def _take_off(conn: aiosqlite.Connection, log: LogRow, keep: Head) -> None
     span = (log.place(keep.seq), (log.l + 1) << SEQ_BITS)
     for table in ("entries", "set_aside", "withheld"):
         await conn.execute(f"DELETE FROM {table} WHERE place > ? AND place < ?", span)  # noqa: S608
-    # what rules said of these seqs they said of entries that are gone
+    # what their author said of these seqs he said of entries that are gone; an operator named places, on any branch
     await conn.execute("DELETE FROM missing WHERE place > ? AND place < ?", span)
-    await conn.execute("DELETE FROM redactions WHERE first > ? AND first < ?", span)
+    await conn.execute("DELETE FROM redactions WHERE first > ? AND first < ? AND rule > 0", span)
     await conn.execute(
-        "UPDATE redactions SET last = ?, ahead = NULL WHERE first <= ? AND last > ? AND last < ?",
+        "UPDATE redactions SET last = ?, ahead = NULL WHERE first <= ? AND last > ? AND last < ? AND rule > 0",
         (span[0], *span[:1], *span),
     )
-    log.ahead.clear()
+    await conn.execute("UPDATE redactions SET ahead = 1 WHERE last > ? AND last < ? AND rule < 0", span)
+    stated = "SELECT first, last FROM redactions WHERE last > ? AND last < ? AND rule < 0"
+    rows = await conn.execute_fetchall(stated, span)
+    log.ahead[:] = [(first - log.place(0), last - log.place(0)) for first, last in rows]
     log.whole = await complete_head(conn, log)
     log.head = keep
     await conn.execute("UPDATE logs SET seq = ?, id = ? WHERE l = ?", (*keep, log.l))

@@ -26,6 +26,7 @@ from maw.store.carving import carve
 from maw.store.copying import Progress, open_readonly, quiet
 from maw.store.database import open_database
 from maw.store.rederiving import Rederiving
+from maw.store.reruling import Rerule
 from maw.store.schema import SEQ_BITS
 from maw.store.verifying import PAGE, SQL_ERRORS, read_rows
 
@@ -71,6 +72,7 @@ def salvage(source: Path, target: Path, me: NodeId, colony: bytes, progress: Pro
             _carve(source, new, colony)
             _nodes_and_entries(old, new, colony, done, progress)
             new.execute("DROP TABLE temp.carved")
+            _rules(new, done)
             done.messages = Rederiving(new, me).run(done.lost)
             # the file is another one: the log goes on in a new epoch, and seq above every cursor
             new.execute("DELETE FROM meta WHERE key = 'fingerprint'")
@@ -114,7 +116,10 @@ def _plain_tables(old: sqlite3.Connection, new: sqlite3.Connection, done: Salvag
 
 def _copy_table(old: sqlite3.Connection, new: sqlite3.Connection, table: str, done: Salvaged) -> None:
     """From both ends until a page cannot be read: what lies between is lost."""
-    names = [row[1] for row in new.execute(f"PRAGMA table_info({table})")]
+    there = {row[1] for row in _rows(old, f"PRAGMA table_info({table})") if row is not None}
+    names = [row[1] for row in new.execute(f"PRAGMA table_info({table})") if row[1] in there]
+    if not names:
+        return  # it is from before there was such a table
     keys = [row[1] for row in new.execute(f"PRAGMA table_info({table})") if row[5]] or ["rowid"]
     columns, marks = ", ".join(names), ", ".join("?" * len(names))
     count = 0
@@ -127,13 +132,22 @@ def _copy_table(old: sqlite3.Connection, new: sqlite3.Connection, table: str, do
                 whole = False
                 break
             try:
-                put = new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
+                put = new.execute(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})", row)  # noqa: S608
                 count += put.rowcount
             except (sqlite3.Error, OverflowError):
                 whole = False  # what a flipped bit made of a value does not fit
         if whole:
             return
         done.torn[table] = count
+
+
+def _rules(new: sqlite3.Connection, done: Salvaged) -> None:
+    """No text that was redacted comes back with what was found in the file."""
+    if done.torn.keys() & {"rules", "redactions"}:
+        new.execute("DELETE FROM rules WHERE rule < 0")  # statements say them again, whole
+    rules = Rerule(new)
+    rules.find()
+    rules.carry_out()
 
 
 def _rows(conn: sqlite3.Connection, sql: str) -> Iterator[tuple[Any, ...] | None]:

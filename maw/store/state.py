@@ -236,12 +236,14 @@ class State:
         firsts = """SELECT min(m.place), e.header, e.signature FROM missing m JOIN entries e ON e.place = m.place
             GROUP BY m.place >> 40"""
         for place, header, signature in await conn.execute_fetchall(firsts):
-            self.log_at[place >> SEQ_BITS].whole = Head((place & low) - 1, decode(header, signature).prev)
+            if (row := self.log_at.get(place >> SEQ_BITS)) is not None:
+                row.whole = Head((place & low) - 1, decode(header, signature).prev)
         due = await conn.execute_fetchall("SELECT 1 FROM redactions WHERE due IS NOT NULL LIMIT 1")
         self.due = bool(list(due))
         ahead = "SELECT first, last FROM redactions WHERE ahead IS NOT NULL"
         for first, last in await conn.execute_fetchall(ahead):
-            self.log_at[first >> SEQ_BITS].ahead.append((first & low, last & low))
+            if (row := self.log_at.get(first >> SEQ_BITS)) is not None:  # else the row is damaged
+                row.ahead.append((first & low, last & low))
         for channel, node, days, at in await conn.execute_fetchall("SELECT * FROM retention"):
             self.keep[channel, node] = Keep(days, at)
 

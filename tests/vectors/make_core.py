@@ -34,6 +34,7 @@ from maw.core.frames import (
 )
 from maw.core.identity import Signer, digest, key_text, short_key
 from maw.core.log import closed_digest
+from maw.core.redaction import REDACTED, Redaction, redaction_statement
 from maw.core.statement import Statement, admit, colony_id, found
 
 NODE_SEED = bytes(range(32))
@@ -103,6 +104,11 @@ def vectors() -> dict[str, Any]:
             },
         ),
     )  # fmt: skip
+    rule = Redaction(node.node, EPOCH, ((post.seq, post.seq),), REDACTED, "arthur@node", "a secret")
+    redact = make(
+        node, colony, EPOCH, post.head, pack(AT_MS, 2), Kind.REDACT, pack_payload(NONCE, rule.content())
+    )
+    stated = redaction_statement(operator, colony, node.node, EPOCH, rule.ranges, "a secret", AT_MS)
     return {
         "given": {
             "node_seed": NODE_SEED.hex(),
@@ -117,9 +123,13 @@ def vectors() -> dict[str, Any]:
             "other": {"key": other.node.hex(), "text": key_text(other.node), "short": short_key(other.node)},
         },
         "digest": {"of": b"maw".hex(), "is": digest(b"maw").hex()},
-        "statements": {"found": _statement(founding), "admit": _statement(said)},
+        "statements": {
+            "found": _statement(founding),
+            "admit": _statement(said),
+            "redact": _statement(stated),
+        },
         "colony": colony.hex(),
-        "entries": [_entry(opening), _entry(post)],
+        "entries": [_entry(opening), _entry(post), _entry(redact)],
         "closed_digest": closed_digest({1: opening.head, 2: post.head, 9: post.head}, 9).hex(),
         "frames": _frames([opening, post], node, said),
     }

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from maw.core.authority import FREEZING, REVOKING, dismissal_statement, grant_statement
+from maw.core.authority import FREEZING, REDACTING, REVOKING, dismissal_statement, grant_statement
 from maw.core.entry import Head
 from maw.core.freezing import ALL, NODE, Target, freeze_statement, read_freeze, thaw_statement
 from maw.core.identity import NodeId, Signer, digest
+from maw.core.redaction import REDACT, redaction_fields, redaction_statement
 from maw.core.revocation import read_revocation, revocation_statement, rotation_statement
 from maw.core.ruling import READERS, Ruling, rule
 from maw.core.statement import Statement, admit, found, sign_statement
@@ -42,6 +43,7 @@ def judged(*statements: Statement, recoveries: dict[NodeId, bytes] | None = None
     assert set(found_.revoked) == set(backwards.revoked), "the order does not matter"
     assert {k: v.cut for k, v in found_.revoked.items()} == {k: v.cut for k, v in backwards.revoked.items()}
     assert found_.freezes.active == backwards.freezes.active
+    assert found_.redactions == backwards.redactions
     return found_
 
 
@@ -188,3 +190,50 @@ def test_every_order_of_a_family_of_statements_rules_alike() -> None:
         ruled = judged(*TREE, *order, recoveries=known)
         seen.add((frozenset(ruled.revoked), ruled.successor(LOWER.node)))
     assert len(seen) == 1
+
+
+def redact(issuer: Signer, author: Signer = LOWER, at_ms: int = 50) -> Statement:
+    return redaction_statement(issuer, COLONY, author.node, 7, [(3, 4), (9, 9)], "a secret", at_ms)
+
+
+def test_only_an_operator_with_that_right_redacts_what_others_said() -> None:
+    (found_,) = judged(*TREE, redact(FOUNDER)).redactions
+    assert (found_.author, found_.epoch, found_.ranges) == (LOWER.node, 7, ((3, 4), (9, 9)))
+    given = grant_statement(FOUNDER, COLONY, OPERATOR.node, "o", [REDACTING], None, [], 2)
+    assert len(judged(*TREE, given, redact(OPERATOR)).redactions) == 1
+    assert not judged(*TREE, redact(OPERATOR)).redactions, "before he is appointed"
+    other = grant_statement(FOUNDER, COLONY, OPERATOR.node, "o", [FREEZING], None, [], 2)
+    assert not judged(*TREE, other, redact(OPERATOR)).redactions, "another right"
+    for nobody in (ROOT, UPPER, LOWER, THIEF):
+        assert not judged(*TREE, redact(nobody)).redactions, (
+            "whoever invited it, and its own key, say it in their log"
+        )
+
+
+def test_an_operator_of_some_hosts_redacts_on_those() -> None:
+    given = grant_statement(FOUNDER, COLONY, OPERATOR.node, "o", [REDACTING], None, [LOWER.node], 2)
+    assert judged(*TREE, given, redact(OPERATOR, LOWER)).redactions
+    assert not judged(*TREE, given, redact(OPERATOR, UPPER)).redactions
+    ended = grant_statement(FOUNDER, COLONY, OPERATOR.node, "o", [REDACTING], 40, [], 2)
+    assert not judged(*TREE, ended, redact(OPERATOR, at_ms=50)).redactions
+
+
+def test_what_a_dismissed_operator_redacted_before_stands() -> None:
+    given = grant_statement(FOUNDER, COLONY, OPERATOR.node, "o", [REDACTING], None, [], 2)
+    before, after = redact(OPERATOR, at_ms=50), redact(OPERATOR, at_ms=51)
+    end = dismissal_statement(FOUNDER, COLONY, OPERATOR.node, [given.id], [before.id], 60)
+    assert [one.id for one in judged(*TREE, given, before, after, end).redactions] == [before.id]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seqs": []}, {"seqs": [[0, 1]]}, {"seqs": [[4, 3]]}, {"seqs": [[1, 2], [2, 3]]}, {"seqs": [[1, 1 << 63]]},
+        {"seqs": [[n, n] for n in range(2, 1100, 2)]}, {"seqs": None}, {"epoch": -1}, {"epoch": True}, {"epoch": None},
+        {"author": b"x"}, {"author": None}, {"why": None}, {"why": "x" * 201},
+    ],
+)  # fmt: skip
+def test_a_malformed_redaction_is_refused(wrong: dict[str, object]) -> None:
+    fields = {**redaction_fields(LOWER.node, 7, [(3, 4)], ""), **wrong}
+    with pytest.raises(ProtocolViolation):
+        READERS[REDACT](sign_statement(FOUNDER, REDACT, COLONY, 5, fields))

@@ -11,10 +11,11 @@ import msgpack
 import pytest
 from nacl.signing import SigningKey, VerifyKey
 
-from maw.core.entry import START, decode
+from maw.core.entry import START, decode, unpack_payload
 from maw.core.frames import decode_frame, encode
 from maw.core.identity import Signer, key_text, parse_key
 from maw.core.log import check_run
+from maw.core.redaction import Redaction, may_redact, read_redaction
 from maw.core.statement import colony_id, read_admission, read_statement
 from tests.vectors.make_core import vectors
 
@@ -46,7 +47,7 @@ def test_keys(name: str) -> None:
     assert parse_key(VECTORS["keys"][name]["text"]) == signer.node
 
 
-@pytest.mark.parametrize("at", [0, 1])
+@pytest.mark.parametrize("at", [0, 1, 2])
 def test_entries_by_the_words_of_the_protocol_alone(at: int) -> None:
     """Without our own code: as a second implementation would read docs/protocol.md."""
     header, signature = raw("entries", at, "header"), raw("entries", at, "signature")
@@ -54,7 +55,7 @@ def test_entries_by_the_words_of_the_protocol_alone(at: int) -> None:
     version, colony, author, epoch, seq, prev, _, _, payload_hash, size = msgpack.unpackb(header)
     VerifyKey(author).verify(b"maw-entry-v1\0" + header, signature)
     assert (version, colony, epoch, seq) == (1, raw("colony"), VECTORS["given"]["epoch"], at + 1)
-    assert prev == (raw("entries", 0, "id") if at else bytes(32))
+    assert prev == (raw("entries", at - 1, "id") if at else bytes(32))
     assert (payload_hash, size) == (blake(payload), len(payload))
     assert blake(header + signature) == raw("entries", at, "id")
 
@@ -78,6 +79,19 @@ def test_an_admit() -> None:
     assert read_admission(word).subject == raw("keys", "other", "key")
     body, signature = msgpack.unpackb(word.wire)
     VerifyKey(raw("keys", "node", "key")).verify(b"maw-statement-v1\0" + body, signature)
+
+
+def test_a_redaction_by_an_entry_and_by_a_statement() -> None:
+    """Both name the post."""
+    payload = raw("entries", 2, "payload")
+    named = {"author": raw("keys", "node", "key"), "epoch": VECTORS["given"]["epoch"], "seqs": [[2, 2]]}
+    assert unpack_payload(payload) == {**named, "why": "redacted", "by": "arthur@node", "reason": "a secret"}
+    entry = decode(raw("entries", 2, "header"), raw("entries", 2, "signature"), payload)
+    assert entry.kind == 9
+    assert may_redact(entry, Redaction.read(unpack_payload(payload)))
+    word = read_statement(raw("statements", "redact", "wire"))
+    assert (word.type, word.fields) == ("redact", {**named, "why": "a secret"})
+    assert read_redaction(word).ranges == ((2, 2),)
 
 
 @pytest.mark.parametrize("name", sorted(VECTORS["frames"]))

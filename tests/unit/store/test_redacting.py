@@ -16,7 +16,8 @@ from maw.core.redaction import REDACTED, RETENTION, Redaction, as_ranges
 from maw.store import redacting
 from maw.store.checks import recount
 from maw.store.fold import Fold
-from maw.store.redacting import DROP_AT_ONCE, drop_due
+from maw.store.redacting import DROP_AT_ONCE, covering, drop_due, stated_number, stated_numbers
+from maw.store.replacing import cut
 from tests.unit.store.opened import NOW_MS, Author, Store, open_store
 from tests.unit.store.test_fold import ME, here, settle_here, unread
 
@@ -214,3 +215,57 @@ async def test_the_order_of_arrival_does_not_matter(seed: int) -> None:
             words = await store.db.rows("SELECT count(*) FROM mentions")
             assert words == [(len(posts) - len(dropped),)]
             assert await store.writer.submit(lambda conn: recount(conn, store.state)) == []
+
+
+async def state_rule(
+    store: Store, author: Author, ranges: tuple[tuple[int, int], ...], statement: bytes
+) -> int:
+    """What an operator stated, as a node takes it in."""
+    number = stated_number(statement)
+
+    async def write(conn: Any) -> None:
+        fold = Fold(store.state, ME.node, NOW_MS)
+        said = Redaction(author.node, author.epoch, ranges, REDACTED, "operator founder", "a secret")
+        fold.take_rule(number, said, NOW_MS)
+        await fold.write(conn)
+
+    await store.writer.submit(write)
+    return number
+
+
+async def test_what_an_operator_stated_holds_for_what_comes_later_too(tmp_path: Path) -> None:
+    neo = Author(1)
+    first, second, third = (neo.post(f"{n}") for n in range(3))
+    async with open_store(tmp_path / "c.db") as store:
+        number = await state_rule(store, neo, ((1, 2),), b"s" * 32)
+        assert number < 0
+        await store.fold(ME, [first])
+        assert await held(store) == {(neo.node, neo.epoch, 1): False}
+    async with open_store(tmp_path / "c.db") as store:  # over a restart
+        assert await stated_numbers(store.db.writing) == {number}
+        await store.fold(ME, [second, third])
+        payloads = await held(store)
+        assert [payloads[neo.node, neo.epoch, seq] for seq in (1, 2, 3)] == [False, False, True]
+        assert await missing(store) == []
+        assert await covering(store.db.writing, store.state.logs[neo.node, neo.epoch].place(2)) == (
+            REDACTED, "operator founder", "a secret", None, NOW_MS,
+        )  # fmt: skip
+
+
+async def test_an_operators_word_holds_on_every_branch_of_a_log(tmp_path: Path) -> None:
+    neo, other = Author(1), Author(1)
+    first = neo.post("first")
+    other.say(Kind.POST, None, payload=first.payload)
+    async with open_store(tmp_path / "c.db") as store:
+        await store.fold(ME, [first, neo.post("gone"), neo.post("stays")])
+        await state_rule(store, neo, ((2, 2),), b"s" * 32)
+        own = neo.say(Kind.REDACT, Redaction(neo.node, neo.epoch, ((3, 3),), REDACTED, "").content())
+        await store.fold(ME, [own])
+        log = store.state.logs[neo.node, neo.epoch]
+        await store.writer.submit(lambda conn: cut(conn, store.state, log, first.head))
+        await store.fold(ME, [other.post("gone too"), other.post("what its author never took back")])
+        payloads = await held(store)
+        assert [payloads[neo.node, neo.epoch, seq] for seq in (1, 2, 3)] == [True, False, True]
+        before = dict(store.state.logs)
+        await store.state.reload(store.db.writing)
+        assert store.state.logs == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ from typing import Any
 import pytest
 
 from maw.core.entry import Kind, unpack_payload
+from maw.core.redaction import REDACTED, Redaction
 from maw.core.word import sign_word
 from maw.errors import Unavailable
 from maw.store import trust
 from maw.store.copying import open_readonly
 from maw.store.fold import Fold
+from maw.store.redacting import stated_number
 from maw.store.replacing import seen_before
+from maw.store.reruling import Rerule
 from maw.store.salvaging import Salvaged, salvage
 from maw.store.verifying import verify_database
 from tests.unit.store.opened import COLONY, NOW_MS, Author, open_store
@@ -166,3 +170,80 @@ async def test_an_operators_word_stands_where_it_stood(tmp_path: Path) -> None:
     change(path, "DELETE FROM orders")
     _, target = await asyncio.to_thread(saved, path)
     assert rows(target, "SELECT nonce, seq, key, is_order FROM orders") == [(b"n" * 16, 1, key.node, 1)]
+
+
+async def redacted(path: Path, secret: str) -> None:
+    """A database in which two of four messages were redacted, one by its author and one by an operator."""
+    async with open_store(path) as store:
+        await store.writer.submit(lambda conn: trust.set_meta(conn, "colony", COLONY))
+        us = Author(1)
+        said = [us.post(f"{secret} {n}", ["neo"]) for n in range(4)]
+        rule = Redaction(us.node, us.epoch, ((1, 1),), REDACTED, "arthur@mbp").content()
+        await store.fold(ME, [*said, us.say(Kind.REDACT, rule)])
+
+        async def state(conn: Any) -> None:
+            fold = Fold(store.state, ME.node, NOW_MS)
+            stated = Redaction(us.node, us.epoch, ((3, 3),), REDACTED, "operator founder")
+            fold.take_rule(stated_number(b"s" * 32), stated, NOW_MS)
+            await fold.write(conn)
+
+        await store.writer.submit(state)
+
+
+PAYLOADS = "SELECT place & 0xffffff, payload IS NULL FROM entries ORDER BY place"
+RULES = "SELECT r.why, r.by, d.first & 0xffffff, d.last & 0xffffff FROM redactions d JOIN rules r ON r.rule = d.rule"
+
+
+async def test_what_was_redacted_stays_so(tmp_path: Path) -> None:
+    path = tmp_path / "c.db"
+    await redacted(path, "secret")
+    before = [rows(path, sql) for sql in (ENTRIES, MESSAGES, MENTIONS, RULES)]
+    done, target = await asyncio.to_thread(saved, path)
+    assert (done.lost, done.torn, done.messages) == ([], {}, 4)
+    assert [rows(target, sql) for sql in (ENTRIES, MESSAGES, MENTIONS, RULES)] == before
+    with closing(open_readonly(target)) as conn:
+        assert verify_database(conn, me=ME.node).findings == []
+
+
+async def test_a_redacted_text_that_was_found_in_the_file_is_not_brought_back(tmp_path: Path) -> None:
+    """The tables of rules are lost, and the payload is there again: what the log says is enough."""
+    path = tmp_path / "c.db"
+    await redacted(path, "secret")
+    change(path, "DELETE FROM redactions WHERE rule > 0", "DELETE FROM rules WHERE rule > 0")
+    us = Author(1)
+    payload = us.post("secret 0", ["neo"]).payload
+    with closing(sqlite3.connect(path, isolation_level=None)) as conn:
+        conn.execute("UPDATE entries SET payload = ? WHERE place & 0xffffff = 1", (payload,))
+        conn.execute("INSERT INTO mentions VALUES ('neo', (SELECT min(seq) FROM messages))")
+    _, target = await asyncio.to_thread(saved, path)
+    assert rows(target, PAYLOADS) == [(1, 1), (2, 0), (3, 1), (4, 0), (5, 0)]
+    assert rows(target, RULES) == [("redacted", "arthur@mbp", 1, 1), ("redacted", "operator founder", 3, 3)]
+    assert b"secret 0" not in target.read_bytes()
+    with closing(open_readonly(target)) as conn:
+        assert verify_database(conn, me=ME.node).findings == []
+
+
+async def test_rules_go_from_the_database_that_gives_way_to_the_one_that_comes(tmp_path: Path) -> None:
+    """By author, epoch and seq: the numbers of the two are their own."""
+    old, new = tmp_path / "old.db", tmp_path / "new.db"
+    await redacted(old, "secret")
+    async with open_store(new) as store:
+        other, us = Author(3), Author(1)
+        await store.fold(ME, [other.post("first of all")])
+        await store.fold(ME, [us.post(f"secret {n}", ["neo"]) for n in range(2)])
+    with closing(open_readonly(old)) as was, closing(sqlite3.connect(new, isolation_level=None)) as conn:
+        rules = Rerule(conn)
+        assert rules.take_over(was) == 2
+        assert rules.carry_out() == 1
+    sql = "SELECT place >> 40, place & 0xffffff, payload IS NULL FROM entries ORDER BY place"
+    assert rows(new, sql) == [(1, 1, 0), (2, 1, 1), (2, 2, 0)]
+    assert rows(new, "SELECT first >> 40, first & 0xffffff, ahead FROM redactions") == [
+        (2, 1, None),
+        (2, 3, 1),
+    ]
+    async with open_store(new) as store:
+        us = Author(1)
+        coming = [us.post(f"secret {n}", ["neo"]) for n in range(4)][2:]
+        await store.fold(ME, coming)
+        bare = await store.db.rows("SELECT place & 0xffffff FROM entries WHERE payload IS NULL")
+        assert bare == [(1,), (3,)]
