@@ -23,7 +23,11 @@ _RANDOM: Final = Random()
 
 
 class TroubleError(RuntimeError):
-    """The benchmark could not be carried out; says what did not happen."""
+    """The benchmark could not be carried out; says what did not happen. ``code``: a daemon's, where one said no."""
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -148,7 +152,8 @@ class Daemon(Process):
         async with self.session.request(method, path, **more) as response:
             answer = await response.json()
             if response.status >= 400:
-                raise TroubleError(f"{self.name} {method} {path}: {answer}")
+                code = answer.get("error", {}).get("code")
+                raise TroubleError(f"{self.name} {method} {path}: {answer}", code)
             return answer
 
     async def join(self, host: Daemon) -> None:

@@ -3,7 +3,7 @@
     python -m bench.fleet [--nodes 5,10,30] [--messages 150] [--idle 60] [--write]      make fleet N=30
 
 Every node is a process of its own (``maw up``) with its own home, key, ports and database, linked over TLS on
-loopback. Nobody pairs with everybody: a few *introducers* pair among themselves, each of the others follows
+loopback. Nobody pairs with everybody: a few *introducers* pair with the first of them, each of the others follows
 one invite of one introducer, and all know all by what introducers say.
 
 How it measures

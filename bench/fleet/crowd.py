@@ -71,16 +71,25 @@ class Crowd:
         introducers, rest = self.nodes[: self._introducers], self.nodes[self._introducers :]
         for guest in introducers[1:]:
             invite = await introducers[0].post("/api/invites", {"introducer": True})
-            await guest.post("/api/join", {"line": invite["line"]})
+            await self._join(guest, invite["line"])
         lines = [(await node.post("/api/invites", {"uses": 1000}))["line"] for node in introducers]
         await _together(
             JOINED_AT_ONCE,
-            (
-                node.post("/api/join", {"line": lines[number % len(lines)]})
-                for number, node in enumerate(rest)
-            ),
+            (self._join(node, lines[number % len(lines)]) for number, node in enumerate(rest)),
         )
         return len(introducers) - 1 + len(rest)
+
+    async def _join(self, guest: Daemon, line: str) -> None:
+        """As people do: again, where the other host was too busy to answer in time."""
+        deadline = time.monotonic() + self._patience_s
+        while True:
+            try:
+                await guest.post("/api/join", {"line": line})
+                return
+            except TroubleError as error:
+                if error.code != "unreachable" or time.monotonic() > deadline:
+                    raise
+                self._told(f"once more: {error}")
 
     async def until_all(self, holds: Callable[[Daemon], Awaitable[bool]], what: str) -> None:
         """Returns once ``holds`` was true of each node, asking one at a time: what holds goes on holding.

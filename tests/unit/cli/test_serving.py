@@ -55,3 +55,19 @@ def test_an_interpreter_that_does_not_know_its_name_serves_here(
     monkeypatch.setattr(sys, "executable", "")
     monkeypatch.setattr(serving, "serve", lambda home: 3 if home == tmp_path else 4)
     assert serving.become(tmp_path) == 3
+
+
+def test_what_is_for_the_allocator_is_not_handed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    begun: list[tuple[list[str], dict[str, str]]] = []
+    monkeypatch.setattr(os, "execve", lambda _, arguments, env: begun.append((arguments, env)))
+    monkeypatch.setattr(serving, "serve", lambda home: 0)
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    serving.become(tmp_path)
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "4")
+    serving.become(tmp_path)
+    (ours, ours_env), (theirs, theirs_env) = begun
+    assert ours[-1] == "MALLOC_ARENA_MAX" and ours_env["MALLOC_ARENA_MAX"] == "1"
+    assert theirs[-1] == str(tmp_path) and theirs_env["MALLOC_ARENA_MAX"] == "4"
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
+    serving.forget(["MALLOC_ARENA_MAX"])
+    assert "MALLOC_ARENA_MAX" not in os.environ
