@@ -18,6 +18,7 @@ from tests.e2e.lab import wait_until
 from tests.e2e.tomorrow import VERSION, Versioned, speaking, tomorrow
 
 NOTE = 4242
+pytestmark = pytest.mark.timeout(240)
 
 
 class Chain:

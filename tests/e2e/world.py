@@ -35,7 +35,7 @@ class World:
             daemon.maw("join", json.loads(self.mbp.maw("invite", "--json"))["line"])
         self.linked(*self.daemons)
         for daemon in self.daemons:
-            wait_until(lambda d=daemon: set(agents.values()) <= users(d), "all know each other", 30)  # type: ignore[misc]
+            wait_until(lambda d=daemon: set(agents.values()) <= users(d), "all know each other", 60)  # type: ignore[misc]
 
     def say(self, daemon: Daemon, text: str, agent: str = "owner") -> None:
         status, said = daemon.ask("POST", "/api/channels/general/messages", {"text": text}, agent=agent)
@@ -48,7 +48,7 @@ class World:
 
     def linked(self, *daemons: Daemon) -> None:
         for daemon in daemons:
-            wait_until(lambda d=daemon: "linked" in states(d), f"{daemon.home.name} is linked", 30)  # type: ignore[misc]
+            wait_until(lambda d=daemon: "linked" in states(d), f"{daemon.home.name} is linked", 60)  # type: ignore[misc]
 
     def check(self, *daemons: Daemon) -> None:
         expected = sorted(self.acknowledged)
@@ -57,7 +57,7 @@ class World:
             wait_until(
                 lambda d=daemon: sorted(texts(d)) == expected,  # type: ignore[misc]
                 f"{daemon.home.name} has all that was acknowledged, once: {daemon.log.read_text()[-2000:]}",
-                40,
+                90,
             )
             assert not [item for item in daemon.channel() if item["disputed"]]
             assert "Traceback" not in daemon.log.read_text(), daemon.log.read_text()
@@ -114,7 +114,7 @@ def told(daemon: Daemon, kind: str) -> str:
         found[:] = [item for item in alerts if item["kind"] == kind]
         return bool(found)
 
-    wait_until(look, f"{daemon.home.name} says {kind}: {daemon.log.read_text()[-2000:]}", 30)
+    wait_until(look, f"{daemon.home.name} says {kind}: {daemon.log.read_text()[-2000:]}", 60)
     assert found[0]["text"] in " ".join(daemon.maw("status").split()) or kind in daemon.maw("status")
     return str(found[0]["text"])
 
