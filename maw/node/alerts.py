@@ -110,7 +110,9 @@ class Alerts:
         return bool(self._unsaved or self._settled)
 
     async def save(self) -> None:
-        """Write what gathered. What cannot be written now is kept for the next time."""
+        """Write what gathered, if anything. What cannot be written now is kept for the next time."""
+        if not self.unsaved:
+            return
         taken, self._unsaved = self._unsaved, {}
         self._saving = dict(taken)  # a failing disk may take its time, and that is when somebody looks
         settled, self._settled = self._settled, set()

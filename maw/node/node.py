@@ -21,9 +21,9 @@ import aiosqlite
 
 from maw import __version__
 from maw.config import Config, PeersFile
-from maw.core.colony import AgentCard, Card
+from maw.core.colony import Card
 from maw.core.effects import Alert
-from maw.core.entry import Entry, Kind
+from maw.core.entry import Entry
 from maw.core.handshake import Local
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId, Signer, key_text, short_key
@@ -48,6 +48,8 @@ from maw.node.disk import DiskGuard
 from maw.node.far_receipts import FarReceipts
 from maw.node.forking import Forking
 from maw.node.home import NodeHome
+from maw.node.housekeeping import Chore, Housekeeping
+from maw.node.introducing import Introducing
 from maw.node.inventory import Inventory
 from maw.node.joiner import Joiner
 from maw.node.keeping import Keeping
@@ -64,7 +66,6 @@ from maw.node.presenting import Presenter, iso
 from maw.node.receipts import Receipts, Saved
 from maw.node.reclaiming import Reclaiming
 from maw.node.redacting import Redacting
-from maw.node.rotating import REANNOUNCE
 from maw.node.runtime import Reactions, Runtime
 from maw.node.scrubbing import DAMAGED, Scrubber, split
 from maw.node.spoken import OperatorsWord
@@ -72,7 +73,7 @@ from maw.node.stated import Stated
 from maw.node.talking import Talking
 from maw.node.version_watch import VersionWatch
 from maw.node.visible import Visible
-from maw.node.waking import Slept, WakeDetector, WallJumped, read_clocks
+from maw.node.waking import Slept, WallJumped
 from maw.store import trust as rows
 from maw.store.database import Database, open_database
 from maw.store.fold import Fold, SetAside
@@ -217,6 +218,38 @@ class Node:
             home.path, config.limits.min_free_disk_mib << 20, self._disk_changed, database=home.database
         )
         self.descriptors = DescriptorWatch(config.name, self.alerts.raise_alert, self.alerts.settle)
+        self.introducing = Introducing(
+            me, self.state, self.writer, self.authoring, self.belonging, self.people, self.card
+        )
+        self.housekeeping = self._make_housekeeping()
+
+    def _make_housekeeping(self) -> Housekeeping:
+        looks = (
+            lambda: self.clock_watch.look(wall_clock_ms(), iso(wall_clock_ms())),
+            self.disk.check,
+            self.descriptors.look,
+            lambda: self.conduct.look(self.runtime.traffic()),
+            self.membership.mend_copy,
+            lambda: self.copy_watch.look(self.mesh.dial_states()),
+            lambda: self.version_watch.look(self.mesh.dial_states()),
+            self.inventory.look,
+        )
+        chores: dict[str, Chore] = {
+            "this node's card": self.introducing.say_card,
+            "what statements ask for": self.keeping.settle,
+            "kinds of entries that are new": self.learning.settle,
+            "orders that were seen": self.orders.settle,
+            "receipts for authors further off": self.far_receipts.save,
+            "missing entries": lambda: self.mender.keep(asyncio.get_running_loop().time()),
+            "redactions": self.redacting.keep,
+            "alerts": self.alerts.save,
+            "receipts": self._save_receipts,
+        }
+        seldom: dict[str, tuple[int, Chore]] = {
+            "when peers were last seen": (60, self._save_slowly),
+            "old idempotency keys": (3600, self.authoring.forget_old_keys),
+        }
+        return Housekeeping(looks, chores, seldom, self._clock_event)
 
     def _make_forking(self, signer: Signer) -> Forking:
         ways: dict[str, Any] = {
@@ -270,14 +303,15 @@ class Node:
                             ("runtime", self.runtime.run(ticks)),
                             ("mesh", self.mesh.run()),
                             ("joins", loops.keep("joins", lambda: self.joiner.run(joins))),
-                            ("housekeeping", loops.keep("housekeeping", lambda: self._housekeeping(rounds))),
+                            (
+                                "housekeeping",
+                                loops.keep("housekeeping", lambda: self.housekeeping.run(rounds)),
+                            ),
                             ("scrubbing", loops.keep("scrubbing", lambda: self.scrubber.run(looks))),
                         )
                     ]
                     await self.mesh.bound()
-                    await self._introduce_myself()
-                    await self._reannounce()
-                    await self._make_owner()
+                    await self.introducing.start()
                     self._retarget()
                     started()
                     await stop.wait()
@@ -303,80 +337,15 @@ class Node:
         except MawError as error:  # of a disk that takes nothing: it is tried again
             log.warning("not redacted yet: %s", error.message)
 
-    async def _introduce_myself(self) -> None:
-        """Say name and addresses when they are not what our log says.
-
-        An address that is only gone for now (wg0 down) is not taken back: nobody is helped by not knowing it.
-        """
-        own = self.state.nodes.get(self.me)
-        card = self.card()
-        if self.authoring.read_only or self.authoring.barred:
-            return
-        moved = own is not None and bool(card.addresses) and own.addresses != card.addresses
-        if own is None or moved or (own.name, own.version) != (card.name, card.version):
-            await self.authoring.say(Kind.CARD, card.content())
-
-    async def _reannounce(self) -> None:
-        """After a rotation the agents are said again, in the new key's log."""
-        if not await self.belonging.meta(REANNOUNCE):
-            return
-        for row in list(self.state.local.values()):
-            await self.authoring.say(Kind.AGENT, AgentCard(row.id, row.name, row.role).content())
-        await self.writer.submit(lambda conn: rows.set_meta(conn, REANNOUNCE, 0))
-
-    async def _make_owner(self) -> None:
-        """The owner of the host speaks as an ape of his own name, made once."""
-        owner = await self.belonging.meta("owner")
-        if owner and not any(row.uid is not None for row in self.state.agent_at.values()):
-            uid, _, name = str(owner).partition(":")
-            await self.people.add(name, "ape", int(uid))
-
-    async def _housekeeping(self, beat: Callable[[], None]) -> None:
-        detector = WakeDetector()
-        detector.look(read_clocks())  # a jump within the first second is one too
-        seconds = 0
-        while True:
-            beat()
-            await asyncio.sleep(1.0)
-            seconds += 1
-            for event in detector.look(read_clocks()):
-                await self._clock_event(event)
-            self.clock_watch.look(wall_clock_ms(), iso(wall_clock_ms()))
-            self.disk.check()
-            self.descriptors.look()
-            self.conduct.look(self.runtime.traffic())
-            try:
-                await self._keep(seconds)
-            except MawError as error:  # the disk would not take it; everything here is tried again
-                log.debug("left for later: %s", error.message)
-
-    async def _keep(self, seconds: int) -> None:
-        """What is written at leisure. Raises MawError when the disk does not take it."""
-        self.membership.mend_copy()
-        await self._introduce_myself()
-        await self.keeping.settle()
-        await self.learning.settle()
-        await self.orders.settle()
-        await self.far_receipts.save()
-        dialled = self.mesh.dial_states()
-        self.copy_watch.look(dialled)
-        self.version_watch.look(dialled)
-        self.inventory.look()
-        await self.mender.keep(asyncio.get_running_loop().time())
-        await self.redacting.keep()
-        if self.alerts.unsaved:
-            await self.alerts.save()
-        if self.receipts.unsaved or seconds % 60 == 0:
-            await self._save_slowly()
-        if seconds % 3600 == 0 and not self.authoring.read_only:
-            await self.authoring.forget_old_keys()
-
     async def _clock_event(self, event: Slept | WallJumped) -> None:
-        log.warning("%s", event.describe())
         if isinstance(event, Slept):
             await self.mesh.woke()
         else:
             self.authoring.end_epoch(event.describe())
+
+    async def _save_receipts(self) -> None:
+        if self.receipts.unsaved:
+            await self._save_slowly()
 
     async def _save_slowly(self) -> None:
         now = wall_clock_ms()
@@ -393,8 +362,7 @@ class Node:
             await self.writer.submit(write, self.receipts.saved)
 
     async def _tidy(self) -> None:
-        if self.alerts.unsaved:
-            await self.alerts.save()
+        await self.alerts.save()
         try:
             await self._save_slowly()
         except MawError as error:

@@ -95,12 +95,11 @@ def with_mood(content):
 
 for kind in (colony.Card, colony.AgentCard, colony.Said, colony.NewChannel):
     kind.content = with_mood(kind.content)
-_keep = node.Node._keep
+_make_housekeeping = node.Node._make_housekeeping
 
 
-async def keep(self, seconds):
+async def keep(self):
     """Says what is in the file ``note``; praises somebody when told so."""
-    await _keep(self, seconds)
     note, praise = self.home.path / "note", self.home.path / "praise"
     if note.exists():
         text = note.read_text()
@@ -114,7 +113,13 @@ async def keep(self, seconds):
         praise.unlink()
 
 
-node.Node._keep = keep
+def make_housekeeping(self):
+    made = _make_housekeeping(self)
+    made.chores["tomorrow"] = lambda: keep(self)
+    return made
+
+
+node.Node._make_housekeeping = make_housekeeping
 '''
 
 _MINOR: Final = (

@@ -87,39 +87,40 @@ async def test_a_disk_that_refuses_is_no_bug(make_home: MakeHome, monkeypatch: p
         monkeypatch.setattr(host.node.writer, "submit", full)
         monkeypatch.setattr(host.node.authoring, "say", full)
         host.node.receipts.note(host.me, 1, 1, 0)
-        with pytest.raises(Unavailable):
-            await host.node._keep(60)
+        await host.node.housekeeping.round(60)
         tidied = asyncio.ensure_future(host.node._tidy())
         await tidied
         monkeypatch.undo()
         await host.post("owner", "fine again")
 
 
-async def test_housekeeping_goes_on_when_the_disk_refuses(
-    make_home: MakeHome, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_chore_that_is_refused_holds_up_no_other(make_home: MakeHome) -> None:
     async with running(make_home("mbp")) as host:
-        tries: list[int] = []
+        tries: list[str] = []
 
-        async def full(seconds: int) -> None:
-            tries.append(seconds)
+        async def full() -> None:
+            tries.append("full")
             raise Unavailable("full", code="cannot_write")
 
-        monkeypatch.setattr(host.node, "_keep", full)
-        await until(lambda: len(tries) >= 2, "it is tried again")
+        async def fine() -> None:
+            tries.append("fine")
+
+        host.node.housekeeping.chores = {"one": full, "another": fine}
+        await until(lambda: len(tries) >= 4, "it is tried again")
+        assert tries[:4] == ["full", "fine", "full", "fine"]
         await host.post("owner", "alive")
 
 
 async def test_a_changed_address_is_said(make_home: MakeHome, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(make_home("mbp")) as host:
         monkeypatch.setattr(host.node.mesh, "addresses", lambda: ("10.9.8.7:6290",))
-        await host.node._introduce_myself()
+        await host.node.introducing.say_card()
         assert host.node.state.nodes[host.me].addresses == ("10.9.8.7:6290",)
         entries = host.node.runtime.held.total()
-        await host.node._introduce_myself()
+        await host.node.introducing.say_card()
         assert host.node.runtime.held.total() == entries, "said once"
         monkeypatch.setattr(host.node.mesh, "addresses", lambda: ())
-        await host.node._introduce_myself()
+        await host.node.introducing.say_card()
         assert host.node.runtime.held.total() == entries, "gone for now is not taken back"
 
 
