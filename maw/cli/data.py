@@ -211,24 +211,24 @@ def _repaired(home: NodeHome, report: Report | None) -> Report:
         running = True  # it answers, if only that it takes nothing
     if not running:
         return _rebuilt(home)
+    if report is not None and report.damages:
+        _mended(daemon, report)
+        report = verified(home, None)
     if report is None or report.structural:
-        note(
-            "more is wrong than single entries: stop the daemon, then `maw verify --repair` writes the file anew"
-        )
-    if report is None or not report.damages:
-        return report or Report(wrong=1)
+        note("stop the daemon, then `maw verify --repair` again: it writes the file anew")
+    return report or Report(wrong=1)
+
+
+def _mended(daemon: Daemon, report: Report) -> None:
+    """Has the daemon mend single entries, from the peers or from what is here."""
     ids = [message_id(Position(one.author, one.epoch, one.seq)) for one in report.damages]
     mended, left = 0, []
     for at in range(0, len(ids), MENDED_AT_ONCE):
-        answer = daemon.post(
-            "/api/mend", {"ids": ids[at : at + MENDED_AT_ONCE]}, patience=MEND_PATIENCE_S
-        ).body
+        asked = {"ids": ids[at : at + MENDED_AT_ONCE]}
+        answer = daemon.post("/api/mend", asked, patience=MEND_PATIENCE_S).body
         mended += answer["mended"]
         left += answer["left"]
-    note(
-        f"{mended} entries were fetched from peers" + (f", {len(left)} not: {left[0]['why']}" if left else "")
-    )
-    return verified(home, None)
+    note(f"{mended} entries were mended" + (f", {len(left)} not: {left[0]['why']}" if left else ""))
 
 
 def _rebuilt(home: NodeHome) -> Report:
@@ -241,6 +241,10 @@ def _rebuilt(home: NodeHome) -> Report:
     note(
         f"written anew with {saved.entries:,} entries and {saved.messages:,} messages; the old file is in {done.aside}"
     )
+    if not saved.entries:
+        note(
+            "  a backup may have what peers have not: `maw backup --list`, then `maw restore BACKUP --force`"
+        )
     for table, rows in saved.torn.items():
         note(f"  of {table} a part could not be read; {rows:,} rows were saved")
     if saved.lost:

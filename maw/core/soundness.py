@@ -29,6 +29,8 @@ class Part(StrEnum):
     HEADER = "header"
     """Header or signature."""
     PAYLOAD = "payload"
+    MESSAGE = "message"
+    """The entry is whole; what was made of it is not what it says."""
 
 
 class Row(NamedTuple):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import Final
@@ -17,7 +18,7 @@ import aiosqlite
 from maw.core.effects import Effect, InVain, Mended, ReadPlaces
 from maw.core.entry import Head, Position
 from maw.core.identity import NodeId
-from maw.core.mending import MAX_WANTED
+from maw.core.mending import MAX_WANTED, Wanted
 from maw.core.replication import Replicator
 from maw.errors import MawError
 from maw.store import mending
@@ -83,6 +84,8 @@ class Mender:
 
     async def _mend(self, places: Sequence[Position], timeout: float) -> dict[Position, Outcome]:
         wanted = await mending.demanded(self._db, self._state, places)
+        here = await self._made_again(wanted)
+        wanted = [item for item in wanted if item.position not in here]
         loop = asyncio.get_running_loop()
         waits = {
             item.position: self._waiting.setdefault(item.position, loop.create_future()) for item in wanted
@@ -90,7 +93,7 @@ class Mender:
         self._feed(lambda machine, now: machine.want(wanted, now))
         if waits:
             await asyncio.wait(waits.values(), timeout=timeout)
-        results = dict.fromkeys(places, Outcome.NOT_HERE)
+        results = dict.fromkeys(places, Outcome.NOT_HERE) | dict.fromkeys(here, Outcome.MENDED)
         for position, wait in waits.items():
             self._waiting.pop(position, None)
             results[position] = wait.result() if wait.done() else Outcome.TIMED_OUT
@@ -133,6 +136,18 @@ class Mender:
         ours, known = self._state.incomplete(), machine.incomplete()
         return {log: ours.get(log) for log in {*ours, *known} if ours.get(log) != known.get(log)}
 
+    async def _made_again(self, wanted: Sequence[Wanted]) -> set[Position]:
+        """Places whose entries are whole: what was made of them is what is damaged, and nobody need be asked."""
+        whole = await mending.whole_here(self._db, self._state, wanted)
+        if not whole:
+            return set()
+        try:
+            await self._writer.submit(lambda conn: mending.write_back(conn, self._state, whole))
+        except (MawError, sqlite3.Error) as error:
+            log.warning("what was made of %d entries could not be made again: %s", len(whole), error)
+            return set()
+        return {entry.position for entry in whole}
+
     # -- what the machine asks for ----------------------------------------------------------------
 
     async def read(self, effect: ReadPlaces) -> None:
@@ -149,8 +164,11 @@ class Mender:
                 place = self._state.logs[entry.author, entry.epoch].place(entry.seq)
                 if await mending.is_missing(conn, place) and await covering(conn, place) is None:
                     fold.fill(entry)
-                else:
-                    await mending.write_back(conn, self._state, [entry])
+                    continue
+                unseen = await mending.is_unseen(conn, self._state, entry)
+                await mending.write_back(conn, self._state, [entry])
+                if unseen and await covering(conn, place) is None:
+                    fold.show(entry)
             await fold.write(conn)
             return fold
 

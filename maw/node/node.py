@@ -402,6 +402,7 @@ class Node:
             row.seen = wall_clock_ms()
         self.mesh.redial(peer)
         self.far_receipts.link_changed(peer)
+        self.scrubber.link_changed()
 
     def _copied(self, old: Link, new: Link) -> None:
         peer = old.peer

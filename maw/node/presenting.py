@@ -8,15 +8,15 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
-from maw.core.colony import Said, log_words
+from maw.core.colony import Said, log_words, message_id
 from maw.core.entry import Position, hash_payload, unpack_payload
-from maw.core.identity import NodeId
+from maw.core.identity import NodeId, short_key
 from maw.core.redaction import RETENTION
 from maw.node.directory import Directory
 from maw.node.spoken import OperatorsWord, Spoken
 from maw.store.pages import Shown
 from maw.store.schema import SEQ_BITS
-from maw.store.state import State
+from maw.store.state import AgentRow, State
 
 Json = dict[str, Any]
 UNKNOWN: Final = "unknown"
@@ -24,13 +24,15 @@ UNKNOWN: Final = "unknown"
 _LOW = (1 << SEQ_BITS) - 1
 _EPOCH = datetime.fromtimestamp(0, UTC).replace(tzinfo=None)
 _LAST_MS = 253402300799999
+_NOBODY = AgentRow(0, 0, bytes(16), "nobody", "agent", 0)
+"""Whose a message is whose row is damaged."""
 
 
 def iso(ms: int | None) -> str | None:
     """Milliseconds since 1970 as ISO 8601 in UTC; a time beyond the calendar as its last second."""
     if ms is None:
         return None
-    second, rest = divmod(min(ms, _LAST_MS), 1000)
+    second, rest = divmod(max(0, min(ms, _LAST_MS)), 1000)
     return f"{_second(second)}.{rest:03}Z"
 
 
@@ -67,29 +69,52 @@ class Presenter:
         self._directory = directory
 
     def position(self, row: Shown) -> Position:
-        log = self._state.log_at[row.place >> SEQ_BITS]
+        """Of a row that is damaged one at which nothing can be."""
+        log = self._state.log_at.get(row.place >> SEQ_BITS)
+        if log is None:
+            return Position(self._me, 0, row.seq)
         return Position(self._state.node_at[log.node].key, log.epoch, row.place & _LOW)
 
     def id(self, row: Shown) -> str:
-        log = self._state.log_at[row.place >> SEQ_BITS]
+        log = self._state.log_at.get(row.place >> SEQ_BITS)
+        if log is None:
+            return message_id(self.position(row))
         return f"{log_words(self._state.node_at[log.node].key, log.epoch)}{row.place & _LOW}"
 
     def said(self, row: Shown) -> Said:
         """What the message says. One that is redacted, or damaged on this disk, says so: its page can be read."""
         if row.gone is not None:
-            agent = self._state.agent_at[row.agent]
-            channel = self._state.channel_at[row.channel].name if row.channel is not None else None
+            agent, channel = self._row_says(row)
             text = gone_words(self.gone(row))
             return Said(agent.id, agent.name, agent.role, UNKNOWN, text, (), channel=channel)
         try:
             _check(row)
-            return Said.read(unpack_payload(row.payload or b""), direct=bool(row.direct))
+            said = Said.read(unpack_payload(row.payload or b""), direct=bool(row.direct))
+            self._check_row(row, said)
+            return said
         except Exception as error:  # whatever is wrong with one message, its page must come
             self._damaged(row.place)
-            agent = self._state.agent_at[row.agent]
-            channel = self._state.channel_at[row.channel].name if row.channel is not None else None
+            agent, channel = self._row_says(row)
             text = f"[maw: this message is damaged on this disk and cannot be shown ({error})]"
             return Said(agent.id, agent.name, agent.role, "uid", text, (), channel=channel)
+
+    def _row_says(self, row: Shown) -> tuple[AgentRow, str | None]:
+        """Whose it is and where, of a message whose words are not there."""
+        agent = self._state.agent_at.get(row.agent, _NOBODY)
+        channel = self._state.channel_at.get(row.channel) if row.channel is not None else None
+        return agent, channel.name if channel else None
+
+    def _check_row(self, row: Shown, said: Said) -> None:
+        """What was made of the entry is what it says: a flipped bit puts nobody's words in another's mouth, and none
+        into another channel. Raises ValueError, or KeyError for a number that nothing has."""
+        state = self._state
+        if row.shown is not None and row.shown != row.seq:
+            raise ValueError("its entry is shown elsewhere")
+        agent = state.agent_at[row.agent]
+        if (agent.id, agent.node) != (said.agent, state.log_at[row.place >> SEQ_BITS].node):
+            raise ValueError("its row names another author")
+        if said.channel != (state.channel_at[row.channel].name if row.channel is not None else None):
+            raise ValueError("its row names another channel")
 
     def gone(self, row: Shown) -> Json:
         """Who took the text of a message away, why and when. Only for rows that have lost it."""
@@ -120,8 +145,8 @@ class Presenter:
         return self.with_said(row, self.said(row))
 
     def with_said(self, row: Shown, said: Said) -> Json:
-        agent = self._state.agent_at[row.agent]
-        host = self._directory.host_name(self._state.node_at[agent.node])
+        log = self._state.log_at.get(row.place >> SEQ_BITS)
+        host = self._directory.host_name(self._state.node_at[log.node]) if log else short_key(self._me)
         spoken = self.spoken(row, said)
         shown: Json = {
             "id": self.id(row),
@@ -152,8 +177,8 @@ class Presenter:
 
     def _is_disputed(self, row: Shown) -> bool:
         """Its author has said something else at this place too, and not yet which of the two counts."""
-        since = self._state.log_at[row.place >> SEQ_BITS].disputed
-        return bool(since) and row.place & _LOW >= since
+        log = self._state.log_at.get(row.place >> SEQ_BITS)
+        return log is not None and bool(log.disputed) and row.place & _LOW >= log.disputed
 
     def may_read(self, row: Shown, said: Said, agent_key: bytes | None) -> bool:
         """Posts are for all; a direct message is for its author and those it was sent to."""
@@ -161,11 +186,11 @@ class Presenter:
             return True
         if agent_key is None:
             return False
-        author = self._state.agent_at[row.agent]
+        author = self._state.agent_at.get(row.agent, _NOBODY)
         if author.id == agent_key and author.uid is not None:
             return True
         if row.gone is not None:  # whom it was for went with the text; in whose mailbox it is did not
-            return any(self._state.agent_at[n].id == agent_key for n in json.loads(row.gone)[5])
+            return any(self._state.agent_at.get(n, _NOBODY).id == agent_key for n in json.loads(row.gone)[5])
         return any(to.node == self._me and to.agent == agent_key for to in said.to)
 
     def readable(self, rows: Sequence[Shown], agent_key: bytes | None) -> list[Json]:

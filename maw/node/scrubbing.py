@@ -41,6 +41,7 @@ PAGE: Final = 64
 PAUSE_S: Final = 1.0
 BUSY_PAUSES: Final = 30
 """Of so many pauses in which something was written, one is used all the same."""
+CONFIRM_S: Final = 0.2
 ROUND_S: Final = 86_400.0
 SAVE_S: Final = 600.0
 RETRY_S: Final = 60.0
@@ -96,13 +97,14 @@ class Scrubber:
         self._saved = ""
         self._told: set[str] = set()
         self._suspect: list[int] = []
+        self._retry_at = 0.0
 
     async def run(self, beat: Callable[[], None] = lambda: None) -> None:
         """Until cancelled."""
         async with self._db.reading() as conn:
             self.round = Round.read(await get_meta(conn, MEMORY_KEY))
         self._saved = self.round.text()
-        commits, busy, retry, save = self._writer.commits, 0, 0.0, self._now() + SAVE_S
+        commits, busy, save = self._writer.commits, 0, self._now() + SAVE_S
         try:
             while True:
                 await asyncio.sleep(PAUSE_S)
@@ -113,9 +115,9 @@ class Scrubber:
                     await self._look_through(self._suspect.pop())
                 if busy % BUSY_PAUSES == 0:
                     await self.step()
-                if self.round.damaged and self._now() >= retry:
+                if self.round.damaged and self._now() >= self._retry_at:
+                    self._retry_at = self._now() + RETRY_S
                     await self.mend()
-                    retry = self._now() + RETRY_S
                 if self._now() >= save:
                     await self._save()
                     save = self._now() + SAVE_S
@@ -123,6 +125,10 @@ class Scrubber:
             if self._conn is not None:
                 self._conn.close()
                 self._conn = None
+
+    def link_changed(self) -> None:
+        """Somebody else may be there to ask."""
+        self._retry_at = 0.0
 
     def hurry(self, subject: str) -> None:
         """A log of the node with this short key could not be read: what is wrong with it is found out now."""
@@ -168,14 +174,21 @@ class Scrubber:
 
     async def look(self, row: LogRow, first: int, last: int) -> int:
         """Judges these places of one log; how many are damaged."""
+        found = await self._damaged(row, first, last)
+        if found:
+            # what is being written, or signed again as this node joins, is ahead of the disk for a moment
+            await asyncio.sleep(CONFIRM_S)
+            if (again := self._state.log_at.get(row.l)) is None:
+                return 0
+            found &= await self._damaged(again, first, last)
+        self.report((row.l, seq) for seq in found)
+        return len(found)
+
+    async def _damaged(self, row: LogRow, first: int, last: int) -> set[int]:
         name = LogName(self._colony(), self._state.node_at[row.node].key, row.epoch)
         head = row.head
-        found = await asyncio.to_thread(self._judge, name, row.l, first, last, head.seq, head.id)
-        self.report((row.l, seq) for seq in found)
-        for seq in range(first, last + 1):
-            if (row.l, seq) in self.round.damaged and seq not in found:
-                self.round.damaged.discard((row.l, seq))
-        return len(found)
+        last = min(last, head.seq)
+        return set(await asyncio.to_thread(self._judge, name, row.l, first, last, head.seq, head.id))
 
     def _judge(self, name: LogName, number: int, first: int, last: int, top: int, head: bytes) -> list[int]:
         """In a thread. The places that are damaged."""
@@ -198,7 +211,9 @@ class Scrubber:
 
     def report(self, places: Iterable[tuple[int, int]]) -> None:
         """Whoever finds a damaged entry says so here: (log, seq). It is told of, and asked of the peers."""
-        fresh = set(places) - self.round.damaged
+        logs = self._state.log_at
+        fresh = {(log, seq) for log, seq in places if log in logs and 0 < seq <= logs[log].head.seq}
+        fresh -= self.round.damaged
         if fresh:
             self.round.damaged |= set(sorted(fresh)[: max(0, MAX_DAMAGED - len(self.round.damaged))])
             self._tell({})

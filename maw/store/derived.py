@@ -12,8 +12,10 @@ from typing import Any, Final, NamedTuple
 
 from maw.core.clock import shown_time
 from maw.core.colony import Said
-from maw.core.entry import Entry, Kind, unpack_payload
-from maw.core.identity import NodeId
+from maw.core.entry import Entry, Kind, decode, unpack_payload
+from maw.core.identity import NodeId, short_key
+from maw.errors import ProtocolViolation
+from maw.store.callings import Callings
 from maw.store.schema import SEQ_BITS
 
 PAGE: Final = 2_000
@@ -22,6 +24,8 @@ _SQL_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError, OverflowError)
 
 Tell = Callable[[str, str, str], None]
 """What is wrong, where, and a sentence."""
+Remake = Callable[[Entry, str], None]
+"""An entry whose message is to be made again, and what is wrong with it."""
 
 
 class MessageRow(NamedTuple):
@@ -38,16 +42,19 @@ class MessageRow(NamedTuple):
     reply: str | None
 
 
+_REMADE: Final = ("place", "direct", "channel", "agent")
+"""Columns that are made again from the entry while the daemon runs."""
 _MESSAGE: Final = "seq, place, direct, channel, agent, said, received, suspect, reply"
 
 
 class Derived:
     """Takes the sound entries page by page, then ``end`` compares the sums. It tells what is wrong."""
 
-    def __init__(self, conn: sqlite3.Connection, me: NodeId | None, tell: Tell) -> None:
+    def __init__(self, conn: sqlite3.Connection, me: NodeId | None, tell: Tell, remake: Remake) -> None:
         self._conn = conn
         self._me = me
         self._tell = tell
+        self._remake = remake
         self.messages = 0
         self._mentions = self._sent = 0
         self._whole = True
@@ -56,6 +63,11 @@ class Derived:
         self._channels: dict[int, str] = {}
         self._agents: dict[int, tuple[NodeId, bytes]] = {}
         self._top = 0
+        self._named: dict[NodeId, str] = {}
+        self._heard = Callings()
+        self._torn: set[int] = set()
+        self._authors: dict[int, NodeId] = {}
+        """Of each log; ``_torn``: the logs in which something is damaged."""
         try:
             self._read()
         except _SQL_ERRORS as error:
@@ -65,6 +77,7 @@ class Derived:
         conn = self._conn
         (self._top,) = conn.execute("SELECT coalesce(max(seq), 0) FROM messages").fetchone()
         self._channels = dict(conn.execute("SELECT n, name FROM channels"))
+        self._named = {NodeId(key): name for key, name in conn.execute("SELECT key, name FROM nodes")}
         sql = "SELECT a.n, n.key, a.id FROM agents a JOIN nodes n ON n.n = a.node"
         self._agents = {n: (NodeId(key), agent_id) for n, key, agent_id in conn.execute(sql)}
 
@@ -74,6 +87,9 @@ class Derived:
 
     def page(self, log: int, entries: Sequence[Entry]) -> None:
         """Sound entries of one log, ascending."""
+        for entry in entries:
+            self._authors[log] = entry.author
+            self._heard.hear(entry)
         said = [entry for entry in entries if entry.kind in (Kind.POST, Kind.DIRECT)]
         if not said:
             return
@@ -94,6 +110,7 @@ class Derived:
 
     def damaged(self, log: int, seq: int) -> None:
         """An entry that is not sound: what was made of it is left out of the sums."""
+        self._torn.add(log)
         try:
             sql = "SELECT shown FROM entries WHERE place = ?"
             row = self._conn.execute(sql, (log << SEQ_BITS | seq,)).fetchone()
@@ -127,7 +144,10 @@ class Derived:
             self._tell("message", f"seq {shown}", "it is shown and says nothing that can be shown")
             return
         if (wrong := self._differs(entry, place, said, stored, "was" in content)) is not None:
-            self._tell("message", f"seq {shown}", f"its {wrong} is not what the entry says")
+            if wrong in _REMADE:
+                self._remake(entry, f"its {wrong} is not what the entry says")
+            else:
+                self._tell("message", f"seq {shown}", f"its {wrong} is not what the entry says")
         if said.channel is not None:
             for word in dict.fromkeys(said.mentions):
                 self._mentions = (self._mentions + _hash(word, shown)) & _SUM
@@ -156,6 +176,7 @@ class Derived:
 
     def end(self) -> None:
         """Compares what many rows come to; where something could not be read, only what holds without it."""
+        self._names()
         sums = (("mentions", self._mentions_sum), ("outbox", self._sent_sum)) if self._whole else ()
         for where, check in (
             ("messages", self._all_backed),
@@ -168,15 +189,36 @@ class Derived:
             except _SQL_ERRORS as error:
                 self._broken(where, error)
 
+    def _names(self) -> None:
+        """Nodes, by what they called themselves; not those of which an entry is missing that may have said it."""
+        unsure = {self._authors.get(log) for log in self._torn}
+        if None in unsure:
+            return
+        for node, names in self._heard.names.items():
+            if node in self._named and node not in unsure and self._named[node] not in names:
+                self._tell("node", short_key(node), "it never called itself what it is called here")
+
     def _all_backed(self) -> None:
-        sql = """SELECT m.seq, e.shown FROM messages m LEFT JOIN entries e ON e.place = m.place
+        sql = """SELECT m.seq, e.shown, m.place FROM messages m LEFT JOIN entries e ON e.place = m.place
             WHERE m.seq > ? AND m.seq <= ? ORDER BY m.seq LIMIT ?"""
         after = 0
         while page := self._conn.execute(sql, (after, self._top, PAGE)).fetchall():
-            for seq, shown in page:
+            for seq, shown, place in page:
                 if seq != shown and self._whole:
-                    self._tell("message", f"seq {seq}", "no entry says that it is shown there")
+                    self._unbacked(seq, shown, place)
             after = page[-1][0]
+
+    def _unbacked(self, seq: int, shown: object, place: object) -> None:
+        sql = "SELECT header, signature, payload FROM entries WHERE place = ?"
+        row = self._conn.execute(sql, (place,)).fetchone()
+        other = "SELECT 1 FROM messages WHERE seq = ? AND place = ?"
+        if row is None or self._conn.execute(other, (shown, place)).fetchone():
+            self._tell("message", f"seq {seq}", "no entry says that it is shown there")
+            return
+        try:
+            self._remake(decode(*row), f"it is shown at {seq} and says {shown}")
+        except ProtocolViolation:
+            self._tell("message", f"seq {seq}", "no entry says that it is shown there")
 
     def _mentions_sum(self) -> None:
         sql = """SELECT word, seq FROM mentions WHERE (word, seq) > (?, ?) AND seq <= ?

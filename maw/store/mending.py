@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 import aiosqlite
 
-from maw.core.entry import Entry, Position, decode
+from maw.core.colony import Said, read_was
+from maw.core.entry import Entry, Kind, Position, decode, unpack_payload
 from maw.core.frames import TARGET_BATCH
 from maw.core.identity import NodeId
 from maw.core.mending import Wanted
@@ -15,13 +16,20 @@ from maw.core.redaction import droppable
 from maw.errors import ProtocolViolation
 from maw.store.database import Database
 from maw.store.redacting import COVERING, covering
+from maw.store.replacing import WAS
 from maw.store.schema import SEQ_BITS
 from maw.store.state import LogRow, State
 
 _ROW = "SELECT header, signature, payload FROM entries WHERE place = ?"
-_WRITE = """INSERT INTO entries VALUES (?, ?, ?, ?, (SELECT seq FROM messages WHERE place = ?))
-    ON CONFLICT (place) DO UPDATE SET header = excluded.header, signature = excluded.signature,
-    payload = excluded.payload, shown = excluded.shown"""
+_CLEAR = "DELETE FROM entries WHERE place = ?"
+_WRITE = "INSERT INTO entries VALUES (?, ?, ?, ?, ?)"
+"""One after the other: SQLite writes nothing where what it remembers of a page is what it is given, and what it
+remembers may be whole while the disk is not. For the same reason a message's row is changed and changed back."""
+_TOUCH = "UPDATE messages SET received = received + 1 WHERE seq = ?"
+_SHOWN = """SELECT e.shown, m.place, (SELECT shown FROM entries WHERE place = m.place) FROM entries e
+    LEFT JOIN messages m ON m.seq = e.shown WHERE e.place = ?"""
+_REMAKE = """UPDATE messages SET place = ?, direct = ?, channel = ?, agent = ?, received = received - 1
+    WHERE seq = ?"""
 
 
 async def read_places(
@@ -66,15 +74,81 @@ async def demanded(db: Database, state: State, places: Iterable[Position]) -> li
     return wanted
 
 
+async def whole_here(db: Database, state: State, wanted: Iterable[Wanted]) -> list[Entry]:
+    """Those that are as they were written after all: only what was made of them is damaged, and is made again here."""
+    found = []
+    for item in wanted:
+        log = state.logs[item.position.author, item.position.epoch]
+        entry = await _whole(db, log, item.position)
+        if entry is None or entry.payload is None:
+            continue
+        if entry.id == item.id or (item.id is None and entry.signature_holds()):
+            found.append(entry)
+    return found
+
+
 async def write_back(conn: aiosqlite.Connection, state: State, entries: Iterable[Entry]) -> None:
-    """Puts whole entries where damaged ones stand, or such as came without payload. Nobody brings a payload back that
-    a rule dropped."""
+    """Puts whole entries where damaged ones stand, or such as came without payload, and the row of a message that was
+    made of one as it says. Nobody brings a payload back that a rule dropped."""
     for entry in entries:
         place = state.logs[entry.author, entry.epoch].place(entry.seq)
         ruled = droppable(entry.kind) and await covering(conn, place) is not None
         payload = None if ruled else entry.payload
-        await conn.execute(_WRITE, (place, entry.header, entry.signature, payload, place))
+        seq = await _shown_at(conn, place)
+        await conn.execute(_CLEAR, (place,))
+        await conn.execute(_WRITE, (place, entry.header, entry.signature, payload, seq))
         await conn.execute("DELETE FROM missing WHERE place = ?", (place,))
+        if seq is not None and payload is not None and entry.kind in (Kind.POST, Kind.DIRECT):
+            await _remake(conn, state, entry, place, seq)
+
+
+async def _shown_at(conn: aiosqlite.Connection, place: int) -> int | None:
+    """Where this entry is shown: its row and the message's may each be what is damaged."""
+    rows = list(await conn.execute_fetchall(_SHOWN, (place,)))
+    shown, there, backing = rows[0] if rows else (None, None, None)
+    if type(shown) is int and there == place:
+        return shown
+    found = list(await conn.execute_fetchall("SELECT seq FROM messages WHERE place = ?", (place,)))
+    if found:
+        return int(found[0][0])
+    return shown if type(shown) is int and backing != shown else None
+
+
+async def _remake(conn: aiosqlite.Connection, state: State, entry: Entry, place: int, seq: int) -> None:
+    try:
+        said = Said.read(unpack_payload(entry.payload or b""), direct=entry.kind == Kind.DIRECT)
+    except (ValueError, TypeError, KeyError):
+        return  # it is set aside
+    agent = state.agents.get((state.nodes[entry.author].n, said.agent))
+    channel = state.channels.get(said.channel) if said.channel is not None else None
+    if agent is None or (channel is None) != (said.channel is None):
+        return
+    await conn.execute(_TOUCH, (seq,))
+    row = (place, channel is None, channel.n if channel else None, agent.n, seq)
+    try:
+        await conn.execute(_REMAKE, row)
+    except sqlite3.DatabaseError:  # an index does not know of the row as it stands
+        await conn.execute("REINDEX messages")
+        await conn.execute(_REMAKE, row)
+
+
+async def is_unseen(conn: aiosqlite.Connection, state: State, entry: Entry) -> bool:
+    """Whether this is a message whose row is lost too, as after a repair of a torn file: then it is to be shown as if
+    it came now. Not one that is held back, and none that its author has published again."""
+    place = state.logs[entry.author, entry.epoch].place(entry.seq)
+    if entry.kind not in (Kind.POST, Kind.DIRECT) or await _shown_at(conn, place) is not None:
+        return False
+    held = "SELECT 1 FROM withheld WHERE place = ? UNION SELECT 1 FROM set_aside WHERE place = ?"
+    if list(await conn.execute_fetchall(held, (place, place))):
+        return False
+    again = "SELECT payload FROM entries WHERE place > ? AND place < ? AND instr(payload, ?)"
+    for (author, epoch), log in state.logs.items():
+        if author == entry.author and epoch > entry.epoch:
+            span = (log.place(0), (log.l + 1) << SEQ_BITS, WAS)
+            for (payload,) in await conn.execute_fetchall(again, span):
+                if read_was(unpack_payload(payload)) == (entry.epoch, entry.seq, entry.id):
+                    return False
+    return True
 
 
 async def is_missing(conn: aiosqlite.Connection, place: int) -> bool:

@@ -15,7 +15,7 @@ _GONE: Final = f"""SELECT json_array(why, by, reason, days, at, json((SELECT jso
     FROM local_agents l JOIN mailbox b ON b.agent = l.agent AND b.seq = m.seq))) FROM ({_RULE})"""  # noqa: S608
 _COLUMNS: Final = (
     "m.seq, m.place, m.direct, m.channel, m.agent, m.said, m.received, m.suspect, m.reply, e.payload,"
-    " e.header,"
+    " e.header, e.shown,"
     f" CASE WHEN e.payload IS NULL THEN ({_GONE}) END"
 )
 _FROM: Final = "messages m LEFT JOIN entries e ON e.place = m.place"
@@ -23,8 +23,8 @@ _FROM: Final = "messages m LEFT JOIN entries e ON e.place = m.place"
 
 
 class Shown(NamedTuple):
-    """One visible message as it is stored; ``header`` is its entry's, which tells the payload's hash; ``why`` only in
-    mailboxes."""
+    """One visible message as it is stored; ``header`` is its entry's, which tells the payload's hash, ``shown`` where
+    its entry is shown: here, or a row is damaged; ``why`` only in mailboxes."""
 
     seq: int
     place: int
@@ -37,13 +37,25 @@ class Shown(NamedTuple):
     reply: str | None
     payload: bytes | None
     header: bytes | None = None
+    shown: int | None = None
     gone: str | None = None
     """The rule that dropped its payload: JSON [why, by, reason, days, at, agents here who have it in their mailbox]."""
     why: str | None = None
 
 
 def _shown(rows: list[tuple[Any, ...]]) -> list[Shown]:
-    return [Shown(*row) for row in rows]
+    return [_typed(Shown(*row)) for row in rows]
+
+
+def _typed(row: Shown) -> Shown:
+    """A flipped bit makes a text of a number, or nothing: then the row says nothing, which is told as damage."""
+    if (
+        type(row.place) is type(row.agent) is type(row.said) is type(row.received) is int
+        and (row.channel is None or type(row.channel) is int)
+        and (row.reply is None or type(row.reply) is str)
+    ):
+        return row
+    return Shown(row.seq, 0, 0, None, 0, 0, 0, 0, None, None)
 
 
 async def in_channel(

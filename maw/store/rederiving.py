@@ -1,4 +1,5 @@
-"""Messages, mentions, what was sent and all counts, made again from the entries of a database that nobody uses.
+"""What people read, made again from the entries of a database that nobody uses: messages, mentions, what was sent,
+operators' words, who is called how, all counts; mailboxes where a part of them is lost.
 
 A message keeps its seq, and when it came, where a row or its entry still says so: cursors go on. What was made of
 entries that are not here now (damaged, to be fetched from peers) stays as it is.
@@ -6,8 +7,9 @@ entries that are not here now (damaged, to be fetched from peers) stays as it is
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final
 
 from maw.core.clock import ShownTime, shown_time
@@ -15,6 +17,7 @@ from maw.core.colony import Said
 from maw.core.entry import Entry, Kind, decode, unpack_payload
 from maw.core.identity import NodeId
 from maw.core.word import word_of
+from maw.store.callings import Callings
 from maw.store.schema import SEQ_BITS
 
 PAGE: Final = 500
@@ -24,11 +27,17 @@ Place = tuple[NodeId, int, int]
 
 
 class Rederiving:
-    """``run`` does all of it, within the transaction that is open."""
+    """``run`` does all of it, within the transaction that is open. ``torn``: tables of which rows are lost;
+    ``owner_uid``: whose this node's agents are where it is not known any more."""
 
-    def __init__(self, conn: sqlite3.Connection, me: NodeId) -> None:
+    def __init__(
+        self, conn: sqlite3.Connection, me: NodeId, torn: Collection[str] = (), owner_uid: int = 0
+    ) -> None:
         self._conn = conn
         self._me = me
+        self._torn = torn
+        self._owner_uid = owner_uid
+        self._heard = Callings()
         self._nodes = {NodeId(key): n for n, key in conn.execute("SELECT n, key FROM nodes")}
         self._channels: dict[str, int] = {name: n for n, name in conn.execute("SELECT n, name FROM channels")}
         sql = "SELECT node, id, n FROM agents"
@@ -42,6 +51,9 @@ class Rederiving:
         self._set_up(absent)
         for entry, place, shown in self._entries():
             self._message(entry, place, shown)
+        self._call()
+        if {"mailbox", "local_agents"} & set(self._torn):
+            self._deliver()
         self._count()
         self._conn.execute("DROP TABLE temp.was")
         (messages,) = self._conn.execute("SELECT count(*) FROM messages").fetchone()
@@ -77,16 +89,16 @@ class Rederiving:
 
     def _entries(self) -> Iterator[tuple[Entry, int, Any]]:
         """Messages that were shown, as they themselves or their rows say."""
-        sql = """SELECT e.place, e.header, e.signature, e.payload, coalesce(e.shown, w.seq) FROM entries e
-            LEFT JOIN temp.was w ON w.place = e.place
-            WHERE e.place > ? AND e.payload IS NOT NULL AND coalesce(e.shown, w.seq) IS NOT NULL
-            AND e.place NOT IN (SELECT place FROM withheld)
-            AND e.place NOT IN (SELECT place FROM set_aside) ORDER BY e.place LIMIT ?"""
+        sql = """SELECT e.place, e.header, e.signature, e.payload, coalesce(e.shown, w.seq),
+            e.place IN (SELECT place FROM withheld) OR e.place IN (SELECT place FROM set_aside)
+            FROM entries e LEFT JOIN temp.was w ON w.place = e.place
+            WHERE e.place > ? AND e.payload IS NOT NULL ORDER BY e.place LIMIT ?"""
         after = 0
         while page := self._conn.execute(sql, (after, PAGE)).fetchall():
-            for place, header, signature, payload, shown in page:
+            for place, header, signature, payload, shown, hidden in page:
                 entry = decode(header, signature, payload)
-                if entry.kind in (Kind.POST, Kind.DIRECT):
+                self._heard.hear(entry)
+                if entry.kind in (Kind.POST, Kind.DIRECT) and shown is not None and not hidden:
                     yield entry, place, shown
             after = page[-1][0]
 
@@ -124,6 +136,50 @@ class Rederiving:
                 "INSERT INTO orders VALUES (?, ?, ?, ?) ON CONFLICT (nonce) DO UPDATE SET seq = min(seq, excluded.seq)",
                 (word.nonce, seq, word.key, word.is_order),
             )
+
+    def _call(self) -> None:
+        """Nodes and agents by the names they gave themselves, where the row says another, or none is there."""
+        conn = self._conn
+        for node, card in self._heard.cards.items():
+            (name,) = conn.execute("SELECT name FROM nodes WHERE n = ?", (self._nodes[node],)).fetchone()
+            if name not in self._heard.names[node]:
+                row = (card.name, json.dumps(card.addresses), card.version, self._nodes[node])
+                conn.execute("UPDATE nodes SET name = ?, addresses = ?, version = ? WHERE n = ?", row)
+        for (node, agent_id), agent in self._heard.agents.items():
+            about = (self._nodes[node], agent_id)
+            if about not in self._agents:
+                self._agents[about] = n = max(self._agents.values(), default=0) + 1
+                sql = (
+                    "INSERT INTO agents (n, node, id, name, role, created, gone) VALUES (?, ?, ?, ?, ?, 0, ?)"
+                )
+                conn.execute(sql, (n, *about, agent.name, agent.role, agent.gone))
+            if node == self._me and not agent.gone and "local_agents" in self._torn:
+                # whose it was is lost, and its token: as when the whole database is
+                row_ = (self._agents[about], self._owner_uid)
+                conn.execute("INSERT OR IGNORE INTO local_agents VALUES (?, ?, NULL, 0)", row_)
+
+    def _deliver(self) -> None:
+        """Mailboxes of which rows are lost: what is for an agent of this host is there again, unread."""
+        conn = self._conn
+        sql = "SELECT a.n, a.name, a.id FROM local_agents l JOIN agents a ON a.n = l.agent WHERE NOT a.gone"
+        ours = {agent_id: (n, name) for n, name, agent_id in conn.execute(sql).fetchall()}
+        (host,) = conn.execute("SELECT name FROM nodes WHERE key = ?", (self._me,)).fetchone() or ("",)
+        for n, name in ours.values():
+            conn.execute(
+                """INSERT OR IGNORE INTO mailbox (agent, seq, why) SELECT ?, w.seq, 'mention' FROM mentions w
+                JOIN messages m ON m.seq = w.seq WHERE w.word IN (?, ?) AND m.agent != ?""",
+                (n, name, f"{name}@{host}", n),
+            )
+        after = 0
+        sql = """SELECT m.seq, e.payload FROM messages m JOIN entries e ON e.place = m.place
+            WHERE m.direct = 1 AND e.payload IS NOT NULL AND m.seq > ? ORDER BY m.seq LIMIT ?"""
+        while page := conn.execute(sql, (after, PAGE)).fetchall():
+            after = page[-1][0]
+            for seq, payload in page:
+                to = Said.read(unpack_payload(payload), direct=True).to
+                mine = [ours[one.agent][0] for one in to if one.node == self._me and one.agent in ours]
+                rows = [(n, seq, "direct") for n in mine]
+                conn.executemany("INSERT OR IGNORE INTO mailbox (agent, seq, why) VALUES (?, ?, ?)", rows)
 
     def _free(self, shown: Any) -> int:
         """The seq it had, if no other message has it; else one above all."""

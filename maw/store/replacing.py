@@ -20,7 +20,7 @@ from maw.store.redacting import complete_head
 from maw.store.schema import SEQ_BITS
 from maw.store.state import LogRow, State
 
-_WAS: Final = b"\xa3was"
+WAS: Final = b"\xa3was"
 """The key as msgpack writes it: what spares every other payload being taken apart."""
 _SHOWN: Final = "SELECT shown FROM entries WHERE place > ? AND place < ? AND shown IS NOT NULL"
 
@@ -48,7 +48,7 @@ async def seen_before(
     """Of those entries that say ``was``: by their id, what stands for them here already."""
     found: dict[bytes, Seen] = {}
     for entry in entries:
-        if entry.payload is None or _WAS not in entry.payload:
+        if entry.payload is None or WAS not in entry.payload:
             continue
         seen = None
         with suppress(ValueError, TypeError, LinkError, RecursionError):

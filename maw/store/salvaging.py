@@ -17,13 +17,15 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from maw.core.entry import Entry, decode
 from maw.core.identity import NodeId
 from maw.core.soundness import LogName, Row, judge
-from maw.errors import MawError, ProtocolViolation, Unavailable
+from maw.core.statement import read_statement
+from maw.errors import ProtocolViolation, Unavailable
 from maw.store.carving import carve
-from maw.store.copying import Progress, open_readonly, quiet
+from maw.store.copying import Progress, quiet
 from maw.store.database import open_database
 from maw.store.rederiving import Rederiving
 from maw.store.reruling import Rerule
@@ -63,17 +65,19 @@ def salvage(source: Path, target: Path, me: NodeId, colony: bytes, progress: Pro
     asyncio.run(_make(target))
     try:
         with closing(_torn(source)) as old, closing(sqlite3.connect(target, isolation_level=None)) as new:
-            new.execute(
-                "PRAGMA synchronous = OFF"
-            )  # it is synced as a whole before it takes the other's place
+            # it is synced as a whole before it takes the other's place
+            new.execute("PRAGMA synchronous = OFF")
             new.execute("BEGIN")
             _plain_tables(old, new, done)
+            _proven_statements(new, done)
             new.execute("INSERT OR REPLACE INTO meta VALUES ('colony', ?)", (colony,))
             _carve(source, new, colony)
             _nodes_and_entries(old, new, colony, done, progress)
+            if not done.entries and not _tables(old):
+                raise _nothing(source)
             new.execute("DROP TABLE temp.carved")
             _rules(new, done)
-            done.messages = Rederiving(new, me).run(done.lost)
+            done.messages = Rederiving(new, me, done.torn, source.stat().st_uid).run(done.lost)
             # the file is another one: the log goes on in a new epoch, and seq above every cursor
             new.execute("DELETE FROM meta WHERE key = 'fingerprint'")
             new.execute("COMMIT")
@@ -87,21 +91,37 @@ def salvage(source: Path, target: Path, me: NodeId, colony: bytes, progress: Pro
     return done
 
 
+def _nothing(source: Path) -> Unavailable:
+    return Unavailable(
+        f"nothing of {source} can be read",
+        code="not_saved",
+        hint="restore a backup: `maw backup --list`, `maw restore`. Without one: move the file away with its -wal"
+        " and -shm, and start; trust is in trust.copy, messages come back from the peers",
+    )
+
+
 async def _make(target: Path) -> None:
     async with open_database(target):
         pass
 
 
 def _torn(source: Path) -> sqlite3.Connection:
+    """Read-only, and content with a list of tables that is damaged: those it does not know are torn. Where it cannot
+    be read at all, an empty one takes its place: then there is what is found by looking through the pages."""
+    conn = sqlite3.connect(f"file:{quote(str(source))}?mode=ro", uri=True, isolation_level=None)
     try:
-        return open_readonly(source)
-    except MawError as error:
-        raise Unavailable(
-            f"nothing of {source} can be read: {error.message}",
-            code="not_saved",
-            hint="restore a backup: `maw backup --list`, `maw restore`. Without one: move the file away with its -wal"
-            " and -shm, and start; trust is in trust.copy, messages come back from the peers",
-        ) from None
+        conn.execute("PRAGMA writable_schema = ON")  # else one flipped letter hides every table
+        conn.execute("PRAGMA query_only = ON")
+        conn.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except SQL_ERRORS:
+        conn.close()
+        return sqlite3.connect(":memory:", isolation_level=None)
+    return conn
+
+
+def _tables(conn: sqlite3.Connection) -> int:
+    (count,) = conn.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()
+    return int(count)
 
 
 # -- rows as they are ------------------------------------------------------------------------------------
@@ -148,6 +168,19 @@ def _rules(new: sqlite3.Connection, done: Salvaged) -> None:
     rules = Rerule(new)
     rules.find()
     rules.carry_out()
+
+
+def _proven_statements(new: sqlite3.Connection, done: Salvaged) -> None:
+    """A word on trust that does not prove itself would keep the node from starting; the copy beside the key has it."""
+    rows = new.execute("SELECT id, wire FROM statements").fetchall()
+    for statement_id, wire in rows:
+        try:
+            proven = read_statement(wire).id == statement_id
+        except (ProtocolViolation, TypeError):
+            proven = False
+        if not proven:
+            new.execute("DELETE FROM statements WHERE id = ?", (statement_id,))
+            done.torn["statements"] = done.torn.get("statements", len(rows)) - 1
 
 
 def _rows(conn: sqlite3.Connection, sql: str) -> Iterator[tuple[Any, ...] | None]:

@@ -35,7 +35,8 @@ SQL_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError, OverflowError)
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Something that is not as it was written. ``what``: one stable word, ``where``: which row or table,
-    ``text``: a sentence. ``peers``: others may hold what belongs there; else it is made again from what is here."""
+    ``text``: a sentence. ``peers``: it is mended entry by entry while the daemon runs, from what others hold or from
+    what is here; else the file is written anew."""
 
     what: str
     where: str
@@ -99,7 +100,10 @@ def verify_database(
     report = Report()
     _structure(conn, report)
     # what is visible is bounded before the heads are read: every message up to that bound has its entry below a head
-    derived = Derived(conn, me, lambda what, where, text: report.tell(Finding(what, where, text)))
+    derived = Derived(
+        conn, me, lambda what, where, text: report.tell(Finding(what, where, text)),
+        lambda entry, text: _damaged(report, Damage(*entry.position, Part.MESSAGE, text, entry.id)),
+    )  # fmt: skip
     try:
         logs, colony = stored_logs(conn), _meta(conn, "colony")
     except SQL_ERRORS as error:
@@ -135,10 +139,14 @@ def verify_database(
 
 def _note(report: Report, judged: Judged) -> None:
     for damage in judged.damages:
-        where = place_text(damage.author, damage.epoch, damage.seq)
-        report.tell(Finding(damage.part.value, where, damage.text, peers=True))
-        if len(report.damages) < MAX_TOLD:
-            report.damages.append(damage)
+        _damaged(report, damage)
+
+
+def _damaged(report: Report, damage: Damage) -> None:
+    where = place_text(damage.author, damage.epoch, damage.seq)
+    report.tell(Finding(damage.part.value, where, damage.text, peers=True))
+    if len(report.damages) < MAX_TOLD:
+        report.damages.append(damage)
 
 
 def place_text(author: NodeId, epoch: int, seq: int) -> str:

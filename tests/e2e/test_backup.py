@@ -184,3 +184,80 @@ def test_flipped_bits_are_mended_and_nothing_acknowledged_is_lost(
     with closing(open_readonly(NodeHome(mbp.home).database)) as conn:
         report = verify_database(conn)
     assert report.findings == []
+
+
+def flip_in_place(database: Path, marks: list[bytes]) -> int:
+    """One bit in each of these texts as they lie in the file, written as a disk that rots would: past everybody."""
+    data = database.read_bytes()
+    flipped = 0
+    with database.open("r+b") as file:
+        for mark in marks:
+            at = data.find(mark)
+            if at >= 0:
+                file.seek(at)
+                file.write(bytes([data[at] ^ 1]))
+                flipped += 1
+    return flipped
+
+
+def alerts(node: Daemon) -> set[str]:
+    return {alert["kind"] for alert in json.loads(node.maw("status", "--json"))["alerts"]}
+
+
+@pytest.mark.parametrize("told_to", [True, False])
+def test_bits_flipped_under_a_running_daemon_are_mended_without_a_restart(
+    daemon: Callable[[str], Daemon], told_to: bool
+) -> None:
+    """It notices by itself; `maw verify --repair` has it done at once. Whatever is read meanwhile is whole or is
+    said to be damaged."""
+    mbp, oracle = daemon("mbp"), daemon("oracle")
+    pair(mbp, oracle)
+    said = [*say(mbp, 100, "ours"), *say(oracle, 100, "theirs")]
+    wait_until(lambda: set(said) == set(texts(mbp)) == set(texts(oracle)), "both have all", 30)
+    before = texts(mbp)
+    marks = [text.encode() for text in (said[7], said[50], said[110], said[180])]
+    database = mbp.home / "colony.db"
+    wait_until(lambda: all(mark in database.read_bytes() for mark in marks), "the log is folded in", 20)
+    assert flip_in_place(database, marks) == len(marks)
+    served = texts(mbp)
+    assert all(text in said or "damaged on this disk" in text for text in served)
+    if told_to:
+        done = subprocess.run(
+            [*MAW, "verify", "--repair"], env=mbp.environment(), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert texts(mbp) == before
+    wait_until(lambda: texts(mbp) == before, "all is whole again", 60)
+    wait_until(lambda: "damaged" not in alerts(mbp), "and it is told of no more", 30)
+    mbp.maw("verify")
+    again = say(mbp, 1, "again")
+    wait_until(lambda: again[0] in texts(oracle), "it speaks on")
+
+
+@pytest.mark.parametrize("torn", ["first page", "second half", "emptied middle"])
+def test_what_is_left_of_a_torn_file_is_saved_and_the_rest_fetched(
+    daemon: Callable[[str], Daemon], torn: str
+) -> None:
+    mbp, oracle = daemon("mbp"), daemon("oracle")
+    pair(mbp, oracle)
+    said = [*say(mbp, 150, "ours"), *say(oracle, 150, "theirs")]
+    wait_until(lambda: set(said) == set(texts(mbp)) == set(texts(oracle)), "both have all", 30)
+    assert mbp.stop() == 0
+    database = mbp.home / "colony.db"
+    data = database.read_bytes()
+    half = len(data) // 2 & ~4095
+    if torn == "first page":
+        database.write_bytes(bytes(4096) + data[4096:])
+    elif torn == "second half":
+        database.write_bytes(data[:half])
+    else:
+        database.write_bytes(data[: half // 2] + bytes(half) + data[half // 2 + half :])
+    code, refused = mbp.fails()
+    assert code == 2, refused
+    assert "maw verify --repair" in refused
+    done = mbp.maw("verify", "--repair", check=False)
+    mbp.start()
+    wait_until(lambda: set(said) <= set(texts(mbp)), f"everything is back: {done}", 60)
+    assert len(texts(mbp)) == len(said), "and nothing twice"
+    again = say(mbp, 1, "again")
+    wait_until(lambda: again[0] in texts(oracle), "and it speaks on")

@@ -158,6 +158,38 @@ def test_a_backup_every_night_as_the_services_user(system: BootedHost) -> None:
     assert "SAFE" in exposure, exposure
 
 
+def test_the_timer_itself_makes_the_backup_that_was_missed(system: BootedHost) -> None:
+    """The host was off at night: the timer's stamp is of three days ago, and it boots."""
+    at = {"MAW_HOME": HOME}
+    system.run([MAW, "post", "--as", "maw", "general", "before the night"], environment=at, check=False)
+    # what systemd drew as this host's minute must not keep the test waiting
+    write(
+        system,
+        "/etc/systemd/system/maw-backup.timer.d/now.conf",
+        "[Timer]\nRandomizedDelaySec=0\n",
+    )
+    for night in range(3):
+        system.run(["touch", "-d", "3 days ago", "/var/lib/systemd/timers/stamp-maw-backup.timer"])
+        system.power_cut()
+        system.boot()
+        wait_until(
+            lambda: len(listed(system)) == night + 1,  # noqa: B023 - asked within the round
+            f"a backup is made after boot {night}\n{system.journal('maw-backup.timer')}",
+            60,
+        )
+        assert system.property("maw-backup.service", "Result") == "success", system.journal("maw-backup")
+        if night == 0:  # from here on one is kept, and the old ones go
+            config = f"{HOME}/maw.toml"
+            system.run(["sh", "-c", f"printf '\\n[backup]\\nkeep = 2\\nkeep_weeks = 0\\n' >>{config}"])
+    assert all(one["sound"] for one in listed(system))
+
+
+def listed(host: BootedHost) -> list[dict[str, object]]:
+    done = host.run([MAW, "backup", "--list", "--json"], environment={"MAW_HOME": HOME}, check=False)
+    found: list[dict[str, object]] = json.loads(done.stdout or "[]")
+    return found
+
+
 def test_systemd_ends_a_daemon_that_hangs(system: BootedHost) -> None:
     write(
         system,

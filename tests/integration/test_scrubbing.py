@@ -8,10 +8,14 @@ from contextlib import closing
 
 import pytest
 
+from maw.core.colony import message_id
+from maw.core.entry import Position
 from maw.core.identity import short_key
 from maw.node import scrubbing
 from maw.node.home import NodeHome
 from maw.node.scrubbing import Round
+from maw.store.copying import open_readonly
+from maw.store.verifying import verify_database
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, pair, running, until
 
@@ -25,21 +29,18 @@ def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def damage(home: NodeHome, *, of: Host, on: Host, texts: int = 3) -> None:
     """Flips a bit in payloads of the one's log, as they lie on the disk of the other."""
-    logs = [row for (author, _), row in on.node.state.logs.items() if author == of.me]
-    row = max(logs, key=lambda row: row.head.seq)
+    epoch, _ = on.node.state.newest_epoch(of.me)
+    row = on.node.state.logs[of.me, epoch]
     with closing(sqlite3.connect(home.database, timeout=10)) as conn:
-        places = [row.place(row.head.seq - n) for n in range(texts)]
-        for place in places:
-            (payload,) = conn.execute("SELECT payload FROM entries WHERE place = ?", (place,)).fetchone()
+        sql = """SELECT place, payload FROM entries WHERE place >> 40 = ? AND shown IS NOT NULL
+            ORDER BY place DESC LIMIT ?"""
+        for place, payload in conn.execute(sql, (row.l, texts)).fetchall():
             changed = payload[:-1] + bytes([payload[-1] ^ 1])
             conn.execute("UPDATE entries SET payload = ? WHERE place = ?", (changed, place))
         conn.commit()
 
 
 def sound(home: NodeHome) -> bool:
-    from maw.store.copying import open_readonly
-    from maw.store.verifying import verify_database
-
     with closing(open_readonly(home.database)) as conn:
         return verify_database(conn).sound
 
@@ -76,6 +77,44 @@ async def test_a_reader_sees_that_it_is_damaged_and_the_rest_of_the_page(
         assert len(host.node.scrubber.round.damaged) == 1, "reading was enough to notice it"
         alert = await host.alert("damaged")
         assert alert["subject"] == short_key(host.me)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE messages SET agent = 2 WHERE seq = {seq}",
+        "UPDATE messages SET agent = 77 WHERE seq = {seq}",
+        "UPDATE messages SET channel = 3 - channel WHERE seq = {seq}",
+        "UPDATE messages SET place = 1 WHERE seq = {seq}",
+        "UPDATE messages SET place = 'x' WHERE seq = {seq}",
+        "UPDATE entries SET shown = shown + 1000 WHERE shown = {seq}",
+    ],
+)
+async def test_what_was_made_of_an_entry_is_made_again_here(
+    make_home: MakeHome, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """Nobody's words are shown as another's, and no peer is needed to put it right."""
+    monkeypatch.setattr(scrubbing, "PAUSE_S", 30.0)
+    home = make_home("mbp")
+    async with running(home) as host:
+        await host.add("neo")
+        await host.service.add_channel(await host.owner(), "plans")
+        for n in range(5):
+            await host.post("owner", f"hi {n}")
+        before = await host.channel()
+        seq = host.node.state.seq - 2
+        with closing(sqlite3.connect(home.database, timeout=10)) as conn:
+            assert conn.execute(change.format(seq=seq)).rowcount == 1
+            conn.commit()
+        damaged = [text for text in await host.channel() if text not in before]
+        assert all("damaged on this disk" in text for text in damaged)
+        with closing(open_readonly(home.database)) as conn:
+            damages = verify_database(conn).damages
+        assert damages, "and `maw verify --repair` knows what to ask for"
+        ids = [message_id(Position(one.author, one.epoch, one.seq)) for one in damages]
+        await host.service.mend(await host.owner(), ids)
+        assert sound(home), "it was made again"
+        assert await host.channel() == before
 
 
 async def test_the_list_outlasts_a_restart_until_somebody_has_it(make_home: MakeHome) -> None:
@@ -117,9 +156,6 @@ def test_what_is_noted_is_read_back_and_nonsense_begins_anew() -> None:
 
 
 async def test_verify_asks_for_what_it_found(make_home: MakeHome, monkeypatch: pytest.MonkeyPatch) -> None:
-    from maw.core.colony import message_id
-    from maw.core.entry import Position
-
     monkeypatch.setattr(scrubbing, "PAUSE_S", 30.0)
     home = make_home("mbp")
     async with running(home) as mbp, running(make_home("oracle")) as oracle:

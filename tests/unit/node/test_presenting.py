@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from maw.node.directory import Directory
 from maw.node.presenting import Presenter, iso
 from maw.node.spoken import OperatorsWord
 from maw.store.pages import Shown
-from maw.store.state import AgentRow, LogRow, NodeRow, State
+from maw.store.state import AgentRow, ChannelRow, LogRow, NodeRow, State
 from tests.unit.store.opened import Author
 
 ME, MBP = Author(9).node, Author(1).node
@@ -22,15 +23,18 @@ BOT, ARTHUR = b"b" * 16, b"a" * 16
 SAID = Said(ARTHUR, "arthur", "agent", "uid", "hi @bot", ("bot",), "k7q2mx-1-1", "general")
 
 
-def world() -> Presenter:
+def world(damaged: list[int] | None = None) -> Presenter:
     state = State()
     state.add_node(NodeRow(1, ME, "here"))
     state.add_node(NodeRow(2, MBP, "mbp"))
     state.add_log(MBP, LogRow(3, 2, 77))
+    state.add_channel(ChannelRow(1, "general", 0, ""))
+    state.add_channel(ChannelRow(2, "plans", 0, ""))
     state.add_agent(AgentRow(1, 1, BOT, "bot", "agent", 0, uid=1000))
     state.add_agent(AgentRow(2, 2, ARTHUR, "arthur", "agent", 0))
     word = OperatorsWord(state, lambda: TrustBook(ME, COLONY))
-    return Presenter(ME, state, Directory(ME, state, lambda: {MBP}), word)
+    tell = (lambda place: None) if damaged is None else damaged.append
+    return Presenter(ME, state, Directory(ME, state, lambda: {MBP}), word, tell)
 
 
 def row(said: Said, agent: int = 2) -> Shown:
@@ -88,3 +92,23 @@ def test_who_may_read_what() -> None:
 )
 def test_times_as_iso(ms: int | None, text: str | None) -> None:
     assert iso(ms) == text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"agent": 1},
+        {"agent": 99},
+        {"channel": 2},
+        {"channel": 99},
+        {"shown": 18},
+        {"place": 9 << 40},
+        {"direct": 1},
+    ],
+)
+def test_a_row_that_says_something_else_than_its_entry_is_damaged(change: dict[str, Any]) -> None:
+    seen: list[int] = []
+    presenter = world(seen)
+    shown = presenter.message(row(SAID)._replace(shown=17)._replace(**change))
+    assert "damaged on this disk" in shown["text"]
+    assert seen == [change.get("place", (3 << 40) | 42)]
