@@ -165,7 +165,7 @@ class Mender:
                 if await mending.is_missing(conn, place) and await covering(conn, place) is None:
                     fold.fill(entry)
                     continue
-                unseen = await mending.is_unseen(conn, self._state, entry)
+                unseen = await mending.is_unseen(conn, self._state, fold.me, entry)
                 await mending.write_back(conn, self._state, [entry])
                 if unseen and await covering(conn, place) is None:
                     fold.show(entry)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import aiosqlite
 
-from maw.core.colony import Said, read_was
+from maw.core.colony import AgentCard, Said, read_was
 from maw.core.entry import Entry, Kind, Position, decode, unpack_payload
 from maw.core.frames import TARGET_BATCH
 from maw.core.identity import NodeId
@@ -132,9 +132,12 @@ async def _remake(conn: aiosqlite.Connection, state: State, entry: Entry, place:
         await conn.execute(_REMAKE, row)
 
 
-async def is_unseen(conn: aiosqlite.Connection, state: State, entry: Entry) -> bool:
-    """Whether this is a message whose row is lost too, as after a repair of a torn file: then it is to be shown as if
-    it came now. Not one that is held back, and none that its author has published again."""
+async def is_unseen(conn: aiosqlite.Connection, state: State, me: NodeId, entry: Entry) -> bool:
+    """Whether what was made of this entry is lost too, as after a repair of a torn file: a message's row, or that an
+    agent is of this host. Then it is folded as if it came now. Not a message that is held back, and none that its
+    author has published again."""
+    if entry.kind == Kind.AGENT:
+        return _is_unknown(state, me, entry)
     place = state.logs[entry.author, entry.epoch].place(entry.seq)
     if entry.kind not in (Kind.POST, Kind.DIRECT) or await _shown_at(conn, place) is not None:
         return False
@@ -149,6 +152,15 @@ async def is_unseen(conn: aiosqlite.Connection, state: State, entry: Entry) -> b
                 if read_was(unpack_payload(payload)) == (entry.epoch, entry.seq, entry.id):
                     return False
     return True
+
+
+def _is_unknown(state: State, me: NodeId, entry: Entry) -> bool:
+    try:
+        card = AgentCard.read(unpack_payload(entry.payload or b""))
+    except (ValueError, TypeError, KeyError):
+        return False
+    agent = state.agents.get((state.nodes[entry.author].n, card.id))
+    return agent is None or (entry.author == me and agent.uid is None and not agent.gone)
 
 
 async def is_missing(conn: aiosqlite.Connection, place: int) -> bool:

@@ -160,34 +160,31 @@ def test_a_backup_every_night_as_the_services_user(system: BootedHost) -> None:
 
 def test_the_timer_itself_makes_the_backup_that_was_missed(system: BootedHost) -> None:
     """The host was off at night: the timer's stamp is of three days ago, and it boots."""
-    at = {"MAW_HOME": HOME}
-    system.run([MAW, "post", "--as", "maw", "general", "before the night"], environment=at, check=False)
     # what systemd drew as this host's minute must not keep the test waiting
-    write(
-        system,
-        "/etc/systemd/system/maw-backup.timer.d/now.conf",
-        "[Timer]\nRandomizedDelaySec=0\n",
-    )
+    write(system, "/etc/systemd/system/maw-backup.timer.d/now.conf", "[Timer]\nRandomizedDelaySec=0\n")
+    system.run(["sed", "-i", "s/^keep = 7/keep = 2/; s/^keep_weeks = 4/keep_weeks = 0/", f"{HOME}/maw.toml"])
+    seen: set[str] = set()
     for night in range(3):
         system.run(["touch", "-d", "3 days ago", "/var/lib/systemd/timers/stamp-maw-backup.timer"])
         system.power_cut()
         system.boot()
-        wait_until(
-            lambda: len(listed(system)) == night + 1,  # noqa: B023 - asked within the round
-            f"a backup is made after boot {night}\n{system.journal('maw-backup.timer')}",
-            60,
-        )
+        try:
+            wait_until(lambda: listed(system).keys() - seen, f"a backup is made after boot {night}", 40)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{system.journal('maw-backup')}") from None
+        wait_until(lambda: system.property("maw-backup.service", "ActiveState") == "inactive", "it has ended")
         assert system.property("maw-backup.service", "Result") == "success", system.journal("maw-backup")
-        if night == 0:  # from here on one is kept, and the old ones go
-            config = f"{HOME}/maw.toml"
-            system.run(["sh", "-c", f"printf '\\n[backup]\\nkeep = 2\\nkeep_weeks = 0\\n' >>{config}"])
-    assert all(one["sound"] for one in listed(system))
+        made = listed(system)
+        assert len(made) == min(night + 1, 2), "two are kept"
+        assert all(made.values()), "and all are checked"
+        seen |= made.keys()
+    assert len(seen) == 3
 
 
-def listed(host: BootedHost) -> list[dict[str, object]]:
+def listed(host: BootedHost) -> dict[str, bool]:
+    """Each backup, and whether it is sound."""
     done = host.run([MAW, "backup", "--list", "--json"], environment={"MAW_HOME": HOME}, check=False)
-    found: list[dict[str, object]] = json.loads(done.stdout or "[]")
-    return found
+    return {one["path"]: one["sound"] for one in json.loads(done.stdout or "[]")}
 
 
 def test_systemd_ends_a_daemon_that_hangs(system: BootedHost) -> None:

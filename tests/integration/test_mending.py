@@ -51,6 +51,7 @@ async def test_damaged_rows_come_back_whole_and_stay_where_they_were(make_home: 
 async def test_alone_it_is_said_that_nobody_has_it(make_home: MakeHome) -> None:
     async with running(make_home("mbp")) as mbp:
         places = await positions_of(mbp, mbp)
+        await mbp.node.db.writing.execute("UPDATE entries SET payload = zeroblob(20)")
         results = await mbp.node.mender.mend(places.values(), timeout=5.0)
     *lower, top = places.values()
     assert results == {**dict.fromkeys(lower, Outcome.UNCHAINED), top: Outcome.NOWHERE}
