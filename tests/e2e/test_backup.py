@@ -259,5 +259,6 @@ def test_what_is_left_of_a_torn_file_is_saved_and_the_rest_fetched(
     mbp.start()
     wait_until(lambda: set(said) <= set(texts(mbp)), f"everything is back: {done}", 60)
     assert len(texts(mbp)) == len(said), "and nothing twice"
+    wait_until(lambda: "owner" in mbp.maw("agent", "list"), "its agents are back too", 30)
     again = say(mbp, 1, "again")
     wait_until(lambda: again[0] in texts(oracle), "and it speaks on")

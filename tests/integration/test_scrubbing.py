@@ -53,9 +53,11 @@ async def test_it_is_found_and_fetched(make_home: MakeHome, whose: str) -> None:
         for host in (mbp, oracle):
             for n in range(5):
                 await host.post("owner", f"{whose} {n}")
-        await until(lambda: mbp.node.state.messages == oracle.node.state.messages == 10, "both have all")
-        before = await mbp.channel()
-        damage(home, of=mbp if whose == "ours" else oracle, on=mbp)
+        async with asyncio.timeout(20):
+            while len(before := await mbp.channel()) < 10 or len(await oracle.channel()) < 10:
+                await asyncio.sleep(0.01)
+        # in a thread: what is being written needs the loop to end, and the file is locked until then
+        await asyncio.to_thread(damage, home, of=mbp if whose == "ours" else oracle, on=mbp)
         await until(lambda: sound(home), "the damage is mended")
         assert await mbp.channel() == before
         await until(lambda: not mbp.node.scrubber.round.damaged, "and off the list")
@@ -70,7 +72,7 @@ async def test_a_reader_sees_that_it_is_damaged_and_the_rest_of_the_page(
     async with running(home) as host:
         for n in range(5):
             await host.post("owner", f"hi {n}")
-        damage(home, of=host, on=host, texts=1)
+        await asyncio.to_thread(damage, home, of=host, on=host, texts=1)
         found = await host.channel()
         assert found[:4] == ["hi 0", "hi 1", "hi 2", "hi 3"]
         assert "damaged on this disk" in found[4]
@@ -124,7 +126,7 @@ async def test_the_list_outlasts_a_restart_until_somebody_has_it(make_home: Make
         await mbp.post("owner", "hi")
         await until(lambda: oracle.node.state.messages == 1, "it is there")
     async with running(home) as mbp:
-        damage(home, of=mbp, on=mbp, texts=1)
+        await asyncio.to_thread(damage, home, of=mbp, on=mbp, texts=1)
         await until(lambda: len(mbp.node.scrubber.round.damaged) == 1, "it is found")
         await until(lambda: mbp.node.scrubber._saved == mbp.node.scrubber.round.text(), "and noted")
         assert "no host that is linked" in (await mbp.alert("damaged"))["text"]
@@ -162,7 +164,7 @@ async def test_verify_asks_for_what_it_found(make_home: MakeHome, monkeypatch: p
         await pair(mbp, oracle)
         await mbp.post("owner", "hi")
         await until(lambda: oracle.node.state.messages == 1, "it is there")
-        damage(home, of=mbp, on=mbp, texts=1)
+        await asyncio.to_thread(damage, home, of=mbp, on=mbp, texts=1)
         epoch, head = mbp.node.state.newest_epoch(mbp.me)
         name = message_id(Position(mbp.me, epoch, head.seq))
         answer = await mbp.service.mend(await mbp.owner(), [name, "aaaaaa-1-1"])
