@@ -149,6 +149,7 @@ class Writer:
 
     async def _transact(self, jobs: list[_Job]) -> None:
         results: list[tuple[_Job, Any]] = []
+        changes = self._conn.total_changes
         try:
             await self._conn.execute("BEGIN IMMEDIATE")
             for job in jobs:
@@ -175,7 +176,9 @@ class Writer:
                 _fail(job, _as_raised(error))
             return
         self.commits += 1
-        if self.trouble:
+        if (
+            self.trouble and self._conn.total_changes != changes
+        ):  # a commit of nothing asks nothing of the disk
             self.trouble = None
             self._on_trouble(None)
         for job, result in results:

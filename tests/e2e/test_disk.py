@@ -42,7 +42,10 @@ def mounted(place: Path, *how: str) -> Iterator[Path]:
     try:
         yield place
     finally:
-        run_command(["umount", "-l", str(place)], check=False, timeout=10)
+        # first in earnest, so that it is free to be mended; whoever holds on to it must not keep it from going
+        busy = run_command(["umount", str(place)], check=False, timeout=10).returncode
+        if busy:
+            run_command(["umount", "-l", str(place)], check=False, timeout=10)
 
 
 def say(daemon: Daemon, text: str) -> tuple[int, Any]:

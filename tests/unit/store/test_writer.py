@@ -36,6 +36,10 @@ def fail(error: Exception, key: str | None = None) -> Any:
     return work
 
 
+async def nothing(_: Any) -> None:
+    """Writes no row."""
+
+
 async def keys(store: Store) -> set[str]:
     return {key for (key,) in await store.db.rows("SELECT key FROM meta")}
 
@@ -275,6 +279,8 @@ async def test_trouble_is_told_once_it_is_over(tmp_path: Path) -> None:
             with pytest.raises(Unavailable):
                 await store.writer.submit(fail(sqlite3.OperationalError("disk I/O error")))
         assert store.writer.trouble == "disk I/O error"
+        await store.writer.submit(nothing)
+        assert store.writer.trouble == "disk I/O error", "a commit of nothing says nothing of the disk"
         await store.writer.submit(put("a"))
         await store.writer.submit(put("b"))
         assert store.troubles == ["disk I/O error", "disk I/O error", None]
