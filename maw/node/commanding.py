@@ -116,9 +116,13 @@ class Commanding:
         return freeze_fields(target, asked.get("why") or ""), f"freeze {target.name}"
 
     def _thaw(self, key: NodeId, asked: Json) -> tuple[Json, str]:
-        who = _text(asked, "who").removeprefix("@")
+        who = _text(asked, "who").removeprefix("@").removeprefix("#")
         active = self._ruling.freezes.active
         found = [one for one in active if who in (one.target.name, one.target.channel, one.id.hex()[:12])]
+        if not found:  # an agent as people call it, where that is clear
+            found = [one for one in active if one.target.agent and one.target.name.partition("@")[0] == who]
+            if len(names := sorted({one.target.name for one in found})) > 1:
+                raise Ambiguous(f"{who} may be {' or '.join(names)}", hint="say which", candidates=names)
         if not found:
             names = [one.target.name for one in active]
             near = nearest(who, names)
