@@ -198,6 +198,7 @@ class Listener:
         task = self._group.create_task(self._serve_one(accepted, source, stranger), name=f"inbound {source}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: accepted.close())  # also of one that was cancelled before it began
 
     async def _serve_one(self, accepted: socket.socket, source: str, stranger: _Stranger) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import AsyncIterator
 from functools import partial
@@ -241,3 +242,12 @@ async def test_the_bound_of_strangers_does_not_log_without_end(caplog: pytest.Lo
                 writer.transport.abort()
             await soon(lambda: b.listener is not None and b.listener.strangers == 0)
     assert sum("too many" in record.getMessage() for record in caplog.records) <= 1
+
+
+async def test_who_comes_in_the_moment_of_the_stop_leaves_nothing_open() -> None:
+    ours, theirs = socket.socketpair()
+    async with LinkNode("b").listening() as b:
+        assert b.listener is not None
+        b.listener._received(ours, "127.0.0.1")  # and its task is cancelled before its first step
+    assert ours.fileno() == -1
+    theirs.close()
