@@ -38,6 +38,8 @@ class Rederiving:
         self._torn = torn
         self._owner_uid = owner_uid
         self._heard = Callings()
+        self._made: set[tuple[int, bytes]] = set()
+        """Agents of whom there was only a message: they have the name that it says until they say another."""
         self._nodes = {NodeId(key): n for n, key in conn.execute("SELECT n, key FROM nodes")}
         self._channels: dict[str, int] = {name: n for n, name in conn.execute("SELECT n, name FROM channels")}
         sql = "SELECT node, id, n FROM agents"
@@ -153,10 +155,13 @@ class Rederiving:
                     "INSERT INTO agents (n, node, id, name, role, created, gone) VALUES (?, ?, ?, ?, ?, 0, ?)"
                 )
                 conn.execute(sql, (n, *about, agent.name, agent.role, agent.gone))
+            elif about in self._made:
+                row_ = (agent.name, agent.role, agent.gone, self._agents[about])
+                conn.execute("UPDATE agents SET name = ?, role = ?, gone = ? WHERE n = ?", row_)
             if node == self._me and not agent.gone and "local_agents" in self._torn:
                 # whose it was is lost, and its token: as when the whole database is
-                row_ = (self._agents[about], self._owner_uid)
-                conn.execute("INSERT OR IGNORE INTO local_agents VALUES (?, ?, NULL, 0)", row_)
+                owner = (self._agents[about], self._owner_uid)
+                conn.execute("INSERT OR IGNORE INTO local_agents VALUES (?, ?, NULL, 0)", owner)
 
     def _deliver(self) -> None:
         """Mailboxes of which rows are lost: what is for an agent of this host is there again, unread."""
@@ -193,6 +198,7 @@ class Rederiving:
     def _agent(self, author: NodeId, said: Said, at_ms: int) -> int:
         about = (self._nodes[author], said.agent)
         if about not in self._agents:
+            self._made.add(about)
             self._agents[about] = n = max(self._agents.values(), default=0) + 1
             sql = "INSERT INTO agents (n, node, id, name, role, created) VALUES (?, ?, ?, ?, ?, ?)"
             self._conn.execute(sql, (n, *about, said.name, said.role, at_ms))

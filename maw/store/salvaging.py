@@ -29,7 +29,7 @@ from maw.store.copying import Progress, quiet
 from maw.store.database import open_database
 from maw.store.rederiving import Rederiving
 from maw.store.reruling import Rerule
-from maw.store.schema import SEQ_BITS
+from maw.store.schema import MIGRATIONS, SEQ_BITS
 from maw.store.verifying import PAGE, SQL_ERRORS, read_rows
 
 _OWN_WAY: Final = ("entries", "logs", "nodes", "sqlite_sequence")
@@ -139,7 +139,9 @@ def _copy_table(old: sqlite3.Connection, new: sqlite3.Connection, table: str, do
     there = {row[1] for row in _rows(old, f"PRAGMA table_info({table})") if row is not None}
     names = [row[1] for row in new.execute(f"PRAGMA table_info({table})") if row[1] in there]
     if not names:
-        return  # it is from before there was such a table
+        if not _is_older(old):  # from before there was such a table; else the list of tables is torn
+            done.torn[table] = 0
+        return
     keys = [row[1] for row in new.execute(f"PRAGMA table_info({table})") if row[5]] or ["rowid"]
     columns, marks = ", ".join(names), ", ".join("?" * len(names))
     count = 0
@@ -159,6 +161,12 @@ def _copy_table(old: sqlite3.Connection, new: sqlite3.Connection, table: str, do
         if whole:
             return
         done.torn[table] = count
+
+
+def _is_older(old: sqlite3.Connection) -> bool:
+    """Whether an earlier maw wrote it, as far as it says so."""
+    (version,) = old.execute("PRAGMA user_version").fetchone()
+    return 0 < int(version) < len(MIGRATIONS)
 
 
 def _rules(new: sqlite3.Connection, done: Salvaged) -> None:

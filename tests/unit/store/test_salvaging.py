@@ -247,3 +247,16 @@ async def test_rules_go_from_the_database_that_gives_way_to_the_one_that_comes(t
         await store.fold(ME, coming)
         bare = await store.db.rows("SELECT place & 0xffffff FROM entries WHERE payload IS NULL")
         assert bare == [(1,), (3,)]
+
+
+def test_without_its_first_page_entries_and_who_speaks_here_are_found(path: Path) -> None:
+    before = rows(path, ENTRIES)
+    path.write_bytes(bytes(PAGE_BYTES) + path.read_bytes()[PAGE_BYTES:])
+    done, target = saved(path)
+    assert rows(target, ENTRIES) == before
+    assert done.torn["local_agents"] == 0
+    ours = rows(target, "SELECT a.name, l.uid FROM local_agents l JOIN agents a ON a.n = l.agent")
+    assert ours == [("arthur", os.stat(path).st_uid)]
+    assert len(rows(target, "SELECT * FROM mailbox")) > 0, "its mail is there again, unread"
+    with closing(open_readonly(target)) as conn:
+        assert verify_database(conn, me=ME.node).findings == []
