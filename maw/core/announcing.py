@@ -15,7 +15,6 @@ from maw.core.entry import Entry
 from maw.core.frames import Closed, Have, Held, LogName
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId
-from maw.core.log import closed_digest
 
 HAVE_INTERVAL_S: Final = 0.05
 MAX_LOGS_A_FRAME: Final = 4_000
@@ -86,7 +85,7 @@ class Announcing:
                     names.append(LogName(numbers[author, epoch], author, epoch))
                 heads += self._heads(numbers[author, epoch], author, epoch)
             if len(self._held.of(author)) > len(live):
-                closed.append(Closed(author, live[0], closed_digest(self._held.of(author), live[0])))
+                closed.append(Closed(author, live[0], self._held.closed_digest(author, live[0])))
         if not heads and not closed:
             return []
         return [

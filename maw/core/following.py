@@ -12,14 +12,14 @@ Laws
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from maw.core.adverts import Advert, Inlet
-from maw.core.arriving import Arriving
+from maw.core.adverts import Inlet
+from maw.core.arriving import Arriving, Place
 from maw.core.effects import Alert, Effect, Hangup, Link, OwnLogReturned, Receipt, Send
-from maw.core.entry import MAX_COUNT, Entry, Head, Position
+from maw.core.entry import MAX_COUNT, Entry, Head
+from maw.core.epochs import EpochBudget, too_many
 from maw.core.frames import (
     MAX_BATCH,
     MAX_FRAME,
@@ -34,56 +34,44 @@ from maw.core.frames import (
 )
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId, short_key
-from maw.core.log import Doubt, Forked, check_run, closed_digest, runs, unheld
+from maw.core.log import Doubt, Forked, check_run, runs, unheld
+from maw.core.offers import CLOSED_EPOCHS, Offers, Target
 from maw.core.redaction import may_lack_payload
-from maw.core.serving import INITIAL_CREDIT, MAX_READS, QUESTION
+from maw.core.serving import INITIAL_CREDIT, QUESTION
+from maw.core.tracks import Track
 from maw.errors import ProtocolViolation
 
-DEADLINE_S: Final = 5.0
-"""How long an advertised head may take to arrive, backlog aside."""
-BACKLOG_RATE: Final = 2_000.0
-"""Entries a second that a link is expected to bring at the least."""
-DEADLINE_MAX_S: Final = 600.0
-HOLDOFF_S: Final = 5.0
-HOLDOFF_MAX_S: Final = 300.0
-OVERDRAFT: Final = (MAX_READS + 1) * MAX_FRAME
-"""What a sender may be over its credit: what its reads under way bring (see serving, law 3)."""
-
-Target = tuple[int, int]
-"""(epoch, seq) that somebody advertised and that is to be reached."""
-CLOSED_EPOCHS: Final[Target] = (0, 0)
-"""What is to be reached stands in closed epochs, of which only a digest is advertised."""
-
-
-@dataclass(slots=True)
-class _Track:
-    """How one author's log is followed."""
-
-    link: Link | None = None
-    serial: int = 0
-    ready: bool = False
-    resting: bool = False
-    target: Target | None = None
-    deadline: float = 0.0
-    patience: float = 1.0
-    """Doubles with each follow that was moved in vain: where all links are slow, one must be given the time."""
-    holdoff: dict[Link, tuple[float, float]] = field(default_factory=dict)
+OVERDRAFT: Final = 4 * MAX_FRAME
+"""What a sender may be over its credit: what its reads under way bring (see serving, law 3), three at most."""
 
 
 class Followed:
     """Decides through which link each wanted author is followed, and checks what arrives."""
 
-    def __init__(self, me: NodeId, colony: bytes, held: HeldLogs, credit: int = INITIAL_CREDIT) -> None:
+    def __init__(
+        self,
+        me: NodeId,
+        colony: bytes,
+        held: HeldLogs,
+        credit: int = INITIAL_CREDIT,
+        fed: Callable[[Link, NodeId], bool] = lambda _link, _author: False,
+    ) -> None:
+        """``fed``: whether a link follows an author through us."""
+        self._fed = fed
+        self._epochs = EpochBudget(held)
         self._me = me
         self._colony = colony
         self._held = held
         self._credit = credit
         self._inlets: dict[Link, Inlet] = {}
-        self._tracks: dict[NodeId, _Track] = {}
+        self._tracks: dict[NodeId, Track] = {}
         self._arriving = Arriving(held)
+        self.offers = Offers(self._inlets, held, self._arriving)
         self._next_serial = 1
         self.discarded_entries = 0
         """Entries that arrived and were of no use: what moving follows repeat is measured here."""
+        self.moves = 0
+        """Follows that were taken from a link that was up."""
         self.doubts = 0
         """Gaps and contradictions that arrived: among honest nodes with sound databases there are none."""
 
@@ -103,7 +91,7 @@ class Followed:
             if track.link is not None:
                 effects.append(Send(track.link, Unfollow(author)))
         for author in sorted(wanted - set(self._tracks)):
-            self._tracks[author] = _Track()
+            self._tracks[author] = Track()
             effects += self._choose(author, now)
         return effects
 
@@ -145,14 +133,6 @@ class Followed:
                 self._aim(author, now)
         return effects
 
-    def claims(self, link: Link, place: Position) -> bool | None:
-        """What the link says of this place: all payloads up to there (True), the entry (False), nothing (None)."""
-        inlet = self._inlets.get(link)
-        advert = inlet.adverts.get(place.author) if inlet else None
-        if advert is None or advert.head(place.epoch).seq < place.seq:
-            return None
-        return advert.complete.get(place.epoch, 0) >= place.seq
-
     def caught_up(self, author: NodeId) -> bool:
         """Nothing that anybody offers of this author is lacking here."""
         track = self._tracks.get(author)
@@ -174,22 +154,7 @@ class Followed:
 
     def behind(self, link: Link) -> int:
         """Entries that this link says it holds and we do not."""
-        return sum(
-            max(0, head.seq - self._held.head(author, epoch).seq)
-            for author, advert in self._inlets[link].adverts.items()
-            if author in self._tracks
-            for epoch, head in advert.heads.items()
-            if (author, epoch) not in self._held.disputed
-        )
-
-    def lacks(self, link: Link) -> int:
-        """Entries that we hold in live epochs and this link has not said it holds."""
-        adverts = self._inlets[link].adverts
-        return sum(
-            max(0, self._held.head(author, epoch).seq - adverts.get(author, Advert()).head(epoch).seq)
-            for author in self._held.authors()
-            for epoch in self._held.live_epochs(author)
-        )
+        return sum(self.offers.ahead(link, author) for author in self._tracks)
 
     def _probe(self, link: Link, author: NodeId, epoch: int, head: Head) -> list[Effect]:
         """Another id where we stand: a fork, and following from our head makes the peer prove it."""
@@ -199,27 +164,6 @@ class Followed:
         if head.seq != ours.seq or head.id == ours.id or head.seq == 0:
             return []
         return [Send(link, Follow(author, QUESTION, ((epoch, ours),)))]
-
-    def _offers(self, link: Link, author: NodeId) -> bool:
-        """The link says it holds something of ``author`` that is neither here nor on its way to the disk."""
-        advert = self._inlets[link].adverts.get(author)
-        if advert is None:
-            return False
-        return bool(self._unreached(advert, author)) or self._lacks_closed(advert, author)
-
-    def _unreached(self, advert: Advert, author: NodeId) -> list[Target]:
-        return [
-            (epoch, head.seq)
-            for epoch, head in advert.heads.items()
-            if head.seq > (reached := self._arriving.reached(author, epoch).seq)
-            and reached < self._held.last(author, epoch)
-            and (author, epoch) not in self._held.disputed
-        ]
-
-    def _lacks_closed(self, advert: Advert, author: NodeId) -> bool:
-        if advert.closed is None or advert.exhausted == advert.closed[1]:
-            return False
-        return closed_digest(self._held.of(author), advert.closed[0]) != advert.closed[1]
 
     # -- through which link -----------------------------------------------------------------------
 
@@ -231,33 +175,47 @@ class Followed:
         usable = [link for link in self._inlets if self._usable(link, author, track, now)]
         direct = next((link for link in usable if self._inlets[link].peer == author), None)
         if track.link in usable and not moving:
-            stays = direct is None or track.link == direct
-            if stays or (self._offers(track.link, author) and not self._offers(direct, author)):  # type: ignore[arg-type]
+            stays = (direct is None or track.link == direct) and not self._in_a_ring(track.link, author)
+            if stays or (self.offers.any(track.link, author) and not self.offers.any(direct, author)):  # type: ignore[arg-type]
                 return []
         if not usable:
             return self._move(author, track, None)
-        offering = [link for link in usable if self._offers(link, author)]
+        offering = [link for link in usable if self.offers.any(link, author)]
+        if not moving and direct is None and track.link in usable and not offering:
+            return []
         if direct is not None and (direct in offering or not offering):
             return self._move(author, track, direct)
-        best = max(offering or usable, key=lambda link: self._inlets[link].adverts[author].top())
+        best = max(offering or usable, key=lambda link: self._rank(link, author))
         return self._move(author, track, best)
 
-    def _usable(self, link: Link, author: NodeId, track: _Track, now: float) -> bool:
-        if track.holdoff.get(link, (0.0, 0.0))[0] > now:
+    def _rank(self, link: Link, author: NodeId) -> tuple[bool, Target]:
+        return not self._in_a_ring(link, author), self._inlets[link].adverts[author].top()
+
+    def _in_a_ring(self, link: Link, author: NodeId) -> bool:
+        """The link follows the author through us, and has nothing more: nothing will ever come from there."""
+        return (
+            self._fed(link, author)
+            and self._inlets[link].peer != author
+            and not self.offers.any(link, author)
+        )
+
+    def _usable(self, link: Link, author: NodeId, track: Track, now: float) -> bool:
+        if track.held_off(link, now):
             return False
         if author == self._me:  # nobody has more of our log than we, but after a disaster
-            return self._offers(link, author)
+            return self.offers.any(link, author)
         inlet = self._inlets[link]
         return inlet.peer == author or bool(author in inlet.adverts and inlet.adverts[author].heads)
 
-    def _move(self, author: NodeId, track: _Track, link: Link | None) -> list[Effect]:
+    def _move(self, author: NodeId, track: Track, link: Link | None) -> list[Effect]:
         effects: list[Effect] = []
         if track.link is not None and track.link != link and track.link in self._inlets:
+            self.moves += 1
             effects.append(Send(track.link, Unfollow(author)))
         track.link = link
         return effects + self._refollow(author, track) if link is not None else effects
 
-    def _refollow(self, author: NodeId, track: _Track) -> list[Effect]:
+    def _refollow(self, author: NodeId, track: Track) -> list[Effect]:
         """Ask again from what is on our disk; whatever is still in flight from before will be passed over."""
         assert track.link is not None
         track.serial, self._next_serial = self._next_serial, self._next_serial + 1
@@ -277,7 +235,7 @@ class Followed:
         track = self._tracks.get(frame.author)
         if track is None or track.link != link or track.serial != frame.serial:
             return []
-        self._hold_off(track, link, now)
+        track.hold_off(link, now)
         return self._choose(frame.author, now, moving=True)
 
     def up_to_date(self, link: Link, frame: UpToDate, now: float) -> list[Effect]:
@@ -288,7 +246,7 @@ class Followed:
         if advert and advert.closed:
             advert.exhausted = advert.closed[1]
         self._aim(frame.author, now)
-        if frame.author == self._me and not self._offers(link, self._me):
+        if frame.author == self._me and not self.offers.any(link, self._me):
             return self._choose(self._me, now)
         return []
 
@@ -297,19 +255,16 @@ class Followed:
     def _aim(self, author: NodeId, now: float) -> None:
         """The oldest advertised head that is not reached is the target; an older one only hastens."""
         track = self._tracks[author]
-        offered: list[Target] = []
-        for link in self._inlets:
-            advert = self._inlets[link].adverts.get(author)
-            if advert is not None and self._usable(link, author, track, now):
-                offered += self._unreached(advert, author)
-                if not offered and self._lacks_closed(advert, author):
-                    offered.append(CLOSED_EPOCHS)
+        offered = self._targets(author, track, now)
         current = track.target
         if current and self._arriving.reached(author, current[0]).seq >= current[1]:
             track.patience = 1.0
         if not offered:
             track.target = None
             return
+        follows = track.link is not None and self.offers.any(track.link, author)
+        if follows:
+            track.end_grace()
         oldest = min(offered)
         if current and (current in offered or self._arriving.reached(author, current[0]).seq < current[1]):
             if current <= oldest:
@@ -317,8 +272,18 @@ class Followed:
         else:
             track.deadline = float("inf")
         missing = max(0, oldest[1] - self._arriving.reached(author, oldest[0]).seq)
-        allowed = min(DEADLINE_MAX_S, DEADLINE_S * track.patience + missing / BACKLOG_RATE)
-        track.target, track.deadline = oldest, min(track.deadline, now + allowed)
+        track.aim_at(oldest, missing, offered=follows or track.link is None, now=now)
+
+    def _targets(self, author: NodeId, track: Track, now: float) -> list[Target]:
+        """What usable links offer; older epochs, of which only a digest is known, when there is nothing else."""
+        links = [link for link in self._inlets if author in self._inlets[link].adverts]
+        found = [
+            target
+            for link in links
+            if self._usable(link, author, track, now)
+            for target in self.offers.targets(link, author)
+        ]
+        return [target for target in found if target != CLOSED_EPOCHS] or found
 
     def tick(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
@@ -333,25 +298,21 @@ class Followed:
                 self._aim(author, now)
         return effects
 
-    def _overdue(self, author: NodeId, track: _Track, now: float) -> list[Effect]:
+    def _overdue(self, author: NodeId, track: Track, now: float) -> list[Effect]:
         """What was advertised did not come in time: another link that has it gets the follow."""
         if self._arriving.came_by(track.link):
             return []  # our own disk is what is slow
         better = any(
-            self._usable(link, author, track, now) and self._offers(link, author)
+            self._usable(link, author, track, now) and self.offers.any(link, author)
             for link in self._inlets
             if link != track.link
         )
         if not better:
             return []  # asking the same link again would only send the same again
-        if track.link is not None and self._offers(track.link, author):
-            self._hold_off(track, track.link, now)
-        track.patience = min(2 * track.patience, DEADLINE_MAX_S / DEADLINE_S)
+        if track.link is not None and self.offers.any(track.link, author):
+            track.hold_off(track.link, now)
+        track.lose_patience()
         return self._choose(author, now, moving=True)
-
-    def _hold_off(self, track: _Track, link: Link, now: float) -> None:
-        delay = min(HOLDOFF_MAX_S, 2 * track.holdoff.get(link, (0.0, HOLDOFF_S / 2))[1])
-        track.holdoff[link] = (now + delay, delay)
 
     # -- what arrives -----------------------------------------------------------------------------
 
@@ -366,6 +327,7 @@ class Followed:
         accepted: list[Entry] = []
         tops: dict[tuple[NodeId, int], Head] = {}
         effects: list[Effect] = []
+        full: set[NodeId] = set()
         for came in runs(frame.entries):
             run = self._held.within(came)
             self.discarded_entries += len(came) - len(run)
@@ -384,12 +346,28 @@ class Followed:
                 continue
             except ProtocolViolation as error:
                 return [Hangup(link, error.code, error.message)]
+            if fresh and (place[0] in full or not self._may_begin(place, now)):
+                self.discarded_entries += len(fresh)
+                full.add(place[0])
+                continue
             if fresh:
                 tops[place] = fresh[-1].head
                 accepted += fresh
+        for author in full:
+            effects += self._too_many_epochs(link, author, now)
         if not accepted:
             return [*effects, *self._give_back(link, size)]
         return [*effects, self._arriving.take(link, size, accepted, tops)]
+
+    def _may_begin(self, place: Place, now: float) -> bool:
+        """False for an epoch that is one too many. Nothing is counted against ourselves."""
+        known = place[0] == self._me or bool(self._arriving.reached(*place).seq)
+        return known or self._epochs.take(place[0], now)
+
+    def _too_many_epochs(self, link: Link, author: NodeId, now: float) -> list[Effect]:
+        """No link's fault, but what it would bring next follows what was not taken."""
+        self._tracks[author].hold_off(link, now)
+        return [too_many(author), *self._choose(author, now, moving=True)]
 
     def _fresh(self, head: Head, run: Sequence[Entry]) -> list[Entry]:
         """The part of ``run`` that is new, checked."""
@@ -404,7 +382,7 @@ class Followed:
         return fresh
 
     def _doubt(
-        self, link: Link, track: _Track, place: tuple[NodeId, int], doubt: Doubt, now: float
+        self, link: Link, track: Track, place: tuple[NodeId, int], doubt: Doubt, now: float
     ) -> list[Effect]:
         """A gap or a contradiction, where an honest link sends neither: off with the follow for a while."""
         self.doubts += 1
@@ -412,7 +390,7 @@ class Followed:
         ours = self._held.head(*place)
         if isinstance(doubt, Forked) and ours.seq:
             effects.append(Send(link, Follow(place[0], QUESTION, ((place[1], ours),))))
-        self._hold_off(track, link, now)
+        track.hold_off(link, now)
         return effects + self._choose(place[0], now, moving=True)
 
     def _give_back(self, link: Link, size: int) -> list[Effect]:

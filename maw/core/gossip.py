@@ -8,6 +8,8 @@ the link is shown our ids once more. So every such question follows a change of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from maw.core.effects import AppendStatements, Effect, Hangup, Link, Send
 from maw.core.frames import MAX_FRAME, StatementDigest, StatementIds, Statements
@@ -16,7 +18,18 @@ from maw.core.statement import Statement, read_statement
 from maw.core.trust import TrustBook
 from maw.errors import ProtocolViolation
 
+BOOKS_AT_ONCE: Final = 3
+ROUND_S: Final = 60.0
+"""So many times a link may be given all statements, in so many seconds. Who asks honestly needs it once."""
 _ROOM = MAX_FRAME // 2
+
+
+@dataclass(slots=True)
+class _Answered:
+    """How many statements a link was given because it asked; and what it asked since it has to wait."""
+
+    count: int = 0
+    waiting: StatementIds | None = None
 
 
 class Gossip:
@@ -28,6 +41,8 @@ class Gossip:
         self._in_flight: set[bytes] = set()
         self._passed_over: dict[Link, None] = {}
         self._refused = False
+        self._answered: dict[Link, _Answered] = {}
+        self._next_round = float("-inf")
 
     def digest(self) -> bytes:
         return digest(*sorted(self._book.statements()))
@@ -39,6 +54,7 @@ class Gossip:
     def link_down(self, link: Link) -> None:
         self._links.discard(link)
         self._passed_over.pop(link, None)
+        self._answered.pop(link, None)
 
     def digest_shown(self, link: Link, frame: StatementDigest) -> list[Effect]:
         if frame.digest == self.digest():
@@ -49,8 +65,18 @@ class Gossip:
         return Send(link, StatementIds(tuple(sorted(self._book.statements()))))
 
     def ids_shown(self, link: Link, frame: StatementIds) -> list[Effect]:
+        """What the link lacks. One that was given the whole book several times asks for nothing it needs: it waits
+        for the next round, and only its last question counts then."""
+        answered = self._answered.setdefault(link, _Answered())
+        if answered.count > BOOKS_AT_ONCE * (len(self._book.statements()) + 10):
+            answered.waiting = frame
+            return []
+        return self._answer(link, frame)
+
+    def _answer(self, link: Link, frame: StatementIds) -> list[Effect]:
         theirs = set(frame.ids)
         lacking = [s.wire for s in self._book.statements().values() if s.id not in theirs]
+        self._answered.setdefault(link, _Answered()).count += len(lacking)
         return [Send(link, part) for part in _parts(lacking)]
 
     def received(self, link: Link, frame: Statements) -> list[Effect]:
@@ -90,11 +116,20 @@ class Gossip:
         self._in_flight -= {digest(wire) for wire in wires}
         self._refused = True
 
-    def tick(self) -> list[Effect]:
-        if not self._refused:
-            return []
-        self._refused = False
-        return [self._show_ids(link) for link in sorted(self._links)]
+    def tick(self, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        if now >= self._next_round:
+            self._next_round = now + ROUND_S
+            effects += self._next_answers()
+        if self._refused:
+            self._refused = False
+            effects += [self._show_ids(link) for link in sorted(self._links)]
+        return effects
+
+    def _next_answers(self) -> list[Effect]:
+        waiting = {link: answered.waiting for link, answered in self._answered.items() if answered.waiting}
+        self._answered.clear()
+        return [effect for link, frame in waiting.items() for effect in self._answer(link, frame)]
 
 
 def _parts(wires: Sequence[bytes]) -> list[Statements]:

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from maw.core.entry import MAX_COUNT, START, Entry, Head
 from maw.core.identity import NodeId
-from maw.core.log import Heads
+from maw.core.log import Heads, closed_digest
 
 LIVE_EPOCHS = 4
 """So many epochs of an author are named one by one in a Have; older ones share a digest."""
+_DIGESTS_KEPT = 8
+"""Digests kept of one author: our own, and what links that know another newest epoch compare with."""
 
 
 class HeldLogs:
@@ -20,7 +22,7 @@ class HeldLogs:
     it is not announced, not sent on and not taken.
     """
 
-    __slots__ = ("_complete", "_cuts", "_heads", "disputed")
+    __slots__ = ("_closed", "_complete", "_cuts", "_heads", "_live", "disputed")
 
     def __init__(
         self,
@@ -31,6 +33,8 @@ class HeldLogs:
     ) -> None:
         """``incomplete``: logs of which payloads are missing, and the last entry before the first such."""
         self._heads = heads
+        self._live: dict[NodeId, list[int]] = {}
+        self._closed: dict[NodeId, dict[int, bytes]] = {}
         self.disputed = set(disputed)
         self._complete = dict(incomplete or {})
         self._cuts: Mapping[NodeId, Heads] = {}
@@ -40,6 +44,7 @@ class HeldLogs:
         """These authors are revoked: what is above their cuts is held no more."""
         self._cuts = cuts
         for author, last in cuts.items():
+            self._changed(author, 0)
             self._heads[author] = {
                 epoch: min(head, last[epoch], key=lambda one: one.seq)
                 for epoch, head in self.of(author).items()
@@ -89,16 +94,41 @@ class HeldLogs:
         for entry in entries:
             if entry.author in self._cuts and entry.seq > self.last(entry.author, entry.epoch):
                 continue
-            self._heads.setdefault(entry.author, {})[entry.epoch] = entry.head
+            heads = self._heads.setdefault(entry.author, {})
+            if entry.epoch not in heads:
+                self._live.pop(entry.author, None)
+            if entry.author in self._closed:
+                self._changed(entry.author, entry.epoch)
+            heads[entry.epoch] = entry.head
 
     def put_back(self, author: NodeId, epoch: int, head: Head) -> None:
         """Another branch was taken, and is durable up to here: the one way by which a head moves back."""
         if head.seq <= self.last(author, epoch):
+            self._changed(author, 0)
             self._heads.setdefault(author, {})[epoch] = head
 
+    def _changed(self, author: NodeId, epoch: int) -> None:
+        """What was worked out of epochs from here on is not true any more."""
+        if epoch == 0:
+            self._live.pop(author, None)
+        digests = self._closed.get(author, {})
+        if any(epoch < below for below in digests):
+            self._closed[author] = {below: known for below, known in digests.items() if epoch >= below}
+
     def live_epochs(self, author: NodeId) -> list[int]:
-        """The latest epochs, oldest first."""
-        return sorted(self.of(author))[-LIVE_EPOCHS:]
+        """The latest epochs, oldest first. Kept: an author may have thousands, and each Have asks for them."""
+        if author not in self._live:
+            self._live[author] = sorted(self.of(author))[-LIVE_EPOCHS:]
+        return self._live[author]
+
+    def closed_digest(self, author: NodeId, below: int) -> bytes:
+        """See ``log.closed_digest``; kept as well."""
+        digests = self._closed.setdefault(author, {})
+        if below not in digests:
+            if len(digests) >= _DIGESTS_KEPT:
+                digests.clear()
+            digests[below] = closed_digest(self.of(author), below)
+        return digests[below]
 
     def total(self) -> int:
         """Entries held in all."""

@@ -53,13 +53,14 @@ class Replicator:
         self._me = me
         self._book = book
         self._held = held
+        self._paused = False
         self._peers: dict[Link, NodeId] = {}
         self.gossip = Gossip(book)
         self.announcing = Announcing(held)
         self.serving = Serving(me, held, credit)
-        self.followed = Followed(me, book.colony, held, credit)
+        self.followed = Followed(me, book.colony, held, credit, self.serving.feeds)
         self.forks = Forks(me, book.colony, held, self.followed.wants)
-        self.mending = Mending(self.followed.claims)
+        self.mending = Mending(self.followed.offers.claims)
 
     @property
     def links(self) -> dict[Link, NodeId]:
@@ -73,10 +74,16 @@ class Replicator:
         return self._book.learn_recoveries(known)
 
     def trust_changed(self, now: float) -> list[Effect]:
-        """The book was changed: follow whom it trusts, and our own log, which others may hold more of."""
+        """The book was changed: follow whom it trusts, and our own log, which others may hold more of; nobody
+        while paused."""
         self._held.cut(self._book.cuts)
-        wanted = [self._me, *self._book.trusted, *self._book.former]
+        wanted = [] if self._paused else [self._me, *self._book.trusted, *self._book.former]
         return [*self.gossip.trust_changed(), *self.followed.want(wanted, now)]
+
+    def pause(self, paused: bool, now: float) -> list[Effect]:
+        """While paused nothing is followed, whatever becomes of trust: what cannot be stored is not asked for."""
+        self._paused = paused
+        return self.trust_changed(now)
 
     def link_up(self, link: Link, peer: NodeId, now: float) -> list[Effect]:
         self._peers[link] = peer
@@ -235,7 +242,7 @@ class Replicator:
 
     def tick(self, now: float) -> list[Effect]:
         return [
-            *self.gossip.tick(),
+            *self.gossip.tick(now),
             *self.announcing.tick(now),
             *self.followed.tick(now),
             *self.forks.tick(now),

@@ -3,9 +3,10 @@
 Laws
   1. A follower's cursor says what was sent to it on this connection; only this file moves it.
   2. A cursor is *live* when nothing stored lies beyond it: then what is committed goes out at once.
-     Otherwise it waits its turn to be read from the store; at most MAX_READS reads run at a time.
+     Otherwise it waits its turn to be read from the store; for each link MAX_READS reads run at a time.
   3. What exceeds the credit is not sent: a live cursor falls back to reading from the store later, so a
-     slow follower costs us no memory. A read is started while there is any credit, so that a link
+     slow follower costs us no memory. Reads leave a part of the credit (RESERVE) to what is live: nobody's
+     catch-up keeps others waiting. A read is started while there is any credit beyond that, so that a link
      overdraws by at most what MAX_READS reads bring; credit never rises above what it began with.
   4. A Follow of serial 0 is a question, not a follow: "does what you hold contradict this head?" It moves no
      cursor, and is answered with a Fork or with silence.
@@ -33,7 +34,9 @@ from maw.core.identity import NodeId
 from maw.core.log import Heads, runs
 
 INITIAL_CREDIT: Final = 1 << 20
-MAX_READS: Final = 3
+MAX_READS: Final = 1
+RESERVE: Final = 3 / 8
+"""The part of the first credit that reading from the store leaves alone: more than a usual read overdraws."""
 QUESTION: Final = 0
 """The serial of a Follow that only asks about a fork."""
 
@@ -54,6 +57,9 @@ class _Outlet:
     credit: int
     cursors: dict[NodeId, _Cursor] = field(default_factory=dict)
     questions: dict[NodeId, Heads] = field(default_factory=dict)
+    waiting: dict[NodeId, None] = field(default_factory=dict)
+    """An ordered set: who asks again and again stands in the line once."""
+    reading: int = 0
 
 
 class Serving:
@@ -63,15 +69,13 @@ class Serving:
         self._me = me
         self._held = held
         self._credit = credit
+        self._reserve = int(credit * RESERVE)
         self._outlets: dict[Link, _Outlet] = {}
-        self._waiting: dict[tuple[Link, NodeId], None] = {}
-        # an ordered set: who asks again and again stands in the line once
-        self._reading = 0
 
     @property
     def busy(self) -> int:
         """Reads under way."""
-        return self._reading
+        return sum(outlet.reading for outlet in self._outlets.values())
 
     def credit_of(self, link: Link) -> int:
         """Bytes of entries that may be sent to ``link`` now; the initial credit when all came back."""
@@ -82,6 +86,11 @@ class Serving:
 
     def link_down(self, link: Link) -> None:
         self._outlets.pop(link, None)
+
+    def feeds(self, link: Link, author: NodeId) -> bool:
+        """Whether ``link`` follows ``author`` through us."""
+        outlet = self._outlets.get(link)
+        return outlet is not None and author in outlet.cursors
 
     def followers(self, link: Link) -> int:
         return len(self._outlets[link].cursors)
@@ -96,13 +105,13 @@ class Serving:
         return [Send(link, Following(ask.author, ask.serial)), *self._proceed(link, ask.author, cursor)]
 
     def _asked(self, link: Link, ask: Follow) -> list[Effect]:
-        questions = self._outlets[link].questions
-        if ask.author not in questions and self._held.of(ask.author):
-            self._waiting[link, ask.author] = None
+        outlet = self._outlets[link]
+        if ask.author not in outlet.questions and self._held.of(ask.author):
+            outlet.waiting[ask.author] = None
             # nothing is wanted of other epochs: else a page of old ones would be read, and never those asked about
             others = dict.fromkeys(self._held.of(ask.author), Head(MAX_COUNT, NO_PREV))
-            questions[ask.author] = others | dict(ask.heads)
-        return self._pump()
+            outlet.questions[ask.author] = others | dict(ask.heads)
+        return self._pump(link)
 
     def unfollow(self, link: Link, author: NodeId) -> None:
         self._outlets[link].cursors.pop(author, None)
@@ -112,7 +121,7 @@ class Serving:
         outlet.credit += amount
         if outlet.credit > self._credit:
             return [Hangup(link, "too_much_credit", "the peer returned more credit than it was sent")]
-        return self._pump()
+        return self._pump(link)
 
     def heard_from(self, link: Link, entries: Sequence[Entry]) -> None:
         """The peer sent us these: they need not be sent back."""
@@ -136,43 +145,51 @@ class Serving:
                     continue
                 if outlet.credit < _size(unsent) or not self._follows_on(cursor, unsent):
                     cursor.live = False
-                    self._queue(link, run[0].author, cursor)
+                    self._queue(outlet, run[0].author, cursor)
                     continue
                 going.extend(unsent)
                 self._sent(outlet, cursor, unsent)
             effects += [Send(link, Entries(tuple(part))) for part in batches(going)]
-        return effects + self._pump()
+            effects += self._pump(link)
+        return effects
 
     def put_back(self, author: NodeId, epoch: int, since: int) -> list[Effect]:
         """From ``since`` on we hold another branch: who was sent the old one is shown so, from the disk."""
+        effects: list[Effect] = []
         for link, outlet in self._outlets.items():
             cursor = outlet.cursors.get(author)
             if cursor is not None and cursor.sent.get(epoch, START).seq >= since:
                 cursor.live = False
-                self._queue(link, author, cursor)
-        return self._pump()
+                self._queue(outlet, author, cursor)
+                effects += self._pump(link)
+        return effects
 
     def log_read(
         self, link: Link, author: NodeId, serial: int, entries: Sequence[Entry], forked: Sequence[Entry]
     ) -> list[Effect]:
         """The answer to a ReadLog: what comes next, or our run that contradicts the follower's head."""
-        self._reading -= 1
         outlet = self._outlets.get(link)
-        if serial == QUESTION and outlet is not None and forked:
-            return [Send(link, Fork(author, forked[0].epoch, tuple(forked))), *self._pump()]
-        cursor = outlet.cursors.get(author) if outlet else None
-        if outlet is None or cursor is None or cursor.serial != serial:
-            return self._pump()
+        if outlet is None:
+            return []
+        outlet.reading -= 1
+        if serial == QUESTION and forked:
+            return [Send(link, Fork(author, forked[0].epoch, tuple(forked))), *self._pump(link)]
+        cursor = outlet.cursors.get(author)
+        if cursor is None or cursor.serial != serial:
+            return self._pump(link)
         if forked:
             del outlet.cursors[author]
             proof = Fork(author, forked[0].epoch, tuple(forked))
             why = CannotFollow(author, serial, "your head contradicts what is held here")
-            return [Send(link, proof), Send(link, why), *self._pump()]
+            return [Send(link, proof), Send(link, why), *self._pump(link)]
         unsent = [entry for run in runs(entries) for entry in self._held.within(_after(cursor, run))]
         barren = not entries and self._lacks(author, cursor)
         if barren and cursor.barren:  # once may be a commit that overtook the read
             del outlet.cursors[author]
-            return [Send(link, CannotFollow(author, serial, "the log cannot be read here")), *self._pump()]
+            return [
+                Send(link, CannotFollow(author, serial, "the log cannot be read here")),
+                *self._pump(link),
+            ]
         cursor.barren = barren
         self._sent(outlet, cursor, unsent)
         sends: list[Effect] = [Send(link, Entries(tuple(part))) for part in batches(unsent)]
@@ -180,13 +197,13 @@ class Serving:
 
     def _proceed(self, link: Link, author: NodeId, cursor: _Cursor) -> list[Effect]:
         if self._lacks(author, cursor) or (not cursor.told and self._contradicts(author, cursor)):
-            self._queue(link, author, cursor)
-            return self._pump()
+            self._queue(self._outlets[link], author, cursor)
+            return self._pump(link)
         cursor.live = True
         if cursor.told:
-            return self._pump()
+            return self._pump(link)
         cursor.told = True
-        return [Send(link, UpToDate(author, cursor.serial)), *self._pump()]
+        return [Send(link, UpToDate(author, cursor.serial)), *self._pump(link)]
 
     def _lacks(self, author: NodeId, cursor: _Cursor) -> bool:
         ours = self._held.of(author)
@@ -208,35 +225,40 @@ class Serving:
             outlet.credit -= entry.size
             cursor.sent[entry.epoch] = Head(entry.seq, entry.id)
 
-    def _queue(self, link: Link, author: NodeId, cursor: _Cursor) -> None:
+    def _queue(self, outlet: _Outlet, author: NodeId, cursor: _Cursor) -> None:
         if not cursor.queued:
             cursor.queued = True
-            self._waiting[link, author] = None
+            outlet.waiting[author] = None
 
-    def _pump(self) -> list[Effect]:
-        """Start as many reads as may run; those without credit stay where they are."""
+    def _pump(self, link: Link) -> list[Effect]:
+        """Start as many reads for ``link`` as may run; without credit all stay where they are."""
+        outlet = self._outlets.get(link)
         effects: list[Effect] = []
-        for link, author in list(self._waiting):
-            if self._reading >= MAX_READS:
+        while outlet is not None and outlet.waiting and outlet.reading < MAX_READS:
+            if (read := self._next_read(link, outlet)) is None:
                 break
-            outlet = self._outlets.get(link)
-            cursor = outlet.cursors.get(author) if outlet else None
-            if outlet is not None and author in outlet.questions:
-                self._reading += 1
-                effects.append(ReadLog(link, author, QUESTION, outlet.questions.pop(author)))
-                if cursor is None or not cursor.queued:
-                    del self._waiting[link, author]
-                continue
-            if outlet is None or cursor is None or not cursor.queued:
-                del self._waiting[link, author]
-                continue
-            if outlet.credit <= 0:
-                continue
-            del self._waiting[link, author]
-            cursor.queued = False
-            self._reading += 1
-            effects.append(ReadLog(link, author, cursor.serial, dict(cursor.sent)))
+            outlet.reading += 1
+            effects.append(read)
         return effects
+
+    def _next_read(self, link: Link, outlet: _Outlet) -> ReadLog | None:
+        """The first in the line that may be read for. A question costs no credit."""
+        for author in list(outlet.waiting):
+            cursor = outlet.cursors.get(author)
+            queued = cursor is not None and cursor.queued
+            if author in outlet.questions:
+                if not queued:
+                    del outlet.waiting[author]
+                return ReadLog(link, author, QUESTION, outlet.questions.pop(author))
+            if cursor is None or not queued:
+                del outlet.waiting[author]
+            elif outlet.credit > self._reserve:
+                del outlet.waiting[author]
+                cursor.queued = False
+                return ReadLog(link, author, cursor.serial, dict(cursor.sent))
+            elif not outlet.questions:
+                break
+        return None
 
 
 def _after(cursor: _Cursor, run: Sequence[Entry]) -> Sequence[Entry]:

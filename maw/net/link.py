@@ -110,6 +110,12 @@ class Link:
         self._drained.clear()
         self._wake.set()
 
+    async def drained(self) -> None:
+        """Returns when all that was queued is on its way, or the link is over: the moment to queue what is not
+        urgent."""
+        if self._frames or self._urgent:
+            await self._drained.wait()
+
     def close(self, reason: str) -> None:
         """Ends the link; what was sent before is written first, for a moment. ``run`` returns soon after."""
         self._end(LinkClosed(reason))
@@ -169,6 +175,7 @@ class Link:
         self._pings.clear()
         self._frames.clear()
         self._urgent.clear()
+        self._drained.set()
         code = CLOSE_VIOLATION if isinstance(self.ended, ProtocolViolation) else CLOSE_OK
         goodbye = self._timers.goodbye if self._flush else 0.0
         await self._pipe.close(self.ended.message, code=code, timeout=goodbye)
@@ -235,6 +242,8 @@ class Link:
                 self._queued -= len(frame) + _OVERHEAD
                 await send(frame)
                 self.written += len(frame)
+                if self._pipe.full:
+                    await self._pipe.taken()
             await asyncio.sleep(0)
 
     async def _write_pings(self) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 import aiohttp
@@ -18,6 +20,9 @@ from maw.errors import LinkClosed, LinkError, ProtocolViolation
 PATH: Final = "/maw/1"
 SOCKET_MAX: Final = MAX_FRAME + 1
 """aiohttp refuses what reaches its maximum; a frame of exactly ``MAX_FRAME`` bytes is good."""
+
+BUFFERED: Final = 64 * 1024
+"""Bytes that asyncio, and the kernel, each keep of what the network has not taken yet."""
 
 CLOSE_OK: Final = 1000
 CLOSE_VIOLATION: Final = 1002
@@ -36,17 +41,18 @@ class Pipe:
 
     def __init__(
         self,
-        socket: Socket,
+        opened: Socket,
         transport: asyncio.Transport,
         release: Callable[[], Awaitable[None]] | None = None,
         believed: Callable[[], None] = lambda: None,
     ) -> None:
         """``release`` is awaited once, after the end, to give back what the connection holds; ``believed`` is called
         when the other side is no stranger any more, and may say more than strangers may."""
-        self.socket = socket
+        self.socket = opened
         self.transport = transport
         self._release = release
         self._believed = believed
+        _keep_little_waiting(transport)
         self.local_address = address_of(transport, "sockname")
         self.remote_address = address_of(transport, "peername")
 
@@ -72,6 +78,19 @@ class Pipe:
             await self.socket.send_bytes(frame)
         except GONE:
             raise LinkClosed("the connection was lost") from None
+
+    @property
+    def full(self) -> bool:
+        """More is buffered below than the network takes soon."""
+        return self.transport.get_write_buffer_size() > BUFFERED
+
+    async def taken(self) -> None:
+        """Returns when the network has taken most of it. aiohttp itself waits only after every 256 KiB, and asyncio
+        tells nobody else that there is room: so this looks, and only while a line is slow."""
+        wait = 0.0
+        while self.full and not self.transport.is_closing():
+            await asyncio.sleep(wait)
+            wait = min(0.01, wait + 0.001)
 
     async def advance(self, step: Step) -> Step:
         """Carries out what a handshake machine wants sent; raises its failure, after saying so."""
@@ -100,6 +119,20 @@ class Pipe:
             release, self._release = self._release, None
             if release is not None:
                 await release()
+
+
+def _keep_little_waiting(transport: asyncio.Transport) -> None:
+    """What has been handed over cannot be overtaken any more: so that nothing live waits long behind somebody's
+    catch-up on a slow line, the rest stays in the link's own queue. What is under way is not limited."""
+    transport.set_write_buffer_limits(high=BUFFERED)
+    connection = transport.get_extra_info("socket")
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    if connection is None or option is None:
+        return
+    with suppress(
+        OSError
+    ):  # no TCP underneath, or a system that does not know it: it only waits longer there
+        connection.setsockopt(socket.IPPROTO_TCP, option, BUFFERED)
 
 
 def ending(message: aiohttp.WSMessage) -> LinkError:

@@ -102,7 +102,7 @@ class Inventory:
                 before = self._lags.get(link.peer, Lag())
                 lags[link.peer] = Lag(
                     (before.behind or at) if followed.behind(number) else None,
-                    (before.lacks or at) if followed.lacks(number) else None,
+                    (before.lacks or at) if followed.offers.lacks(number) else None,
                 )
         self._lags = lags
 

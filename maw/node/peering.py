@@ -105,7 +105,7 @@ class Peering:
             }
             if number is not None:
                 lag = self._inventory.lag(member.key)
-                behind, lacks = followed.behind(number), followed.lacks(number)
+                behind, lacks = followed.behind(number), followed.offers.lacks(number)
                 live |= {"behind": behind, "lacks": lacks}
                 live |= {"behind_since": iso(lag.behind) if behind else None}
                 live |= {"lacks_since": iso(lag.lacks) if lacks else None}

@@ -67,6 +67,8 @@ log = logging.getLogger(__name__)
 
 MAX_STATEMENTS_UNDER_WAY: Final = 1_000
 """On their way to the disk; the book's quotas count what is there, so what is beyond this is asked for again."""
+MAX_READS: Final = 3
+"""At once, of all links together."""
 MAX_FORK_CHECKS: Final = 16
 """At once. A proof that is not looked at now is shown again with the next head that contradicts."""
 
@@ -129,6 +131,7 @@ class Runtime:
         self._statements_under_way = 0
         self._fork_checks = 0
         self._confirmed: dict[Link, int] = {}
+        self._reads = asyncio.Semaphore(MAX_READS)
 
     async def run(self, beat: Callable[[], None]) -> None:
         """Ticks the machine once a second; reads that it asks for run here too. Ends when cancelled, and with any
@@ -438,8 +441,12 @@ class Runtime:
         job.add_done_callback(finished)
 
     async def _read(self, effect: ReadLog) -> None:
+        """Not before the link has taken what it was given: else live messages would queue behind what is read."""
+        if (link := self._links.get(effect.link)) is not None:
+            await link.drained()
         try:
-            found = await read_after(self._db, self._state, effect.author, effect.heads)
+            async with self._reads:
+                found = await read_after(self._db, self._state, effect.author, effect.heads)
         except (LinkError, sqlite3.Error) as error:
             self.unreadable(effect.author, error)
             found = LogRead([], [])
@@ -465,20 +472,17 @@ class Runtime:
 
     def trust_changed(self) -> None:
         """The book was changed by a decision taken here."""
-        if not self._paused:
-            self.carry_out(self.machine.trust_changed(self._now()))
+        self.carry_out(self.machine.trust_changed(self._now()))
 
     def pause(self, paused: bool) -> None:
         """While paused nothing is followed: what cannot be stored is not asked for."""
         self._paused = paused
-        wanted = (
-            self.machine.followed.want([], self._now()) if paused else self.machine.trust_changed(self._now())
-        )
-        self.carry_out(wanted)
+        self.carry_out(self.machine.pause(paused, self._now()))
 
     def restart(self, machine: Replicator, held: HeldLogs) -> None:
         """Go on with another machine. Only for a node that has no links."""
         self.machine, self.held = machine, held
+        self.pause(self._paused)
 
 
 async def _fail(error: Exception) -> None:

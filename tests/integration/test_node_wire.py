@@ -243,7 +243,7 @@ async def test_a_message_without_its_payload_is_asked_for_and_not_vouched_for(
 async def test_a_gap_is_asked_for_again_and_nothing_is_stored(
     good: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("maw.core.following.HOLDOFF_S", 0.2)
+    monkeypatch.setattr("maw.core.tracks.HOLDOFF_S", 0.2)
     mbp, _ = good
     async with evil_peer(mbp) as evil:
         first, second = evil.author.post("first"), evil.author.post("second")

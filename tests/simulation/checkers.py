@@ -157,7 +157,7 @@ def leaky(around: Surroundings) -> None:
                 raise Violation(
                     "leaky", f"n{node.index} has credit {serving.credit_of(link)} left on link {link}"
                 )
-            if followed.behind(link) or followed.lacks(link):
+            if followed.behind(link) or followed.offers.lacks(link):
                 raise Violation("leaky", f"n{node.index} counts link {link} as behind")
         for other in around.nodes:
             silent = other is node or not node.disk.rows.epochs(other.key)

@@ -15,7 +15,7 @@ from statistics import median
 from typing import Any, Final
 
 from maw.core import following
-from maw.core.announcing import Announcing
+from maw.core.announcing import HAVE_INTERVAL_S, Announcing
 from maw.core.arriving import Arriving
 from maw.core.effects import Append, Effect, Send
 from maw.core.entry import Entry, Head, Kind, Position
@@ -24,6 +24,7 @@ from maw.core.frames import Credit, Follow, UpToDate
 from maw.core.gossip import Gossip
 from maw.core.identity import NodeId
 from maw.core.log import check_run
+from maw.core.offers import Offers
 from maw.core.serving import Serving
 from maw.errors import ProtocolViolation
 from tests.simulation import writing
@@ -153,7 +154,7 @@ def _send_back(self: Serving, link: int, entries: Any) -> None:
     pass
 
 
-def _no_closed(self: Followed, advert: Any, author: NodeId) -> bool:
+def _no_closed(self: Offers, advert: Any, author: NodeId) -> bool:
     return False
 
 
@@ -170,11 +171,11 @@ def _newest_and_one(newest: int, now_ms: int, chance: int) -> int:
 
 
 def _ask_from_the_first(self: Serving, link: int, ask: Any) -> list[Effect]:
-    questions = self._outlets[link].questions
-    if ask.author not in questions and self._held.of(ask.author):
-        self._waiting[link, ask.author] = None
-        questions[ask.author] = dict(ask.heads)
-    return self._pump()
+    outlet = self._outlets[link]
+    if ask.author not in outlet.questions and self._held.of(ask.author):
+        outlet.waiting[ask.author] = None
+        outlet.questions[ask.author] = dict(ask.heads)
+    return self._pump(link)
 
 
 def _no_dispute(self: Followed, author: NodeId, epoch: int) -> list[Effect]:
@@ -186,7 +187,7 @@ def _say_once(self: Announcing, now: float) -> list[Effect]:
     if not self._dirty:
         return []
     dirty, self._dirty = self._dirty, {}
-    if now < self._last + following.DEADLINE_S / 100:
+    if now < self._last + HAVE_INTERVAL_S:
         return []
     self._last = now
     return [effect for link in self._ears for effect in self._say(link, dirty)]
@@ -206,9 +207,9 @@ def _no_restart_of_fork(self: SimNode, effect: Any) -> None:
 def _live_without_queue(self: Serving, link: int, author: NodeId, cursor: Any) -> list[Effect]:
     cursor.live = True
     if cursor.told:
-        return self._pump()
+        return self._pump(link)
     cursor.told = True
-    return [Send(link, UpToDate(author, cursor.serial)), *self._pump()]
+    return [Send(link, UpToDate(author, cursor.serial)), *self._pump(link)]
 
 
 def _blind_clock(self: Writing) -> None:
@@ -267,7 +268,7 @@ MUTANTS: Final = (
     Mutant("entries go back to where they came from", Serving, "heard_from", _send_back, 40),
     Mutant("live before the backlog is sent", Serving, "_proceed", _live_without_queue, 10),
     Mutant("a moved follow begins at nothing", Followed, "_refollow", _follow_from_nothing, 30),
-    Mutant("closed epochs are not compared", Followed, "_lacks_closed", _no_closed, 80,
+    Mutant("closed epochs are not compared", Offers, "_lacks_closed", _no_closed, 80,
            ("deleted", "power_cut", "partition", "clock_jump"), 4, rare=True),
     Mutant("a have said too soon is forgotten", Announcing, "tick", _say_once, 10),
     Mutant("a question about a fork reads older epochs", Serving, "_asked", _ask_from_the_first, 80,

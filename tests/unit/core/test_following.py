@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Collection
+
 import pytest
 
 from maw.core.adverts import MAX_EPOCHS, MAX_NAMES, MAX_STRANGERS
 from maw.core.clock import shown_time, wall_ms
 from maw.core.effects import Alert, Append, Effect, Hangup, OwnLogReturned, Receipt, Send
 from maw.core.entry import MAX_COUNT, START, Entry, Head, Kind, make, pack_payload
-from maw.core.following import DEADLINE_S, HOLDOFF_S, OVERDRAFT, Followed
+from maw.core.epochs import EPOCH_EVERY_S, EPOCHS_AT_ONCE, EPOCHS_EVER, EpochBudget
+from maw.core.following import OVERDRAFT, Followed
 from maw.core.frames import (
     MAX_BATCH,
+    MAX_FRAME,
     CannotFollow,
     Closed,
     Credit,
@@ -22,11 +27,13 @@ from maw.core.frames import (
     LogName,
     Unfollow,
     UpToDate,
+    encode,
 )
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId, digest
 from maw.core.log import closed_digest
 from maw.core.serving import INITIAL_CREDIT, QUESTION
+from maw.core.tracks import DEADLINE_S, GRACE_S, HOLDOFF_S
 from tests.unit.core.builders import COLONY, chain, forged, have, of, sent, signer
 
 ME, AUTHOR, RELAY, OTHER = (signer(n) for n in range(1, 5))
@@ -37,10 +44,11 @@ LOG = chain(AUTHOR, 10)
 class Bench:
     """One machine with its time; frames are given to it, effects come out."""
 
-    def __init__(self, *held: Entry, credit: int = INITIAL_CREDIT) -> None:
+    def __init__(self, *held: Entry, credit: int = INITIAL_CREDIT, fed: Collection[int] = ()) -> None:
+        """``fed``: links that follow everybody through us."""
         self.held = HeldLogs({})
         self.held.advance(held)
-        self.machine = Followed(ME.node, COLONY, self.held, credit)
+        self.machine = Followed(ME.node, COLONY, self.held, credit, lambda link, _author: link in fed)
         self.now = 100.0
         self.machine.want([ME.node, AUTHOR.node], self.now)
 
@@ -330,6 +338,108 @@ def test_a_slow_link_that_is_the_only_one_is_not_asked_twice() -> None:
     assert of(bench.bring(A, *LOG), Append)
 
 
+def test_of_two_slow_links_one_is_given_the_time_in_the_end() -> None:
+    bench = relayed()
+    moves = []
+    for second in range(200):
+        before = bench.machine.through(AUTHOR.node)
+        bench.wait(1)
+        if bench.machine.through(AUTHOR.node) not in (before, None):
+            moves.append(second)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(moves)]
+    assert len(gaps) >= 3
+    assert all(later >= 1.5 * earlier for earlier, later in itertools.pairwise(gaps)), moves
+
+
+def test_a_link_that_follows_the_author_through_us_loses_the_follow_to_one_that_has_more() -> None:
+    """Two nodes that follow an author through each other, and the author is gone: neither waits for a deadline."""
+    bench = Bench(*LOG[:4], fed={B})
+    bench.up(B, RELAY.node)
+    bench.up(C, OTHER.node)
+    bench.followed(B, bench.told(B, LOG[3].head))
+    bench.told(C, LOG[3].head)
+    assert bench.machine.through(AUTHOR.node) == B, "nobody has more: it may stay"
+    effects = bench.told(C, LOG[9].head)
+    assert sent(effects, Unfollow, B)
+    bench.followed(C, effects)
+
+
+def test_a_link_that_has_not_what_others_have_keeps_the_follow_for_a_moment_only() -> None:
+    """It may be about to come that way; of a longer ring of nodes that follow each other nothing ever comes."""
+    bench = Bench(*LOG[:4])
+    bench.up(B, RELAY.node)
+    bench.up(C, OTHER.node)
+    bench.followed(B, bench.told(B, LOG[3].head))
+    bench.told(C, LOG[9].head)
+    bench.wait(GRACE_S / 2)
+    assert bench.machine.through(AUTHOR.node) == B
+    bench.wait(GRACE_S)
+    assert bench.machine.through(AUTHOR.node) == C
+    assert bench.machine.moves == 1
+
+
+def test_a_link_that_says_in_the_meantime_that_it_has_it_too_gets_the_usual_time() -> None:
+    bench = Bench(*LOG[:4])
+    bench.up(B, RELAY.node)
+    bench.up(C, OTHER.node)
+    bench.followed(B, bench.told(B, LOG[3].head))
+    bench.told(C, LOG[9].head)
+    bench.wait(GRACE_S / 2)
+    bench.told(B, LOG[9].head)
+    bench.wait(DEADLINE_S - GRACE_S)
+    assert bench.machine.through(AUTHOR.node) == B
+    bench.wait(GRACE_S)
+    assert bench.machine.through(AUTHOR.node) == C
+
+
+# -- epochs without end ---------------------------------------------------------------------------------
+
+
+def openings(first: int, count: int) -> list[Entry]:
+    return [chain(AUTHOR, 1, epoch=epoch)[0] for epoch in range(first, first + count)]
+
+
+def test_an_author_may_open_only_so_many_epochs_and_is_told_of() -> None:
+    bench = direct()
+    (append,) = of(bench.bring(A, *openings(1, EPOCHS_AT_ONCE)), Append)
+    bench.commit(append)
+    effects = bench.bring(A, *openings(1 + EPOCHS_AT_ONCE, 3))
+    assert not of(effects, Append)
+    assert [alert.kind for alert in of(effects, Alert)] == ["epochs"]
+    assert sent(effects, Credit), "and nothing is kept waiting"
+    assert bench.machine.through(AUTHOR.node) is None
+    assert len(bench.held.of(AUTHOR.node)) == EPOCHS_AT_ONCE
+
+
+def test_what_fits_is_taken_and_the_rest_comes_in_time() -> None:
+    bench = direct(*openings(1, EPOCHS_AT_ONCE - 2))
+    (append,) = of(bench.bring(A, *openings(EPOCHS_AT_ONCE - 1, 5)), Append)
+    assert len(append.entries) == 2
+    bench.commit(append)
+    bench.told(A, openings(EPOCHS_AT_ONCE + 3, 1)[0].head, epoch=EPOCHS_AT_ONCE + 3)
+    bench.followed(A, bench.wait(3 * EPOCH_EVERY_S + 1))
+    (append,) = of(bench.bring(A, *openings(EPOCHS_AT_ONCE + 1, 3)), Append)
+    assert len(append.entries) == 3
+
+
+def test_all_epochs_of_an_author_fit_a_follow_whatever_the_time() -> None:
+    held = HeldLogs({AUTHOR.node: dict.fromkeys(range(1, EPOCHS_EVER), LOG[0].head)})
+    budget = EpochBudget(held)
+    assert not budget.take(AUTHOR.node, 0.0)
+    assert budget.take(AUTHOR.node, EPOCH_EVERY_S)
+    held.advance(openings(EPOCHS_EVER, 1))
+    assert not budget.take(AUTHOR.node, 1e9)
+    ask = Follow(AUTHOR.node, 1, tuple(held.of(AUTHOR.node).items()))
+    assert len(encode(ask)) <= MAX_FRAME
+
+
+def test_more_of_an_epoch_that_is_held_comes_whatever_the_number_of_epochs() -> None:
+    bench = direct(*openings(1, EPOCHS_AT_ONCE + 10))
+    held = bench.held.head(AUTHOR.node, 5)
+    (append,) = of(bench.bring(A, *chain(AUTHOR, 3, epoch=5, after=held)), Append)
+    assert len(append.entries) == 3
+
+
 def test_a_slow_disk_of_our_own_is_nobodys_fault() -> None:
     bench = relayed()
     bench.bring(B, *LOG[:5])
@@ -392,11 +502,11 @@ def test_a_message_may_come_without_its_payload() -> None:
 def test_what_a_link_claims_of_a_place() -> None:
     bench = relayed()
     place, beyond = LOG[4].position, LOG[4].position._replace(seq=11)
-    assert bench.machine.claims(B, place) is True
-    assert bench.machine.claims(B, beyond) is None
-    assert bench.machine.claims(A, place) is None
+    assert bench.machine.offers.claims(B, place) is True
+    assert bench.machine.offers.claims(B, beyond) is None
+    assert bench.machine.offers.claims(A, place) is None
     bench.machine.have(B, have([(AUTHOR.node, 2, LOG[-1].head)], complete=False), bench.now)
-    assert bench.machine.claims(B, place._replace(epoch=2)) is False
+    assert bench.machine.offers.claims(B, place._replace(epoch=2)) is False
 
 
 def test_a_gap_stores_nothing_and_costs_the_follow_for_a_while_but_not_the_link() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from maw.core.effects import AppendStatements, Hangup
 from maw.core.frames import StatementDigest, StatementIds, Statements
-from maw.core.gossip import Gossip
+from maw.core.gossip import BOOKS_AT_ONCE, ROUND_S, Gossip
 from maw.core.statement import MAX_STATEMENT, Statement, admit, read_statement, sign_statement
 from maw.core.trust import JOINED, Pin, TrustBook
 from tests.unit.core.builders import COLONY, of, sent, signer
@@ -84,8 +84,8 @@ def test_what_the_disk_refused_is_asked_for_at_the_next_tick() -> None:
     gossip, _ = node()
     gossip.received(LINK, Statements((word().wire,)))
     gossip.discarded((word().wire,))
-    assert len(sent(gossip.tick(), StatementIds)) == 2
-    assert not gossip.tick()
+    assert len(sent(gossip.tick(0.0), StatementIds)) == 2
+    assert not gossip.tick(0.0)
     assert of(gossip.received(LINK, Statements((word().wire,))), AppendStatements)
 
 
@@ -104,3 +104,14 @@ def test_a_link_that_went_down_is_told_nothing() -> None:
     gossip.link_down(LINK)
     book.add([word()])
     assert not sent(gossip.committed([word()], None), Statements, LINK)
+
+
+def test_who_asks_for_everything_in_a_loop_is_given_it_a_few_times_a_minute() -> None:
+    gossip, _ = node(*(word(INVITER, signer(n)) for n in range(10, 30)))
+    gossip.tick(0.0)
+    given = sum(len(sent(gossip.ids_shown(LINK, StatementIds(())), Statements)) for _ in range(1000))
+    assert 1 < given <= BOOKS_AT_ONCE * 2
+    assert sent(gossip.ids_shown(SECOND, StatementIds(())), Statements), "others are not its fault"
+    assert not gossip.tick(ROUND_S / 2)
+    assert len(sent(gossip.tick(ROUND_S), Statements, LINK)) == 1, "its last question is answered then"
+    assert not sent(gossip.tick(2 * ROUND_S), Statements)

@@ -97,7 +97,7 @@ def test_both_replicas_hold_the_same_after_a_link_came_up() -> None:
     talk(one, two)
     assert {e.id for e in one.log} == {e.id for e in two.log}
     assert one.machine.links == {LINK: TWO.node}
-    assert one.machine.followed.behind(LINK) == one.machine.followed.lacks(LINK) == 0
+    assert one.machine.followed.behind(LINK) == one.machine.followed.offers.lacks(LINK) == 0
 
 
 def test_nothing_is_acknowledged_or_passed_on_before_it_is_durable() -> None:
@@ -192,3 +192,14 @@ def test_a_discarded_batch_is_fetched_again() -> None:
     talk(one, two)
     assert one.held.head(TWO.node, 1).seq == 3
     assert two.machine.serving.credit_of(LINK) == INITIAL_CREDIT
+
+
+def test_while_paused_nobody_is_followed_whatever_becomes_of_trust() -> None:
+    one = Side(ONE, pin(TWO))
+    one.machine.start(0.0)
+    one.machine.pause(True, 1.0)
+    assert one.machine.followed.authors == 0
+    one.machine.statements_committed([], None, 2.0)
+    assert one.machine.followed.authors == 0
+    one.machine.pause(False, 3.0)
+    assert one.machine.followed.authors == 2

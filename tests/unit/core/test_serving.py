@@ -153,9 +153,27 @@ def test_only_so_many_reads_run_at_once() -> None:
     machine, _ = serving(*(chain(author, 1)[0] for author in authors))
     reads = [r for a in authors for r in of(machine.follow(LINK, Follow(a.node, 1, ())), ReadLog)]
     assert len(reads) == MAX_READS
+    assert of(machine.follow(SECOND, Follow(authors[0].node, 1, ())), ReadLog), "each link has its own"
     first = chain(authors[0], 1)
     assert len(of(machine.log_read(LINK, authors[0].node, 1, first, []), ReadLog)) == 1
-    assert machine.busy == MAX_READS
+    assert machine.busy == 2 * MAX_READS
+
+
+def test_a_catch_up_leaves_credit_for_what_is_live() -> None:
+    credit = 64_000
+    old = chain(ONE, 200, text="x" * 400)
+    now = chain(TWO, 4)
+    machine, held = serving(*old, *now[:1], credit=credit)
+    machine.follow(LINK, Follow(TWO.node, 1, ((1, now[0].head),)))
+    effects = machine.follow(LINK, ask())
+    at = 0
+    while of(effects, ReadLog):  # nothing is ever paid back
+        effects = machine.log_read(LINK, ONE.node, 5, old[at : at + 10], [])
+        at += 10
+    assert 0 < at < 200
+    assert machine.credit_of(LINK) > 0
+    held.advance(now[1:])
+    assert seqs(sent(machine.committed(now[1:]), Entries)) == [2, 3, 4]
 
 
 def test_what_the_follower_sent_us_is_not_sent_back() -> None:
@@ -260,7 +278,7 @@ def test_who_asks_again_and_again_without_giving_credit_stands_in_line_once() ->
         serving.follow(1, Follow(ONE.node, serial, ()))
         serving.unfollow(1, ONE.node)
     serving.follow(1, Follow(ONE.node, 1000, ()))
-    assert len(serving._waiting) == 1
-    (read,) = serving.credited(1, 1000)
+    assert len(serving._outlets[1].waiting) == 1
+    (read,) = serving.credited(1, INITIAL_CREDIT)
     assert isinstance(read, ReadLog)
     assert read.serial == 1000

@@ -1,0 +1,60 @@
+"""How one author's log is followed: through which link, what it must bring until when, and which links not to ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from maw.core.effects import Link
+from maw.core.offers import Target
+
+DEADLINE_S: Final = 5.0
+"""How long an advertised head may take to arrive, backlog aside."""
+BACKLOG_RATE: Final = 2_000.0
+"""Entries a second that a link is expected to bring at the least."""
+DEADLINE_MAX_S: Final = 600.0
+GRACE_S: Final = 1.0
+"""How long a link may take to bring what it does not even say it has, while another says so."""
+HOLDOFF_S: Final = 5.0
+HOLDOFF_MAX_S: Final = 300.0
+
+
+@dataclass(slots=True)
+class Track:
+    """``target`` is to arrive before ``deadline``, or the follow moves."""
+
+    link: Link | None = None
+    serial: int = 0
+    ready: bool = False
+    resting: bool = False
+    target: Target | None = None
+    deadline: float = 0.0
+    grace: bool = False
+    """The link had not said it has the target when the deadline was set: only GRACE_S were given."""
+    patience: float = 1.0
+    """Doubles with each follow that was moved in vain: where all links are slow, one must be given the time."""
+    holdoff: dict[Link, tuple[float, float]] = field(default_factory=dict)
+
+    def hold_off(self, link: Link, now: float) -> None:
+        delay = min(HOLDOFF_MAX_S, 2 * self.holdoff.get(link, (0.0, HOLDOFF_S / 2))[1])
+        self.holdoff[link] = (now + delay, delay)
+
+    def held_off(self, link: Link, now: float) -> bool:
+        return self.holdoff.get(link, (0.0, 0.0))[0] > now
+
+    def aim_at(self, target: Target, missing: int, *, offered: bool, now: float) -> None:
+        """``offered``: the link that is followed says it has it. A deadline that is there only comes nearer."""
+        first = (DEADLINE_S if offered else GRACE_S) * self.patience
+        until = now + min(DEADLINE_MAX_S, first + missing / BACKLOG_RATE)
+        self.target = target
+        if until < self.deadline:
+            self.deadline, self.grace = until, not offered
+
+    def end_grace(self) -> None:
+        """The link says now that it has the target: it gets the rest of the usual time, once."""
+        if self.grace:
+            self.grace = False
+            self.deadline += (DEADLINE_S - GRACE_S) * self.patience
+
+    def lose_patience(self) -> None:
+        self.patience = min(2 * self.patience, DEADLINE_MAX_S / DEADLINE_S)
