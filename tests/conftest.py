@@ -23,15 +23,21 @@ settings.load_profile("maw")
 MakeHome = Callable[[str], NodeHome]
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
     """A port below those that the kernel gives to outgoing connections, so that it stays free for a restart."""
     for _ in range(200):
         port = random.randrange(20_000, 32_000)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+        _given.add(port)
         return port
     raise AssertionError("no free port on 127.0.0.1")
 

@@ -14,6 +14,8 @@ _NODE: Final = (
     ("maw_peers_known", "gauge", "peers_known", "nodes known here"),
     ("maw_messages", "gauge", "messages", "messages in this replica"),
     ("maw_entries", "gauge", "entries", "entries held, of all logs"),
+    ("maw_entries_repeated_total", "counter", "entries_repeated", "entries that arrived and were of no use"),
+    ("maw_follows_moved_total", "counter", "follows_moved", "logs that were taken from a link that was up"),
     ("maw_seq", "counter", "seq", "the newest seq made visible here"),
     ("maw_disk_free_bytes", "gauge", "disk_free_bytes", "free space where the database lives"),
     ("maw_database_bytes", "gauge", "database_bytes", "size of the database with its write-ahead log"),

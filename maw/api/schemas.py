@@ -155,6 +155,8 @@ _STATUS: Final = _object(
         "trouble": _or_null(_TEXT),
         "peers_pending": _WHOLE,
         "links_bounded": _FLAG,
+        "entries_repeated": _WHOLE,
+        "follows_moved": _WHOLE,
         "trouble_with": _list(_object({"peer": _TEXT, "key": _TEXT, "trouble": _TEXTS})),
         "database_free_bytes": _WHOLE,
     },

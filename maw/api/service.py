@@ -155,6 +155,8 @@ class _Reading(_Base):
             "peers_pending": len(node.membership.book.pending) + len(node.inviting.asking),
             "messages": node.state.messages,
             "entries": node.runtime.held.total(),
+            "entries_repeated": node.runtime.machine.followed.discarded_entries,
+            "follows_moved": node.runtime.machine.followed.moves,
             "seq": node.visible.seq,
             "unread": {
                 row.name: unread.get(row.n, 0)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from maw.core.announcing import Announcing
+from maw.core.carrying import carried
 from maw.core.effects import Effect, Link
 from maw.core.entry import Entry, Head, Position
 from maw.core.following import Followed
@@ -74,11 +75,16 @@ class Replicator:
         return self._book.learn_recoveries(known)
 
     def trust_changed(self, now: float) -> list[Effect]:
-        """The book was changed: follow whom it trusts, and our own log, which others may hold more of; nobody
-        while paused."""
+        """The book was changed: follow whom it trusts, some that it may trust later, and our own log, which others
+        may hold more of; nobody while paused."""
         self._held.cut(self._book.cuts)
-        wanted = [] if self._paused else [self._me, *self._book.trusted, *self._book.former]
-        return [*self.gossip.trust_changed(), *self.followed.want(wanted, now)]
+        return [*self.gossip.trust_changed(), *self.followed.want(self._wanted(), now)]
+
+    def _wanted(self) -> list[NodeId]:
+        book = self._book
+        if self._paused:
+            return []
+        return [self._me, *book.trusted, *book.former, *carried(book.trusted, book.pending, self._held)]
 
     def pause(self, paused: bool, now: float) -> list[Effect]:
         """While paused nothing is followed, whatever becomes of trust: what cannot be stored is not asked for."""
@@ -164,6 +170,8 @@ class Replicator:
         if link in self._peers:
             self.serving.heard_from(link, entries)
         effects = self.followed.committed(batch)
+        if self._book.pending and any(entry.author in self._book.pending for entry in entries):
+            effects += self.followed.want(self._wanted(), now)
         return [
             *self.serving.committed(entries),
             *effects,

@@ -23,18 +23,17 @@ from maw.core.trust import TrustBook
 from maw.errors import MawError, Refused
 from maw.node.authoring import Authoring, wall_clock_ms
 from maw.node.spoken import OperatorsWord
-from maw.node.visible import Visible
 from maw.store.database import Database
 from maw.store.fold import Fold
 from maw.store.state import AgentRow, State
-from maw.store.withholding import FROZEN, REVOKED, hide_beyond, release
+from maw.store.withholding import FROZEN, PENDING, REVOKED, hide_beyond, release
 from maw.store.writer import Writer
 
 REVOKED_HERE: Final = "revoked"
 
 
 class Keeping:
-    """``book`` gives the TrustBook of the moment."""
+    """``book`` gives the TrustBook of the moment; ``took`` is told what came of entries that are shown now."""
 
     def __init__(
         self,
@@ -43,10 +42,10 @@ class Keeping:
         state: State,
         writer: Writer,
         authoring: Authoring,
-        visible: Visible,
         word: OperatorsWord,
         book: Callable[[], TrustBook],
         alert: Callable[[Alert], None],
+        took: Callable[[Fold], None],
         redact: Callable[[], Awaitable[None]],
     ) -> None:
         """``redact`` carries out redactions that were stated."""
@@ -56,19 +55,25 @@ class Keeping:
         self._state = state
         self._writer = writer
         self._authoring = authoring
-        self._visible = visible
         self._word = word
         self._book = book
         self._alert = alert
+        self._took = took
         self._told: set[bytes] | None = None
         self._due = True
         self._hidden: dict[NodeId, dict[int, int]] = {}
 
     # -- asked at once ------------------------------------------------------------------------------
 
-    def withhold(self, entry: Entry, said: Said) -> str | None:
-        """Why a message of another node is held and not shown; None when it is shown."""
-        ruling = self._book().ruling
+    def withhold(self, entry: Entry, said: Said | None) -> str | None:
+        """Why what another node says is held and not shown; None when it is shown. ``said``: the message, if it is
+        one."""
+        book = self._book()
+        if book.pending and entry.author in book.pending:
+            return PENDING
+        if said is None:
+            return None
+        ruling = book.ruling
         if ruling.revoked and (gone := ruling.revoked.get(entry.author)) is not None:
             last = gone.cut.get(entry.epoch)
             if last is None or entry.seq > last.seq:
@@ -132,7 +137,7 @@ class Keeping:
         self._due = False
         try:
             await self._hide()
-            for why in (FROZEN, REVOKED):
+            for why in (FROZEN, REVOKED, PENDING):
                 await self._release(why)
             await self._redact()
             await self._tell()
@@ -160,11 +165,11 @@ class Keeping:
         while after is not None:
             start = after
 
-            async def write(conn: aiosqlite.Connection, start: int = start) -> int | None:
+            async def write(conn: aiosqlite.Connection, start: int = start) -> tuple[int | None, Fold]:
                 fold = Fold(self._state, self._me, wall_clock_ms(), self.withhold)
-                return await release(conn, fold, why, start)
+                return await release(conn, fold, why, start), fold
 
-            after = await self._writer.submit(write, lambda _: self._visible.advance(self._state.seq))
+            after, _ = await self._writer.submit(write, lambda done: self._took(done[1]))
 
     async def _tell(self) -> None:
         """Say in our log which statements are in force here, each once."""

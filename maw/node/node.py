@@ -165,9 +165,8 @@ class Node:
             new_fold=self.runtime.new_fold, took=self.runtime.took,
         )  # fmt: skip
         self.keeping = Keeping(
-            me, db, self.state, self.writer, self.authoring, self.visible, word, lambda: self.membership.book,
-            self.alerts.raise_alert,
-            self.stated.settle,
+            me, db, self.state, self.writer, self.authoring, word, lambda: self.membership.book,
+            self.alerts.raise_alert, lambda fold: self.runtime.took(fold), self.stated.settle,
         )  # fmt: skip
         self.redacting = Redacting(
             me, db, self.state, self.writer, self.authoring, self.directory, self.presenter, self.talking

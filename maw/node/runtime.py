@@ -376,8 +376,8 @@ class Runtime:
             for first, last in rule.ranges:
                 self.carry_out(self.machine.mending.ruled(rule.author, rule.epoch, first, last))
 
-    def took(self, fold: Fold, author: NodeId) -> None:
-        """What came of ``author``'s logs is durable."""
+    def took(self, fold: Fold, author: NodeId | None = None) -> None:
+        """What came of ``author``'s logs, or was withheld until now, is durable."""
         self.note_rules(fold)
         self._visible.advance(self._state.seq)
         self.report(fold.set_aside)
@@ -389,7 +389,8 @@ class Runtime:
         try:
             self._reactions.received(fold)
         except Exception as error:  # it is durable: falling over would not undo it, and come again at a start
-            self._reactions.bug(f"entries of {short_key(author)}", error)
+            about = "entries that were withheld" if author is None else f"entries of {short_key(author)}"
+            self._reactions.bug(about, error)
 
     def _learn_recoveries(self) -> None:
         """Recovery keys that we hear of now may be what a revocation was waiting for."""

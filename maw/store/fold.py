@@ -63,6 +63,9 @@ _FOLDED: Final = frozenset(
     (Kind.OPEN, Kind.CARD, Kind.AGENT, Kind.CHANNEL, Kind.RECEIPT, Kind.HEED, Kind.REDACT)
 )
 
+_AT_ONCE: Final = frozenset((Kind.OPEN, Kind.REDACT))
+"""What shows nothing: no rule withholds it."""
+
 MAX_AGENTS_OF_A_PEER: Final = 2_000
 MAX_CHANNELS_OF_A_PEER: Final = 1_000
 """Agents and channels live in memory, so that no peer may bring them without end; what brings more is set aside.
@@ -114,7 +117,7 @@ def unread(kind: int) -> str:
     return f"kind {kind}"
 
 
-Withhold = Callable[[Entry, Said], str | None]
+Withhold = Callable[[Entry, Said | None], str | None]
 """Why a message is not to be shown for now: it is asked for every message of others."""
 
 
@@ -289,6 +292,12 @@ class Fold:
             return self._message(entry, place, said)
         if kind not in _FOLDED:
             raise Withheld(unread(kind))
+        if (
+            kind not in _AT_ONCE
+            and self.withhold is not None
+            and (why := self.withhold(entry, None)) is not None
+        ):
+            raise Withheld(why)
         content = unpack_payload(entry.payload)
         node = self.node(entry.author)
         if kind == Kind.OPEN:

@@ -14,6 +14,7 @@ from maw.store.state import LogRow, State
 
 FROZEN: Final = "frozen"
 REVOKED: Final = "revoked"
+PENDING: Final = "pending"
 ROWS_A_STEP: Final = 500
 
 _HELD_BACK: Final = """SELECT w.place, e.header, e.signature, e.payload FROM withheld w

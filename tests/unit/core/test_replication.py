@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
+import pytest
+
 from maw.core.effects import Append, AppendStatements, Effect, ReadLog, Receipt, Send
 from maw.core.entry import Entry
 from maw.core.frames import Entries, Frame, Have, StatementDigest, Unknown, decode_frame, encode
@@ -203,3 +205,19 @@ def test_while_paused_nobody_is_followed_whatever_becomes_of_trust() -> None:
     assert one.machine.followed.authors == 0
     one.machine.pause(False, 3.0)
     assert one.machine.followed.authors == 2
+
+
+def test_a_pending_author_is_followed_until_its_quota_is_used_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maw.core.carrying.CARRIED_ENTRIES", 5)
+    word = admit(TWO, COLONY, THREE.node, "newcomer", (), False, 1)
+    log = chain(THREE, 8)
+    one, two = pair(two=log)
+    one.book.add([word])
+    assert THREE.node in one.book.pending
+    one.carry_out(one.machine.trust_changed(0.0))
+    talk(one, two)
+    assert one.held.head(THREE.node, 1) == log[-1].head, "what is under way still comes"
+    assert not one.machine.followed.wants(THREE.node)
+    one.book.pin(pin(THREE))
+    one.carry_out(one.machine.trust_changed(0.0))
+    assert one.machine.followed.wants(THREE.node), "once it is accepted there is no quota"

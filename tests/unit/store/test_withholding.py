@@ -9,12 +9,12 @@ from maw.core.colony import Said
 from maw.core.entry import Entry
 from maw.store.checks import recount
 from maw.store.fold import Fold
-from maw.store.withholding import FROZEN, hide_beyond, release
+from maw.store.withholding import FROZEN, PENDING, hide_beyond, release
 from tests.unit.store.opened import NOW_MS, Author, Store, open_store
 
 
-def hush(entry: Entry, said: Said) -> str | None:
-    return FROZEN if "hush" in said.text else None
+def hush(entry: Entry, said: Said | None) -> str | None:
+    return FROZEN if said is not None and "hush" in said.text else None
 
 
 async def take(store: Store, author: Author, entries: list[Entry]) -> Fold:
@@ -74,3 +74,33 @@ async def test_what_lies_above_a_cut_is_hidden_and_every_count_stays_true(tmp_pa
             return await recount(conn, store.state)
 
         assert await store.writer.submit(count) == []
+
+
+async def test_of_a_pending_author_nothing_is_shown_until_it_is_accepted(tmp_path: Path) -> None:
+    neo = Author(1)
+    pending = {neo.node}
+
+    def strange(entry: Entry, said: Said | None) -> str | None:
+        return PENDING if entry.author in pending else None
+
+    async def write(conn: Any) -> Fold:
+        fold = Fold(store.state, Author(99).node, NOW_MS, strange)
+        for entry in [neo.card("neo"), neo.post("one"), neo.post("two")]:
+            fold.add(entry)
+        await fold.write(conn)
+        return fold
+
+    async def accept(conn: Any) -> None:
+        await release(conn, Fold(store.state, Author(99).node, NOW_MS, strange), PENDING)
+
+    async with open_store(tmp_path / "colony.db") as store:
+        await store.writer.submit(write)
+        assert store.state.head(neo.node, neo.epoch).seq == 3
+        assert not store.state.agents
+        assert not store.state.channels
+        assert await texts(store) == []
+        pending.clear()
+        await store.writer.submit(accept)
+        assert await texts(store) == [1, 2]
+        assert [row.name for row in store.state.agents.values()] == ["neo"]
+        assert list(await store.db.rows("SELECT * FROM withheld")) == []
