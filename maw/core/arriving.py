@@ -54,6 +54,10 @@ class Arriving:
         """Another branch was taken: what is on its way there does not fit any more, and the disk will refuse it."""
         self._tentative.pop(place, None)
 
+    def awaits(self, author: NodeId) -> bool:
+        """Something of ``author`` is on its way to the disk."""
+        return any(who == author for who, _ in self._tentative)
+
     def came_by(self, link: Link | None) -> bool:
         """Something that ``link`` brought has not been answered by the disk."""
         return any(batch.link == link for batch in self._batches.values())

@@ -176,7 +176,10 @@ class Followed:
         direct = next((link for link in usable if self._inlets[link].peer == author), None)
         if track.link in usable and not moving:
             stays = (direct is None or track.link == direct) and not self._in_a_ring(track.link, author)
-            if stays or (self.offers.any(track.link, author) and not self.offers.any(direct, author)):  # type: ignore[arg-type]
+            if stays:
+                return []
+            if self.offers.any(track.link, author) or self._arriving.awaits(author):
+                track.changes = True  # not now: what is under way would come twice
                 return []
         if not usable:
             return self._move(author, track, None)
@@ -289,7 +292,8 @@ class Followed:
         effects: list[Effect] = []
         for author, track in self._tracks.items():
             track.resting = False
-            if track.link is None:
+            if track.link is None or track.changes:
+                track.changes = False
                 effects += self._choose(author, now)
             self._aim(author, now)
             if track.target is not None and now >= track.deadline:

@@ -27,6 +27,8 @@ class Track:
     serial: int = 0
     ready: bool = False
     resting: bool = False
+    changes: bool = False
+    """The author's own link is there, and takes over at a tick that finds nothing under way."""
     target: Target | None = None
     deadline: float = 0.0
     grace: bool = False

@@ -392,6 +392,21 @@ def test_a_link_that_says_in_the_meantime_that_it_has_it_too_gets_the_usual_time
     assert bench.machine.through(AUTHOR.node) == C
 
 
+def test_the_authors_own_link_takes_over_when_what_is_under_way_has_come() -> None:
+    bench = Bench()
+    bench.up(B, RELAY.node)
+    bench.followed(B, bench.told(B, LOG[5].head))
+    bench.up(A, AUTHOR.node)
+    assert not sent(bench.told(A, LOG[9].head), Follow), "it would bring once more what the relay is bringing"
+    (append,) = of(bench.bring(B, *LOG[:6]), Append)
+    bench.wait(1)
+    assert bench.machine.through(AUTHOR.node) == B, "nor what is on its way to the disk"
+    bench.commit(append)
+    (ask,) = sent(bench.wait(1), Follow, A)
+    assert ask.heads == ((1, LOG[5].head),)
+    assert bench.machine.discarded_entries == 0
+
+
 # -- epochs without end ---------------------------------------------------------------------------------
 
 
