@@ -36,6 +36,9 @@ ROUTES = {
     "POST /api/statements",
     "POST /api/statements/draft",
     "GET /api/operators",
+    "POST /api/orders/draft",
+    "GET /api/orders",
+    "GET /api/orders/{id}",
     "POST /api/peers/revoke",
     "GET /api/invites",
     "DELETE /api/invites/{id}",
@@ -189,7 +192,7 @@ async def test_openapi_documents_what_requests_are_checked_against(house: House)
     described = await document(house)
     post = described["paths"]["/api/channels/{name}/messages"]["post"]
     body = post["requestBody"]["content"]["application/json"]["schema"]
-    assert set(body["properties"]) == {"text", "reply_to"}
+    assert set(body["properties"]) == {"text", "reply_to", "word"}
     assert body["required"] == ["text"]
     names = {parameter.get("name") or parameter["$ref"] for parameter in post["parameters"]}
     assert {"name", "wait", "timeout", "#/components/parameters/IdempotencyKey"} <= names
