@@ -2,7 +2,7 @@
 
 Libraries are most of it, as the steps below show: the interpreter, asyncio with ssl, aiohttp (without the
 authorities it would read), the database's page caches, and what TLS needs for each link (its buffers, asyncio's
-taken down from 256 to 64 KiB). The command line is not in it: `maw up` becomes the daemon. Messages are never
+taken down from 256 to 32 KiB). The command line is not in it: `maw up` becomes the daemon. Messages are never
 kept; what grows is one small row for each node, log, channel and agent. While a host catches up, batches on their
 way to the disk come on top, as far as the sender's credit goes; the allocator keeps most of that afterwards, so
 the host that received shows more than the host that sent. Pages of libraries are counted in full for each process

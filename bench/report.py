@@ -55,7 +55,8 @@ def as_json(results: Mapping[str, Sequence[Figure]]) -> str:
 def machine() -> str:
     return (
         f"{os.cpu_count()} cores, {platform.system()} {platform.machine()},"
-        f" Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, aiohttp {aiohttp.__version__}"
+        f" Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, aiohttp {aiohttp.__version__},"
+        f" load {os.getloadavg()[2]:.0f} in the last quarter of an hour"
     )
 
 

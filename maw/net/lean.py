@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-TLS_BUFFER: Final = 64 * 1024
-"""Four TLS records. asyncio would keep 256 KiB for each connection: 6 MiB more where thirty nodes are linked."""
+TLS_BUFFER: Final = 32 * 1024
+"""Two TLS records. asyncio would keep 256 KiB for each connection: 7 MiB more where thirty nodes are linked."""
 
 
 def small_tls_buffers() -> None:

@@ -328,6 +328,9 @@ class Node:
         self.membership.write_copy()
         if self._opened.notes:
             self.alerts.raise_alert(Alert("recovery", self.config.name, "; ".join(self._opened.notes)))
+        self.alerts.settle(
+            "disk", self.config.name
+        )  # of an earlier run, that may have been killed: told anew if so
         self.disk.check()
         self.clock_watch.look(wall_clock_ms(), iso(wall_clock_ms()))
         await self.forking.start(self.runtime.machine)

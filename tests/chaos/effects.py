@@ -117,12 +117,16 @@ def _off(box: Box, amount: int) -> str | None:
 
 
 def _refuses(box: Box) -> str | None:
-    """What it answers to somebody who wants to say something."""
+    """What it answers to somebody who wants to say something. Right after a loss its agents may not be back yet: then
+    its own word that it takes nothing."""
     door = Door(box.socket, box.agents[0])
     try:
         status, body = door.ask("POST", "/api/channels/general/messages", {"text": "is there room?"})
+        if status >= 500:
+            return f"refuses: {status} {body['error']['code']}"
+        state = door.ask("GET", "/api/status")[1].get("state")
     except AwayError:
         return None
     finally:
         door.close()
-    return f"refuses: {status} {body['error']['code']}" if status >= 500 else None
+    return "says that it is read-only" if state == "read_only" else None

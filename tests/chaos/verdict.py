@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
-from tests.chaos.schedule import CLOCK, DELETE, FULL, ROLLBACK
+from tests.chaos.schedule import CLOCK, CUT, DELETE, FULL, ROLLBACK, WG_DOWN
 
 SHOWN: Final = 5
 _ID: Final = re.compile(r"(?P<node>[a-z2-7]{6})-(?P<epoch>[0-9a-z]+)-(?P<seq>\d+)")
@@ -241,6 +241,7 @@ BEHIND_IT: Final[Mapping[str, frozenset[str]]] = {
     "recovery": frozenset({ROLLBACK, DELETE, CLOCK}),
     "clock": frozenset({CLOCK}),
     "disk": frozenset({FULL}),
+    "silence": frozenset({CUT, WG_DOWN}),
 }
 """Kinds of alert, and the faults of which one must have been in the run. Any other alert is wrong."""
 OVER: Final = frozenset({"disk"})

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from maw.core.effects import Alert
 from maw.core.entry import Kind
 from maw.errors import BadConfig, Refused, Unavailable
 from maw.node.home import read_key
@@ -109,6 +110,16 @@ async def test_a_chore_that_is_refused_holds_up_no_other(make_home: MakeHome) ->
         await until(lambda: len(tries) >= 4, "it is tried again")
         assert tries[:4] == ["full", "fine", "full", "fine"]
         await host.post("owner", "alive")
+
+
+async def test_a_disk_that_was_full_when_it_was_killed_is_told_of_no_more(make_home: MakeHome) -> None:
+    home = make_home("mbp")
+    async with running(home) as host:
+        host.node.alerts.raise_alert(Alert("disk", "mbp", "no room"))
+        await host.node.alerts.save()
+        assert [alert["kind"] for alert in await host.node.alerts.recent(host.node.db, str)] == ["disk"]
+    async with running(home) as host:
+        assert await host.node.alerts.recent(host.node.db, str) == []
 
 
 async def test_a_changed_address_is_said(make_home: MakeHome, monkeypatch: pytest.MonkeyPatch) -> None:
