@@ -92,18 +92,22 @@ class ReadBranch:
 
 @dataclass(frozen=True, slots=True)
 class Seek:
-    """Ask this link for its branch of a log: send it a Locate with a ladder of what we hold."""
+    """Ask this link for its branch of a log: send it a Locate with a ladder of what we hold, and ``common`` on it,
+    up to where it is known to hold the same."""
 
     link: Link
     author: NodeId
     epoch: int
+    common: Head | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class KeepOwn:
-    """Our own log has forked and nobody shows the other branch: adopt ours, in a new epoch."""
+    """Our own log has forked and nobody shows the other branch: adopt ours, in a new epoch. At ``since`` the two are
+    known to differ."""
 
     epoch: int
+    since: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ Laws
      before all that the adopting epoch publishes again has arrived: then no message is out of sight in between.
      Nor while it has messages on its own that the author never published again: he is shown them, and does so.
   4. Where two branches part is found by showing a ladder of one's own heads (``Locate``); the answer, a Fork, begins
-     right after the highest that both hold.
+     right after the highest that both hold. Where it does not reach so far, its end is shown next.
   5. Of our own log the others' branch is taken, and what of ours it lacks is published again. Where nobody shows it
      in KEEP_OWN_S, our own branch is adopted. What we adopted once stays adopted: put back to before we did, our chain
      is the one that gives way.
@@ -60,7 +60,7 @@ Place = tuple[NodeId, int]
 class Verdict(Enum):
     """What to do about a run that contradicts what we hold."""
 
-    NOTHING = "its branch was not adopted"
+    NOTHING = "its branch was not adopted, or not as far as it shows"
     LOCATE = "it is wanted, and where it parts from ours is not known yet"
     TAKE = "it is the branch that its author adopted"
     RECLAIM = "it is our own log, as others hold it"
@@ -103,6 +103,14 @@ def where_they_part(ours: Sequence[Entry], theirs: Sequence[Entry]) -> tuple[int
     return None
 
 
+def common_end(ours: Sequence[Entry], theirs: Sequence[Entry], top: int) -> Head | None:
+    """How far two runs that begin at one place, and do not differ, are known to be the same, where our log goes on
+    beyond it, to ``top``: branches may part further up than one answer reaches."""
+    both = min(len(ours), len(theirs))
+    same = both > 0 and ours[both - 1].id == theirs[both - 1].id
+    return ours[both - 1].head if same and ours[both - 1].seq < top else None
+
+
 def judge(me: NodeId, found: Parting) -> Verdict:
     """What follows from a contradiction (laws 3 and 5)."""
     usable = found.exact and all(entry.payload is not None for entry in found.run)
@@ -113,7 +121,10 @@ def judge(me: NodeId, found: Parting) -> Verdict:
         if not found.settled and found.author != me:
             if any(entry.seq == head.seq and entry.id != head.id for entry in found.run):
                 return Verdict.DISPUTE
-            return Verdict.TAKE if usable else Verdict.LOCATE
+            if not usable:
+                return Verdict.LOCATE
+            # a run that ends before it may be of any branch, the one we let go of last time too
+            return Verdict.TAKE if found.run[-1].seq >= head.seq else Verdict.NOTHING
     if found.author == me:
         return Verdict.RECLAIM if usable else Verdict.LOCATE
     return Verdict.DISPUTE
@@ -163,6 +174,8 @@ class _Search:
     asked: set[Link] = field(default_factory=set)
     give_up: float = float("inf")
     """Of our own log: when our own branch is adopted."""
+    since: int = 0
+    """Where our own log is known to differ from what others hold."""
 
 
 class Forks:
@@ -260,9 +273,10 @@ class Forks:
         self._vague.add((link, (author, epoch)))
         return [Seek(link, author, epoch)]
 
-    def own_disputed(self, epoch: int, now: float) -> list[Effect]:
-        """A proof says that our own log has forked: look for the branch that is not ours."""
+    def own_disputed(self, epoch: int, since: int, now: float) -> list[Effect]:
+        """A proof says that our own log has forked, and differs at ``since``: look for the branch that is not ours."""
         search = self._searches.setdefault((self._me, epoch), _Search(now))
+        search.since = since
         search.give_up = min(search.give_up, now + KEEP_OWN_S)
         return self.tick(now)
 
@@ -322,7 +336,7 @@ class Forks:
         for (author, epoch), search in list(self._searches.items()):
             if now >= search.give_up and author == self._me:
                 del self._searches[author, epoch]
-                effects.append(KeepOwn(epoch))
+                effects.append(KeepOwn(epoch, search.since))
             elif now >= search.next_at and (link := self._next(search)) is not None:
                 search.next_at = now + SEEK_S
                 effects.append(Seek(link, author, epoch))

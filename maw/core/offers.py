@@ -61,10 +61,10 @@ class Offers:
         return advert.complete.get(place.epoch, 0) >= place.seq
 
     def ahead(self, link: Link, author: NodeId) -> int:
-        """Entries of ``author`` that this link says it holds and we do not."""
+        """Entries of ``author`` that this link says it holds and we do not, and may: up to a revocation's cut."""
         advert = self._inlets[link].adverts.get(author, Advert())
         return sum(
-            max(0, head.seq - self._held.head(author, epoch).seq)
+            max(0, min(head.seq, self._held.last(author, epoch)) - self._held.head(author, epoch).seq)
             for epoch, head in advert.heads.items()
             if (author, epoch) not in self._held.disputed
         )

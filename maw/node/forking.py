@@ -9,9 +9,9 @@ from typing import Final
 
 import aiosqlite
 
-from maw.core.effects import CheckAdoption, CheckFork, CheckProof, Effect, ReadBranch, Seek, Send
+from maw.core.effects import CheckAdoption, CheckFork, CheckProof, Effect, KeepOwn, ReadBranch, Seek, Send
 from maw.core.entry import Entry
-from maw.core.forks import Parting, Verdict, judge
+from maw.core.forks import Parting, Verdict, common_end, judge
 from maw.core.frames import Fork, Locate, Proof
 from maw.core.identity import NodeId, short_key
 from maw.core.replication import Replicator
@@ -78,6 +78,7 @@ class Forking:
                 self._db, self._state, effect.author, effect.epoch, effect.entries
             )
             if found is None:
+                await self._look_further(effect)
                 return
             match judge(self._me, found):
                 case Verdict.LOCATE:
@@ -102,6 +103,14 @@ class Forking:
         if branch is not None:
             await self._reclaiming.say_again(effect.epoch, branch)
         return branch is not None
+
+    async def _look_further(self, effect: CheckFork) -> None:
+        """A run that contradicts nothing: what it is to be compared with may lie further up."""
+        author, epoch = effect.author, effect.epoch
+        ours = await run_from(self._db, self._state, author, epoch, effect.entries[0].seq)
+        common = common_end(ours, effect.entries, self._state.head(author, epoch).seq)
+        if common is not None:
+            await self.seek(Seek(effect.link, author, epoch, common))
 
     async def _contradicted(self, effect: CheckFork, found: Parting) -> None:
         known = self._state.logs[found.author, found.epoch].disputed
@@ -138,11 +147,14 @@ class Forking:
                 return
             for run in (effect.one, effect.other):
                 if await forks.find_parting(self._db, self._state, author, epoch, run) is not None:
-                    self._feed(lambda machine, now: machine.forks.own_disputed(epoch, now))
+                    self._own_disputed(epoch, run[0].seq)
         except _UNREADABLE as error:
             self._unreadable(author, error)
         except MawError as error:
             log.warning("a fork of %s could not be noted yet: %s", short_key(author), error.message)
+
+    def _own_disputed(self, epoch: int, since: int) -> None:
+        self._feed(lambda machine, now: machine.forks.own_disputed(epoch, since, now))
 
     # -- the author's word --------------------------------------------------------------------------
 
@@ -165,12 +177,12 @@ class Forking:
             log.warning("a settled fork of %s could not be noted yet: %s", short_key(author), error.message)
             self._feed(lambda machine, now: machine.forks.postponed(author, epoch, effect.adoption))
 
-    async def keep_own(self, epoch: int) -> None:
+    async def keep_own(self, effect: KeepOwn) -> None:
         try:
-            await self._reclaiming.keep(epoch)
+            await self._reclaiming.keep(effect.epoch, effect.since)
         except MawError as error:
             log.warning("our own fork could not be ended yet: %s", error.message)
-            self._feed(lambda machine, now: machine.forks.own_disputed(epoch, now))
+            self._own_disputed(effect.epoch, effect.since)
 
     async def _take(self, found: Parting) -> None:
         """The branch that counts, for ours."""
@@ -208,6 +220,8 @@ class Forking:
 
     async def seek(self, effect: Seek) -> None:
         heads = await forks.own_ladder(self._db, self._state, effect.author, effect.epoch)
+        if effect.common is not None:
+            heads = [effect.common, *(head for head in heads if head.seq < effect.common.seq)]
         ask = Send(effect.link, Locate(effect.author, effect.epoch, tuple(heads)))
         self._feed(lambda machine, now: [ask])
 

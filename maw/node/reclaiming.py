@@ -134,8 +134,9 @@ class Reclaiming:
             " two hands: `maw revoke`, or `maw key rotate`"
         )
 
-    async def keep(self, epoch: int) -> None:
-        """Nobody shows the other branch of our log: ours is the one that counts. Raises MawError."""
+    async def keep(self, epoch: int, since: int) -> None:
+        """Nobody shows the other branch of our log, which differs at ``since``: ours is the one that counts. What is
+        adopted is near there, so that whoever is shown the branch sees it. Raises MawError."""
         head = self._state.head(self._signer.node, epoch)
         if not head.seq or not self._may():
             return
@@ -145,7 +146,9 @@ class Reclaiming:
             now_ms = wall_clock_ms()
             fold = self._new_fold(now_ms)
             entries: list[Entry] = []
-            held = self._state.head(self._signer.node, epoch)
+            held = await head_at(conn, self._state.logs[self._signer.node, epoch], since)
+            if held is None:
+                held = self._state.head(self._signer.node, epoch)
             await authoring.begin_epoch(
                 conn, fold, entries, now_ms, "this log was forked", adopts=((epoch, *held),), again=2
             )

@@ -273,8 +273,8 @@ class Runtime:
                     self._spawn(self._forking.seek(effect), "seek branch")
                 case ReadBranch():
                     self._spawn(self._forking.answer(effect), "read branch")
-                case KeepOwn(epoch):
-                    self._spawn(self._forking.keep_own(epoch), "keep own branch")
+                case KeepOwn():
+                    self._spawn(self._forking.keep_own(effect), "keep own branch")
         self._set_wake()
 
     def _note_receipt(self, peer: NodeId, epoch: int, seq: int) -> None:

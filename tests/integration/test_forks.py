@@ -102,6 +102,37 @@ def sound(home: NodeHome) -> None:
 
 
 @pytest.mark.usefixtures("unnoticed")
+async def test_a_parting_is_found_where_one_answer_does_not_reach_it(
+    make_home: MakeHome, tmp_path: Path
+) -> None:
+    """Much was said since, and just before it so many long messages that a page of them ends below the parting."""
+    homes = make_home("mbp"), make_home("oracle")
+    async with all_running(*homes) as (mbp, oracle):
+        await acquaint(mbp, oracle)
+        for n in range(14):
+            await mbp.post("arthur", f"{n} " + "x" * 50_000)
+        await agree(mbp, oracle)
+    night = TimeMachine(homes[0], tmp_path / "night")
+    async with all_running(*homes) as (mbp, oracle):
+        for n in range(3):
+            await mbp.post("arthur", f"heard {n}")
+        await agree(mbp, oracle)
+    night.back()
+    async with running(homes[0]) as mbp:
+        for n in range(18):
+            await mbp.post("arthur", f"dark {n}")
+    async with all_running(*homes) as (mbp, oracle):
+        assert "18 entries that only this host held" in (await mbp.alert("own_fork"))["text"]
+        await agree(mbp, oracle)
+        await until(lambda: not disputed(mbp) and not disputed(oracle), "the dispute is over")
+        for host in (mbp, oracle):
+            short = [text for text in await host.channel() if len(text) < 100]
+            assert sorted(short) == sorted(
+                [*(f"heard {n}" for n in range(3)), *(f"dark {n}" for n in range(18))]
+            )
+
+
+@pytest.mark.usefixtures("unnoticed")
 async def test_what_was_said_before_and_after_a_restore_is_everywhere_once(
     make_home: MakeHome, tmp_path: Path
 ) -> None:

@@ -3,6 +3,9 @@
 --seeds N [--start S] [--nodes 3,10,50]   as many runs as you like
 --replay SEED [--nodes 3]                 one run, every event on standard output
 --with crash,frozen  --shape ring         for a replay: these knobs instead of those drawn
+--broadcast                               25 nodes at 100 ms links: messages per operation, latency
+--scale 25,100 [--agents 8000]            what grows with the number of nodes, and how; --cold: up to so many
+                                          begin knowing nothing of each other, the others knowing all
 --mutants                                 deliberate bugs, and how many seeds each takes to be caught
 """
 
@@ -14,8 +17,8 @@ import time
 import traceback
 from dataclasses import replace
 
-from tests.simulation import mutants
-from tests.simulation.knobs import SHAPES, Knobs, draw
+from tests.simulation import broadcast, mutants, scale
+from tests.simulation.knobs import SHAPES, Knobs, chosen, draw
 from tests.simulation.running import Campaign, Failure, commit
 from tests.simulation.trace import Violation
 from tests.simulation.world import run_knobs
@@ -34,6 +37,10 @@ def main() -> int:
     parser.add_argument("--tail", type=int, default=80, help="lines of trace shown for a failing seed")
     parser.add_argument("--replay", type=int, metavar="SEED")
     parser.add_argument("--mutants", action="store_true")
+    parser.add_argument("--scale", metavar="NODES")
+    parser.add_argument("--agents", type=int, default=8_000)
+    parser.add_argument("--cold", type=int, default=100, metavar="NODES")
+    parser.add_argument("--broadcast", action="store_true")
     parser.add_argument("--with", dest="faults", metavar="KNOBS")
     parser.add_argument("--shape", choices=SHAPES)
     args = parser.parse_args()
@@ -42,8 +49,12 @@ def main() -> int:
     if args.replay is not None:
         knobs = draw(args.replay, sizes[0])
         if args.faults is not None:
-            knobs = replace(knobs, faults=frozenset(args.faults.split(",")) - {""})
+            knobs = chosen(knobs, set(args.faults.split(",")) - {""})
         return replay(replace(knobs, shape=args.shape or knobs.shape))
+    if args.broadcast:
+        return broadcast.report()
+    if args.scale:
+        return scale.report([int(word) for word in args.scale.split(",")], args.agents, args.cold)
     if args.mutants:
         return mutants.report()
     return campaign(args, sizes)

@@ -6,9 +6,10 @@ Of what a hostile node wrote nothing is promised but that honest nodes which dif
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
-from maw.core.entry import START, Position
+from maw.core.entry import START, Entry, Kind
 from maw.core.identity import NodeId
 from tests.simulation.node import SimNode, Surroundings
 from tests.simulation.trace import Violation
@@ -33,7 +34,8 @@ def converged(around: Surroundings) -> bool:
     heads = _settled(around, honest[0])
     return all(
         node.alive
-        and len(node.book.trusted) == len(around.nodes) - 1
+        and len(node.book.trusted) == len(around.nodes) - 1 - len(around.revoked)
+        and node.book.revoked.keys() == around.revoked.keys()
         and node.disk.rows.statements.keys() == first.statements.keys()
         and _settled(around, node) == heads
         for node in honest
@@ -43,7 +45,14 @@ def converged(around: Surroundings) -> bool:
 def _settled(around: Surroundings, node: SimNode) -> dict[NodeId, object]:
     """The heads of a replica, without the logs whose author may say different things to different nodes."""
     forged = {other.key for other in around.nodes if other.hostile and around.knobs.has("forger")}
-    return {author: heads for author, heads in node.disk.rows.heads().items() if author not in forged}
+    heads = {author: heads for author, heads in node.disk.rows.heads().items() if author not in forged}
+    for author, cut in around.revoked.items():
+        heads[author] = {
+            epoch: min(head, cut[epoch], key=lambda one: one.seq)
+            for epoch, head in heads.get(author, {}).items()
+            if epoch in cut
+        }
+    return heads  # type: ignore[return-value]
 
 
 def why_not(around: Surroundings) -> str:
@@ -77,12 +86,14 @@ def check_end(around: Surroundings) -> None:
 
 def lost(around: Surroundings) -> None:
     for node in around.honest:
-        for (author, epoch, seq), entry_id in around.acknowledged.items():
-            log = node.disk.rows.logs.get((author, epoch), [])
-            if len(log) < seq or log[seq - 1].id != entry_id:
+        shown = {around.root(entry.id) for entry in node.disk.rows.visible}
+        for entry_id, (author, epoch, seq) in around.acknowledged.items():
+            cut = around.revoked.get(author)
+            void = cut is not None and seq > cut.get(epoch, START).seq
+            if entry_id not in shown and not void:
                 name = around.names.of[author]
                 raise Violation("lost", f"n{node.index} lacks {name}/{epoch}:{seq}, acknowledged")
-        unseen = [position for position in node.disk.rows.visible if not node.reader.seen[position]]
+        unseen = shown - node.reader.seen.keys()
         if unseen:
             raise Violation("lost", f"the cursor on n{node.index} passed over {len(unseen)} entries")
 
@@ -90,9 +101,12 @@ def lost(around: Surroundings) -> None:
 def duplicated(around: Surroundings) -> None:
     for node in around.honest:
         rows = node.disk.rows
-        if len(set(rows.visible)) != len(rows.visible):
-            raise Violation("duplicated", f"n{node.index}: an entry was appended twice")
-        twice = [position for position, times in node.reader.seen.items() if times > 1]
+        shown = Counter(around.root(entry.id) for entry in rows.visible)
+        if len(shown) != len(rows.visible):
+            again = next(entry for entry in rows.visible if shown[around.root(entry.id)] > 1)
+            name = f"{around.names.of[again.author]}/{again.epoch}:{again.seq}"
+            raise Violation("duplicated", f"n{node.index}: {name} is shown twice")
+        twice = [entry_id for entry_id, times in node.reader.seen.items() if times > 1]
         if twice and not node.disasters:
             raise Violation("duplicated", f"the cursor on n{node.index} met {len(twice)} entries twice")
         if not around.knobs.faults:
@@ -114,10 +128,15 @@ def reordered(around: Surroundings) -> None:
             _in_order(around, node.index, "reads", node.reader.order)
 
 
-def _in_order(around: Surroundings, index: int, does: str, positions: list[Position]) -> None:
+def _in_order(around: Surroundings, index: int, does: str, entries: list[Entry]) -> None:
     last: dict[object, tuple[int, int]] = {}
-    for author, epoch, seq in positions:
+    for entry in entries:
+        if entry.kind == Kind.OPEN:  # nobody is shown it: another branch's may stand where it came later
+            continue
+        author, epoch, seq = entry.position
         of = around.by_key[author]
+        if does == "reads" and of.forked:
+            continue  # in one branch, then in the other
         stream: object = (author, epoch) if of.disasters or of.hostile else author
         if last.get(stream, (0, 0)) >= (epoch, seq):
             name = around.names.of[author]
@@ -126,8 +145,13 @@ def _in_order(around: Surroundings, index: int, does: str, positions: list[Posit
 
 
 def diverged(around: Surroundings) -> None:
-    """Where two linked honest nodes hold different entries at one place, one at least has the proof."""
+    """Where two linked honest nodes hold different entries at one place, one at least has the proof. Nobody counts
+    what is above a revocation's cut."""
     for node in around.honest:
+        for author, cut in around.revoked.items():
+            for epoch, head in node.held.of(author).items():
+                if head.seq > cut.get(epoch, START).seq:
+                    raise Violation("diverged", f"n{node.index} counts {epoch}:{head.seq} of a revoked key")
         for index in node.linked:
             other = around.nodes[index]
             if other.hostile or index < node.index:
@@ -135,7 +159,7 @@ def diverged(around: Surroundings) -> None:
             for place, log in node.disk.rows.logs.items():
                 theirs = other.disk.rows.logs.get(place, [])
                 same = min(len(log), len(theirs))
-                known = place in node.disk.rows.disputed or place in other.disk.rows.disputed
+                known = place in node.disk.rows.proofs or place in other.disk.rows.proofs
                 if same and log[same - 1].id != theirs[same - 1].id and not known:
                     name = around.names.of[place[0]]
                     raise Violation(
@@ -157,10 +181,10 @@ def leaky(around: Surroundings) -> None:
                 raise Violation(
                     "leaky", f"n{node.index} has credit {serving.credit_of(link)} left on link {link}"
                 )
-            if followed.behind(link) or followed.offers.lacks(link):
+            if followed.behind(link) or (followed.offers.lacks(link) and not around.revoked):
                 raise Violation("leaky", f"n{node.index} counts link {link} as behind")
         for other in around.nodes:
-            silent = other is node or not node.disk.rows.epochs(other.key)
+            silent = other is node or not node.disk.rows.epochs(other.key) or other.key in around.revoked
             if not silent and followed.through(other.key) not in node.linked.values():
                 raise Violation("leaky", f"n{node.index} follows n{other.index} through no link")
 

@@ -10,10 +10,12 @@ from typing import Any
 class Clockwork:
     """Runs callbacks in the order of their times; of one time, in the order they were asked for."""
 
-    __slots__ = ("_heap", "_number", "events", "now")
+    __slots__ = ("_heap", "_number", "events", "now", "pace")
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.pace = 1.0
+        """By how much everything that is done now and then is done less often: a day apart is long."""
         self.events = 0
         self._heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._number = 0

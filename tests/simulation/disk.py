@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from maw.core.entry import START, Entry, Head, Position
-from maw.core.frames import TARGET_BATCH
+from maw.core.entry import START, Entry, Head, Kind, unpack_payload
+from maw.core.frames import TARGET_BATCH, Proof
 from maw.core.identity import NodeId
 from maw.core.log import Heads, cut_at_signature
 from maw.core.statement import Statement
@@ -50,10 +50,11 @@ class Rows:
     """What a database holds. ``seqs[i]`` is where ``visible[i]`` stands for readers."""
 
     logs: dict[Place, list[Entry]] = field(default_factory=dict)
-    visible: list[Position] = field(default_factory=list)
+    visible: list[Entry] = field(default_factory=list)
     seqs: list[int] = field(default_factory=list)
     seq: int = 0
-    disputed: set[Place] = field(default_factory=set)
+    proofs: dict[Place, Proof] = field(default_factory=dict)
+    """Of the logs that are disputed."""
     statements: dict[bytes, Statement] = field(default_factory=dict)
     pins: dict[NodeId, Pin] = field(default_factory=dict)
     used: dict[bytes, tuple[NodeId, ...]] = field(default_factory=dict)
@@ -76,8 +77,9 @@ class Rows:
     def epochs(self, author: NodeId) -> list[int]:
         return sorted(epoch for node, epoch in self.logs if node == author)
 
-    def append(self, entries: Sequence[Entry]) -> None:
-        """All or none. Refuses a run that does not follow what is here, as the daemon's runtime does."""
+    def append(self, entries: Sequence[Entry], shown: Mapping[bytes, int] | None = None) -> None:
+        """All or none; ``shown``: where some of them, by id, are shown already.
+        Refuses a run that does not follow what is here, as the daemon's runtime does."""
         tops: dict[Place, Head] = {}
         for entry in entries:
             place = (entry.author, entry.epoch)
@@ -86,12 +88,39 @@ class Rows:
                 raise RefusedError(f"seq {entry.seq} does not follow {head.seq}")
             tops[place] = entry.head
         for entry in entries:
+            at = shown[entry.id] if shown and entry.id in shown else self._stands_for(entry)
             self.logs.setdefault((entry.author, entry.epoch), []).append(entry)
+            if at is not None:
+                self.visible[at] = entry
+                continue
             self.seq += 1
-            self.visible.append(entry.position)
+            self.visible.append(entry)
             self.seqs.append(self.seq)
 
-    def page(self, after: int, limit: int) -> list[tuple[int, Position]]:
+    def _stands_for(self, entry: Entry) -> int | None:
+        """Where it is shown already, under the entry that it says again; as ``maw.store.replacing.seen_before``."""
+        if entry.payload is None or b"\xa3was" not in entry.payload:
+            return None
+        epoch, seq, old_id = unpack_payload(entry.payload)["was"]
+        log = self.logs.get((entry.author, epoch), [])
+        if seq > len(log) or log[seq - 1].id != old_id:
+            return None
+        return next((at for at, shown in enumerate(self.visible) if shown.id == old_id), None)
+
+    def lift(self, place: Place, keep: int, *, keep_shown: bool) -> list[tuple[Entry, int | None]]:
+        """Takes everything beyond ``keep`` off a log: each entry, and where it is shown. With ``keep_shown`` what
+        says something stays there, to be said again; all else goes out of sight."""
+        log = self.logs[place]
+        gone, log[keep:] = log[keep:], []
+        if not log:
+            del self.logs[place]
+        ids = {entry.id for entry in gone if not keep_shown or entry.kind != Kind.POST}
+        stays = [at for at, entry in enumerate(self.visible) if entry.id not in ids]
+        self.visible, self.seqs = [self.visible[at] for at in stays], [self.seqs[at] for at in stays]
+        where = {entry.id: at for at, entry in enumerate(self.visible)}
+        return [(entry, where.get(entry.id)) for entry in gone]
+
+    def page(self, after: int, limit: int) -> list[tuple[int, Entry]]:
         """What stands above ``after`` for readers, oldest first; as ``maw.store.pages.since``."""
         at = bisect_right(self.seqs, after)
         return list(zip(self.seqs[at : at + limit], self.visible[at : at + limit], strict=True))
@@ -104,10 +133,10 @@ class Rows:
             log = self.logs[author, epoch]
             after = heads.get(epoch, START)
             if after.seq and after.seq <= len(log) and log[after.seq - 1].id != after.id:
-                return [], list(_page(log, after.seq - 1, page))
+                return [], list(page_of(log, after.seq - 1, page))
             if after.seq >= len(log):
                 continue
-            run = _page(log, after.seq, page)
+            run = page_of(log, after.seq, page)
             found += run
             size += sum(entry.size for entry in run)
             if size >= page or after.seq + len(run) < len(log):
@@ -117,23 +146,23 @@ class Rows:
     def copy(self) -> Rows:
         return Rows(
             {place: list(log) for place, log in self.logs.items()},
-            list(self.visible), list(self.seqs), self.seq, set(self.disputed), dict(self.statements),
+            list(self.visible), list(self.seqs), self.seq, dict(self.proofs), dict(self.statements),
             dict(self.pins), dict(self.used), self.fingerprint, self.joining,
         )  # fmt: skip
 
     def forget_after(self, entries: int, statements: int) -> None:
         """Undo what came later than the first ``entries`` and ``statements``."""
         while len(self.visible) > entries:
-            author, epoch, _ = self.visible.pop()
+            entry = self.visible.pop()
             self.seqs.pop()
-            self.logs[author, epoch].pop()
-            if not self.logs[author, epoch]:
-                del self.logs[author, epoch]
+            self.logs[entry.author, entry.epoch].pop()
+            if not self.logs[entry.author, entry.epoch]:
+                del self.logs[entry.author, entry.epoch]
         while len(self.statements) > statements:
             self.statements.popitem()
 
 
-def _page(log: list[Entry], at: int, page: int) -> Sequence[Entry]:
+def page_of(log: list[Entry], at: int, page: int) -> Sequence[Entry]:
     size, end = 0, at
     while end < len(log) and size < min(page, TARGET_BATCH):
         size += log[end].size

@@ -7,10 +7,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from maw.core.freezing import NODE, Target, freeze_statement, thaw_statement
+from maw.core.revocation import revocation_statement
+from maw.core.statement import Statement
 from tests.simulation.disk import CRASH_POINTS, Rows
 from tests.simulation.node import SimNode, Surroundings
-from tests.simulation.writing import Home
+from tests.simulation.writing import WALL_START_S, Home
 
+DAY_S = 86_400.0
+SLOW_PACE = 40.0
+ONCE = frozenset({"apart", "revoked", "freeze"})
 JUMPS_S = (-8 * 3600.0, -3600.0, -100.0, 100.0, 3600.0, 8 * 3600.0)
 
 
@@ -30,6 +36,7 @@ class Faults:
         for fault, befall in self._all().items():
             if knobs.has(fault):
                 most = 3 if fault in knobs.hostile or len(self._nodes) < 6 else 3 + len(self._nodes) // 2
+                most = 1 if fault in ONCE else most
                 for _ in range(rng.randint(1, most)):
                     self._around.clockwork.at(start + rng.uniform(0, knobs.span), befall)
 
@@ -38,6 +45,9 @@ class Faults:
             "link_loss": self.lose_link,
             "partition": self.part,
             "one_way": self.part_one_way,
+            "apart": self.part_for_a_day,
+            "revoked": self.revoke,
+            "freeze": self.freeze_by_word,
             "crash": partial(self.crash, power=False),
             **{point: partial(self.crash_around_commit, point) for point in CRASH_POINTS},
             "power_cut": partial(self.crash, power=True),
@@ -49,6 +59,7 @@ class Faults:
             "deleted": self.delete,
             "copied": self.copy,
             "snapshot": self.snapshot,
+            "forked": partial(self.snapshot, unseen=True),
             "clock_jump": self.jump_clock,
         }
 
@@ -71,7 +82,22 @@ class Faults:
         one, other = self._groups()
         self._cut({(a, b) for a in one for b in other})
 
-    def _cut(self, directions: set[tuple[int, int]]) -> None:
+    def part_for_a_day(self) -> None:
+        """Two halves hear nothing of each other for a day, on which each goes on."""
+        one, other = self._groups()
+        clockwork = self._around.clockwork
+        self._around.trace.count("hours that two halves were apart", int(DAY_S // 3600))
+        self._cut({(a, b) for a in one for b in other} | {(b, a) for a in one for b in other}, DAY_S)
+        begin = self._knobs.span + 15.0
+        self._later(begin, setattr, clockwork, "pace", SLOW_PACE)
+        self._later(DAY_S - begin, setattr, clockwork, "pace", 1.0)
+        for _ in range(self._rng.randint(4, 12)):
+            node = self._rng.choice(self._nodes)
+            self._later(self._rng.uniform(0, DAY_S), node.post, 1, 50)
+        for _ in range(self._rng.randint(0, 8)):
+            self._later(self._rng.uniform(0, DAY_S), partial(self.crash, power=True))
+
+    def _cut(self, directions: set[tuple[int, int]], seconds: float | None = None) -> None:
         network = self._around.network
         fresh = directions - network.cut
         network.cut |= fresh
@@ -79,7 +105,8 @@ class Faults:
             if (wire.ends[0].node.index, wire.ends[1].node.index) in fresh:
                 self._around.trace.count("links cut by a partition")
                 network.kill(wire)
-        self._later(self._rng.uniform(0.2, 6), network.cut.difference_update, fresh)
+        seconds = self._rng.uniform(0.2, 6) if seconds is None else seconds
+        self._later(seconds, network.cut.difference_update, fresh)
 
     # -- processes --------------------------------------------------------------------------------------------
 
@@ -180,22 +207,28 @@ class Faults:
             node.home, node.reader.cursor = first, cursor
             self._replace(node, rows, "entries lost by an old copy of a directory")
 
-    def snapshot(self) -> None:
+    def snapshot(self, *, unseen: bool = False) -> None:
         """A virtual machine goes back to an old image of itself: disk, mark, boot id, its agents with their
-        cursors, all but true time."""
+        cursors, all but true time. ``unseen``: its clocks do not show it either, so it goes on with its log where
+        others hold more of it already, and forks it."""
         node = self._rng.choice(self._nodes)
         now = self._around.clockwork.now
         left = (node.disk.rows.copy(), replace(node.home), now, node.reader.cursor, node.disasters)
-        self._later(self._rng.uniform(2.5, 6), self._roll_back, node, *left)
+        self._later(self._rng.uniform(2.5, 6), self._roll_back, node, *left, unseen)
 
     def _roll_back(
-        self, node: SimNode, rows: Rows, home: Home, taken: float, cursor: int, disasters: int
+        self, node: SimNode, rows: Rows, home: Home, taken: float, cursor: int, disasters: int, unseen: bool
     ) -> None:
         if self._is_of_its_past(node, disasters):
             node.reader.cursor = cursor
             node.home = replace(home, wall_ahead=node.home.wall_ahead)
-            gap = self._around.clockwork.now - taken
+            gap = 0.0 if unseen else self._around.clockwork.now - taken
             self._replace(node, rows, "entries lost by an old snapshot of a machine", resumed=gap)
+            if (
+                unseen and self._rng.random() < 0.5
+            ):  # one half hears the new branch while the other has the old
+                one, other = self._groups()
+                self._cut({(a, b) for a in one for b in other} | {(b, a) for a in one for b in other})
 
     def _replace(self, node: SimNode, rows: Rows, what: str, *, resumed: float | None = None) -> None:
         """Another database lies here. Trust decided on this host comes back from the copy beside the key."""
@@ -203,15 +236,17 @@ class Faults:
         node.crash()
         old = node.disk.rows
         rows.statements, rows.pins, rows.used, rows.joining = old.statements, old.pins, old.used, old.joining
-        lost = set(old.visible) - set(rows.visible)
+        lost = {entry.id for entry in old.visible} - {entry.id for entry in rows.visible}
         node.disk.replace(rows)
         node.disasters += 1
         node.reader.database_replaced()
         around.trace.count(what, len(lost))
         around.trace.note(now, f"n{node.index}: {what}: {len(lost)}")
-        elsewhere = {p for other in around.honest for p in other.disk.rows.visible}
-        for position in lost - elsewhere:
-            around.acknowledged.pop(position, None)
+        # who is going to be revoked gives nothing back
+        staying = [o for o in around.honest if not (self._knobs.has("revoked") and o is self._nodes[-1])]
+        elsewhere = {around.root(e.id) for other in staying for e in other.disk.rows.visible}
+        for entry_id in {around.root(entry_id) for entry_id in lost} - elsewhere:
+            around.acknowledged.pop(entry_id, None)
         if resumed is None:
             # cursors go on from the wall clock's seconds: two disasters within one would meet the same numbers
             self._later(self._rng.uniform(1.1, 3), self.start, node)
@@ -220,6 +255,44 @@ class Faults:
         else:
             node.start(slept_unknowing=resumed)
             node.writing.look_at_clocks()  # a crash within the second before it looks would hide the jump
+
+    # -- the operators' word --------------------------------------------------------------------------------
+
+    def revoke(self) -> None:
+        """The last node's key is revoked, on a host that holds some of its log; what is above that is void."""
+        gone = self._nodes[-1]
+        node = self._rng.choice(self._nodes[:-1])
+        if not node.serves_readers:
+            self._later(1.0, self.revoke)
+            return
+        around = self._around
+        heads = node.disk.rows.heads().get(gone.key, {})
+        word = revocation_statement(
+            around.operator, around.colony, gone.key, heads, (), "stolen", self._now_ms()
+        )
+        around.revoked[gone.key] = dict(heads)
+        around.trace.note(
+            around.clockwork.now, f"n{node.index} revokes n{gone.index} from {len(heads)} epochs on"
+        )
+        around.trace.count("nodes locked out by a revocation")
+        node.insist([word])
+
+    def freeze_by_word(self) -> None:
+        """A node is told to be silent, and later that it may speak; each by an operator on some host."""
+        target = Target(NODE, node=self._rng.choice(self._nodes).key)
+        around = self._around
+        word = freeze_statement(around.operator, around.colony, target, "drill", self._now_ms())
+        self._rng.choice(self._around.honest).insist([word])
+        if self._rng.random() < 0.7:
+            self._later(self._rng.uniform(1, 8), self._thaw, word)
+
+    def _thaw(self, word: Statement) -> None:
+        around = self._around
+        lifted = thaw_statement(around.operator, around.colony, [word.id], self._now_ms())
+        self._rng.choice(around.honest).insist([lifted])
+
+    def _now_ms(self) -> int:
+        return int((WALL_START_S + self._around.clockwork.now) * 1000)
 
     # -- clocks -------------------------------------------------------------------------------------------------
 

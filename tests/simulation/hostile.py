@@ -16,7 +16,7 @@ from typing import Final
 
 import msgpack
 
-from maw.core.effects import Link
+from maw.core.effects import CheckAdoption, CheckFork, CheckProof, KeepOwn, Link, ReadBranch, Seek
 from maw.core.entry import Entry, Head, Kind, decode, hash_payload, make, pack_payload
 from maw.core.frames import Entries, Follow, Fork, Frame, Have, Held, LogName
 from maw.core.identity import DOMAIN_ENTRY, SIGNATURE_BYTES, Signer
@@ -105,6 +105,12 @@ class HostileNode(SimNode):
             )
             frame = replace(frame, heads=heads)
         super()._receive(link, frame)
+
+    def on_fork(self, effect: CheckFork | CheckProof | CheckAdoption | ReadBranch | Seek | KeepOwn) -> None:
+        """Its own log it leaves in two branches."""
+        if isinstance(effect, KeepOwn) or (effect.author == self.key and not isinstance(effect, ReadBranch)):
+            return
+        super().on_fork(effect)
 
     # -- what goes out ------------------------------------------------------------------------------------
 

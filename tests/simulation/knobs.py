@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Final
 
 SHOWS: Final = {
     "link_loss": "frames lost with their link",
     "partition": "links cut by a partition",
     "one_way": "dials refused one way",
+    "apart": "hours that two halves were apart",
+    "outbound": "dials refused by a host that only dials",
     "slow_link": "frames behind a slow link",
     "crash": "commits lost in a crash",
     "crash_queued": "crashes with a job queued",
@@ -26,10 +29,13 @@ SHOWS: Final = {
     "deleted": "entries lost by a deleted database",
     "copied": "entries lost by an old copy of a directory",
     "snapshot": "entries lost by an old snapshot of a machine",
+    "forked": "forks of an honest log ended by its author",
     "clock_jump": "epochs after a clock jump",
     "big": "big posts",
     "bursts": "posts in bursts",
     "pairing": "pairings broken off",
+    "revoked": "nodes locked out by a revocation",
+    "freeze": "posts refused under a freeze",
     "forger": "entries signed twice and shown both ways",
     "impostor": "entries forged in another's name",
     "bad_signer": "entries with a bad signature within a run",
@@ -42,9 +48,16 @@ FAULTS: Final = tuple(SHOWS)
 HOSTILE: Final = frozenset({"forger", "impostor", "bad_signer", "liar", "withholder", "dripper"})
 """What one node of a run, the last, does to the others."""
 CRASHES: Final = frozenset(fault for fault in FAULTS if fault.startswith("crash"))
-LOSING: Final = frozenset({"restored", "deleted", "copied", "snapshot"})
+AGAINST: Final = {
+    "pairing": frozenset({"revoked", "apart"}),
+    "outbound": frozenset({"revoked"}),
+    **dict.fromkeys(HOSTILE, frozenset({"revoked"})),
+    **dict.fromkeys(CRASHES, frozenset({"snapshot"})),
+}
+"""What a knob does not go together with, and would give way to."""
+LOSING: Final = frozenset({"restored", "deleted", "copied", "snapshot", "forked"})
 """Time travel: a node that no longer has what it had."""
-SHAPES: Final = ("mesh", "line", "ring", "star", "random")
+SHAPES: Final = ("mesh", "line", "ring", "star", "random", "cliques")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +93,29 @@ class Knobs:
         )
 
 
+def chosen(knobs: Knobs, faults: Iterable[str]) -> Knobs:
+    """With these faults, less those that do not go together."""
+    kept = set(faults)
+    if "revoked" in kept:  # the last is: whom it let in would be out with it, and who reaches it alone
+        kept -= {"pairing", "outbound", *HOSTILE}
+    if "apart" in kept:  # an invite is good for minutes
+        kept -= {"pairing"}
+    if "snapshot" in kept:  # a process that falls over before it writes again has forgotten that time jumped
+        kept -= CRASHES
+    invites = "star" if "revoked" in kept else "tree" if "outbound" in kept else knobs.invites
+    return replace(knobs, faults=frozenset(kept), invites=invites)
+
+
 def _faults(rng: random.Random) -> frozenset[str]:
     """None, a few, or many at once; one run in four has a hostile node among it."""
     kind = rng.random()
     if kind < 0.12:
         return frozenset()
     share = 0.12 if kind < 0.4 else 0.4
-    chosen = {fault for fault in FAULTS if fault not in HOSTILE and rng.random() < share}
+    found = {fault for fault in FAULTS if fault not in HOSTILE and rng.random() < share}
     if rng.random() < 0.25:
-        chosen |= set(rng.sample(sorted(HOSTILE), rng.randint(1, 2)))
-    if (
-        "snapshot" in chosen
-    ):  # a process that falls over before it writes again has forgotten that time jumped
-        chosen -= CRASHES
-    return frozenset(chosen)
+        found |= set(rng.sample(sorted(HOSTILE), rng.randint(1, 2)))
+    return frozenset(found)
 
 
 def draw(seed: int, nodes: int) -> Knobs:
@@ -102,12 +124,12 @@ def draw(seed: int, nodes: int) -> Knobs:
     faults = _faults(rng)
     shapes: tuple[str, ...]
     if nodes > 20:
-        shapes, posts, span = ("ring", "star", "random"), rng.randint(40, 80), rng.uniform(3, 8)
+        shapes, posts, span = ("ring", "star", "random", "cliques"), rng.randint(40, 80), rng.uniform(3, 8)
     elif nodes > 5:
         shapes, posts, span = SHAPES, rng.randint(40, 120), rng.uniform(3, 15)
     else:
         shapes, posts, span = SHAPES, rng.randint(20, 90), rng.uniform(2, 20)
-    return Knobs(
+    drawn = Knobs(
         seed=seed,
         nodes=nodes,
         shape=rng.choice(shapes),
@@ -121,3 +143,5 @@ def draw(seed: int, nodes: int) -> Knobs:
         latency=rng.choice((0.0005, 0.005, 0.04)),
         commit=rng.choice((0.001, 0.005, 0.03)),
     )
+    # a day of many nodes takes a minute to compute
+    return chosen(drawn, faults - {"apart"} if nodes > 20 else faults)

@@ -7,10 +7,11 @@ had it once.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
 
@@ -18,18 +19,18 @@ from maw.core import following
 from maw.core.announcing import HAVE_INTERVAL_S, Announcing
 from maw.core.arriving import Arriving
 from maw.core.effects import Append, Effect, Send
-from maw.core.entry import Entry, Head, Kind, Position
+from maw.core.entry import Entry, Head, Kind
 from maw.core.following import Followed
 from maw.core.frames import Credit, Follow, UpToDate
 from maw.core.gossip import Gossip
+from maw.core.held import HeldLogs
 from maw.core.identity import NodeId
 from maw.core.log import check_run
-from maw.core.offers import Offers
 from maw.core.serving import Serving
 from maw.errors import ProtocolViolation
-from tests.simulation import writing
+from tests.simulation import forking, writing
 from tests.simulation.disk import Disk, Rows
-from tests.simulation.knobs import Knobs, draw
+from tests.simulation.knobs import Knobs, chosen, draw
 from tests.simulation.node import SimNode
 from tests.simulation.readers import PAGE, Reader
 from tests.simulation.trace import Violation
@@ -88,12 +89,9 @@ def _no_sync(self: Disk) -> None:
     """PRAGMA synchronous = OFF."""
 
 
-def _time_page(self: Reader, rows: Rows, cursor: int) -> list[tuple[int, Position]]:
-    found = sorted(
-        (rows.logs[author, epoch][seq - 1].hlc, Position(author, epoch, seq))
-        for author, epoch, seq in rows.visible
-    )
-    return [(stamp, position) for stamp, position in found if stamp > cursor][:PAGE]
+def _time_page(self: Reader, rows: Rows, cursor: int) -> list[tuple[int, Entry]]:
+    found = sorted(rows.visible, key=lambda entry: (entry.hlc, entry.position))
+    return [(entry.hlc, entry) for entry in found if entry.hlc > cursor][:PAGE]
 
 
 def _stay_on_dead_link(self: Followed, link: int, now: float) -> list[Effect]:
@@ -154,10 +152,6 @@ def _send_back(self: Serving, link: int, entries: Any) -> None:
     pass
 
 
-def _no_closed(self: Offers, advert: Any, author: NodeId) -> bool:
-    return False
-
-
 def _same_epoch(**facts: Any) -> str | None:
     return None if facts["last"] else "first"
 
@@ -204,6 +198,14 @@ def _no_restart_of_fork(self: SimNode, effect: Any) -> None:
     """A proof is believed and forgotten at once."""
 
 
+def _search_no_further(ours: Any, theirs: Any, top: int) -> None:
+    return None
+
+
+def _cut_nothing(self: HeldLogs, cuts: Any) -> None:
+    """A revoked key's log is held on, whatever stands above the cut."""
+
+
 def _live_without_queue(self: Serving, link: int, author: NodeId, cursor: Any) -> list[Effect]:
     cursor.live = True
     if cursor.told:
@@ -237,7 +239,7 @@ class Mutant:
 
     def knobs(self, seed: int) -> Knobs:
         drawn = draw(seed, self.nodes)
-        return replace(drawn, faults=drawn.faults | set(self.aim))
+        return chosen(drawn, drawn.faults | set(self.aim))
 
 
 MUTANTS: Final = (
@@ -268,13 +270,14 @@ MUTANTS: Final = (
     Mutant("entries go back to where they came from", Serving, "heard_from", _send_back, 40),
     Mutant("live before the backlog is sent", Serving, "_proceed", _live_without_queue, 10),
     Mutant("a moved follow begins at nothing", Followed, "_refollow", _follow_from_nothing, 30),
-    Mutant("closed epochs are not compared", Offers, "_lacks_closed", _no_closed, 80,
-           ("deleted", "power_cut", "partition", "clock_jump"), 4, rare=True),
     Mutant("a have said too soon is forgotten", Announcing, "tick", _say_once, 10),
     Mutant("a question about a fork reads older epochs", Serving, "_asked", _ask_from_the_first, 80,
            ("forger", "bursts", "power_cut"), had=True, rare=True),
-    Mutant("a proof of a fork is passed over", SimNode, "_check_fork", _no_restart_of_fork, 20, ("forger",),
+    Mutant("a proof of a fork is passed over", SimNode, "on_fork", _no_restart_of_fork, 20, ("forger",),
            in_model=True),
+    Mutant("a parting further up than an answer reaches is not found", forking, "common_end", _search_no_further, 40,
+           ("forked",), had=True),
+    Mutant("what is above a revocation's cut is held on", HeldLogs, "cut", _cut_nothing, 60, ("revoked",)),
 )  # fmt: skip
 
 
@@ -293,7 +296,7 @@ def caught(mutant: Mutant, start: int, bound: int) -> tuple[int, str] | None:
     """After how many seeds from ``start``, and by which checker; None when it escaped.
 
     An exception of the machine's own (an assertion, a missing key) is noticed too: as "broken". The seed that
-    sees the bug is run without it as well, and must then be clean: that Violation is raised.
+    sees the bug is run without it as well, and does not count when something is seen then too: that is told.
     """
     for seed in range(start, start + bound):
         checker = ""
@@ -304,23 +307,31 @@ def caught(mutant: Mutant, start: int, bound: int) -> tuple[int, str] | None:
                 checker = violation.checker
             except Exception:
                 checker = "broken"
-        if checker:
-            run_knobs(mutant.knobs(seed))
+        if checker and _is_clean(mutant.knobs(seed)):
             return seed - start + 1, checker
     return None
+
+
+def _is_clean(knobs: Knobs) -> bool:
+    try:
+        run_knobs(knobs)
+    except Violation as violation:
+        print(f"without any bug: {violation}\n{knobs}", file=sys.stderr)
+        return False
+    return True
 
 
 STARTS: Final = (0, 1_000, 2_000)
 
 
-def report() -> int:
-    """Prints the table of docs/testing.md; 1 when a bug escaped."""
+def report(skip: int = 0) -> int:
+    """Prints the table of docs/testing.md, without the first ``skip`` rows; 1 when a bug escaped."""
     escaped = 0
     print(
         "| bug | in | knobs always on | caught by | seeds: median | most |\n|---|---|---|---|---|---|",
         flush=True,
     )
-    for mutant in MUTANTS:
+    for mutant in MUTANTS[skip:]:
         found = [caught(mutant, start, mutant.bound) for start in STARTS]
         seeds = [hit[0] if hit else mutant.bound + 1 for hit in found]
         checkers = Counter(hit[1] for hit in found if hit)

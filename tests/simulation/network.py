@@ -7,6 +7,7 @@ a partition, or one way only.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -58,19 +59,27 @@ class Network:
     wire_codec: bool
     edges: set[frozenset[int]] = field(default_factory=set)
     slow: dict[frozenset[int], float] = field(default_factory=dict)
+    deaf: set[int] = field(default_factory=set)
+    """Hosts that can dial and not be dialled, for good."""
     cut: set[tuple[int, int]] = field(default_factory=set)
     """Directions (from, to) in which nobody can dial now."""
     wires: dict[Link, Wire] = field(default_factory=dict)
     next_link: Link = 1
     frames: int = 0
+    jitter: bool = True
+    sent: Callable[[Frame], None] | None = None
+    """Told of every frame."""
 
     def can_dial(self, source: int, target: int) -> bool:
+        if target in self.deaf:
+            self.trace.count("dials refused by a host that only dials")
+            return False
         return frozenset((source, target)) in self.edges and (source, target) not in self.cut
 
     def connect(self, dialler: SimNode, listener: SimNode) -> Wire:
         link, self.next_link = self.next_link, self.next_link + 1
         pair = frozenset((dialler.index, listener.index))
-        latency = self.latency * self.rng.uniform(0.5, 2.0)
+        latency = self.latency * (self.rng.uniform(0.5, 2.0) if self.jitter else 1.0)
         wire = Wire(link, (End(dialler), End(listener)), latency, self.slow.get(pair, 0.0))
         self.wires[link] = wire
         return wire
@@ -78,6 +87,8 @@ class Network:
     def send(self, link: Link, sender: SimNode, frame: Frame) -> None:
         """On its way, unless the wire is dead: then it is lost, as the sender will learn."""
         self.frames += 1
+        if self.sent is not None:
+            self.sent(frame)
         wire = self.wires.get(link)
         if wire is None or wire.dead:
             self.trace.count("frames lost with their link")
@@ -89,7 +100,9 @@ class Network:
             if end.busy_until > start:
                 self.trace.count("frames behind a slow link")
             start = end.busy_until = max(start, end.busy_until) + size / wire.rate
-        end.arrival = max(end.arrival, start + wire.latency * self.rng.uniform(1.0, 1.5))
+        end.arrival = max(
+            end.arrival, start + wire.latency * (self.rng.uniform(1.0, 1.5) if self.jitter else 1.0)
+        )
         data = encode(frame) if self.wire_codec else frame
         self.clockwork.at(end.arrival, self._deliver, wire, end, data)
 

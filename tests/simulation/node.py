@@ -13,25 +13,31 @@ from maw.core.effects import (
     Alert,
     Append,
     AppendStatements,
+    CheckAdoption,
     CheckFork,
+    CheckProof,
     Effect,
     Hangup,
+    KeepOwn,
     Link,
     OwnLogReturned,
+    ReadBranch,
     ReadLog,
     Receipt,
+    Seek,
     Send,
+    Settled,
 )
-from maw.core.entry import Entry, Position
-from maw.core.frames import Entries, Fork, Frame
+from maw.core.entry import Entry, Head, Position
+from maw.core.frames import Entries, Frame
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId, Signer
-from maw.core.log import cut_at_signature
 from maw.core.replication import Replicator
 from maw.core.statement import Statement, read_statement
 from maw.core.trust import Pin, TrustBook
 from tests.simulation.clockwork import Clockwork
 from tests.simulation.disk import Disk, Job, RefusedError
+from tests.simulation.forking import Forking
 from tests.simulation.knobs import Knobs
 from tests.simulation.network import Network
 from tests.simulation.readers import POLL_S, Reader
@@ -58,14 +64,26 @@ class Surroundings:
     trace: Trace
     rng: random.Random
     colony: bytes
+    operator: Signer
     names: Names = field(default_factory=Names)
     nodes: list[SimNode] = field(default_factory=list)
-    acknowledged: dict[Position, bytes] = field(default_factory=dict)
+    acknowledged: dict[bytes, Position] = field(default_factory=dict)
+    """By the id an entry had first."""
+    first: dict[bytes, bytes] = field(default_factory=dict)
+    """Of what was said again: the id it had first."""
     by_key: dict[NodeId, SimNode] = field(default_factory=dict)
+    revoked: dict[NodeId, dict[int, Head]] = field(default_factory=dict)
+    """Keys that have no more say, and up to where their logs count."""
+
+    def root(self, entry_id: bytes) -> bytes:
+        return self.first.get(entry_id, entry_id)
+
+    def said_again(self, old: Entry, new: Entry) -> None:
+        self.first[new.id] = self.root(old.id)
 
     @property
     def honest(self) -> list[SimNode]:
-        return [node for node in self.nodes if not node.hostile]
+        return [node for node in self.nodes if not node.hostile and node.key not in self.revoked]
 
 
 class SimNode:
@@ -88,14 +106,22 @@ class SimNode:
         """The disk has no room: nothing is followed, nothing is said."""
         self.linked: dict[int, Link] = {}
         self.received: Counter[bytes] = Counter()
+        self.posts: list[tuple[Entry, float]] = []
+        """What was acknowledged here, and when."""
         self.reader = Reader(self)
         self.watcher = Watcher(self)
         self._frozen: list[tuple[Callable[..., None], tuple[Any, ...]]] | None = None
         self._dialling: set[int] = set()
         self._woken_at: float | None = None
         self.book = TrustBook(self.key, around.colony)
-        self.replicator = Replicator(self.key, self.book, HeldLogs({}))
+        self.held = HeldLogs({})
+        self.replicator = Replicator(self.key, self.book, self.held)
         self.writing = Writing(self)
+        self.forking = Forking(self)
+        self.forked = False
+        """Our own log was ever found in two branches."""
+        self.once: set[bytes] = set()
+        """What was held here and gave way to another branch."""
 
     # -- life -----------------------------------------------------------------------------------------
 
@@ -108,9 +134,12 @@ class SimNode:
         self.alive = True
         self.incarnation += 1
         self.book = TrustBook(self.key, self.around.colony, rows.statements.values(), rows.pins.values())
-        held = HeldLogs(rows.heads(), rows.disputed)
+        held = HeldLogs(rows.heads(), rows.proofs)
+        self.held = held
         self.replicator = Replicator(self.key, self.book, held, credit=self.around.knobs.credit)
         self.writing = Writing(self, slept_unknowing)
+        self.forking = Forking(self)
+        self.forking.start()
         self.paused = False
         self.note(f"starts, incarnation {self.incarnation}")
         if not self.writing.new_epoch:
@@ -168,11 +197,11 @@ class SimNode:
     def _tick_on(self) -> None:
         self.writing.look_at_clocks()
         self.do(self.replicator.tick(self.now))
-        self.after(TICK_S, self._tick_on)
+        self.after(TICK_S * self.around.clockwork.pace, self._tick_on)
 
     def _read_on(self) -> None:
         self.reader.poll()
-        self.after(POLL_S, self._read_on)
+        self.after(POLL_S * self.around.clockwork.pace, self._read_on)
 
     @property
     def serves_readers(self) -> bool:
@@ -193,7 +222,7 @@ class SimNode:
                 else self.replicator.trust_changed(self.now)
             )
             self.do(wanted)
-        self.after(DISK_CHECK_S, self._check_disk)
+        self.after(DISK_CHECK_S * self.around.clockwork.pace, self._check_disk)
 
     # -- saying something -------------------------------------------------------------------------------
 
@@ -214,8 +243,9 @@ class SimNode:
 
     def acknowledge(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
-            self.around.acknowledged[entry.position] = entry.id
-        self.reader.expect([entry.position for entry in entries])
+            self.posts.append((entry, self.now))
+            self.around.acknowledged.setdefault(self.around.root(entry.id), entry.position)
+        self.reader.expect([self.around.root(entry.id) for entry in entries])
 
     # -- links ------------------------------------------------------------------------------------------
 
@@ -230,6 +260,7 @@ class SimNode:
         if other.index not in self._dialling:
             self._dialling.add(other.index)
             delay = min(BACKOFF_MAX_S, BACKOFF_S * 2**attempt) * self.around.rng.uniform(0.3, 1.0)
+            delay *= self.around.clockwork.pace
             self.after(delay, self._dial, other, attempt)
 
     def _dial(self, other: SimNode, attempt: int) -> None:
@@ -315,12 +346,34 @@ class SimNode:
 
         self.disk.submit(Job(work, self.guard(done), lambda: None))
 
+    def insist(self, statements: Sequence[Statement]) -> None:
+        """As ``commit_trust``, until the disk has it."""
+        if not self.serves_readers or self.disk.refusing:
+            self.around.clockwork.after(1.0, self.insist, statements)
+            return
+        self.commit_trust(statements, None)
+        self.around.clockwork.after(2.0, self._see_it_kept, statements)
+
+    def _see_it_kept(self, statements: Sequence[Statement]) -> None:
+        if any(statement.id not in self.disk.rows.statements for statement in statements):
+            self.insist(statements)
+
     def believe(self, statements: Sequence[Statement], pin: Pin | None) -> None:
         """These are durable now."""
         if pin:
             self.book.pin(pin)
         self.do(self.replicator.statements_committed(statements, None, self.now))
+        self.let_go_of_strangers()
         self.redial()
+
+    def let_go_of_strangers(self) -> None:
+        """Who is trusted no more is linked no more, once what was just said is on its way."""
+        for index, link in list(self.linked.items()):
+            peer = self.around.nodes[index]
+            wire = self.around.network.wires.get(link)
+            if peer.key not in self.book.trusted and wire is not None and self.key not in self.around.revoked:
+                self.note(f"ends its link with n{index}, which is trusted no more")
+                self.after(0.2, self.around.network.kill, wire)
 
     # -- effects ----------------------------------------------------------------------------------------
 
@@ -336,8 +389,8 @@ class SimNode:
                     self._append_statements(effect)
                 case ReadLog():
                     self.after(self.around.rng.uniform(0.0002, 0.004), self._read, effect)
-                case CheckFork():
-                    self._check_fork(effect)
+                case CheckFork() | CheckProof() | CheckAdoption() | ReadBranch() | Seek() | KeepOwn():
+                    self.on_fork(effect)
                 case Receipt(peer, epoch, seq):
                     self.watcher.receipt(peer, epoch, seq)
                 case OwnLogReturned():
@@ -347,6 +400,10 @@ class SimNode:
                     self._hang_up(link, f"{code}: {reason}")
                 case Alert(kind, subject, text):
                     self.watcher.alert(kind, subject, text)
+                case Settled():
+                    pass
+                case _:
+                    raise AssertionError(f"nobody carries out {effect}")
         at = self.replicator.wake_at()
         if at is not None and self._woken_at is None:
             self._woken_at = at
@@ -393,6 +450,7 @@ class SimNode:
 
         def done(_: None) -> None:
             self.do(self.replicator.statements_committed(statements, effect.link, self.now))
+            self.let_go_of_strangers()
             self.redial()
 
         def lost() -> None:
@@ -404,19 +462,9 @@ class SimNode:
         found = self.disk.rows.read_after(effect.author, effect.heads, self.around.knobs.page)
         self.do(self.replicator.log_read(effect.link, effect.author, effect.serial, *found))
 
-    def _check_fork(self, effect: CheckFork) -> None:
-        """As the daemon's runtime: a proof is kept, and answered with ours so that both sides have it."""
-        place = (effect.author, effect.epoch)
-        ours = self.disk.rows.logs.get(place, [])
-        first = effect.entries[0]
-        if first.seq > len(ours) or ours[first.seq - 1].id == first.id:
-            return
-        fresh = place not in self.disk.rows.disputed
-        self.disk.rows.disputed.add(place)
-        self.do(self.replicator.disputed(*place))
-        if fresh:
-            run = cut_at_signature(ours[first.seq - 1 : first.seq + 99])
-            self.do([Send(effect.link, Fork(*place, tuple(run)))])
+    def on_fork(self, effect: CheckFork | CheckProof | CheckAdoption | ReadBranch | Seek | KeepOwn) -> None:
+        """A look at the disk, then what follows from it."""
+        self.after(self.around.rng.uniform(0.0002, 0.004), self.forking.carry_out, effect)
 
     # -- small things -------------------------------------------------------------------------------------
 

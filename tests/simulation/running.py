@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tests.simulation.knobs import SHOWS, Knobs, draw
+from tests.simulation.knobs import AGAINST, SHOWS, Knobs, chosen, draw
 from tests.simulation.world import World, run_knobs
 
 
@@ -66,7 +66,9 @@ class Campaign:
             if self.counts[shape][SHOWS[knob]]:
                 break
             drawn = draw(seed, nodes)
-            if not self.run_knobs(replace(drawn, shape=shape, faults=drawn.faults | {knob})):
+            if not self.run_knobs(
+                replace(chosen(drawn, drawn.faults - AGAINST.get(knob, frozenset()) | {knob}), shape=shape)
+            ):
                 return False
         return bool(self.counts[shape][SHOWS[knob]])
 

@@ -16,6 +16,16 @@ def edges_of(shape: str, count: int, rng: random.Random) -> Edges:
             return {frozenset((a, a + 1)) for a in range(count - 1)}
         case "ring":
             return {frozenset((a, (a + 1) % count)) for a in range(count)}
+        case "cliques":  # two of them, and one host that is in both
+            middle = count // 2
+            return {frozenset((a, b)) for a in range(count) for b in range(a) if a <= middle or b >= middle}
+        case "tree":  # each with up to four below it
+            return {frozenset((a, (a - 1) // 4)) for a in range(1, count)}
+        case "eights":  # each with about eight
+            edges = {frozenset((a, (a + 1) % count)) for a in range(count)}
+            while len(edges) < min(count * 4, count * (count - 1) // 2):
+                edges.add(frozenset(rng.sample(range(count), 2)))
+            return edges
         case "star":
             return {frozenset((0, a)) for a in range(1, count)}
         case _:

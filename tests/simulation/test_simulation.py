@@ -20,8 +20,8 @@ from tests.simulation.world import run_seed
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-THREE = 150
-TEN = 16
+THREE = 100
+TEN = 12
 
 
 def campaign(seeds: range, nodes: int) -> Campaign:
@@ -57,8 +57,11 @@ def test_three_nodes_and_every_knob_had_an_effect_in_every_shape() -> None:
 @pytest.mark.slow
 def test_ten_nodes_and_every_honest_knob_had_an_effect() -> None:
     done = campaign(range(TEN), 10)
-    unseen = [knob for knob in done.without_effect() if knob not in HOSTILE]
-    assert [knob for knob in unseen if not done.show(knob, "mesh", 10, range(TEN, 2 * TEN))] == []
+    wanted = [knob for knob in done.without_effect() if knob not in HOSTILE]
+    missing = [knob for knob in wanted if not done.show(knob, "random", 10, range(TEN, 3 * TEN))]
+    if done.failures:
+        _fail(done)
+    assert missing == []
 
 
 def test_fifty_nodes() -> None:
@@ -70,7 +73,7 @@ def test_steady_runs_are_among_the_seeds() -> None:
 
 
 def test_every_knob_is_drawn() -> None:
-    drawn = {fault for seed in range(THREE) for fault in draw(seed, 3).faults}
+    drawn = {fault for seed in range(500) for fault in draw(seed, 3).faults}
     assert drawn == set(FAULTS)
 
 

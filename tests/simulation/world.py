@@ -10,7 +10,7 @@ from maw.core.statement import admit, colony_id, found
 from maw.core.trust import INVITED, JOINED, Pin
 from tests.simulation.checkers import check_end, converged, why_not
 from tests.simulation.clockwork import Clockwork
-from tests.simulation.faults import Faults
+from tests.simulation.faults import DAY_S, Faults
 from tests.simulation.hostile import HostileNode
 from tests.simulation.knobs import Knobs, draw
 from tests.simulation.network import Network
@@ -38,7 +38,7 @@ class World:
         self.clockwork = Clockwork()
         self.trace = Trace(out)
         edges = edges_of(knobs.shape, knobs.nodes, self.rng)
-        if knobs.hostile:
+        if knobs.hostile or knobs.has("revoked"):
             edges |= around_the_last(edges, knobs.nodes)
         network = Network(self.clockwork, self.trace, self.rng, knobs.latency, knobs.wire, edges)
         if knobs.has("slow_link"):
@@ -48,7 +48,10 @@ class World:
                     network.slow[edge] = self.rng.choice((3_000.0, 20_000.0, 200_000.0))
         operator = Signer(self.rng.randbytes(32))
         founding = found(operator, "sim", self.rng.randbytes(16), 0)
-        self.around = Surroundings(knobs, self.clockwork, network, self.trace, self.rng, colony_id(founding))
+        self.founding = founding
+        self.around = Surroundings(
+            knobs, self.clockwork, network, self.trace, self.rng, colony_id(founding), operator
+        )
         kinds = [SimNode] * (knobs.nodes - 1) + [HostileNode if knobs.hostile else SimNode]
         self.nodes = [kind(self.around, i, Signer(self.rng.randbytes(32))) for i, kind in enumerate(kinds)]
         self.around.nodes.extend(self.nodes)
@@ -58,10 +61,15 @@ class World:
 
     # -- the beginning -----------------------------------------------------------------------------------
 
-    def _introduce(self) -> None:
+    def introduce(self) -> None:
         """Each node knows what its invite told it, no more."""
+        for node in self.nodes:
+            node.disk.rows.statements[self.founding.id] = self.founding
         how = "tree" if self.knobs.has("pairing") else self.knobs.invites
         inviters = inviters_of(how, self.knobs.nodes, self.around.network.edges, self.rng)
+        if self.knobs.has("outbound"):
+            leaves = sorted(inviters.keys() - set(inviters.values()))
+            self.around.network.deaf.add(self.rng.choice(leaves))
         for joiner, inviter in inviters.items():
             if self.knobs.has("pairing"):
                 pairing = Pairing(self.nodes[inviter], self.nodes[joiner], self.faults.start)
@@ -103,7 +111,7 @@ class World:
 
     def run(self) -> None:
         """Raises Violation when anything does not hold."""
-        self._introduce()
+        self.introduce()
         for node in self.nodes:
             node.disk.sync()
             node.start()
@@ -113,10 +121,13 @@ class World:
                 node.received.clear()
         start = self.clockwork.now
         self._plan(start)
-        self.clockwork.run_until(start + self.knobs.span + LAST_FAULT_S)
+        day = DAY_S if self.knobs.has("apart") else 0.0
+        self.clockwork.run_until(start + self.knobs.span + LAST_FAULT_S + day)
         self.faults.heal()
         self._await_convergence()
         self._check_quiet()
+        for node in self.around.honest:
+            node.reader.poll()
         check_end(self.around)
 
     def _await_convergence(self) -> None:

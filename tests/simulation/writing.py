@@ -5,12 +5,13 @@ When a new epoch is due is decided by the daemon's own rules (``why_new_epoch``,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from maw.core.clock import HybridClock
+from maw.core.colony import Open
 from maw.core.entry import SALT_BYTES, START, Entry, Head, Kind, make, pack_payload
 from maw.core.log import EPOCH_CHANCE_BITS, fresh_epoch
 from maw.node.instance import Fingerprint, cursors_may_be_ahead, why_new_epoch
@@ -49,6 +50,9 @@ class Writing:
         self._detector = WakeDetector()
         self._rows = node.disk.rows
         self._posts = 0
+        self._under_way = 0
+        self._still: Callable[[], None] | None = None
+        self._waiting: list[tuple[int, int]] = []
         epochs = self._rows.epochs(node.key)
         log = self._rows.logs[node.key, epochs[-1]] if epochs else []
         self.clock = HybridClock(log[-1].hlc if log else 0)
@@ -90,41 +94,87 @@ class Writing:
         if node.paused:
             node.around.trace.count("posts refused on a full disk")
             return
-        done, lost = node.guard(node.posted), node.guard(self._post_lost)
+        if node.key in node.book.revoked:
+            node.around.trace.count("posts refused to a revoked key")
+            return
+        if node.book.ruling.freezes.on(node.key, None, None) is not None:
+            node.around.trace.count("posts refused under a freeze")
+            return
+        if self._still is not None:
+            self._waiting.append((count, size))
+            return
+        self._under_way += 1
+        done, lost = node.guard(self._posted), node.guard(self._post_lost)
         node.disk.submit(Job(partial(self._write, count, size), done, lost))
+
+    def _posted(self, entries: list[Entry]) -> None:
+        self._node.posted(entries)
+        self._landed()
 
     def _write(self, count: int, size: int) -> list[Entry]:
         self.look_at_clocks()
         rows, me = self._rows, self._node.key
-        made: list[Entry] = []
-        epochs = rows.epochs(me)
-        epoch = epochs[-1] if epochs else 0
-        head = rows.head(me, epoch) if epoch else START
-        if self.new_epoch:
-            previous = (epoch, *head) if epoch else None
-            if self.clock.has_fallen(self.wall_ms()):
-                self.clock = HybridClock()
-            epoch, head = self._fresh(epoch), START
-            made.append(self._entry(epoch, head, Kind.OPEN, {"prev": previous}))
-            rows.fingerprint = self._node.home.fingerprint.text()
+        made = self.begin_epoch() if self.new_epoch else []
+        epoch = made[0].epoch if made else rows.epochs(me)[-1]
+        head = made[0].head if made else rows.head(me, epoch)
         for _ in range(count):
             self._posts += 1
             head = made[-1].head if made else head
-            made.append(self._entry(epoch, head, Kind.POST, {"n": self._posts, "text": "x" * size}))
+            made.append(self.entry(epoch, head, Kind.POST, {"n": self._posts, "text": "x" * size}))
         made = self._node.before_writing(made)
         rows.append(made)
         self.new_epoch = None
         return made
 
+    def begin_epoch(
+        self, adopts: tuple[tuple[int, int, bytes], ...] = (), again: int = 0, hlc: int | None = None
+    ) -> list[Entry]:
+        """Its open, not yet in the log; within a commit."""
+        rows, me = self._rows, self._node.key
+        epochs = rows.epochs(me)
+        epoch = epochs[-1] if epochs else 0
+        previous = (epoch, *rows.head(me, epoch)) if epoch else None
+        if self.clock.has_fallen(self.wall_ms()):
+            self.clock = HybridClock()
+        said = Open(previous, b"", None, self.new_epoch or "a fork", adopts, again)
+        rows.fingerprint = self._node.home.fingerprint.text()
+        return [self.entry(self._fresh(epoch), START, Kind.OPEN, said.content(), hlc)]
+
+    def write_on_disk(self, count: int, size: int) -> list[Entry]:
+        """Before the run begins: its first entries, with nobody told."""
+        return self._write(count, size)
+
+    # -- while a fork is ended --------------------------------------------------------------------------
+
+    def when_still(self, then: Callable[[], None]) -> None:
+        """``then`` as soon as nothing is being written; what is said from now on waits for ``go_on``."""
+        self._still = then
+        if not self._under_way:
+            then()
+
+    def go_on(self) -> None:
+        self._still = None
+        waiting, self._waiting = self._waiting, []
+        for count, size in waiting:
+            self.post(count, size)
+
+    def _landed(self) -> None:
+        self._under_way -= 1
+        if self._still is not None and not self._under_way:
+            self._still()
+
     def _fresh(self, epoch: int) -> int:
         chance = self._node.around.rng.getrandbits(EPOCH_CHANCE_BITS)
         return fresh_epoch(max(epoch, self._last_epoch), self.wall_ms(), chance)
 
-    def _entry(self, epoch: int, head: Head, kind: Kind, content: Mapping[str, object]) -> Entry:
+    def entry(
+        self, epoch: int, head: Head, kind: Kind, content: Mapping[str, object], hlc: int | None = None
+    ) -> Entry:
         node = self._node
         salt = node.around.rng.randbytes(SALT_BYTES)
-        stamp = self.clock.tick(self.wall_ms())
+        stamp = self.clock.tick(self.wall_ms()) if hlc is None else hlc
         return make(node.signer, node.around.colony, epoch, head, stamp, kind, pack_payload(salt, content))
 
     def _post_lost(self) -> None:
         self.end_epoch("a commit failed")
+        self._landed()

@@ -28,6 +28,7 @@ from maw.core.forks import (
     Verdict,
     adoptions,
     check_proof,
+    common_end,
     compact,
     judge,
     ladder,
@@ -119,7 +120,7 @@ OURS = Adoption(LOG[9].head, 2, 2)
         (parting(ME.node, adoption=OURS), Verdict.RECLAIM),
         (parting(adoption=OURS, settled=False), Verdict.DISPUTE),
         (parting(adoption=Adoption(LOG[2].head, 2, 2), settled=True), Verdict.DISPUTE),
-        (parting(adoption=Adoption(Head(40, b"x" * 32), 2, 2)), Verdict.TAKE),
+        (parting(adoption=Adoption(Head(40, b"x" * 32), 2, 2)), Verdict.NOTHING),
     ],
     ids=lambda value: value.name if isinstance(value, Verdict) else "",
 )
@@ -281,9 +282,9 @@ def test_a_node_with_another_dispute_left_keeps_its_alert() -> None:
 
 def test_our_own_branch_is_kept_when_nobody_shows_the_other() -> None:
     machine = forks(A, me=AUTHOR.node)
-    assert of(machine.own_disputed(1, 0.0), Seek)
+    assert of(machine.own_disputed(1, 5, 0.0), Seek)
     assert not of(machine.tick(KEEP_OWN_S - 1), KeepOwn)
-    assert of(machine.tick(KEEP_OWN_S), KeepOwn) == [KeepOwn(1)]
+    assert of(machine.tick(KEEP_OWN_S), KeepOwn) == [KeepOwn(1, 5)]
     assert not machine.tick(KEEP_OWN_S + 5)
 
 
@@ -299,3 +300,11 @@ def test_one_read_at_a_time_is_done_for_a_link() -> None:
     assert machine.locate(A, ask)
     machine.link_down(A)
     assert not machine.branch_read(A, AUTHOR.node, 1, LOG[4:])
+
+
+def test_the_search_goes_on_where_an_answer_did_not_reach_the_parting() -> None:
+    assert common_end(LOG[:4], BRANCH[:3], top=10) == LOG[2].head
+    assert common_end(LOG[1:3], BRANCH[1:4], top=10) == LOG[2].head
+    assert common_end(LOG, LOG, top=10) is None, "nothing of ours lies beyond"
+    assert common_end(LOG[:5], BRANCH[:5], top=10) is None, "they differ"
+    assert common_end([], BRANCH, top=10) is None
