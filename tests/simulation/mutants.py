@@ -275,8 +275,8 @@ MUTANTS: Final = (
            ("forger", "bursts", "power_cut"), had=True, rare=True),
     Mutant("a proof of a fork is passed over", SimNode, "on_fork", _no_restart_of_fork, 20, ("forger",),
            in_model=True),
-    Mutant("a parting further up than an answer reaches is not found", forking, "common_end", _search_no_further, 40,
-           ("forked",), had=True),
+    Mutant("a parting further up than an answer reaches is not found", forking, "common_end", _search_no_further, 80,
+           ("forked",), had=True, rare=True),
     Mutant("what is above a revocation's cut is held on", HeldLogs, "cut", _cut_nothing, 60, ("revoked",)),
 )  # fmt: skip
 
