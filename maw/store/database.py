@@ -85,8 +85,11 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
             writing = await stack.enter_async_context(
                 _closing(await _connect(f"file:{_quoted(path)}", WRITER_CACHE_KIB))
             )
+            if not await _number(
+                writing, "page_count"
+            ):  # said of an older one it would write to what is refused below
+                await writing.execute("PRAGMA auto_vacuum = INCREMENTAL")
             for pragma in (
-                "auto_vacuum = INCREMENTAL",  # of a new database only: it must be said before anything is written
                 "secure_delete = ON",  # what is redacted must leave the file, not only the tables
                 "journal_mode = WAL",
                 "synchronous = FULL",
