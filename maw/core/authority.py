@@ -15,12 +15,13 @@ Everything here is a function of the set of statements: in which order they came
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from maw.core.entry import MAX_COUNT
-from maw.core.identity import ID_BYTES, KEY_BYTES, NodeId, Signer
+from maw.core.identity import ID_BYTES, KEY_BYTES, NodeId, Signer, short_key
 from maw.core.statement import Statement, sign_statement
 from maw.errors import ProtocolViolation
 
@@ -40,6 +41,9 @@ FOUNDER: Final = "founder"
 _NAME: Final = re.compile("[a-z0-9][a-z0-9_-]{0,31}")
 MAX_CHAIN: Final = 6
 """Hands through which a right may have come, the founder's included."""
+MAX_POWERS: Final = 8
+"""Ways in which rights come to one key through equally many hands that count: else a few who appoint each other,
+again and again, would make ways without end. What the founder gives himself counts always."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +110,8 @@ class Authority:
         self._dismissals: dict[NodeId, list[Dismissal]] = {}
         for dismissal in dismissals:
             self._dismissals.setdefault(dismissal.key, []).append(dismissal)
-        self._powers: dict[NodeId, tuple[Power, ...]] = {}
-        for key in sorted(self._grants):
-            self._powers_of(key, ())
+        self._powers = self._spread()
+        self._names = self._find_names()
 
     def may(self, key: NodeId, right: str, statement: bytes, at_ms: int, host: NodeId | None = None) -> bool:
         """Whether ``statement``, issued by ``key`` at ``at_ms``, counts as an act of ``right``."""
@@ -134,35 +137,56 @@ class Authority:
         return [key for key, powers in self._powers.items() if powers]
 
     def name_of(self, key: NodeId) -> str:
-        if key == self.founder:
-            return FOUNDER
-        return next((power.name for power in self.powers(key)), "")
+        """What a key is called, as whoever is nearest to the founder calls it. Of two that are called alike the one
+        nearer to him keeps the name, the other is shown with a piece of its key; both are when none is nearer."""
+        return FOUNDER if key == self.founder else self._names.get(key, "")
 
     def above(self, key: NodeId) -> frozenset[NodeId]:
         """Everybody through whom the key's rights came."""
         return frozenset(one for power in self.powers(key) for one in power.chain[:-1])
 
-    def _powers_of(self, key: NodeId, asking: tuple[NodeId, ...]) -> tuple[Power, ...]:
-        if key in self._powers:
-            return self._powers[key]
-        if key in asking or len(asking) >= MAX_CHAIN:
-            return ()
-        found: list[Power] = []
-        for grant in self._grants.get(key, ()):
-            for parent in self._parents(grant, (*asking, key)):
-                if key in parent.chain or len(parent.chain) >= MAX_CHAIN:
-                    continue
-                if parent.covers(DELEGATING, None, grant.at_ms) and parent.stands(grant.id):
-                    found.append(self._beneath(parent, grant))
-        powers = tuple(dict.fromkeys(found))
-        if not asking:  # within a circle of grants the answer depends on where it was entered
-            self._powers[key] = powers
-        return powers
+    def below(self, key: NodeId) -> frozenset[NodeId]:
+        """Everybody whose rights came through this key."""
+        return frozenset(one for one in self.holders() if key in self.above(one))
 
-    def _parents(self, grant: Grant, asking: tuple[NodeId, ...]) -> tuple[Power, ...]:
-        if grant.issuer == self.founder:
-            return (Power(grant.issuer, FOUNDER, frozenset(RIGHTS), None, frozenset(), (grant.issuer,), ()),)
-        return self._powers_of(grant.issuer, asking)
+    def _spread(self) -> dict[NodeId, tuple[Power, ...]]:
+        """From the founder down, hand by hand: those through fewer hands come first."""
+        given: dict[NodeId, list[Grant]] = {}
+        for key in sorted(self._grants):
+            for grant in sorted(self._grants[key], key=lambda grant: grant.id):
+                given.setdefault(grant.issuer, []).append(grant)
+        spread: dict[NodeId, tuple[Power, ...]] = {}
+        level: list[Power] = []
+        if self.founder is not None:
+            level = [Power(self.founder, FOUNDER, frozenset(RIGHTS), None, frozenset(), (self.founder,), ())]
+        while level:
+            found: dict[NodeId, dict[Power, None]] = {}
+            for parent in level:
+                if len(parent.chain) >= MAX_CHAIN:
+                    continue
+                for grant in given.get(parent.key, ()):
+                    if grant.key in parent.chain or not parent.covers(DELEGATING, None, grant.at_ms):
+                        continue
+                    if parent.stands(grant.id):
+                        found.setdefault(grant.key, {})[self._beneath(parent, grant)] = None
+            level = []
+            for key, powers in found.items():
+                kept = _foremost(powers)
+                spread[key] = (*spread.get(key, ()), *kept)
+                level += kept
+        return spread
+
+    def _find_names(self) -> dict[NodeId, str]:
+        firsts = {key: _in_order(powers)[0] for key, powers in self._powers.items()}
+        alike: dict[str, list[tuple[bool, int]]] = {}
+        for power in firsts.values():
+            alike.setdefault(power.name, []).append(_rank(power))
+        names: dict[NodeId, str] = {}
+        for key, power in firsts.items():
+            ranks = alike[power.name]
+            alone = _rank(power) == min(ranks) and ranks.count(_rank(power)) == 1
+            names[key] = power.name if alone else f"{power.name}~{short_key(key)}"
+        return names
 
     def _beneath(self, parent: Power, grant: Grant) -> Power:
         """A host named by a grant is one of those that its giver may name."""
@@ -181,6 +205,30 @@ class Authority:
             grant.key, grant.name, rights, min(ends, default=None), hosts, chain,
             (*parent.grants, grant.id), (*parent.ended, *ended),
         )  # fmt: skip
+
+
+def _rank(power: Power) -> tuple[bool, int]:
+    return bool(power.ended), len(power.chain)
+
+
+def _in_order(powers: Iterable[Power]) -> list[Power]:
+    """Those in force first, then by fewer hands, more rights, a later end; at last by what is the same everywhere."""
+    return sorted(
+        powers, key=lambda one: (*_rank(one), -len(one.rights), -(one.until or MAX_COUNT), one.grants)
+    )
+
+
+def _foremost(powers: Iterable[Power]) -> list[Power]:
+    """As many as count, in turns by who gave them: nobody who gives much crowds out what another gave."""
+    turns: Counter[NodeId] = Counter()
+    ranked: list[tuple[int, int, Power]] = []
+    for power in _in_order(powers):
+        giver = power.chain[-2]
+        ranked.append((turns[giver], len(ranked), power))
+        turns[giver] += 1
+    ranked.sort(key=lambda one: one[:2])
+    most = len(ranked) if len(ranked[0][2].chain) == 2 else MAX_POWERS
+    return [power for _, _, power in ranked[:most]]
 
 
 # -- the statements -----------------------------------------------------------------------------------

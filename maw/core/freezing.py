@@ -9,7 +9,7 @@ of a thaw lifts no later freeze.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -63,17 +63,19 @@ class Thaw:
 
 
 class Freezes:
-    """Those in force."""
+    """Those in force. ``heir``: the key that has taken a node's place by now, or the node's own: a new key lifts
+    no freeze."""
 
-    def __init__(self, active: Iterable[Freeze] = ()) -> None:
+    def __init__(self, active: Iterable[Freeze] = (), heir: Callable[[NodeId], NodeId] | None = None) -> None:
         self.active = tuple(sorted(active, key=lambda freeze: (freeze.at_ms, freeze.id)))
         self._by: dict[tuple[object, ...], Freeze] = {}
         for freeze in self.active:
             target = freeze.target
-            self._by.setdefault((target.what, target.node, target.agent, target.channel), freeze)
+            node = target.node if heir is None or target.node is None else heir(target.node)
+            self._by.setdefault((target.what, node, target.agent, target.channel), freeze)
 
     def on(self, node: NodeId, agent: bytes | None, channel: str | None) -> Freeze | None:
-        """What keeps this agent of this node from saying something in this channel (None: directly)."""
+        """What keeps this agent of this node (by its key of today) from speaking in this channel (None: directly)."""
         if not self._by:
             return None
         return (

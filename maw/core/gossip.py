@@ -15,7 +15,7 @@ from maw.core.effects import AppendStatements, Effect, Hangup, Link, Send
 from maw.core.frames import MAX_FRAME, StatementDigest, StatementIds, Statements
 from maw.core.identity import digest
 from maw.core.statement import Statement, read_statement
-from maw.core.trust import TrustBook
+from maw.core.trust import Tally, TrustBook
 from maw.errors import ProtocolViolation
 
 BOOKS_AT_ONCE: Final = 3
@@ -38,7 +38,8 @@ class Gossip:
     def __init__(self, book: TrustBook) -> None:
         self._book = book
         self._links: set[Link] = set()
-        self._in_flight: set[bytes] = set()
+        self._in_flight: dict[bytes, Statement] = {}
+        self._coming = Tally()
         self._passed_over: dict[Link, None] = {}
         self._refused = False
         self._answered: dict[Link, _Answered] = {}
@@ -89,17 +90,29 @@ class Gossip:
         except ProtocolViolation as error:
             return [Hangup(link, error.code, error.message)]
         new = [s for s in read if s.id not in self._in_flight and s.id not in self._book.statements()]
-        fresh = [s for s in new if self._book.acceptable(s)]
+        fresh = [s for s in new if self._take(s)]
         if len(fresh) < len(new):
             self._passed_over[link] = None
         if not fresh:
             return []
-        self._in_flight |= {s.id for s in fresh}
         return [AppendStatements(link, tuple(s.wire for s in fresh))]
+
+    def _take(self, statement: Statement) -> bool:
+        """Whether it is taken; those under way count like those held."""
+        if statement.id in self._in_flight or not self._book.acceptable(statement, self._coming):
+            return False
+        self._in_flight[statement.id] = statement
+        self._coming.add(statement)
+        return True
+
+    def _arrived(self, identities: Iterable[bytes]) -> None:
+        for identity in identities:
+            if (statement := self._in_flight.pop(identity, None)) is not None:
+                self._coming.add(statement, -1)
 
     def committed(self, statements: Sequence[Statement], source: Link | None) -> list[Effect]:
         """These are durable and in the book: pass them on to all but where they came from."""
-        self._in_flight -= {s.id for s in statements}
+        self._arrived(s.id for s in statements)
         parts = _parts([s.wire for s in statements])
         effects: list[Effect] = [
             Send(link, part) for link in sorted(self._links) if link != source for part in parts
@@ -113,7 +126,7 @@ class Gossip:
 
     def discarded(self, wires: Iterable[bytes]) -> None:
         """These did not reach the disk; the next tick asks for them again."""
-        self._in_flight -= {digest(wire) for wire in wires}
+        self._arrived(digest(wire) for wire in wires)
         self._refused = True
 
     def tick(self, now: float) -> list[Effect]:

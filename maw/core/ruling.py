@@ -127,25 +127,62 @@ class _Court:
         self._authority = Authority(founder, grants, dismissals)
         self._decided: dict[NodeId, tuple[Revocation, ...]] = {}
         self._above: dict[NodeId, frozenset[NodeId]] = {}
-        self._inviters: dict[NodeId, set[NodeId]] = {}
-        for admission, _ in self._admissions:
-            if not admission.back and admission.issuer != admission.subject:
-                self._inviters.setdefault(admission.subject, set()).add(admission.issuer)
-        self._depths = self._find_depths(root)
+        self._heirs = self._find_heirs()
+        self._root = None if root is None else self._heir(root)
+        self._inviters = self._find_inviters()
+        self._depths = self._find_depths(self._root)
+        self._hosts = {one.id: one.target.node for one in self._freezes}
         ending: list[Dismissal | Revocation] = [
             *dismissals,
             *(one for group in self._against.values() for one in group),
         ]
         self._stands = frozenset(item for one in ending for item in one.stands)
 
-    def decide(self) -> Ruling:
-        for one in sorted(
+    def _find_heirs(self) -> dict[NodeId, NodeId]:
+        """Who took whose place. The recovery key of who was replaced is that of who replaces him."""
+        waiting = sorted(
             (one for group in self._against.values() for one in group if one.new is not None),
             key=lambda one: (one.at_ms, one.id),
-        ):
-            # the recovery key of who was replaced is that of who replaces him
-            if self._by_recovery(one) and one.new is not None:
-                self._recoveries.setdefault(one.new, digest(one.issuer))
+        )
+        counting: dict[NodeId, list[Revocation]] = {}
+        while due := [one for one in waiting if self._by_recovery(one)]:
+            waiting = [one for one in waiting if one not in due]
+            for one in due:
+                counting.setdefault(one.key, []).append(one)
+                if one.new is not None:
+                    self._recoveries.setdefault(one.new, digest(one.issuer))
+        return {key: new for key, group in counting.items() if (new := _new_key(group)) is not None}
+
+    def _heir(self, key: NodeId) -> NodeId:
+        seen = {key}
+        while (new := self._heirs.get(key)) is not None and new not in seen:
+            key = new
+            seen.add(key)
+        return key
+
+    def _find_inviters(self) -> dict[NodeId, set[NodeId]]:
+        """Who let whom in: who said so and was named by the other as the one who did. Of who named nobody (such as
+        a thief's), whoever had the right to introduce. Anybody can admit anybody, and would stand above him."""
+        said: dict[NodeId, set[NodeId]] = {}
+        named: dict[NodeId, set[NodeId]] = {}
+        given: dict[NodeId, set[NodeId]] = {}
+        for admission, _ in self._admissions:
+            issuer, subject = self._heir(admission.issuer), self._heir(admission.subject)
+            if admission.back:
+                named.setdefault(issuer, set()).add(subject)
+            elif issuer != subject:
+                said.setdefault(subject, set()).add(issuer)
+                if admission.introducer:
+                    given.setdefault(issuer, set()).add(subject)
+        introducers: set[NodeId] = set()
+        todo = set() if self._root is None else {self._root}
+        while todo:
+            one = todo.pop()
+            introducers.add(one)
+            todo |= given.get(one, set()) - introducers
+        return {key: (by & named.get(key, set())) or (by & introducers) for key, by in said.items()}
+
+    def decide(self) -> Ruling:
         revoked: dict[NodeId, Revoked] = {}
         for key in self._against:
             if against := self._counting(key):
@@ -172,7 +209,8 @@ class _Court:
             return False  # only the recovery key names a successor: a thief must not win the name
         if self._authority.may(one.issuer, REVOKING, one.id, one.at_ms, one.key):
             return True
-        return one.issuer in self._who_is_above(one.key) and self._lets_stand(one.issuer, one.id)
+        above = self._who_is_above(self._heir(one.key))
+        return self._heir(one.issuer) in above and self._lets_stand(one.issuer, one.id)
 
     def _by_recovery(self, one: Revocation) -> bool:
         return self._recoveries.get(one.key) == digest(one.issuer)
@@ -226,14 +264,15 @@ class _Court:
             lifted
             for thaw in self._thaws
             for lifted in thaw.lifts
-            if may(thaw.issuer, FREEZING, thaw.id, thaw.at_ms, self._host_of(lifted))
+            if may(thaw.issuer, FREEZING, thaw.id, thaw.at_ms, self._hosts.get(lifted))
         }
-        return Freezes(
+        active = [
             freeze
             for freeze in self._freezes
             if freeze.id not in lifted
             and may(freeze.issuer, FREEZING, freeze.id, freeze.at_ms, freeze.target.node)
-        )
+        ]
+        return Freezes(active, self._heir)
 
     def _redacted(self) -> tuple[StatedRedaction, ...]:
         counting = [
@@ -241,9 +280,6 @@ class _Court:
             if self._authority.may(one.issuer, REDACTING, one.id, one.at_ms, one.author)
         ]  # fmt: skip
         return tuple(sorted(counting, key=lambda one: (one.at_ms, one.id)))
-
-    def _host_of(self, freeze: bytes) -> NodeId | None:
-        return next((one.target.node for one in self._freezes if one.id == freeze), None)
 
 
 def _new_key(against: Iterable[Revocation]) -> NodeId | None:

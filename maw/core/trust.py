@@ -12,7 +12,8 @@ What an operator, a recovery key or whoever stands above has revoked is out, wha
 a key that took another's place by rotation inherits its trust (see ``ruling``).
 
 Statements are kept for ever, so each issuer has a quota, and all pending ones share one: a single peer
-cannot fill the book and keep everybody else's statements out.
+cannot fill the book and keep everybody else's statements out. An introducer's guests could together; so the founder's
+word and that of a recovery key are taken into a full book, and what those say whom they end leaves room again.
 
 The book is rebuilt from its parts on every change; nothing is derived step by step that could drift.
 """
@@ -24,7 +25,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from maw.core.authority import STAND_BYTES
+from maw.core.authority import MAX_STANDS, STAND_BYTES, Dismissal, Grant
 from maw.core.identity import NodeId, digest
 from maw.core.revocation import ROTATE, Cut, Revocation
 from maw.core.ruling import READERS, Revoked, Ruling, Spoken, rule
@@ -39,6 +40,9 @@ ADMITTED: Final = "admitted"
 MAX_STATEMENTS: Final = 10_000
 MAX_BY_ISSUER: Final = 1_000
 """Statements of one issuer; of all pending issuers together."""
+MAX_BYTES_BY_ISSUER: Final = 2 * 1024 * 1024
+ENDING_RESERVE: Final = 200
+"""Beyond that, revocations and dismissals: who has said much can still shut a thief out."""
 MAX_ADDRESSES_KEPT: Final = 64
 
 
@@ -76,6 +80,21 @@ class _View:
     former: frozenset[NodeId] = frozenset()
 
 
+@dataclass(slots=True)
+class Tally:
+    """How many statements, of how many bytes, there are by each issuer."""
+
+    count: Counter[NodeId] = field(default_factory=Counter)
+    size: Counter[NodeId] = field(default_factory=Counter)
+
+    def add(self, statement: Statement, sign: int = 1) -> None:
+        self.count[statement.issuer] += sign
+        self.size[statement.issuer] += sign * len(statement.wire)
+
+
+_NONE: Final = Tally()
+
+
 class TrustBook:
     """All this node knows of trust. ``trusted`` and ``pending`` never hold the node itself."""
 
@@ -93,7 +112,8 @@ class TrustBook:
         self._statements: dict[bytes, Statement] = {}
         self._spoken: dict[bytes, Spoken | None] = {}
         self._recoveries = dict(recoveries or {})
-        self._issued: Counter[NodeId] = Counter()
+        self._issued = Tally()
+        self._counted = 0
         self._pins = {pin.key: pin for pin in pins}
         self._by_hand: dict[NodeId, Pin] = {}
         self._forgotten = set(forgotten)
@@ -194,6 +214,21 @@ class TrustBook:
         """What a held statement says; None when it is not held, or says nothing that is read here."""
         return self._spoken.get(statement)
 
+    def to_stand(self, issuers: Collection[NodeId]) -> list[bytes]:
+        """Statements by these that still count when their keys are ended, as many as one statement lists: first who
+        was shut out, then who was let in or appointed, the rest last, each as they came. So a thief who says much
+        brings nobody back."""
+        shut = {one.id for gone in self.revoked.values() for one in gone.by}
+
+        def weight(identity: bytes) -> int:
+            said = self._spoken.get(identity)
+            if isinstance(said, Dismissal) or identity in shut:
+                return 0
+            return 1 if isinstance(said, Admission | Grant) else 2
+
+        theirs = (one.id for one in self._statements.values() if one.issuer in issuers)
+        return sorted(theirs, key=weight)[:MAX_STANDS]
+
     def would_count(self, revocation: Statement) -> bool:
         """Whether a revocation, once held, would be one that counts."""
         after = TrustBook(
@@ -206,9 +241,10 @@ class TrustBook:
     def statements(self) -> Mapping[bytes, Statement]:
         return self._statements
 
-    def acceptable(self, statement: Statement) -> bool:
-        """Of this Colony, well formed, from somebody known, and not yet held."""
-        if statement.id in self._statements or len(self._statements) >= MAX_STATEMENTS:
+    def acceptable(self, statement: Statement, coming: Tally = _NONE) -> bool:
+        """Of this Colony, well formed, from somebody known who may add it, and not yet held. ``coming``: those that
+        were taken and are not in the book yet."""
+        if statement.id in self._statements:
             return False
         if statement.type == FOUND:
             return colony_id(statement) == self.colony
@@ -218,20 +254,51 @@ class TrustBook:
             said = _read(statement)
         except ProtocolViolation:
             return False
-        if isinstance(said, Revocation) and self._recoveries.get(said.key) == digest(statement.issuer):
-            return self._issued[statement.issuer] < MAX_BY_ISSUER
-        return self._has_room_for(statement.issuer) or statement.id[:STAND_BYTES] in self.ruling.standing
+        issuer, size = statement.issuer, len(statement.wire)
+        most = MAX_BY_ISSUER + (ENDING_RESERVE if isinstance(said, Revocation | Dismissal) else 0)
+        of_founder = issuer == self.ruling.authority.founder
+        if of_founder or self._is_by_recovery(said, issuer):
+            return self._issued.count[issuer] + coming.count[issuer] < most
+        if issuer != self.me and self._counted + coming.count.total() >= MAX_STATEMENTS:
+            return False
+        return (
+            self._has_room_for(issuer, most, size, coming)
+            or statement.id[:STAND_BYTES] in self.ruling.standing
+        )
 
-    def _has_room_for(self, issuer: NodeId) -> bool:
+    def is_full_for(self, statement: Statement) -> bool:
+        """Whether all that keeps a statement out, which is not acceptable, is how much there is already."""
+        try:
+            _read(statement)
+        except ProtocolViolation:
+            return False
+        return statement.colony == self.colony and self._is_known(statement.issuer)
+
+    def _is_by_recovery(self, said: Spoken | None, issuer: NodeId) -> bool:
+        return isinstance(said, Revocation) and self._recoveries.get(said.key) == digest(issuer)
+
+    def _is_known(self, issuer: NodeId) -> bool:
+        view = self._view
+        return (
+            issuer == self.me
+            or issuer in view.trusted
+            or issuer in view.introducers
+            or view.ruling.authority.knows(issuer)
+        )
+
+    def _has_room_for(self, issuer: NodeId, most: int, size: int, coming: Tally) -> bool:
         """Whether ``issuer`` is known and may add a statement to those held."""
         if issuer == self.me:
             return True
-        view = self._view
-        if issuer in view.trusted or issuer in view.introducers or view.ruling.authority.knows(issuer):
-            return self._issued[issuer] < MAX_BY_ISSUER
-        if issuer not in view.pending:
+        if self._is_known(issuer):
+            group: Collection[NodeId] = (issuer,)
+        elif issuer in self._view.pending:
+            group, most = self._view.pending.keys(), MAX_BY_ISSUER
+        else:
             return False
-        return sum(self._issued[key] for key in view.pending) < MAX_BY_ISSUER
+        count = sum(self._issued.count[key] + coming.count[key] for key in group)
+        held = sum(self._issued.size[key] + coming.size[key] for key in group)
+        return count < most and held + size <= MAX_BYTES_BY_ISSUER
 
     def add(self, statements: Iterable[Statement]) -> None:
         """Statements that are durable now. One that says no such thing as it should is kept and passed on, no
@@ -240,7 +307,7 @@ class TrustBook:
             if statement.id in self._statements:
                 continue
             self._statements[statement.id] = statement
-            self._issued[statement.issuer] += 1
+            self._issued.add(statement)
             if statement.type == FOUND and colony_id(statement) != self.colony:
                 continue
             if statement.type != FOUND and statement.colony != self.colony:
@@ -319,6 +386,9 @@ class TrustBook:
             view.trusted.pop(key, None)
             view.pending.pop(key, None)
         self._view = view
+        self._counted = sum(
+            count for key, count in self._issued.count.items() if self._is_known(key) or key in view.pending
+        )
 
     def _find_introducers(
         self, pins: Mapping[NodeId, Pin], admissions: Iterable[tuple[Admission, Statement]]

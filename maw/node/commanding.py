@@ -172,7 +172,7 @@ class Commanding:
                 hint="who appointed him can dismiss him, and so can the founder",
             )
         grants = [power.grants[-1] for power in authority.powers(subject) if not power.ended]
-        stands = [one.id for one in self._membership.book.statements().values() if one.issuer == subject]
+        stands = self._membership.book.to_stand({subject, *authority.below(subject)})
         return dismissal_fields(subject, grants, stands), f"dismiss {who}"
 
     def _redaction(self, key: NodeId, asked: Json) -> tuple[Json, str]:
@@ -201,7 +201,7 @@ class Commanding:
 
     def _revoking(self, subject: NodeId, why: str) -> tuple[Json, str]:
         book = self._membership.book
-        stands = [one.id for one in book.statements().values() if one.issuer == subject]
+        stands = book.to_stand({subject})
         cut = self._runtime.held.of(subject)
         return revocation_fields(subject, cut, stands, why), f"revoke {self._directory.name_of(subject)}"
 
@@ -216,6 +216,13 @@ class Commanding:
         book = self._membership.book
         if statement.id not in book.statements():
             if not book.acceptable(statement):
+                if book.is_full_for(statement):
+                    raise Refused(
+                        f"nobody would take more of what {short_key(statement.issuer)} says: it has said all that is"
+                        " kept of one key, or the book of statements is full",
+                        code="too_many_statements",
+                        hint="sign it with another key: the founder's is always heard; `maw operator add` makes one",
+                    )
                 raise Refused(
                     "nobody would keep to this: it is of another Colony, malformed, or by a key unknown here",
                     code="no_operator",

@@ -17,7 +17,7 @@ from maw.core.identity import NodeId, Signer, key_text, parse_key, short_key
 from maw.core.names import nearest
 from maw.core.ruling import Revoked
 from maw.core.statement import Statement, admit, read_statement
-from maw.core.trust import ACCEPTED, BY_HAND, JOINED, Member, Pin, TrustBook
+from maw.core.trust import ACCEPTED, BY_HAND, JOINED, Member, Pin, Tally, TrustBook
 from maw.errors import Ambiguous, BadInput, Conflict, HandshakeRefused, NotFound, ProtocolViolation, Refused
 from maw.node.authoring import wall_clock_ms
 from maw.node.home import NodeHome, replace_file
@@ -100,7 +100,12 @@ class Membership:
 
     async def keep(self, statements: Sequence[Statement]) -> None:
         """Statements that came outside gossip (shown at a handshake, made here)."""
-        fresh = [item for item in statements if self.book.acceptable(item)]
+        coming = Tally()
+        fresh: list[Statement] = []
+        for item in statements:
+            if self.book.acceptable(item, coming):
+                fresh.append(item)
+                coming.add(item)
         if fresh:
             await self._commit(
                 lambda conn: rows.add_statements(conn, fresh, wall_clock_ms()),

@@ -22,7 +22,6 @@ from typing import Final
 
 import aiosqlite
 
-from maw.core.authority import MAX_STANDS
 from maw.core.entry import Head
 from maw.core.identity import NodeId, Signer, digest, key_text, parse_key, short_key
 from maw.core.revocation import Revocation, rotation_statement
@@ -75,14 +74,12 @@ async def rotate(home: NodeHome, recovery: Signer, why: str, old: str | None = N
         book = TrustBook(
             before, records.colony, records.statements, records.pins, records.forgotten, records.recoveries
         )
-        stands = [one.id for one in book.statements().values() if one.issuer == before]
+        stands = book.to_stand({before})
         known = [said for one in book.statements() if isinstance(said := book.said_by(one), Revocation)]
         if not any(one.key == before and one.new == after.node for one in known):
             cut: Mapping[int, Head] = state.heads().get(before, {})
             now = int(time.time() * 1000)
-            word = rotation_statement(
-                recovery, after, records.colony, before, cut, stands[:MAX_STANDS], why, now
-            )
+            word = rotation_statement(recovery, after, records.colony, before, cut, stands, why, now)
             await conn.execute("BEGIN IMMEDIATE")
             await rows.add_statements(conn, [word], now)
             await _move(conn, state, before, after.node)

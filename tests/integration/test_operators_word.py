@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
+import msgpack
 import pytest
 
+from maw.core.authority import FREEZING, RIGHTS, grant_statement
 from maw.core.entry import decode
 from maw.core.freezing import ALL, CHANNEL, NODE, Target, freeze_statement, thaw_statement
-from maw.core.identity import Signer
+from maw.core.identity import Signer, digest, key_text
 from maw.core.revocation import revocation_statement
-from maw.core.statement import Statement
+from maw.core.statement import Statement, sign_statement
 from maw.errors import Refused
 from maw.node.home import NodeHome
 from maw.node.keptkey import open_kept_key
@@ -176,3 +179,28 @@ async def test_an_older_database_does_not_undo_a_revocation(two: tuple[Host, Hos
         assert oracle.me in restored.node.membership.book.revoked
         assert oracle.me not in restored.node.membership.book.trusted
         assert "recovery" in {kind for kind, _ in await restored.alerts()}
+
+
+async def stated(host: Host, signer: Signer, kind: str, **asked: object) -> Statement:
+    """Drafted by the node and signed, as the command does it."""
+    draft = host.node.command.draft(kind, key_text(signer.node), asked)
+    fields = msgpack.unpackb(base64.b64decode(draft["fields"]))
+    return sign_statement(signer, kind, base64.b64decode(draft["colony"]), draft["at_ms"], fields)
+
+
+async def test_to_dismiss_who_delegated_brings_back_nobody_whom_his_people_shut_out(
+    two: tuple[Host, Host, Signer],
+) -> None:
+    mbp, oracle, key = two
+    colony = mbp.node.membership.book.colony
+    ann, bob = Signer(b"a" * 32), Signer(b"b" * 32)
+    await say(mbp, grant_statement(key, colony, ann.node, "ann", RIGHTS, None, (), now()))
+    await say(mbp, grant_statement(ann, colony, bob.node, "bob", RIGHTS, None, (), now()))
+    much = [thaw_statement(ann, colony, [digest(bytes([n % 256, n // 256]))], now()) for n in range(410)]
+    await mbp.node.membership.keep(much)  # more than a dismissal can list
+    await say(mbp, await stated(mbp, bob, "revoke", who="oracle", why="stolen"))
+    assert oracle.me in mbp.node.membership.book.revoked
+    await say(mbp, await stated(mbp, key, "dismiss", who="ann"))
+    book = mbp.node.membership.book
+    assert oracle.me in book.revoked
+    assert not book.ruling.authority.may_now(bob.node, FREEZING, now()), "what he had came from her"

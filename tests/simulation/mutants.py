@@ -115,7 +115,7 @@ def _never_ask(self: Gossip) -> list[Effect]:
 
 
 def _tell_nobody(self: Gossip, statements: Any, source: Any) -> list[Effect]:
-    self._in_flight -= {s.id for s in statements}
+    self._arrived(s.id for s in statements)
     return self.trust_changed()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import pytest
 
@@ -10,6 +11,7 @@ from maw.core.authority import (
     DELEGATING,
     FREEZING,
     MAX_CHAIN,
+    MAX_POWERS,
     ORDER,
     REVOKING,
     RIGHTS,
@@ -21,7 +23,7 @@ from maw.core.authority import (
     read_dismissal,
     read_grant,
 )
-from maw.core.identity import NodeId, Signer
+from maw.core.identity import NodeId, Signer, short_key
 from maw.core.statement import Statement, sign_statement
 from maw.errors import ProtocolViolation
 from tests.unit.core.builders import COLONY, signer
@@ -37,8 +39,9 @@ def grant(
     until: int | None = None,
     hosts: tuple[NodeId, ...] = (),
     at: int = 10,
+    name: str = "x",
 ) -> Grant:
-    return read_grant(grant_statement(issuer, COLONY, key.node, "x", rights, until, hosts, at))
+    return read_grant(grant_statement(issuer, COLONY, key.node, name, rights, until, hosts, at))
 
 
 def dismiss(issuer: Signer, key: Signer, *grants: Grant, stands: tuple[bytes, ...] = ()) -> Dismissal:
@@ -158,3 +161,44 @@ def test_a_malformed_grant_is_a_violation(fields: dict[str, object]) -> None:
 
 def test_rights_of_a_later_version_are_passed_over() -> None:
     assert grant(FOUNDER, ANN, ORDER, "sing").rights == {ORDER}
+
+
+def test_those_who_appoint_each_other_again_and_again_cost_no_time() -> None:
+    hands = [signer(n) for n in range(20, 25)]
+    grants = [grant(FOUNDER, hands[0], *RIGHTS)]
+    for giver, taker in itertools.permutations(hands, 2):
+        grants += [grant(giver, taker, *RIGHTS, at=n) for n in range(20)]
+    began = time.process_time()
+    made = Authority(FOUNDER.node, grants)
+    assert time.process_time() - began < 1
+    assert all(made.may(one.node, ORDER, ANY, 20) for one in hands)
+
+
+def test_who_gives_much_crowds_out_nobody_else_s_grant() -> None:
+    grants = [grant(FOUNDER, ANN, DELEGATING, FREEZING), grant(FOUNDER, BOB, DELEGATING, *RIGHTS)]
+    grants += [grant(BOB, CAT, ORDER, REVOKING, at=n) for n in range(50)]
+    made = Authority(FOUNDER.node, [*grants, grant(ANN, CAT, FREEZING)])
+    assert made.may(CAT.node, FREEZING, ANY, 20)
+    assert len(made.powers(CAT.node)) == MAX_POWERS
+
+
+def test_nobody_further_down_takes_or_gives_an_operator_s_name() -> None:
+    grants = [
+        grant(FOUNDER, ANN, ORDER, name="ann"),
+        grant(FOUNDER, BOB, DELEGATING, ORDER, name="bob"),
+        grant(BOB, CAT, ORDER, name="ann"),
+        grant(BOB, ANN, ORDER, name="clown"),
+    ]
+    for order in itertools.permutations(grants):
+        made = Authority(FOUNDER.node, order)
+        assert made.name_of(ANN.node) == "ann"
+        assert made.name_of(CAT.node) == f"ann~{short_key(CAT.node)}"
+
+
+def test_of_two_called_alike_by_the_same_hand_neither_is_mistaken_for_the_other() -> None:
+    made = Authority(FOUNDER.node, [grant(FOUNDER, ANN, ORDER), grant(FOUNDER, BOB, ORDER)])
+    assert made.name_of(ANN.node) == f"x~{short_key(ANN.node)}"
+    assert made.name_of(BOB.node) == f"x~{short_key(BOB.node)}"
+    first = grant(FOUNDER, ANN, ORDER)
+    gone = Authority(FOUNDER.node, [first, grant(FOUNDER, BOB, ORDER)], [dismiss(FOUNDER, ANN, first)])
+    assert gone.name_of(BOB.node) == "x", "the other is none any more"

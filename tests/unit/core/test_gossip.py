@@ -4,7 +4,7 @@ from maw.core.effects import AppendStatements, Hangup
 from maw.core.frames import StatementDigest, StatementIds, Statements
 from maw.core.gossip import BOOKS_AT_ONCE, ROUND_S, Gossip
 from maw.core.statement import MAX_STATEMENT, Statement, admit, read_statement, sign_statement
-from maw.core.trust import JOINED, Pin, TrustBook
+from maw.core.trust import JOINED, MAX_BY_ISSUER, Pin, TrustBook
 from tests.unit.core.builders import COLONY, of, sent, signer
 
 ME, INVITER, OTHER, FAR = (signer(n) for n in range(1, 5))
@@ -115,3 +115,19 @@ def test_who_asks_for_everything_in_a_loop_is_given_it_a_few_times_a_minute() ->
     assert not gossip.tick(ROUND_S / 2)
     assert len(sent(gossip.tick(ROUND_S), Statements, LINK)) == 1, "its last question is answered then"
     assert not sent(gossip.tick(2 * ROUND_S), Statements)
+
+
+def test_one_frame_brings_no_more_than_its_issuer_s_quota() -> None:
+    gossip, book = node()
+    many = [sign_statement(INVITER, "of-the-future", COLONY, n, {}) for n in range(MAX_BY_ISSUER + 20)]
+    half = len(many) // 2
+    taken: list[bytes] = []
+    for part in (many[:half], many[half:]):
+        for effect in of(
+            gossip.received(LINK, Statements(tuple(one.wire for one in part))), AppendStatements
+        ):
+            taken += effect.items
+    assert len(taken) == MAX_BY_ISSUER
+    book.add(read_statement(wire) for wire in taken)
+    gossip.committed([read_statement(wire) for wire in taken], LINK)
+    assert not gossip.received(LINK, Statements((many[-1].wire,)))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Sequence
 
 import pytest
 
 from maw.core.authority import FREEZING, REDACTING, REVOKING, dismissal_statement, grant_statement
 from maw.core.entry import Head
-from maw.core.freezing import ALL, NODE, Target, freeze_statement, read_freeze, thaw_statement
+from maw.core.freezing import AGENT, ALL, NODE, Target, freeze_statement, read_freeze, thaw_statement
 from maw.core.identity import NodeId, Signer, digest
 from maw.core.redaction import REDACT, redaction_fields, redaction_statement
 from maw.core.revocation import read_revocation, revocation_statement, rotation_statement
@@ -47,7 +48,10 @@ def judged(*statements: Statement, recoveries: dict[NodeId, bytes] | None = None
     return found_
 
 
-TREE = (FOUNDING, let_in(ROOT, UPPER), let_in(UPPER, ROOT, back=True), let_in(UPPER, LOWER))
+TREE = (
+    FOUNDING, let_in(ROOT, UPPER), let_in(UPPER, ROOT, back=True), let_in(UPPER, LOWER),
+    let_in(LOWER, UPPER, back=True),
+)  # fmt: skip
 
 
 def test_an_operator_revokes_anybody() -> None:
@@ -64,6 +68,56 @@ def test_who_stands_above_revokes_and_nobody_else() -> None:
     assert not judged(*TREE, revoke(LOWER, UPPER)).revoked
     assert not judged(*TREE, revoke(UPPER, ROOT)).revoked
     assert not judged(*TREE, revoke(THIEF, LOWER)).revoked
+
+
+def test_who_admits_somebody_else_s_guest_does_not_stand_above_him() -> None:
+    aunt = [let_in(ROOT, THIEF), let_in(THIEF, ROOT, back=True), let_in(THIEF, LOWER)]
+    assert not judged(*TREE, *aunt, revoke(THIEF, LOWER)).revoked
+    by_hand = [let_in(ROOT, THIEF), let_in(THIEF, ROOT, back=True), let_in(THIEF, NEW)]
+    assert not judged(*TREE, *by_hand, revoke(THIEF, NEW)).revoked, "who was let in by nobody"
+
+
+def test_who_does_not_say_who_let_it_in_is_below_introducers() -> None:
+    introducer = admit(ROOT, COLONY, UPPER.node, "n", (), True, 5)
+    assert NEW.node in judged(*TREE, introducer, let_in(UPPER, NEW), revoke(UPPER, NEW)).revoked
+
+
+def test_an_heir_stands_where_the_old_key_stood_which_stands_nowhere() -> None:
+    known = {UPPER.node: digest(RECOVERY.node)}
+    replaced = rotation(key=UPPER)
+    assert LOWER.node in judged(*TREE, replaced, revoke(NEW, LOWER), recoveries=known).revoked
+    assert NEW.node in judged(*TREE, replaced, revoke(ROOT, NEW), recoveries=known).revoked
+    thiefs = judged(*TREE, replaced, revoke(UPPER, LOWER), revoke(UPPER, NEW), recoveries=known)
+    assert set(thiefs.revoked) == {UPPER.node}
+
+
+def test_rotations_count_whatever_their_dates() -> None:
+    known = {LOWER.node: digest(RECOVERY.node)}
+    third = rotation(key=NEW, new=OPERATOR, at=10)
+    fourth = rotation(key=OPERATOR, new=THIEF, at=5)
+    assert judged(*TREE, rotation(), third, fourth, recoveries=known).successor(LOWER.node) == THIEF.node
+
+
+def test_a_new_key_lifts_no_freeze() -> None:
+    known = {LOWER.node: digest(RECOVERY.node)}
+    node = freeze_statement(FOUNDER, COLONY, Target(NODE, LOWER.node, name="l"), "", 5)
+    agent = freeze_statement(FOUNDER, COLONY, Target(AGENT, LOWER.node, bytes(16), name="l"), "", 5)
+    for word in (node, agent):
+        ruled = judged(*TREE, word, rotation(), recoveries=known)
+        assert ruled.freezes.on(NEW.node, bytes(16), "general") is not None
+        thaw = thaw_statement(FOUNDER, COLONY, [word.id], 6)
+        assert not judged(*TREE, word, rotation(), thaw, recoveries=known).freezes.active
+
+
+def test_many_thaws_of_many_freezes_are_judged_in_no_time() -> None:
+    """By anybody: whether he may is found out here."""
+    words = [freeze_statement(THIEF, COLONY, Target(ALL, name="all"), "", n) for n in range(600)]
+    lifts = [digest(bytes([n])) for n in range(200)]
+    words += [thaw_statement(THIEF, COLONY, lifts, n) for n in range(600)]
+    pairs = [(one, READERS[one.type](one)) for one in words]
+    began = time.process_time()
+    rule([(FOUNDING, None), *pairs], {})
+    assert time.process_time() - began < 1
 
 
 def test_a_thief_does_not_climb_by_inviting_those_above_him() -> None:

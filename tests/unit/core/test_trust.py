@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+from maw.core.authority import MAX_STANDS
 from maw.core.identity import NodeId, Signer, digest
 from maw.core.revocation import revocation_statement, rotation_statement
 from maw.core.statement import Statement, admit, colony_id, found, sign_statement
-from maw.core.trust import BY_HAND, INVITED, JOINED, Pin, TrustBook
+from maw.core.trust import BY_HAND, INVITED, JOINED, MAX_BY_ISSUER, Pin, Tally, TrustBook
 from tests.unit.core.builders import COLONY, signer
 
 ME, INVITER, OTHER, STRANGER, THIRD = (signer(n) for n in range(1, 6))
@@ -241,3 +242,67 @@ def test_an_operator_lets_in_everywhere() -> None:
 
 def test_our_own_revocation_is_known() -> None:
     assert ME.node in settled(ended(key=ME)).revoked
+
+
+# -- who says much ---------------------------------------------------------------------------------------
+
+
+def told(issuer: Signer, count: int, *, room: int = 0, first: int = 0) -> list[Statement]:
+    """Statements of no use, each about ``room`` bytes; unsigned, for the book takes them as checked."""
+    return [
+        Statement(
+            b"x" * room, digest(issuer.node, bytes([n % 256, n // 256])), "of-the-future", HOME, issuer.node, 1, {}
+        )
+        for n in range(first, first + count)
+    ]  # fmt: skip
+
+
+def test_a_book_filled_by_a_thief_s_guests_still_hears_founder_and_recovery_key_and_is_emptied_by_them() -> (
+    None
+):
+    guests = [signer(n) for n in range(40, 50)]
+    made = settled(*(admit(INVITER, HOME, one.node, "n", (), False, 1) for one in guests),
+                   pins=(pin(INVITER, JOINED), pin(THIRD)))  # fmt: skip
+    for one in guests:
+        made.add(told(one, MAX_BY_ISSUER))
+    assert not made.acceptable(told(THIRD, 1)[0]), "it is full"
+    assert made.acceptable(ended())
+    assert made.acceptable(ended(RECOVERY)), "it says so of itself"
+    assert not made.acceptable(ended(RECOVERY, THIRD)), "and of nobody else"
+    made.add([ended(key=guests[0])])
+    assert made.acceptable(told(THIRD, 1)[0])
+
+
+def test_who_has_said_all_he_may_can_still_shut_a_thief_out() -> None:
+    made = settled(pins=(pin(THIRD),))
+    made.add(told(THIRD, MAX_BY_ISSUER))
+    more = told(THIRD, 1, first=MAX_BY_ISSUER)[0]
+    assert not made.acceptable(more) and made.is_full_for(more)
+    assert made.acceptable(ended(THIRD))
+    assert not made.is_full_for(told(STRANGER, 1)[0])
+
+
+def test_large_statements_fill_a_quota_too() -> None:
+    made = settled(pins=(pin(THIRD),))
+    made.add(told(THIRD, 128, room=16 * 1024))
+    assert not made.acceptable(told(THIRD, 1, room=100, first=500)[0])
+    assert made.acceptable(told(INVITER, 1)[0]) is False, "a stranger here"
+
+
+def test_those_under_way_count_like_those_held() -> None:
+    made = settled(pins=(pin(THIRD),))
+    coming = Tally()
+    for one in told(THIRD, MAX_BY_ISSUER + 50):
+        if made.acceptable(one, coming):
+            coming.add(one)
+    assert coming.count[THIRD.node] == MAX_BY_ISSUER
+
+
+def test_when_a_key_is_ended_whom_it_shut_out_stays_out_however_much_a_thief_says() -> None:
+    shut = ended(INVITER, THIRD)
+    entering = admit(INVITER, HOME, THIRD.node, "n", (), False, 1)
+    chosen = admit(THIRD, HOME, INVITER.node, "n", (), False, 1, back=True)
+    made = settled(*told(INVITER, 500), entering, chosen, shut, pins=(pin(INVITER, JOINED),))
+    assert THIRD.node in made.revoked
+    stands = made.to_stand({INVITER.node})
+    assert len(stands) == MAX_STANDS and stands[:2] == [shut.id, entering.id]
