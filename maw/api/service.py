@@ -317,7 +317,10 @@ class _Writing(_Base):
         return self._node.orders.draft(to, channel)
 
     async def answer_orders(self, speaker: Speaker, refs: Sequence[str], state: str, note: str) -> None:
-        await self._node.orders.answer(need_agent(self._agent(speaker)), refs, state, note)
+        agent = need_agent(self._agent(speaker))
+        if note:  # whether he obeys he may always say
+            self._node.keeping.refuse_frozen(agent, None)
+        await self._node.orders.answer(agent, refs, state, note)
 
     async def ack(self, speaker: Speaker, refs: Sequence[str] | None) -> Json:
         return await self._node.talking.ack(need_agent(self._agent(speaker)), refs)
@@ -327,10 +330,14 @@ class _Writing(_Base):
 
     async def redact(self, speaker: Speaker, refs: Sequence[str], reason: str | None) -> Json:
         agent = self._agent(speaker) if speaker.is_admin else need_agent(self._agent(speaker))
+        if agent is not None:
+            self._node.keeping.refuse_frozen(agent, None)
         return await self._node.redacting.redact(agent, refs, reason, is_admin=speaker.is_admin)
 
     async def retain(self, speaker: Speaker, channel: str, days: int) -> Json:
         agent = self._agent(speaker) if speaker.is_admin else need_agent(self._agent(speaker))
+        if agent is not None:
+            self._node.keeping.refuse_frozen(agent, channel)
         return await self._node.redacting.retain(agent, channel, days, is_admin=speaker.is_admin)
 
 

@@ -78,6 +78,22 @@ class Ruling:
             seen.add(key)
         return key
 
+    def counts(self, statement: Statement, said: Spoken | None) -> bool:
+        """Whether a statement (with what it says) does anything; of a grant, whatever the date."""
+        match said:
+            case Freeze():
+                return any(one.id == statement.id for one in self.freezes.active)
+            case Revocation(key=key):
+                return key in self.revoked and any(one.id == statement.id for one in self.revoked[key].by)
+            case StatedRedaction():
+                return any(one.id == statement.id for one in self.redactions)
+            case Grant(key=key):
+                return any(
+                    power.grants[-1] == statement.id and not power.ended
+                    for power in self.authority.powers(key)
+                )
+        return self.authority.knows(statement.issuer)
+
     def admits_everywhere(self, admission: Admission, statement: Statement) -> bool:
         """An operator let it in: no node need be asked."""
         return self.authority.may(

@@ -35,6 +35,11 @@ class OperatorWord:
     targets: tuple[str, ...]
     signature: bytes
 
+    @property
+    def mark(self) -> bytes:
+        """What tells it from every other word: of its key too, or anybody could use up a nonce before its owner."""
+        return self.key + self.nonce
+
     def content(self) -> list[Any]:
         return [self.key, self.at_ms, self.nonce, self.is_order, list(self.targets), self.signature]
 

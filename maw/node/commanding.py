@@ -56,6 +56,8 @@ from maw.node.runtime import Runtime
 from maw.store.database import Database
 from maw.store.state import State
 
+MAX_IDLE_SHOWN: Final = 200
+"""Statements that are not in force (any more): anybody can say a thousand."""
 DRAFTED: Final = (OPERATOR, DISMISS, REVOKE, FREEZE, THAW, REDACT)
 
 
@@ -229,7 +231,7 @@ class Commanding:
                     hint="`maw operator list` shows who may do what",
                 )
             await self._membership.keep([statement])
-        return self._shown(statement, {})
+        return self._shown(statement, {}, self._host_names())
 
     async def revoke(self, who: str, why: str) -> Json:
         """By this node's own word: it must stand above the other, by having invited it or whoever did."""
@@ -244,22 +246,34 @@ class Commanding:
                 hint="sign it with an operator key, or that node's recovery key: `maw revoke --key FILE`",
             )
         await self._membership.keep([statement])
-        return self._shown(statement, {})
+        return self._shown(statement, {}, self._host_names())
 
     # -- showing --------------------------------------------------------------------------------------
 
     async def statements(self) -> list[Json]:
-        """All that is told of in logs (no admissions), newest first, with who says to keep to it."""
+        """All that is told of in logs (no admissions), newest first, with who keeps to it; of what is not in force
+        the newest."""
         sql = "SELECT h.statement, n.key FROM heeded h JOIN nodes n ON n.n = h.node"
         kept: dict[bytes, set[NodeId]] = {}
         for statement, key in await self._db.rows(sql):
             kept.setdefault(statement, set()).add(NodeId(key))
         found = [one for one in self._membership.book.statements().values() if one.type in IN_FORCE_IS_TOLD]
         found.sort(key=lambda one: (one.at_ms, one.id), reverse=True)
-        return [self._shown(one, kept) for one in found]
+        names = self._host_names()
+        idle = 0
+        shown: list[Json] = []
+        for one in found:
+            if not self._in_force(one):
+                idle += 1
+                if idle > MAX_IDLE_SHOWN:
+                    continue
+            shown.append(self._shown(one, kept, names))
+        return shown
 
-    def _shown(self, statement: Statement, kept: dict[bytes, set[NodeId]]) -> Json:
-        names = {row.key: self._directory.host_name(row) for row in self._directory.nodes()}
+    def _host_names(self) -> dict[NodeId, str]:
+        return {row.key: self._directory.host_name(row) for row in self._directory.nodes()}
+
+    def _shown(self, statement: Statement, kept: dict[bytes, set[NodeId]], names: dict[NodeId, str]) -> Json:
         by = kept.get(statement.id, set())
         return {
             "id": statement.id.hex()[:12],
@@ -303,23 +317,9 @@ class Commanding:
         return f"{what} redacted" + (f": {said.reason}" if said.reason else "")
 
     def _in_force(self, statement: Statement) -> bool:
-        ruling = self._ruling
-        match self._membership.book.said_by(statement.id):
-            case Freeze():
-                return any(one.id == statement.id for one in ruling.freezes.active)
-            case Revocation(key=key):
-                return key in ruling.revoked and any(one.id == statement.id for one in ruling.revoked[key].by)
-            case StatedRedaction():
-                return any(one.id == statement.id for one in ruling.redactions)
-            case Grant(key=key):
-                now = self._clock()
-                return any(
-                    power.grants[-1] == statement.id
-                    and not power.ended
-                    and (power.until is None or now <= power.until)
-                    for power in ruling.authority.powers(key)
-                )
-        return ruling.authority.knows(statement.issuer)
+        said = self._membership.book.said_by(statement.id)
+        over = isinstance(said, Grant) and said.until is not None and self._clock() > said.until
+        return not over and self._ruling.counts(statement, said)
 
     def operators(self) -> list[Json]:
         """Everybody who holds or held an operator key, the founder first."""

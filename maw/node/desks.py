@@ -213,8 +213,14 @@ class InvitingDesk:
             if not any(use.joiner == joiner for use in invite.used):
                 await rows.save_invite(conn, replace(invite, used=(*invite.used, Use(joiner, name, now))))
 
-        await self._writer.submit(write)
         book = self._membership.book
+        if joiner in book.revoked:
+            raise Refused(
+                f"the key {key_text(joiner)} was revoked: no invite brings it back",
+                code="revoked",
+                hint="whoever owns that host: `maw key rotate` with its recovery key, or a new node",
+            )
+        await self._writer.submit(write)
         statements = tuple(item.wire for item in book.statements().values() if item.type != FOUND)
         return Welcome(self._founding(), statements, self._name, self._addresses()).pack()
 

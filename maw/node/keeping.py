@@ -115,6 +115,9 @@ class Keeping:
         """The book says something new; ``settle`` acts on it."""
         self._due = True
         book = self._book()
+        authority = book.ruling.authority
+        founder = () if authority.founder is None else (authority.founder,)
+        self._state.operators = frozenset((*founder, *authority.holders()))
         self._state.former_me = frozenset(
             key for key in book.revoked if book.ruling.successor(key) == self._me
         )
@@ -178,10 +181,13 @@ class Keeping:
         if self._told is None:
             sql = "SELECT statement FROM heeded WHERE node = (SELECT n FROM nodes WHERE key = ?)"
             self._told = {statement for (statement,) in await self._db.rows(sql, (self._me,))}
+        book = self._book()
         fresh = [
-            statement.id
-            for statement in self._book().statements().values()
-            if statement.type in IN_FORCE_IS_TOLD and statement.id not in self._told
+            one.id
+            for one in book.statements().values()
+            if one.type in IN_FORCE_IS_TOLD
+            and one.id not in self._told
+            and book.ruling.counts(one, book.said_by(one.id))
         ]
         for at in range(0, len(fresh), MAX_KEEPS):
             keeps = tuple(fresh[at : at + MAX_KEEPS])

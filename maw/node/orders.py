@@ -32,7 +32,8 @@ WAITING: Final = "waiting"
 
 _MINE: Final = "SELECT state FROM answers WHERE nonce = ? AND node = ? AND agent = ?"
 _ALL: Final = "SELECT node, agent, state, note, at FROM answers WHERE nonce = ?"
-_ORDERS: Final = "SELECT seq FROM orders WHERE is_order ORDER BY seq DESC LIMIT ?"
+_ORDERS: Final = "SELECT seq, key FROM orders WHERE is_order AND seq < ? ORDER BY seq DESC LIMIT ?"
+_PAGE: Final = 500
 
 
 class Orders:
@@ -111,13 +112,20 @@ class Orders:
     async def listing(self, agent_key: bytes | None, limit: int) -> list[Json]:
         """The newest orders that this agent may read, each with what became of it."""
         found: list[Json] = []
-        for (seq,) in await self._db.rows(_ORDERS, (limit,)):
-            row = await pages.at_seq(self._db, seq)
-            if row is None or not self._presenter.may_read(row, self._presenter.said(row), agent_key):
-                continue
-            spoken = self._spoken(row)
-            if spoken is not None and spoken.is_order:
-                found.append(await self._shown(row, spoken))
+        before = self._state.seq + 1
+        while page := await self._db.rows(_ORDERS, (before, _PAGE)):
+            before = page[-1][0]
+            for seq, key in page:
+                if key not in self._state.operators:  # anybody can sign what looks like one
+                    continue
+                row = await pages.at_seq(self._db, seq)
+                if row is None or not self._presenter.may_read(row, self._presenter.said(row), agent_key):
+                    continue
+                spoken = self._spoken(row)
+                if spoken is not None and spoken.is_order:
+                    found.append(await self._shown(row, spoken))
+                    if len(found) == limit:
+                        return found
         return found
 
     async def one(self, ref: str, agent_key: bytes | None) -> Json:
@@ -138,7 +146,7 @@ class Orders:
             if (node.n, agent) in self._state.agents:
                 known.setdefault((key, agent), self._state.agents[node.n, agent])
         shown = [
-            self._agent(self._directory.address(one), said.get(at))
+            self._agent(self._directory.address(one), said.get(at), frozen=self._is_frozen(*at))
             for at, one in known.items()
             if not one.gone
         ]
@@ -148,10 +156,16 @@ class Orders:
             "agents": sorted(shown, key=lambda one: str(one["agent"])),
         }
 
-    def _agent(self, address: str, said: Sequence[object] | None) -> Json:
+    def _is_frozen(self, host: NodeId, agent: bytes) -> bool:
+        ruling = self._book().ruling
+        return ruling.freezes.on(ruling.successor(host), agent, None) is not None
+
+    def _agent(self, address: str, said: Sequence[object] | None, *, frozen: bool) -> Json:
+        """Whether the frozen obey is shown; what else they say is not."""
         if said is None:
             return {"agent": address, "state": WAITING, "note": "", "at": None}
         state, note, at = said
+        note = "" if frozen else note
         return {"agent": address, "state": state, "note": note, "at": iso(int(str(at)))}
 
     def _addressed(self, row: Shown) -> list[tuple[int, bytes]]:

@@ -42,7 +42,7 @@ class OperatorsWord:
             return None
         book = self._book()
         word = word_of(said, book.colony, author)
-        if word is None or self._state.words.get(word.nonce) != seq:
+        if word is None or self._state.words.get(word.mark) != seq:
             return None
         authority = book.ruling.authority
         if not authority.may_now(word.key, ORDER, max(at_ms, word.at_ms)):

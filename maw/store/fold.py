@@ -41,7 +41,7 @@ _HEEDED: Final = Insert("heeded", ("statement", "node", "at"), verb="INSERT OR I
 _ANSWERS: Final = Insert(
     "answers", ("nonce", "node", "agent", "state", "note", "at"), verb="INSERT OR REPLACE"
 )
-_WORDS: Final = Insert("orders", ("nonce", "seq", "key", "is_order"), verb="INSERT OR IGNORE")
+_WORDS: Final = Insert("orders", ("key", "nonce", "seq", "is_order"), verb="INSERT OR IGNORE")
 
 _SET_COUNTERS: Final = "INSERT OR REPLACE INTO meta VALUES ('seq', ?), ('messages', ?)"
 _SET_NODE: Final = "INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -70,6 +70,10 @@ MAX_AGENTS_OF_A_PEER: Final = 2_000
 MAX_CHANNELS_OF_A_PEER: Final = 1_000
 """Agents and channels live in memory, so that no peer may bring them without end; what brings more is set aside.
 Channels are counted from the start of the daemon: it is not written down who brought one."""
+
+MAX_STRANGE_WORDS: Final = 10_000
+"""Words signed by keys that are no operators' (yet: their appointment may be on its way), since the start. Where words
+stand is kept in memory, and anybody can sign as many as he likes."""
 
 DIRECT: Final = "direct"
 MENTION: Final = "mention"
@@ -334,7 +338,11 @@ class Fold:
 
     def _heed(self, node: NodeRow, heed: Heed) -> None:
         self._heeded += [(statement, node.n, self.now_ms) for statement in heed.keeps]
-        self._answers += [(answer.nonce, node.n, *answer[1:], self.now_ms) for answer in heed.answers]
+        self._answers += [
+            (answer.nonce, node.n, *answer[1:], self.now_ms)
+            for answer in heed.answers
+            if (node.n, answer.agent) in self.state.agents  # what nobody could be shown is not kept
+        ]
 
     def _channel_said(self, entry: Entry, node: NodeRow, said: NewChannel) -> None:
         channel = self.channel(node, said.name, said.by, shown_time(entry.hlc, self.now_ms).ms)
@@ -410,7 +418,7 @@ class Fold:
             (seq, place, channel is None, channel.n if channel else None, agent.n, shown.ms, self.now_ms,
              shown.suspect, said.reply_to)
         )  # fmt: skip
-        if word is not None and word.nonce not in state.words:
+        if word is not None and word.mark not in state.words:
             self._operators_word(word, entry, said, seq)
         if channel:
             self._mentions += [(word, seq) for word in dict.fromkeys(said.mentions)]
@@ -423,9 +431,14 @@ class Fold:
 
     def _operators_word(self, word: OperatorWord, entry: Entry, said: Said, seq: int) -> None:
         """The first place at which a word is seen is where it stands; who may speak so is judged when it is shown."""
+        state = self.state
+        strange = word.key not in state.operators
+        if strange and state.strange_words >= MAX_STRANGE_WORDS:
+            return
         if word.holds(entry.colony, entry.author, said.text, said.targets()):
-            self.state.words[word.nonce] = seq
-            self._words.append((word.nonce, seq, word.key, word.is_order))
+            state.strange_words += strange
+            state.words[word.mark] = seq
+            self._words.append((word.key, word.nonce, seq, word.is_order))
 
     def _delivery(self, sender: AgentRow, said: Said, seq: int) -> list[tuple[int, int, str]]:
         """Rows for the mailboxes of this host's agents. Nobody finds his own words there."""

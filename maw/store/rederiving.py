@@ -135,8 +135,9 @@ class Rederiving:
         word = word_of(said, entry.colony, entry.author)
         if word is not None:  # the first place at which it is shown is its own
             conn.execute(
-                "INSERT INTO orders VALUES (?, ?, ?, ?) ON CONFLICT (nonce) DO UPDATE SET seq = min(seq, excluded.seq)",
-                (word.nonce, seq, word.key, word.is_order),
+                "INSERT INTO orders VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (key, nonce) DO UPDATE SET seq = min(seq, excluded.seq)",
+                (word.key, word.nonce, seq, word.is_order),
             )
 
     def _call(self) -> None:

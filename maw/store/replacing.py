@@ -95,8 +95,8 @@ async def cut(conn: aiosqlite.Connection, state: State, log: LogRow, keep: Head)
     """Let go of everything beyond ``keep``, messages too. Within a transaction."""
     span = (log.place(keep.seq), (log.l + 1) << SEQ_BITS)
     gone = {seq for (seq,) in await conn.execute_fetchall(_SHOWN, span)}
-    for nonce in [nonce for nonce, seq in state.words.items() if seq in gone]:
-        del state.words[nonce]
+    for mark in [mark for mark, seq in state.words.items() if seq in gone]:
+        del state.words[mark]
     counted = list(
         await conn.execute_fetchall(
             f"SELECT channel, count(*) FROM messages WHERE seq IN ({_SHOWN}) GROUP BY channel",  # noqa: S608

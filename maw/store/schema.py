@@ -136,8 +136,21 @@ async def _find_makers(conn: aiosqlite.Connection) -> None:
                 await conn.execute("UPDATE channels SET maker = ? WHERE n = ?", (node, n))
 
 
+async def _words_of_each_key(conn: aiosqlite.Connection) -> None:
+    """A nonce is its key's alone: nobody uses one up for another."""
+    for statement in (
+        "CREATE TABLE words (key BLOB NOT NULL, nonce BLOB NOT NULL, seq INTEGER NOT NULL, is_order INTEGER NOT NULL,"
+        " PRIMARY KEY (key, nonce)) WITHOUT ROWID",
+        "INSERT INTO words SELECT key, nonce, seq, is_order FROM orders",
+        "DROP TABLE orders",
+        "ALTER TABLE words RENAME TO orders",
+        "CREATE INDEX orders_by_seq ON orders (seq)",
+    ):
+        await conn.execute(statement)
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
-MIGRATIONS: Final[tuple[Migration, ...]] = (_create, _keep_word, _let_go)
+MIGRATIONS: Final[tuple[Migration, ...]] = (_create, _keep_word, _let_go, _words_of_each_key)
 """Migration k turns a database of version k into one of version k + 1."""
 
 

@@ -107,7 +107,11 @@ class State:
     former_me: frozenset[NodeId] = frozenset()
     """Keys that ours took the place of: what is for them is for us."""
     words: dict[bytes, int] = field(default_factory=dict)
-    """Where each operator's word (by its nonce) stands first: a copy of it is nobody's word."""
+    """Where each operator's word (by its key and nonce) stands first: a copy of it is nobody's word."""
+    operators: frozenset[NodeId] = frozenset()
+    """Keys that speak as operators, or once did."""
+    strange_words: int = field(default=0, compare=False)
+    """Words by other keys that were written down since the start."""
     nodes: dict[NodeId, NodeRow] = field(default_factory=dict)
     node_at: dict[int, NodeRow] = field(default_factory=dict)
     logs: dict[tuple[NodeId, int], LogRow] = field(default_factory=dict)
@@ -223,8 +227,8 @@ class State:
         for row in await conn.execute_fetchall(_AGENTS):
             self.add_agent(AgentRow(*row))
         self.words.clear()
-        for nonce, seq in await conn.execute_fetchall("SELECT nonce, seq FROM orders"):
-            self.words[nonce] = seq
+        for key, nonce, seq in await conn.execute_fetchall("SELECT key, nonce, seq FROM orders"):
+            self.words[key + nonce] = seq
         self.seq = self.messages = 0
         for key, value in await conn.execute_fetchall(
             "SELECT key, value FROM meta WHERE key IN ('seq', 'messages')"

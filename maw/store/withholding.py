@@ -63,8 +63,8 @@ async def _hide(conn: aiosqlite.Connection, state: State, log: LogRow, last: int
     )
     await conn.executemany("DELETE FROM messages WHERE seq = ?", seqs)
     gone = {seq for _, seq in rows}
-    for nonce in [nonce for nonce, seq in state.words.items() if seq in gone]:
-        del state.words[nonce]
+    for mark in [mark for mark, seq in state.words.items() if seq in gone]:
+        del state.words[mark]
     for table in ("mentions", "mailbox", "outbox", "orders"):
         if seqs:
             low, high = min(seqs)[0], max(seqs)[0]

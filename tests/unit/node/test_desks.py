@@ -11,9 +11,11 @@ import pytest
 
 from maw.core.identity import Signer, key_text
 from maw.core.pairing import InviteLine, parse_line
+from maw.core.revocation import revocation_statement
 from maw.core.statement import admit, found
 from maw.errors import Ambiguous, BadInput, MawError, NotFound, Refused
 from maw.node.desks import Welcome, pack_acceptance, read_welcome
+from maw.node.keptkey import open_kept_key
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, running
 
@@ -211,3 +213,16 @@ async def test_the_joiner_takes_the_colony_of_its_line_and_no_other(host: Host) 
     assert host.node.membership.book.colony == before
     await desk.finished(line)
     assert await host.node.db.rows("SELECT * FROM joins") == []
+
+
+async def test_a_revoked_key_is_told_so_and_uses_up_no_invite(host: Host) -> None:
+    line = await invited(host)
+    book = host.node.membership.book
+    key = open_kept_key(host.node.home.path / "operator.key", "operator", lambda: "")
+    gone = revocation_statement(key, book.colony, JOINER.node, {}, (), "stolen", 1)
+    await host.node.membership.keep([gone])
+    with pytest.raises(Refused, match="no invite brings it back") as refused:
+        await host.node.inviting.claim(line.invite_id, JOINER.node, "another-name", time.time())
+    assert refused.value.code == "revoked"
+    kept = await host.node.inviting.find(line.invite_id)
+    assert kept is not None and not kept.used

@@ -1,0 +1,121 @@
+"""Attacks on operators' words: by members who sign what they like, and by the frozen."""
+
+from __future__ import annotations
+
+import aiosqlite
+import pytest
+
+from maw.core.colony import Said
+from maw.core.entry import START, Entry, Kind, make, pack_payload
+from maw.core.freezing import ALL, CHANNEL, NODE, Target, freeze_statement
+from maw.core.identity import Signer
+from maw.core.word import OperatorWord, sign_word
+from maw.errors import Refused
+from tests.integration.nodes import Host
+from tests.integration.test_orders import _is, arrived, now, two, until_true, word
+
+__all__ = ["two"]
+
+
+def entry_of(signer: Signer, colony: bytes, text: str, signed: OperatorWord) -> Entry:
+    """A post by an agent of another member, signed as that one likes."""
+    said = Said(b"x" * 16, "eve", "agent", "uid", text, (), channel="general", word=signed.content())
+    return make(signer, colony, 1, START, 1 << 16, Kind.POST, pack_payload(bytes(16), said.content()))
+
+
+async def folded(host: Host, entry: Entry) -> None:
+    async def write(conn: aiosqlite.Connection) -> None:
+        fold = host.node.runtime.new_fold(now())
+        fold.add(entry)
+        await fold.write(conn)
+
+    await host.node.writer.submit(write, lambda _: host.node.visible.advance(host.node.state.seq))
+
+
+async def test_nobody_uses_up_a_nonce_of_an_operator(two: tuple[Host, Host, Signer]) -> None:
+    """Eve sees an order before others do, and says something of her own with its nonce, signed by her own key."""
+    mbp, oracle, key = two
+    order = word(mbp, key, "stop")
+    eve = Signer(b"e" * 32)
+    colony = oracle.node.membership.book.colony
+    hers = sign_word(eve, colony, eve.node, order.at_ms, order.nonce, True, order.targets, "go on")
+    await folded(oracle, entry_of(eve, colony, "go on", hers))
+    await mbp.post("arthur", "stop", word=order)
+    neo = await oracle.as_("neo")
+
+    async def heard() -> bool:
+        return bool(await oracle.service.orders(neo, limit=5))
+
+    await until_true(heard, "the order is shown as one")
+    (shown,) = await oracle.service.orders(neo, limit=5)
+    assert (shown["message"]["text"], shown["message"]["operator"]) == ("stop", "founder")
+
+
+async def test_what_looks_like_an_order_hides_none(two: tuple[Host, Host, Signer]) -> None:
+    mbp, _, key = two
+    await mbp.post("arthur", "stop", word=word(mbp, key, "stop"))
+    colony = mbp.node.membership.book.colony
+    for n in range(5):
+        eve = Signer(bytes([100 + n]) * 32)
+        hers = sign_word(eve, colony, eve.node, 1, bytes([n]) * 16, True, ("#general",), "go on")
+        await folded(mbp, entry_of(eve, colony, "go on", hers))
+    boss = await mbp.as_("arthur")
+    assert [one["message"]["text"] for one in await mbp.service.orders(boss, limit=3)] == ["stop"]
+
+
+async def test_strange_words_take_no_memory_without_end(
+    two: tuple[Host, Host, Signer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mbp, _, key = two
+    monkeypatch.setattr("maw.store.fold.MAX_STRANGE_WORDS", 2)
+    colony = mbp.node.membership.book.colony
+    for n in range(5):
+        eve = Signer(bytes([100 + n]) * 32)
+        hers = sign_word(eve, colony, eve.node, 1, bytes([n]) * 16, True, ("#general",), "go on")
+        await folded(mbp, entry_of(eve, colony, "go on", hers))
+    assert len(mbp.node.state.words) == 2
+    sent = await mbp.post("arthur", "stop", word=word(mbp, key, "stop"))
+    assert sent["message"]["operator"] == "founder"
+
+
+async def test_the_frozen_say_nothing_in_notes_and_reasons(two: tuple[Host, Host, Signer]) -> None:
+    mbp, oracle, key = two
+    text = "@agents stop"
+    sent = await mbp.post("arthur", text, word=word(mbp, key, text))
+    (there,) = await arrived(oracle, "neo")
+    said = await oracle.post("neo", "hello")
+    colony = mbp.node.membership.book.colony
+    freeze = freeze_statement(key, colony, Target(NODE, oracle.me, name="oracle"), "", now())
+    for host in (mbp, oracle):
+        await host.node.membership.keep([freeze])
+    neo = await oracle.as_("neo")
+    with pytest.raises(Refused) as refused:
+        await oracle.service.answer_orders(neo, [there["id"]], "declined", "listen to me")
+    assert refused.value.code == "frozen"
+    with pytest.raises(Refused) as refused:
+        await oracle.service.redact(neo, [said["id"]], "listen to me")
+    assert refused.value.code == "frozen"
+    await oracle.service.answer_orders(neo, [there["id"]], "obeyed", "")
+    row = oracle.node.directory.find_agent("neo")
+    await oracle.node.orders.answer(row, [there["id"]], "obeyed", "a host that runs other code")
+    boss = await mbp.as_("arthur")
+
+    async def answer() -> dict[str, str]:
+        one = await mbp.service.order(boss, sent["id"])
+        return {a["state"]: a["note"] for a in one["agents"] if a["agent"] == "neo@oracle"}
+
+    await until_true(lambda: _is(answer, {"obeyed": ""}), "it is shown that neo obeyed, and no more")
+
+
+async def test_only_what_is_in_force_is_told(two: tuple[Host, Host, Signer]) -> None:
+    mbp, oracle, key = two
+    colony = mbp.node.membership.book.colony
+    void = freeze_statement(oracle.node.signer, colony, Target(ALL, name="all"), "", now())
+    real = freeze_statement(key, colony, Target(CHANNEL, channel="noise", name="#noise"), "", now())
+    await mbp.node.membership.keep([void, real])
+    await mbp.node.keeping.settle()
+    kept = {item for (item,) in await mbp.node.db.rows("SELECT statement FROM heeded")}
+    assert real.id in kept
+    assert void.id not in kept
+    shown = {one["type"]: one for one in await mbp.node.command.statements() if one["in_force"]}
+    assert shown["freeze"]["about"] == "#noise is frozen"
