@@ -18,11 +18,15 @@ from maw.errors import BadInput
 
 DRAFTED: Final = ("operator", "dismiss", "revoke", "freeze", "thaw", "redact")
 _WHY: Final = Field("why", Line(200), "the reason, for everybody to read")
+_VOID: Final = Field(
+    "void_since_ms", Whole(1, MAX_SEQ),
+    "dismiss, revoke: what the key said that this node heard since then does not stand, ms since 1970",
+)  # fmt: skip
 
 
 async def draft(call: Call) -> web.StreamResponse:
     args = call.args
-    made = call.backend.command.draft(args["type"], args["issuer"], args)
+    made = await call.backend.command.draft(args["type"], args["issuer"], args)
     return reply(made, status=201, headers=call.api.headers)
 
 
@@ -35,7 +39,9 @@ async def submit(call: Call) -> web.StreamResponse:
 
 
 async def revoke(call: Call) -> web.StreamResponse:
-    made = await call.backend.command.revoke(call.args["who"], call.args["why"] or "")
+    made = await call.backend.command.revoke(
+        call.args["who"], call.args["why"] or "", call.args["void_since_ms"]
+    )
     return reply(made, status=201, headers=call.api.headers)
 
 
@@ -61,6 +67,7 @@ ROUTES: Final = (
             Field("issuer", Line(), "the public key that will sign it", required=True),
             Field("who", Line(), "whom it concerns: all, #channel, @agent, a host"),
             _WHY,
+            _VOID,
             Field("ids", Refs(), "redact: ids of messages, of one node's log"),
             Field("key", Line(), "operator: the new operator's public key"),
             Field("name", Line(32), "operator: what he is called"),
@@ -76,6 +83,6 @@ ROUTES: Final = (
     Route(
         "POST", "/api/peers/revoke", revoke, Access.ADMIN, "revoke a node that this one let in, for everybody",
         "Statement", status=201,
-        body=body(Field("who", Line(), "the node: its name or its key", required=True), _WHY),
+        body=body(Field("who", Line(), "the node: its name or its key", required=True), _WHY, _VOID),
     ),
 )  # fmt: skip

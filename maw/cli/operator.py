@@ -30,6 +30,14 @@ Key = Annotated[
     typer.Option("--key", metavar="FILE", help="The operator key. Else $MAW_OPERATOR_KEY, else in the home."),
 ]
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, for everybody to read.")]
+Void = Annotated[
+    str | None,
+    typer.Option(
+        "--stolen",
+        metavar="TIME",
+        help="For how long it was in wrong hands: 2h. What it ruled since does not stand.",
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
@@ -110,12 +118,20 @@ def add(
 def remove(
     who: Annotated[str, typer.Argument(metavar="WHO", help="The operator's name or key.")],
     key: Key = None,
+    stolen: Void = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Dismiss an operator: what he said so far stands, whatever he says from now on counts for nothing."""
     confirm(f"dismiss the operator {words(who)}?", yes)
-    _say("dismiss", {"who": who}, key, as_json)
+    _say("dismiss", {"who": who, **_void(stolen)}, key, as_json)
+
+
+def _void(stolen: str | None) -> dict[str, int]:
+    """The moment since which nothing stands."""
+    return (
+        {} if stolen is None else {"void_since_ms": int((time.time() - duration(stolen, "--stolen")) * 1000)}
+    )
 
 
 def freeze(
@@ -160,13 +176,14 @@ def revoke(
     recovery: Annotated[
         str | None, typer.Option("--recovery", metavar="FILE", help="The node's own recovery key instead.")
     ] = None,
+    stolen: Void = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> int | None:
     """Shut a node's key out for ever, on every host. What it said until now stays; it can never return."""
     if who is None:
         return list_statements(("revoke", "rotate"), "nobody is revoked", as_json)
-    asked = {"who": who}
+    asked: dict[str, Any] = {"who": who, **_void(stolen)}
     if why:
         asked["why"] = why
     confirm(f"revoke {words(who)} for everybody? its key can never return", yes)

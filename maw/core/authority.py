@@ -37,6 +37,7 @@ RIGHTS: Final = (ORDER, FREEZING, REVOKING, REDACTING, ADMITTING, DELEGATING)
 STAND_BYTES: Final = 16
 MAX_STANDS: Final = 400
 MAX_HOSTS: Final = 64
+MAX_GRANTS: Final = 200
 FOUNDER: Final = "founder"
 _NAME: Final = re.compile("[a-z0-9][a-z0-9_-]{0,31}")
 MAX_CHAIN: Final = 6
@@ -290,7 +291,7 @@ def read_dismissal(statement: Statement) -> Dismissal:
         statement.id,
         statement.issuer,
         key_in(fields, "key"),
-        frozenset(raw_list(fields, "grants", ID_BYTES, MAX_HOSTS)),
+        frozenset(raw_list(fields, "grants", ID_BYTES, MAX_GRANTS)),
         frozenset(raw_list(fields, "stands", STAND_BYTES, MAX_STANDS)),
         statement.at_ms,
     )

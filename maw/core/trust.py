@@ -204,6 +204,8 @@ class TrustBook:
         """Whether ``rotation``, once believed, makes ``peer`` the successor of somebody trusted."""
         if not self.acceptable(rotation):
             return False
+        if not self._is_by_recovery(_read(rotation), rotation.issuer):
+            return False  # and no book is made for whoever dials and shows what looks like one
         after = TrustBook(
             self.me, self.colony, [*self._statements.values(), rotation], self._all_pins(), self._forgotten,
             self._recoveries,
@@ -214,10 +216,10 @@ class TrustBook:
         """What a held statement says; None when it is not held, or says nothing that is read here."""
         return self._spoken.get(statement)
 
-    def to_stand(self, issuers: Collection[NodeId]) -> list[bytes]:
+    def to_stand(self, issuers: Collection[NodeId], void: Collection[bytes] = ()) -> list[bytes]:
         """Statements by these that still count when their keys are ended, as many as one statement lists: first who
         was shut out, then who was let in or appointed, the rest last, each as they came. So a thief who says much
-        brings nobody back."""
+        brings nobody back. ``void``: those that are not to stand."""
         shut = {one.id for gone in self.revoked.values() for one in gone.by}
 
         def weight(identity: bytes) -> int:
@@ -226,7 +228,7 @@ class TrustBook:
                 return 0
             return 1 if isinstance(said, Admission | Grant) else 2
 
-        theirs = (one.id for one in self._statements.values() if one.issuer in issuers)
+        theirs = (one.id for one in self._statements.values() if one.issuer in issuers and one.id not in void)
         return sorted(theirs, key=weight)[:MAX_STANDS]
 
     def would_count(self, revocation: Statement) -> bool:

@@ -16,6 +16,7 @@ from maw.core.authority import (
     DELEGATING,
     DISMISS,
     FREEZING,
+    MAX_GRANTS,
     OPERATOR,
     REDACTING,
     REVOKING,
@@ -56,6 +57,7 @@ from maw.node.runtime import Runtime
 from maw.store.database import Database
 from maw.store.state import State
 
+_VOID: Final = "void"
 MAX_IDLE_SHOWN: Final = 200
 """Statements that are not in force (any more): anybody can say a thousand."""
 DRAFTED: Final = (OPERATOR, DISMISS, REVOKE, FREEZE, THAW, REDACT)
@@ -88,9 +90,10 @@ class Commanding:
 
     # -- drafting -------------------------------------------------------------------------------------
 
-    def draft(self, kind: str, issuer: str, asked: Json) -> Json:
+    async def draft(self, kind: str, issuer: str, asked: Json) -> Json:
         """What ``issuer`` (the text of a key) is to sign. Raises Refused when its word would not count."""
         key = parse_key(issuer)
+        asked = {**asked, _VOID: await self._heard_since(asked.get("void_since_ms"))}
         make = {
             OPERATOR: self._grant, DISMISS: self._dismissal, REVOKE: self._revocation, FREEZE: self._freeze,
             THAW: self._thaw, REDACT: self._redaction,
@@ -103,6 +106,17 @@ class Commanding:
             "fields": _b64(msgpack.packb(fields)),
             "about": about,
         }
+
+    async def _heard_since(self, ms: int | None) -> frozenset[bytes]:
+        """The statements that this node heard from then on: whatever date a thief gave them."""
+        if ms is None:
+            return frozenset()
+        return frozenset(
+            [
+                identity
+                for (identity,) in await self._db.rows("SELECT id FROM statements WHERE at >= ?", (ms,))
+            ]
+        )
 
     def _need(self, key: NodeId, right: str, host: NodeId | None = None) -> None:
         if not self._ruling.authority.may_now(key, right, self._clock(), host):
@@ -173,9 +187,20 @@ class Commanding:
                 code="no_operator",
                 hint="who appointed him can dismiss him, and so can the founder",
             )
-        grants = [power.grants[-1] for power in authority.powers(subject) if not power.ended]
-        stands = self._membership.book.to_stand({subject, *authority.below(subject)})
+        grants = self._grants_to(subject)
+        stands = self._membership.book.to_stand({subject, *authority.below(subject)}, asked[_VOID])
         return dismissal_fields(subject, grants, stands), f"dismiss {who}"
+
+    def _grants_to(self, subject: NodeId) -> list[bytes]:
+        """Whatever gives him rights: what does so now first, then what would when that is gone."""
+        now = {power.grants[-1] for power in self._ruling.authority.powers(subject) if not power.ended}
+        book = self._membership.book
+        given = [
+            one
+            for one in book.statements()
+            if isinstance(said := book.said_by(one), Grant) and said.key == subject
+        ]
+        return sorted(given, key=lambda one: one not in now)[:MAX_GRANTS]
 
     def _redaction(self, key: NodeId, asked: Json) -> tuple[Json, str]:
         ids = asked.get("ids") or []
@@ -199,11 +224,11 @@ class Commanding:
         subject = self._node(_text(asked, "who"))
         if self._membership.book.recoveries.get(subject) != digest(key):
             self._need(key, REVOKING, subject)
-        return self._revoking(subject, asked.get("why") or "")
+        return self._revoking(subject, asked.get("why") or "", asked[_VOID])
 
-    def _revoking(self, subject: NodeId, why: str) -> tuple[Json, str]:
+    def _revoking(self, subject: NodeId, why: str, void: frozenset[bytes]) -> tuple[Json, str]:
         book = self._membership.book
-        stands = book.to_stand({subject})
+        stands = book.to_stand({subject}, void)
         cut = self._runtime.held.of(subject)
         return revocation_fields(subject, cut, stands, why), f"revoke {self._directory.name_of(subject)}"
 
@@ -233,10 +258,10 @@ class Commanding:
             await self._membership.keep([statement])
         return self._shown(statement, {}, self._host_names())
 
-    async def revoke(self, who: str, why: str) -> Json:
+    async def revoke(self, who: str, why: str, void_since_ms: int | None = None) -> Json:
         """By this node's own word: it must stand above the other, by having invited it or whoever did."""
         subject = self._node(who)
-        fields, _ = self._revoking(subject, why)
+        fields, _ = self._revoking(subject, why, await self._heard_since(void_since_ms))
         book = self._membership.book
         statement = sign_statement(self._signer, REVOKE, book.colony, self._clock(), fields)
         if not book.would_count(statement):

@@ -183,7 +183,7 @@ async def test_an_older_database_does_not_undo_a_revocation(two: tuple[Host, Hos
 
 async def stated(host: Host, signer: Signer, kind: str, **asked: object) -> Statement:
     """Drafted by the node and signed, as the command does it."""
-    draft = host.node.command.draft(kind, key_text(signer.node), asked)
+    draft = await host.node.command.draft(kind, key_text(signer.node), asked)
     fields = msgpack.unpackb(base64.b64decode(draft["fields"]))
     return sign_statement(signer, kind, base64.b64decode(draft["colony"]), draft["at_ms"], fields)
 
@@ -204,3 +204,40 @@ async def test_to_dismiss_who_delegated_brings_back_nobody_whom_his_people_shut_
     book = mbp.node.membership.book
     assert oracle.me in book.revoked
     assert not book.ruling.authority.may_now(bob.node, FREEZING, now()), "what he had came from her"
+
+
+async def test_what_a_thief_ruled_before_he_was_noticed_need_not_stand(
+    two: tuple[Host, Host, Signer],
+) -> None:
+    """He has an operator's key, revokes a host and dates it back; then a second word narrows a first."""
+    mbp, oracle, key = two
+    colony = mbp.node.membership.book.colony
+    ann = Signer(b"a" * 32)
+    await say(mbp, grant_statement(key, colony, ann.node, "ann", RIGHTS, None, (), 1))
+    honest = freeze_statement(ann, colony, Target(CHANNEL, channel="noise", name="#noise"), "", 2)
+    await say(mbp, honest)
+    await mbp.node.db.writing.execute("UPDATE statements SET at = 1000")
+    theft = 2_000
+    await say(mbp, revocation_statement(ann, colony, oracle.me, {}, (), "ha", 3))
+    assert oracle.me in mbp.node.membership.book.revoked
+    await say(mbp, await stated(mbp, key, "dismiss", who="ann"))
+    assert oracle.me in mbp.node.membership.book.revoked, "as everything did, it stands"
+    again = await stated(mbp, key, "dismiss", who="ann", void_since_ms=theft)
+    await say(mbp, again)
+    book = mbp.node.membership.book
+    assert oracle.me not in book.revoked
+    assert [one.id for one in book.ruling.freezes.active] == [honest.id]
+
+
+async def test_who_was_appointed_a_hundred_times_is_dismissed_at_once(two: tuple[Host, Host, Signer]) -> None:
+    mbp, _, key = two
+    colony = mbp.node.membership.book.colony
+    ann, bob = Signer(b"a" * 32), Signer(b"b" * 32)
+    await say(mbp, grant_statement(key, colony, ann.node, "ann", RIGHTS, None, (), 1))
+    await mbp.node.membership.keep(
+        [grant_statement(ann, colony, bob.node, "bob", RIGHTS, None, (), n) for n in range(100)]
+    )
+    await say(mbp, await stated(mbp, key, "dismiss", who="bob"))
+    authority = mbp.node.membership.book.ruling.authority
+    assert authority.may_now(ann.node, FREEZING, now())
+    assert not authority.may_now(bob.node, FREEZING, now())

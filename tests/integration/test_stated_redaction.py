@@ -20,9 +20,9 @@ from tests.integration.test_operators_word import founder, now, say
 from tests.integration.test_redaction import gone_from, text_of
 
 
-def drafted(host: Host, key: Signer, *ids: str, why: str = "a secret") -> Statement:
+async def drafted(host: Host, key: Signer, *ids: str, why: str = "a secret") -> Statement:
     """As `maw redact --operator` does it."""
-    draft = host.node.command.draft(REDACT, key_text(key.node), {"ids": list(ids), "why": why})
+    draft = await host.node.command.draft(REDACT, key_text(key.node), {"ids": list(ids), "why": why})
     fields = msgpack.unpackb(base64.b64decode(draft["fields"]))
     return sign_statement(key, REDACT, base64.b64decode(draft["colony"]), draft["at_ms"], fields)
 
@@ -39,7 +39,7 @@ async def test_an_operator_takes_away_what_anybody_said(make_home: MakeHome) -> 
         direct = await oracle.send("neo", "arthur@mbp", "4712")
         await mbp.receives("arthur", ["the pin is 4711 @arthur", "4712"])
 
-        statement = drafted(mbp, founder(homes[0].path), said["id"], direct["id"])
+        statement = await drafted(mbp, founder(homes[0].path), said["id"], direct["id"])
         shown = await mbp.node.command.submit(statement.wire)
         assert shown["in_force"]
         for host, name in ((mbp, "arthur"), (oracle, "neo")):
@@ -81,7 +81,7 @@ async def test_nobody_else_can(make_home: MakeHome) -> None:
         )
         for key in (orderer, stranger, read_key(homes[0].key)):
             with pytest.raises(Refused, match="no right to redact"):
-                drafted(mbp, key, said["id"])
+                await drafted(mbp, key, said["id"])
 
         def forged(key: Signer) -> Statement:
             return redaction_statement(
@@ -101,7 +101,7 @@ async def test_nobody_else_can(make_home: MakeHome) -> None:
             assert not host.node.membership.book.ruling.redactions
         for ids in ([], ["17"], [said["id"], "aaaaaa-1-1"]):
             with pytest.raises((BadInput, NotFound)):
-                drafted(mbp, founder(homes[0].path), *ids)
+                await drafted(mbp, founder(homes[0].path), *ids)
 
 
 async def test_it_holds_for_who_was_away_for_a_new_database_and_for_who_comes_later(
@@ -118,7 +118,7 @@ async def test_it_holds_for_who_was_away_for_a_new_database_and_for_who_comes_la
             await oracle.post("neo", "stays")
             await until(lambda: mbp.held() == oracle.held(), "mbp holds it")
         key = founder(homes["mbp"].path)
-        await mbp.node.command.submit(drafted(mbp, key, said["id"]).wire)
+        await mbp.node.command.submit((await drafted(mbp, key, said["id"])).wire)
         await gone_from(mbp, "arthur", said["id"])
         async with running(homes["oracle"]) as oracle:
             await gone_from(oracle, "neo", said["id"])
@@ -164,8 +164,8 @@ async def test_an_operator_who_was_given_the_right(make_home: MakeHome) -> None:
             founder(homes[0].path), colony, trinity.node, "trinity", [REDACTING], None, [oracle.me], now()
         )
         await say(mbp, given, oracle)
-        await say(oracle, drafted(oracle, trinity, theirs["id"]), mbp)
+        await say(oracle, await drafted(oracle, trinity, theirs["id"]), mbp)
         await gone_from(mbp, "arthur", theirs["id"])
         assert (await text_of(mbp, "arthur", theirs["id"]))["redacted"]["by"] == "operator trinity"
         with pytest.raises(Refused, match="no right to redact"):
-            drafted(oracle, trinity, ours["id"])
+            await drafted(oracle, trinity, ours["id"])

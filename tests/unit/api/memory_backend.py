@@ -26,7 +26,7 @@ class Agent:
 class MemoryCommand:
     """Statements, as far as the doors go: one of each."""
 
-    def draft(self, kind: str, issuer: str, asked: Json) -> Json:
+    async def draft(self, kind: str, issuer: str, asked: Json) -> Json:
         return {"type": kind, "colony": "AA==", "at_ms": 1, "fields": "gA==", "about": f"{kind} by {issuer}"}
 
     async def submit(self, wire: bytes) -> Json:
@@ -34,7 +34,7 @@ class MemoryCommand:
             raise BadInput("no good statement", code="bad_statement")
         return self._statement("freeze")
 
-    async def revoke(self, who: str, why: str) -> Json:
+    async def revoke(self, who: str, why: str, void_since_ms: int | None = None) -> Json:
         return self._statement("revoke")
 
     async def statements(self) -> list[Json]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from maw.core.authority import MAX_STANDS
 from maw.core.identity import NodeId, Signer, digest
 from maw.core.revocation import revocation_statement, rotation_statement
@@ -306,3 +308,11 @@ def test_when_a_key_is_ended_whom_it_shut_out_stays_out_however_much_a_thief_say
     assert THIRD.node in made.revoked
     stands = made.to_stand({INVITER.node})
     assert len(stands) == MAX_STANDS and stands[:2] == [shut.id, entering.id]
+
+
+def test_who_shows_what_looks_like_a_rotation_costs_no_book(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A member can sign as many as he likes, for strangers who dial again and again."""
+    made = settled(pins=(pin(THIRD), pin(OTHER)))
+    shown = rotation_statement(THIRD, HEIR, HOME, OTHER.node, {}, [], "lost", 1)
+    monkeypatch.setattr(TrustBook, "__init__", None)
+    assert not made.would_trust(HEIR.node, shown)
