@@ -47,7 +47,7 @@ async def post_channel(call: Call) -> web.StreamResponse:
             args["text"],
             reply_to=args["reply_to"],
             idempotency_key=call.idempotency_key,
-            word=_word(args["word"]),
+            word=_word(args["word"], args["reply_to"]),
         )
     return await _receipt_reply(call, receipt)
 
@@ -61,15 +61,21 @@ async def post_direct(call: Call) -> web.StreamResponse:
             args["text"],
             reply_to=args["reply_to"],
             idempotency_key=call.idempotency_key,
-            word=_word(args["word"]),
+            word=_word(args["word"], args["reply_to"]),
         )
     return await _receipt_reply(call, receipt)
 
 
-def _word(text: str | None) -> OperatorWord | None:
+def _word(text: str | None, reply_to: str | None) -> OperatorWord | None:
     """The operator's word in a request. Raises BadInput."""
     if text is None:
         return None
+    if reply_to is not None:
+        raise BadInput(
+            "an operator's word answers nothing: what it would answer is not signed",
+            hint="leave reply_to out, and say in the text what is meant",
+            code="bad_body",
+        )
     try:
         return read_word(msgpack.unpackb(base64.b64decode(text, validate=True)))
     except (ValueError, TypeError, msgpack.UnpackException) as error:

@@ -5,7 +5,8 @@
     targets    where it may stand: ["#general"], or every recipient as "name@host", in order
 
 It travels in a message of an agent of that node. Whether the key may speak as operator is for the reader's own
-book to say; a copy in another's log, elsewhere, under another text or a second time is nobody's word.
+book to say; a copy in another's log, elsewhere, under another text, as an answer to something or a second time is
+nobody's word.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ class OperatorWord:
 
 def word_of(said: Said, colony: bytes, author: NodeId) -> OperatorWord | None:
     """The word that stands over this message and holds for it; None when there is none."""
-    if said.word is None:
-        return None
+    if said.word is None or said.reply_to is not None:
+        return None  # what it would answer is not signed: "yes, do it" must not come to stand below anything
     try:
         word = read_word(said.word)
     except ValueError:

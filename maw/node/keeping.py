@@ -12,6 +12,7 @@ from typing import Final
 
 import aiosqlite
 
+from maw.core.clock import shown_time
 from maw.core.colony import Said
 from maw.core.effects import Alert
 from maw.core.entry import Entry, Kind
@@ -81,7 +82,8 @@ class Keeping:
         if ruling.freezes.active and entry.author != self._me:
             author = ruling.successor(entry.author)
             frozen = ruling.freezes.on(author, said.agent, said.channel) is not None
-            if frozen and self._word.over(said, entry.author, wall_clock_ms()) is None:
+            said_ms = shown_time(entry.hlc, wall_clock_ms()).ms
+            if frozen and self._word.over(said, entry.author, said_ms) is None:
                 return FROZEN
         return None
 

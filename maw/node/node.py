@@ -142,7 +142,7 @@ class Node:
         self.scrubber = Scrubber(
             db, self.state, self.writer, self.mender, self.alerts, lambda: self.membership.book.colony
         )
-        word = OperatorsWord(self.state, lambda: self.membership.book)
+        word = OperatorsWord(me, self.state, lambda: self.membership.book)
         self.presenter = Presenter(
             me, self.state, self.directory, word, lambda place: self.scrubber.report([split(place)])
         )

@@ -6,14 +6,17 @@ Everybody who shows, takes or holds back a message asks here, so that there is o
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from maw.core.authority import ORDER
 from maw.core.colony import Said
-from maw.core.identity import NodeId
+from maw.core.identity import NodeId, short_key
 from maw.core.trust import TrustBook
 from maw.core.word import word_of
 from maw.store.state import State
+
+MAX_APART_MS: Final = 86_400_000
+"""Between what an operator's key signed and the node's own stamp on it: a word is not kept back for a better day."""
 
 
 class Spoken(NamedTuple):
@@ -27,7 +30,8 @@ class Spoken(NamedTuple):
 class OperatorsWord:
     """``book`` gives the TrustBook of the moment."""
 
-    def __init__(self, state: State, book: Callable[[], TrustBook]) -> None:
+    def __init__(self, me: NodeId, state: State, book: Callable[[], TrustBook]) -> None:
+        self._me = me
         self._state = state
         self._book = book
 
@@ -44,7 +48,23 @@ class OperatorsWord:
         word = word_of(said, book.colony, author)
         if word is None or self._state.words.get(word.mark) != seq:
             return None
+        if abs(at_ms - word.at_ms) > MAX_APART_MS or not self._is_meant(said):
+            return None
         authority = book.ruling.authority
         if not authority.may_now(word.key, ORDER, max(at_ms, word.at_ms)):
             return None
         return Spoken(authority.name_of(word.key), word.is_order, word.nonce)
+
+    def _is_meant(self, said: Said) -> bool:
+        """The operator signed names, the message goes by ids, and the two were put together by its host: what comes to
+        an agent of ours must be for one of that name on a host of ours."""
+        own = self._state.nodes.get(self._me)
+        for to in said.to:
+            if to.node != self._me and to.node not in self._state.former_me:
+                continue
+            agent = self._state.agents.get((own.n, to.agent)) if own else None
+            if own is None or agent is None or agent.name != to.name:
+                return False
+            if to.host not in (own.name, short_key(to.node)):
+                return False
+        return True

@@ -23,7 +23,7 @@ from maw.core.heeding import Heed
 from maw.core.identity import NodeId
 from maw.core.redaction import Redaction, droppable, may_redact
 from maw.core.transcript import plain_words
-from maw.core.word import OperatorWord, read_word
+from maw.core.word import OperatorWord, read_word, word_of
 from maw.store.mending import write_back
 from maw.store.redacting import MAX_AHEAD, Order, apply, recheck
 from maw.store.replacing import Seen
@@ -435,7 +435,7 @@ class Fold:
         strange = word.key not in state.operators
         if strange and state.strange_words >= MAX_STRANGE_WORDS:
             return
-        if word.holds(entry.colony, entry.author, said.text, said.targets()):
+        if word_of(said, entry.colony, entry.author) is not None:
             state.strange_words += strange
             state.words[word.mark] = seq
             self._words.append((word.key, word.nonce, seq, word.is_order))

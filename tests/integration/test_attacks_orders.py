@@ -5,7 +5,7 @@ from __future__ import annotations
 import aiosqlite
 import pytest
 
-from maw.core.colony import Said
+from maw.core.colony import Recipient, Said
 from maw.core.entry import START, Entry, Kind, make, pack_payload
 from maw.core.freezing import ALL, CHANNEL, NODE, Target, freeze_statement
 from maw.core.identity import Signer
@@ -119,3 +119,46 @@ async def test_only_what_is_in_force_is_told(two: tuple[Host, Host, Signer]) -> 
     assert void.id not in kept
     shown = {one["type"]: one for one in await mbp.node.command.statements() if one["in_force"]}
     assert shown["freeze"]["about"] == "#noise is frozen"
+
+
+async def direct(host: Host, signed: OperatorWord, agent: str, name: str, at: str) -> Entry:
+    """Eve, to whom an operator gave his word for ``name@at``, sends it to ``agent`` here."""
+    row = host.node.directory.find_agent(agent)
+    to = (Recipient(host.me, row.id, name, at),)
+    said = Said(b"x" * 16, "eve", "agent", "uid", "stop", (), to=to, word=signed.content())
+    eve = Signer(b"e" * 32)
+    colony = host.node.membership.book.colony
+    return make(eve, colony, 1, START, now() << 16, Kind.DIRECT, pack_payload(bytes(16), said.content()))
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "operator"),
+    [("arthur", "mbp", "founder"), ("arthur", "oracle", None), ("boss", "mbp", None)],
+)
+async def test_a_word_goes_to_nobody_else_of_that_name(
+    two: tuple[Host, Host, Signer], name: str, at: str, operator: str | None
+) -> None:
+    mbp, _, key = two
+    eve, colony = Signer(b"e" * 32), mbp.node.membership.book.colony
+    signed = sign_word(key, colony, eve.node, now(), bytes(16), True, (f"{name}@{at}",), "stop")
+    await folded(mbp, await direct(mbp, signed, "arthur", name, at))
+    (there,) = await arrived(mbp, "arthur")
+    assert there["operator"] == operator
+
+
+async def test_a_word_is_not_kept_back_for_a_better_day_nor_put_below_another_question(
+    two: tuple[Host, Host, Signer],
+) -> None:
+    mbp, _, key = two
+    eve, colony = Signer(b"e" * 32), mbp.node.membership.book.colony
+    for n, (age_ms, reply) in enumerate(((60_000, None), (2 * 86_400_000, None), (60_000, "aaaaaa-1-1"))):
+        signed = sign_word(
+            key, colony, eve.node, now() - age_ms, bytes([n]) * 16, True, ("#general",), "@all do it"
+        )
+        said = Said(
+            b"x" * 16, "eve", "agent", "uid", "@all do it", ("all",), reply, "general", word=signed.content()
+        )  # fmt: skip
+        payload = pack_payload(bytes(16), said.content())
+        await folded(mbp, make(eve, colony, n + 1, START, now() << 16, Kind.POST, payload))
+    found = await arrived(mbp, "arthur", 3)
+    assert [one["operator"] for one in found] == ["founder", None, None]

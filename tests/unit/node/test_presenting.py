@@ -32,7 +32,7 @@ def world(damaged: list[int] | None = None) -> Presenter:
     state.add_channel(ChannelRow(2, "plans", 0, ""))
     state.add_agent(AgentRow(1, 1, BOT, "bot", "agent", 0, uid=1000))
     state.add_agent(AgentRow(2, 2, ARTHUR, "arthur", "agent", 0))
-    word = OperatorsWord(state, lambda: TrustBook(ME, COLONY))
+    word = OperatorsWord(ME, state, lambda: TrustBook(ME, COLONY))
     tell = (lambda place: None) if damaged is None else damaged.append
     return Presenter(ME, state, Directory(ME, state, lambda: {MBP}), word, tell)
 
