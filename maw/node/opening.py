@@ -134,7 +134,8 @@ def _refuse_another_key(state: State, me: NodeId, home: NodeHome) -> None:
             f"{home.database} belongs to node {key_text(min(owners - {me}))}, and {home.key} holds another key",
             code="other_key",
             hint="put that node's key back from a backup; where it is lost: `maw key rotate --recovery FILE --old KEY`;"
-            " or make a new node with `maw init` in an empty directory",
+            " or make a new node with `maw init` in an empty directory. Where the key is the right one, the database is"
+            " damaged: `maw verify --repair`",
         )
 
 

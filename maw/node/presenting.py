@@ -111,7 +111,9 @@ class Presenter:
         if row.shown is not None and row.shown != row.seq:
             raise ValueError("its entry is shown elsewhere")
         agent = state.agent_at[row.agent]
-        if (agent.id, agent.node) != (said.agent, state.log_at[row.place >> SEQ_BITS].node):
+        author = state.log_at[row.place >> SEQ_BITS].node
+        moved = state.node_at[author].key in state.former_me and state.node_at[agent.node].key == self._me
+        if agent.id != said.agent or (agent.node != author and not moved):
             raise ValueError("its row names another author")
         if said.channel != (state.channel_at[row.channel].name if row.channel is not None else None):
             raise ValueError("its row names another channel")

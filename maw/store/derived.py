@@ -16,6 +16,7 @@ from maw.core.entry import Entry, Kind, decode, unpack_payload
 from maw.core.identity import NodeId, short_key
 from maw.errors import ProtocolViolation
 from maw.store.callings import Callings
+from maw.store.former import former_keys
 from maw.store.schema import SEQ_BITS
 
 PAGE: Final = 2_000
@@ -53,6 +54,7 @@ class Derived:
     def __init__(self, conn: sqlite3.Connection, me: NodeId | None, tell: Tell, remake: Remake) -> None:
         self._conn = conn
         self._me = me
+        self._ours = {me, *former_keys(conn, me)}
         self._tell = tell
         self._remake = remake
         self.messages = 0
@@ -134,7 +136,7 @@ class Derived:
             return
         stored = MessageRow(*row)
         if entry.payload is None:  # redacted: its row stays, and that it was sent from here
-            if entry.author == self._me:
+            if entry.author in self._ours:
                 self._sent = (self._sent + _hash(stored.agent, shown)) & _SUM
             return
         try:
@@ -151,7 +153,7 @@ class Derived:
         if said.channel is not None:
             for word in dict.fromkeys(said.mentions):
                 self._mentions = (self._mentions + _hash(word, shown)) & _SUM
-        if entry.author == self._me:
+        if entry.author in self._ours:
             self._sent = (self._sent + _hash(stored.agent, shown)) & _SUM
 
     def _differs(self, entry: Entry, place: int, said: Said, row: MessageRow, again: bool) -> str | None:
@@ -165,12 +167,17 @@ class Derived:
             "place": row.place != place,
             "direct": bool(row.direct) != (said.channel is None),
             "channel": channel != said.channel,
-            "agent": self._agents.get(row.agent) != (entry.author, said.agent),
+            "agent": not self._is_by(row.agent, entry.author, said.agent),
             "said": row.said != time.ms and not again,
             "suspect": bool(row.suspect) != time.suspect and not again,
             "reply": (row.reply is None) != (said.reply_to is None),
         }
         return next((name for name, is_wrong in wrong.items() if is_wrong), None)
+
+    def _is_by(self, agent: int, author: NodeId, agent_id: bytes) -> bool:
+        """Agents of this node went over to its new key when that was rotated; what they had said stays."""
+        node, held = self._agents.get(agent, (None, b""))
+        return held == agent_id and (node == author or (node == self._me and author in self._ours))
 
     # -- sums -------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from maw.core.entry import Entry, Kind, decode, unpack_payload
 from maw.core.identity import NodeId
 from maw.core.word import word_of
 from maw.store.callings import Callings
+from maw.store.former import former_keys
 from maw.store.schema import SEQ_BITS
 
 PAGE: Final = 500
@@ -46,6 +47,7 @@ class Rederiving:
         self._agents: dict[tuple[int, bytes], int] = {
             (node, agent_id): n for node, agent_id, n in conn.execute(sql)
         }
+        self._former = former_keys(conn, me)
         self._top = 0
 
     def run(self, absent: Iterable[Place]) -> int:
@@ -130,7 +132,7 @@ class Rederiving:
         if channel is not None:
             words = [(word, seq) for word in dict.fromkeys(said.mentions)]
             conn.executemany("INSERT OR IGNORE INTO mentions VALUES (?, ?)", words)
-        if entry.author == self._me:
+        if entry.author == self._me or entry.author in self._former:
             conn.execute("INSERT OR IGNORE INTO outbox VALUES (?, ?)", (agent, seq))
         word = word_of(said, entry.colony, entry.author)
         if word is not None:  # the first place at which it is shown is its own
@@ -198,6 +200,8 @@ class Rederiving:
 
     def _agent(self, author: NodeId, said: Said, at_ms: int) -> int:
         about = (self._nodes[author], said.agent)
+        if author in self._former and (now := (self._nodes.get(self._me, 0), said.agent)) in self._agents:
+            about = now  # it went over to the new key
         if about not in self._agents:
             self._made.add(about)
             self._agents[about] = n = max(self._agents.values(), default=0) + 1

@@ -24,6 +24,11 @@ pytestmark = pytest.mark.xdist_group("demo")
 MAW = [sys.executable, "-c", "import sys; from maw.cli.main import main; sys.exit(main())"]
 
 
+def _listen_to_interrupts() -> None:
+    """Whoever starts the tests in the background of a shell has them ignored, and that is inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Demo:
     """A running `maw demo` with a directory for temporary files of its own."""
 
@@ -40,6 +45,7 @@ class Demo:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_listen_to_interrupts,
             )
 
     def text(self) -> str:

@@ -170,6 +170,7 @@ def test_somebody_has_a_copy(pair: Pair) -> None:
     assert (pair.oracle.peer()["name"], pair.oracle.peer()["key"]) == ("mbp", after)
     pair.mbp.say("arthur", "still me")
     pair.until_level(["before", "still me"])
+    assert "sound" in pair.mbp.maw("verify"), "what was said under the old key is whole"
 
 
 def test_the_database_is_damaged_or_gone(pair: Pair) -> None:

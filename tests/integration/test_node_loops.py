@@ -58,7 +58,7 @@ class StumblingOnce:
 
 
 PARTS: dict[str, tuple[Callable[[Host], Any], str, str]] = {
-    "housekeeping": (lambda host: host.node, "disk", "check"),
+    "housekeeping": (lambda host: host.node, "conduct", "look"),
     "joins": (lambda host: host.node.joiner, "_db", "rows"),
     "choose links": (lambda host: host.node.mesh, "linking", "targets"),
     "listen": (lambda host: host.node.mesh, "_listener", "set_addresses"),
@@ -152,11 +152,11 @@ async def test_one_that_stands_still_is_told_by_name(host: Host, monkeypatch: py
     released = asyncio.Event()
     inside: list[int] = []
 
-    async def hang(seconds: int) -> None:
-        inside.append(seconds)
+    async def hang() -> None:
+        inside.append(1)
         await released.wait()
 
-    monkeypatch.setattr(host.node, "_keep", hang)
+    monkeypatch.setitem(host.node.housekeeping.chores, "hangs", hang)
     await until(lambda: inside, "it hangs")
     quiet, _, essential = host.node.loops._watched["housekeeping"]
     host.node.loops.watch("housekeeping", quiet, 0.2, essential=essential)
