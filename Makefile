@@ -23,7 +23,7 @@ demo: $(READY)  ## two nodes on this machine federate, a message crosses, REST r
 	@$(BIN)/maw demo
 
 test: $(READY)  ## every test this machine can run; says what it skips
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
 
 lint: $(READY)  ## ruff: format and rules
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
