@@ -194,7 +194,7 @@ def test_a_file_system_that_fails_and_goes_read_only(make_home: MakeHome, tmp_pa
             assert "Traceback" not in words
             assert str(home) in words, "the one error says where"
     # another test's namespace may hold on to the mount: then the same file would be mounted read-only again
-    mended = shutil.copy(image, tmp_path / "mended")
+    mended = str(shutil.copy(image, tmp_path / "mended"))
     run_command(["fsck.ext4", "-fy", mended], check=False, timeout=20)
     with mounted(disk, "-o", "loop,errors=remount-ro", mended), mbp:
         assert texts(mbp) == accepted
