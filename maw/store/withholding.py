@@ -6,7 +6,8 @@ from typing import Final
 
 import aiosqlite
 
-from maw.core.entry import decode
+from maw.core.entry import Kind, decode, unpack_payload
+from maw.core.heeding import Heed
 from maw.core.identity import NodeId
 from maw.store.fold import Fold
 from maw.store.schema import SEQ_BITS
@@ -42,10 +43,33 @@ async def hide_beyond(
     """
     hidden = 0
     for log in [row for (key, _), row in state.logs.items() if key == author]:
-        hidden += await _hide(conn, state, log, cut.get(log.epoch, 0), now_ms)
+        last = cut.get(log.epoch, 0)
+        hidden += await _hide(conn, state, log, last, now_ms)
+        await _unheed(conn, log, last)
     if hidden:
         await conn.execute("INSERT OR REPLACE INTO meta VALUES ('messages', ?)", (state.messages,))
     return hidden
+
+
+async def _unheed(conn: aiosqlite.Connection, log: LogRow, last: int) -> None:
+    """What a log says above ``last`` of orders and statements is not told any more."""
+    sql = """SELECT header, signature, payload FROM entries
+        WHERE place > ? AND place < ? AND shown IS NULL AND payload IS NOT NULL"""
+    span = (log.place(last), (log.l + 1) << SEQ_BITS)
+    for header, signature, payload in list(await conn.execute_fetchall(sql, span)):
+        if decode(header, signature).kind != Kind.HEED:
+            continue
+        try:
+            heed = Heed.read(unpack_payload(payload))
+        except Exception:  # whatever it is, it was set aside for it, and told nothing
+            heed = Heed()
+        await conn.executemany(
+            "DELETE FROM answers WHERE nonce = ? AND node = ? AND agent = ? AND state = ? AND note = ?",
+            [(one.nonce, log.node, *one[1:]) for one in heed.answers],
+        )
+        await conn.executemany(
+            "DELETE FROM heeded WHERE statement = ? AND node = ?", [(one, log.node) for one in heed.keeps]
+        )
 
 
 async def _hide(conn: aiosqlite.Connection, state: State, log: LogRow, last: int, now_ms: int) -> int:

@@ -9,6 +9,7 @@ from maw.core.colony import Recipient, Said
 from maw.core.entry import START, Entry, Kind, make, pack_payload
 from maw.core.freezing import ALL, CHANNEL, NODE, Target, freeze_statement
 from maw.core.identity import Signer
+from maw.core.revocation import revocation_statement
 from maw.core.word import OperatorWord, sign_word
 from maw.errors import Refused
 from tests.integration.nodes import Host
@@ -162,3 +163,31 @@ async def test_a_word_is_not_kept_back_for_a_better_day_nor_put_below_another_qu
         await folded(mbp, make(eve, colony, n + 1, START, now() << 16, Kind.POST, payload))
     found = await arrived(mbp, "arthur", 3)
     assert [one["operator"] for one in found] == ["founder", None, None]
+
+
+async def test_what_a_thief_answers_for_his_victim_s_agents_goes_with_him(
+    two: tuple[Host, Host, Signer],
+) -> None:
+    mbp, oracle, key = two
+    text = "@agents stop"
+    sent = await mbp.post("arthur", text, word=word(mbp, key, text))
+    boss = await mbp.as_("arthur")
+
+    async def states() -> dict[str, str]:
+        one = await mbp.service.order(boss, sent["id"])
+        return {agent["agent"]: agent["state"] for agent in one["agents"]}
+
+    (there,) = await arrived(oracle, "neo")
+    await oracle.service.answer_orders(await oracle.as_("neo"), [there["id"]], "obeyed", "")
+    await until_true(
+        lambda: _is(states, {"neo@oracle": "obeyed", "trinity@oracle": "waiting"}), "it is heard"
+    )
+    cut = dict(mbp.node.runtime.held.of(oracle.me))
+    await oracle.service.answer_orders(await oracle.as_("trinity"), [there["id"]], "obeyed", "by the thief")
+    await until_true(lambda: _is(states, {"neo@oracle": "obeyed", "trinity@oracle": "obeyed"}), "so is this")
+    colony = mbp.node.membership.book.colony
+    await mbp.node.membership.keep([revocation_statement(key, colony, oracle.me, cut, (), "stolen", now())])
+    for _ in range(2):
+        await mbp.node.keeping.settle()
+        assert await states() == {"neo@oracle": "obeyed"}
+        mbp.node.keeping.trust_changed()
