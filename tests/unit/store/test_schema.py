@@ -54,3 +54,17 @@ async def test_a_migration_that_fails_leaves_the_version_before(
 
 def test_places_of_different_logs_never_meet() -> None:
     assert (1 << SEQ_BITS) - 1 > 10**12, "a log may be that long"
+
+
+async def test_operators_words_of_an_older_database_stand_where_they_stood(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connect(tmp_path / "c.db") as conn:
+        monkeypatch.setattr(schema, "MIGRATIONS", MIGRATIONS[:3])
+        await migrate(conn, "c.db")
+        await conn.execute("INSERT INTO orders (nonce, seq, key, is_order) VALUES (?, 7, ?, 1)", (b"n", b"k"))
+        monkeypatch.setattr(schema, "MIGRATIONS", MIGRATIONS)
+        await migrate(conn, "c.db")
+        rows = list(await conn.execute_fetchall("SELECT key, nonce, seq, is_order FROM orders"))
+        assert [tuple(row) for row in rows] == [(b"k", b"n", 7, 1)]
+        await conn.execute("INSERT INTO orders VALUES (?, ?, 8, 1)", (b"another", b"n"))
