@@ -33,15 +33,33 @@ class Late(NamedTuple):
     lost: list[Entry]
 
 
+class _Told(NamedTuple):
+    """What later epochs publish again. ``redacted``: some of it was taken away meanwhile, and must not come back;
+    ``in_part``: one that does so is not here as far."""
+
+    again: Again
+    redacted: bool
+    in_part: bool
+
+
 async def said_again(db: Database, state: State, author: NodeId, epoch: int) -> Again | None:
-    """None when it cannot be told: some of it was redacted meanwhile, and must not come back."""
+    """None when it cannot be told: some of it was redacted meanwhile, and must not come back, or is not here yet."""
+    told = await _told(db, state, author, epoch)
+    return None if told.redacted or told.in_part else told.again
+
+
+async def _told(db: Database, state: State, author: NodeId, epoch: int) -> _Told:
     found: Again = set()
+    redacted = in_part = False
     for later in [at for who, at in state.logs if who == author and at > epoch]:
         first = await entry_at(db, state, Position(author, later, 1))
         adoption = adoptions(first).get(epoch) if first is not None else None
-        if adoption is not None and not await _gather(db, state.logs[author, later], adoption.again, found):
-            return None
-    return found
+        if adoption is None:
+            continue
+        row = state.logs[author, later]
+        in_part = in_part or row.head.seq < adoption.again
+        redacted = not await _gather(db, row, adoption.again, found) or redacted
+    return _Told(found, redacted, in_part)
 
 
 async def _gather(db: Database, row: LogRow, again: int, found: Again) -> bool:
@@ -73,10 +91,10 @@ def _lacking(run: Iterable[Entry], again: Again) -> bool:
 
 async def unsaid(db: Database, state: State, author: NodeId, epoch: int, since: int) -> Sequence[Entry]:
     """Of the branch held here from ``since`` on, the first run with messages that its author has not published
-    again; empty when there is none."""
-    again = await said_again(db, state, author, epoch)
+    again, as far as is known here; empty when there is none."""
+    again, redacted, _ = await _told(db, state, author, epoch)
     at = since
-    while again is not None and (run := await run_from(db, state, author, epoch, at)):
+    while not redacted and (run := await run_from(db, state, author, epoch, at)):
         if _lacking(run, again):
             return run
         at = run[-1].seq + 1

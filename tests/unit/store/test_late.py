@@ -84,6 +84,26 @@ async def test_who_holds_the_other_branch_keeps_what_was_not_said_again(tmp_path
         assert not await unsaid(store.db, store.state, ME.node, EPOCH, 3)
 
 
+async def test_an_epoch_that_is_here_in_part_does_not_tell_yet(tmp_path: Path) -> None:
+    """Our own log comes back after a loss: what the rest of it publishes again is not lost."""
+    ours, theirs = branches()
+    run = later(ours[-1], theirs[2:])
+    async with open_store(tmp_path / "colony.db") as store:
+        await hold(store, *ours, *run[:3])
+        assert await said_again(store.db, store.state, ME.node, EPOCH) is None
+        assert await came_late(store.db, store.state, ME.node, EPOCH, theirs) is None
+        await hold(store, *run[3:])
+        assert await said_again(store.db, store.state, ME.node, EPOCH) == {(e.seq, e.id) for e in theirs[2:]}
+        assert await came_late(store.db, store.state, ME.node, EPOCH, theirs) is None
+    async with open_store(tmp_path / "other.db") as store:
+        await hold(store, *theirs, *run[:3])
+        assert await unsaid(store.db, store.state, ME.node, EPOCH, 3), (
+            "who holds the other branch keeps it so long"
+        )
+        await hold(store, *run[3:])
+        assert not await unsaid(store.db, store.state, ME.node, EPOCH, 3)
+
+
 @pytest.mark.parametrize("lost", ["payload = NULL", "payload = x'00'"])
 async def test_what_was_redacted_meanwhile_does_not_come_back(tmp_path: Path, lost: str) -> None:
     ours, theirs = branches()
