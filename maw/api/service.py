@@ -25,6 +25,7 @@ from maw.core.pairing import Invite
 from maw.core.statement import colony_text
 from maw.core.word import OperatorWord
 from maw.errors import BadInput, NotFound
+from maw.node.authoring import recovering
 from maw.node.backup_record import LastBackup, last_backup
 from maw.node.commanding import Commanding
 from maw.node.directory import new_token
@@ -72,7 +73,12 @@ class _Base:
         )
 
     async def speaker_for_uid(self, uid: int, name: str | None) -> Speaker:
-        row = self._node.directory.by_uid(uid, name, is_root=uid == 0)
+        try:
+            row = self._node.directory.by_uid(uid, name, is_root=uid == 0)
+        except NotFound:
+            if self._node.authoring.recovering:  # agents come back with the log that named them
+                raise recovering() from None
+            raise
         return self._speaker(row, "uid", uid)
 
     async def speaker_for_token(self, token: str) -> Speaker:

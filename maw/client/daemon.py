@@ -45,6 +45,9 @@ _BY_STATUS: Final[Mapping[int, type[MawError]]] = {
 RESTART_S: Final = 8.0
 """How long a write goes on trying while the daemon is away in the middle of it: a restart takes less."""
 
+RECOVERING: Final = "recovering"
+RECOVERING_PAUSE_S: Final = 0.5
+
 
 class Lost(NotRunning):
     """The daemon went away in the middle of a request: what became of it is not known."""
@@ -92,9 +95,10 @@ class Daemon:
         return self._ask("DELETE", path, {}, None, {}, 30.0)
 
     def post_once(self, path: str, body: object, *, patience: float = 30.0, **query: object) -> Answer:
-        """A write that happens once however often the connection breaks: retried under one key."""
+        """A write that happens once however often the connection breaks: retried under one key; also, for as long as
+        an answer may take, where the daemon cannot tell yet whether it was there before."""
         headers = {"Idempotency-Key": os.urandom(16).hex()}
-        deadline = time.monotonic() + RESTART_S
+        deadline, back_by = time.monotonic() + RESTART_S, time.monotonic() + patience
         lost: Lost | None = None
         while True:
             try:
@@ -104,6 +108,11 @@ class Daemon:
             except NotRunning:
                 if lost is None:
                     raise
+            except Unavailable as error:
+                if error.code != RECOVERING or time.monotonic() > back_by:
+                    raise
+                time.sleep(RECOVERING_PAUSE_S)
+                continue
             if time.monotonic() > deadline:
                 raise lost
             time.sleep(0.1)

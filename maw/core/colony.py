@@ -248,6 +248,8 @@ class Said:
     to: tuple[Recipient, ...] = ()
     word: Any = None
     """An operator's signature on all this, as it came: see ``word``."""
+    once: bytes | None = None
+    """The mark of the request that posted it: see ``once``. Only its author's host knows what to do with it."""
 
     def content(self) -> dict[str, Any]:
         content: dict[str, Any] = {
@@ -256,6 +258,8 @@ class Said:
         }  # fmt: skip
         if self.word is not None:
             content["op"] = self.word
+        if self.once is not None:
+            content["once"] = self.once
         if self.reply_to:
             content["reply"] = self.reply_to
         if self.channel is not None:
@@ -269,6 +273,7 @@ class Said:
         text = content.get("text")
         if type(text) is not str or not text or len(text.encode()) > MAX_TEXT_BYTES:
             raise ValueError("text is missing, empty or too long")
+        once = content.get("once")
         return cls(
             _bytes(content, "agent", AGENT_ID_BYTES),
             _name(content, "name", "agent"),
@@ -280,6 +285,7 @@ class Said:
             None if direct else _name(content, "channel", "channel"),
             _recipients(content) if direct else (),
             content.get("op"),
+            once if type(once) is bytes else None,
         )
 
     def targets(self) -> tuple[str, ...]:

@@ -127,6 +127,14 @@ class OwnLogReturned:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnLogBehind:
+    """Whether what we said before a loss is still coming back: until it is here, no request can be told from one that
+    was answered already."""
+
+    behind: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Hangup:
     """Close this link: its peer broke a rule."""
 
@@ -178,4 +186,5 @@ class InVain:
 Effect = (
     Send | Append | AppendStatements | ReadLog | CheckFork | Receipt | OwnLogReturned | Hangup | Alert
     | Settled | ReadPlaces | Mended | InVain | CheckProof | CheckAdoption | ReadBranch | Seek | KeepOwn
+    | OwnLogBehind
 )  # fmt: skip

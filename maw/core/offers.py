@@ -38,6 +38,11 @@ class Offers:
             return []
         return self._unreached(advert, author) or [CLOSED_EPOCHS] * self._lacks_closed(advert, author)
 
+    def beyond(self, link: Link, author: NodeId) -> bool:
+        """The link says it holds something of ``author`` that is not on our disk yet."""
+        advert = self._inlets[link].adverts.get(author) if link in self._inlets else None
+        return advert is not None and (self.ahead(link, author) > 0 or self._lacks_closed(advert, author))
+
     def _unreached(self, advert: Advert, author: NodeId) -> list[Target]:
         return [
             (epoch, head.seq)

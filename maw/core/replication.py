@@ -40,6 +40,7 @@ from maw.core.frames import (
 )
 from maw.core.gossip import Gossip
 from maw.core.held import HeldLogs
+from maw.core.homecoming import Homecoming
 from maw.core.identity import NodeId
 from maw.core.mending import Mending, Wanted
 from maw.core.serving import INITIAL_CREDIT, Serving
@@ -48,7 +49,7 @@ from maw.core.trust import TrustBook
 
 
 class Replicator:
-    """Puts gossip, announcing, following, serving, forks and mending together; owns none of their rules."""
+    """Puts gossip, announcing, following, homecoming, serving, forks and mending together; owns none of their rules."""
 
     def __init__(self, me: NodeId, book: TrustBook, held: HeldLogs, *, credit: int = INITIAL_CREDIT) -> None:
         self._me = me
@@ -62,6 +63,7 @@ class Replicator:
         self.followed = Followed(me, book.colony, held, credit, self.serving.feeds)
         self.forks = Forks(me, book.colony, held, self.followed.wants)
         self.mending = Mending(self.followed.offers.claims)
+        self.homecoming = Homecoming(me, held, self.followed.offers, lambda: book.trusted)
 
     @property
     def links(self) -> dict[Link, NodeId]:
@@ -109,7 +111,11 @@ class Replicator:
         self.announcing.link_down(link)
         self.serving.link_down(link)
         self.forks.link_down(link)
-        return [*self.followed.link_down(link, now), *self.mending.link_down(link, now)]
+        return [
+            *self.followed.link_down(link, now),
+            *self.homecoming.link_down(link),
+            *self.mending.link_down(link, now),
+        ]
 
     def share(self, link: Link) -> float:
         """The part of all logs that goes over ``link``, in the busier direction."""
@@ -126,7 +132,8 @@ class Replicator:
             case Credit(amount):
                 return self.serving.credited(link, amount)
             case Have():
-                return self.followed.have(link, frame, now)
+                effects = self.followed.have(link, frame, now)
+                return [*effects, *self.homecoming.heard(link, self._peers[link], now)]
             case Follow():
                 return self.serving.follow(link, frame)
             case Following():
@@ -170,6 +177,7 @@ class Replicator:
         if link in self._peers:
             self.serving.heard_from(link, entries)
         effects = self.followed.committed(batch)
+        effects += self.homecoming.came(link)
         if self._book.pending and any(entry.author in self._book.pending for entry in entries):
             effects += self.followed.want(self._wanted(), now)
         return [
@@ -253,6 +261,7 @@ class Replicator:
             *self.gossip.tick(now),
             *self.announcing.tick(now),
             *self.followed.tick(now),
+            *self.homecoming.tick(now, paused=self._paused),
             *self.forks.tick(now),
             *self.mending.tick(now),
         ]

@@ -33,6 +33,7 @@ from maw.core.entry import (
 from maw.core.heeding import Heed
 from maw.core.identity import Signer
 from maw.core.log import EPOCH_CHANCE_BITS, fresh_epoch
+from maw.core.once import KEYS_KEPT_MS, Asked
 from maw.errors import Conflict, InternalError, MawError, Refused, Unavailable
 from maw.store.fold import Fold, SetAside
 from maw.store.state import State
@@ -41,16 +42,6 @@ from maw.store.writer import Writer
 MAX_DRAFTS: Final = 10_000
 MAX_DRAFTS_A_COMMIT: Final = 1_000
 _CHECKED: Final[Mapping[int, Callable[[Content], object]]] = {**READERS, Kind.HEED: Heed.read}
-KEYS_KEPT_MS: Final = 86_400_000
-
-
-@dataclass(frozen=True, slots=True)
-class Idempotency:
-    """A caller's key and what it was used for: the same again is answered with the first result."""
-
-    key: str
-    agent: int
-    request: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +59,17 @@ class Written:
     """The times as they are stored: what everybody will be shown."""
 
 
+Known = dict[bytes, tuple[bytes, Written | int]]
+"""By mark: what was asked for, and what it led to, the seq where an earlier commit did it."""
+
+
 @dataclass(slots=True)
 class _Draft:
     kind: Kind
     content: bytes
     """Packed."""
     said: Said | None
-    once: Idempotency | None
+    once: Asked | None
     local: Callable[[Fold], None] | None
     done: asyncio.Future[Written]
     result: Written | None = None
@@ -126,6 +121,8 @@ class Authoring:
         """Why nothing is accepted at the moment; None when all is well."""
         self.barred: str | None = None
         """Why nobody would take what this node says; None when its key is good."""
+        self.recovering = False
+        """Our own log is coming back: a request with a key may stand in what is not here yet."""
 
     def end_epoch(self, why: str) -> None:
         """The next write begins a new epoch."""
@@ -146,14 +143,15 @@ class Authoring:
         content: Mapping[str, Any],
         *,
         said: Said | None = None,
-        once: Idempotency | None = None,
+        once: Asked | None = None,
         local: Callable[[Fold], None] | None = None,
     ) -> Written:
         """Durable when it returns. ``local`` runs just before the entry is folded, within the transaction; a
         MawError that it raises, having changed nothing, is raised here.
 
-        Raises Unavailable when the disk or the queue is full, Conflict when ``once`` was used otherwise, and
-        InternalError for what nobody could read: such an entry would be set aside by everyone who gets it.
+        Raises Unavailable when the disk or the queue is full, or it cannot be told yet whether ``once`` was answered;
+        Conflict when it was used otherwise, and InternalError for what nobody could read: such an entry would be set
+        aside by everyone who gets it.
         """
         if self.barred:
             raise Refused(
@@ -165,6 +163,8 @@ class Authoring:
             raise Unavailable(
                 self.read_only, code="read_only", hint="reading goes on; `maw doctor` says more"
             )
+        if once is not None and self.recovering:
+            raise recovering()
         if len(self._drafts) >= MAX_DRAFTS:
             raise _busy()
         draft = _Draft(
@@ -243,16 +243,16 @@ class Authoring:
             if fold.set_aside:
                 raise _unreadable(draft.kind, fold.set_aside[-1].why)
             if draft.once:
-                known[draft.once.key, draft.once.agent] = (draft.once.request, draft.result)
-                row = (draft.once.key, draft.once.agent, draft.once.request, draft.result.seq, now_ms)
-                await conn.execute("INSERT INTO idempotency VALUES (?, ?, ?, ?, ?)", row)
+                assert draft.result.seq is not None
+                known[draft.once.mark] = (draft.once.request, draft.result)
+                fold.answered(draft.once.mark, draft.once.request, draft.result.seq, now_ms)
         await fold.write(conn)
         return fold, entries
 
-    def _settled(self, draft: _Draft, known: dict[tuple[str, int], tuple[bytes, Written | int]]) -> bool:
+    def _settled(self, draft: _Draft, known: Known) -> bool:
         """This key was used before: the same request gets the same answer, another one an error."""
         assert draft.once is not None
-        used = known.get((draft.once.key, draft.once.agent))
+        used = known.get(draft.once.mark)
         if used is None:
             return False
         request, result = used
@@ -343,6 +343,16 @@ def _busy() -> Unavailable:
     return Unavailable("too much is waiting to be written", code="busy", hint="try again in a second")
 
 
+def recovering() -> Unavailable:
+    """Whether a request was answered before cannot be told, until our own log is back."""
+    return Unavailable(
+        "what this node said before its database was lost is still coming back from its peers, and this request may be"
+        " in it",
+        code="recovering",
+        hint="it comes by itself: try again in a second, with the same Idempotency-Key",
+    )
+
+
 def _claimed(draft: _Draft, fold: Fold) -> bool:
     assert draft.local is not None
     try:
@@ -358,13 +368,13 @@ def _reject(draft: _Draft, error: MawError) -> None:
         draft.done.set_exception(error)
 
 
-async def _known_keys(
-    conn: aiosqlite.Connection, wanted: Sequence[Idempotency]
-) -> dict[tuple[str, int], tuple[bytes, Written | int]]:
-    """Keys used before, with the seq they led to."""
-    known: dict[tuple[str, int], tuple[bytes, Written | int]] = {}
+_KNOWN: Final = "SELECT request, seq FROM idempotency WHERE key IN (?, ?) AND agent IN (0, ?)"
+
+
+async def _known_keys(conn: aiosqlite.Connection, wanted: Sequence[Asked]) -> Known:
+    """Requests that were answered before."""
+    known: Known = {}
     for once in wanted:
-        sql = "SELECT request, seq FROM idempotency WHERE key = ? AND agent = ?"
-        for request, seq in await conn.execute_fetchall(sql, (once.key, once.agent)):
-            known[once.key, once.agent] = (request, seq)
+        for request, seq in await conn.execute_fetchall(_KNOWN, (once.mark, *once.former)):
+            known[once.mark] = (request, seq)
     return known

@@ -27,6 +27,7 @@ from maw.core.entry import Entry
 from maw.core.handshake import Local
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId, Signer, key_text, short_key
+from maw.core.once import Marks
 from maw.core.replication import Replicator
 from maw.core.statement import Statement
 from maw.core.transcript import Hello
@@ -117,6 +118,7 @@ class Node:
         reactions = Reactions(
             self._alert, self._gossip_changed_trust, self._own_log_returned, self._received,
             self.alerts.settle, self.alerts.bug, lambda entry, said: self.keeping.withhold(entry, said),
+            lambda behind: setattr(self.authoring, "recovering", behind),
         )  # fmt: skip
         self.conduct = Conduct(
             time.monotonic, name=lambda peer: self.directory.name_of(peer),
@@ -155,6 +157,7 @@ class Node:
             self.directory,
             self.presenter,
             self.receipts,
+            Marks(signer),
             lambda node: self.peering.online(node),
             lambda node: self.mesh.refused_by(node),
             lambda agent, said: self.keeping.refuse(agent, said),
@@ -323,6 +326,9 @@ class Node:
                 await self.writer.close()
 
     async def _prepare(self) -> None:
+        said, (epoch, head) = self._opened.mark.read(), self.state.newest_epoch(self.me)
+        if said > (epoch, head.seq):
+            self.runtime.feed(lambda machine, now: machine.homecoming.lost(said, now))
         await self.receipts.load(self.db.writing, self.state)
         await self.read_peers()
         self.membership.write_copy()

@@ -29,6 +29,7 @@ from maw.core.effects import (
     KeepOwn,
     Link,
     Mended,
+    OwnLogBehind,
     OwnLogReturned,
     ReadBranch,
     ReadLog,
@@ -87,6 +88,7 @@ class Reactions:
     bug: Callable[[str, Exception], None]
     """Something that should not have happened did, in what this names; the node goes on."""
     withhold: Withhold
+    own_log_behind: Callable[[bool], None]
 
 
 class Runtime:
@@ -262,6 +264,8 @@ class Runtime:
                         link.close(reason)
                 case OwnLogReturned(epoch):
                     self._reactions.own_log_returned(epoch)
+                case OwnLogBehind(behind):
+                    self._reactions.own_log_behind(behind)
                 case CheckFork() if self._fork_checks < MAX_FORK_CHECKS:
                     self._fork_checks += 1
                     self._spawn(self._check_fork(effect), "check fork")
@@ -483,6 +487,7 @@ class Runtime:
     def restart(self, machine: Replicator, held: HeldLogs) -> None:
         """Go on with another machine. Only for a node that has no links."""
         self.machine, self.held = machine, held
+        self._reactions.own_log_behind(machine.homecoming.behind)
         self.pause(self._paused)
 
 

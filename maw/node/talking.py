@@ -7,7 +7,6 @@ here waits for the network unless it is asked to.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -17,10 +16,11 @@ from maw.core.colony import GROUPS, MAX_RECIPIENTS, NewChannel, Said, message_id
 from maw.core.entry import Kind, Position
 from maw.core.identity import NodeId
 from maw.core.names import check_name, mentions
+from maw.core.once import Asked, Marks, request_of
 from maw.core.text import check_message
 from maw.core.word import OperatorWord
 from maw.errors import BadInput, Conflict, NotFound, Refused
-from maw.node.authoring import Authoring, Idempotency, Written, wall_clock_ms
+from maw.node.authoring import Authoring, Written, recovering, wall_clock_ms
 from maw.node.directory import Directory, no_such_message
 from maw.node.presenting import Json, Presenter, gone_words, iso
 from maw.node.receipts import Receipts
@@ -51,6 +51,7 @@ class Talking:
         directory: Directory,
         presenter: Presenter,
         receipts: Receipts,
+        marks: Marks,
         online: Callable[[NodeId], bool],
         refused_by: Callable[[NodeId], str | None],
         may_say: Callable[[AgentRow, Said], None],
@@ -70,6 +71,7 @@ class Talking:
         self._directory = directory
         self._presenter = presenter
         self._receipts = receipts
+        self._marks = marks
         self._online = online
 
     # -- saying -----------------------------------------------------------------------------------
@@ -94,7 +96,8 @@ class Talking:
         words = mentions(text)
         reply = None if reply_to is None else await self._reply(reply_to, agent)
         signed = None if word is None else word.content()
-        said = Said(agent.id, agent.name, agent.role, known_by, text, words, reply, name, word=signed)
+        once = None if key is None else self._marks.mark(agent.id, key)
+        said = Said(agent.id, agent.name, agent.role, known_by, text, words, reply, name, (), signed, once)
         written = await self._say(Kind.POST, agent, said, key)
         warnings = self._unknown_mentions(words)
         return await self._receipt(written, said, agent, warnings)
@@ -118,25 +121,28 @@ class Talking:
         recipients = tuple(self._directory.recipient(row) for row in rows.values())
         reply = None if reply_to is None else await self._reply(reply_to, agent)
         found, signed = mentions(text), None if word is None else word.content()
-        said = Said(agent.id, agent.name, agent.role, known_by, text, found, reply, None, recipients, signed)
+        once = None if key is None else self._marks.mark(agent.id, key)
+        said = Said(
+            agent.id, agent.name, agent.role, known_by, text, found, reply, None, recipients, signed, once
+        )
         written = await self._say(Kind.DIRECT, agent, said, key)
         return await self._receipt(written, said, agent, [])
 
     async def _say(self, kind: Kind, agent: AgentRow, said: Said, key: str | None) -> Written:
-        local: Callable[[Fold], None] | None = None
         if said.word is None:
             self._may_say(agent, said)
-        else:  # a word counts once: it is judged where it is folded, after what its key has settled
 
-            def local(fold: Fold) -> None:
+        def local(_: Fold) -> None:
+            if said.word is not None:  # it counts once: it is judged here, after what its key has settled
                 self._may_say(agent, said)
+            row = self._state.agent_at.get(agent.n)
+            if row is None or row.id != agent.id:  # it came back in a batch that was rolled back meanwhile
+                raise recovering()
 
-        content = said.content()
         once = None
-        if key is not None:
-            what = repr((int(kind), said.channel, said.to, said.text, said.reply_to, said.word)).encode()
-            once = Idempotency(key, agent.n, hashlib.blake2b(what, digest_size=16).digest())
-        return await self.authoring.say(kind, content, said=said, once=once, local=local)
+        if key is not None and said.once is not None:
+            once = Asked(said.once, request_of(kind, said), (key, agent.n))
+        return await self.authoring.say(kind, said.content(), said=said, once=once, local=local)
 
     async def _reply(self, ref: str, agent: AgentRow) -> str:
         row = await self.find(ref, agent.id)

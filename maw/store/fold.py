@@ -16,11 +16,12 @@ from typing import Any, Final
 
 import aiosqlite
 
-from maw.core.clock import shown_time
+from maw.core.clock import shown_time, wall_ms
 from maw.core.colony import GROUPS, AgentCard, Card, HeldHere, NewChannel, Open, Said, message_id
 from maw.core.entry import Entry, Head, Kind, unpack_payload
 from maw.core.heeding import Heed
 from maw.core.identity import NodeId
+from maw.core.once import KEYS_KEPT_MS, MARK_BYTES, request_of
 from maw.core.redaction import Redaction, droppable, may_redact
 from maw.core.transcript import plain_words
 from maw.core.word import OperatorWord, read_word, word_of
@@ -41,6 +42,8 @@ _HEEDED: Final = Insert("heeded", ("statement", "node", "at"), verb="INSERT OR I
 _ANSWERS: Final = Insert(
     "answers", ("nonce", "node", "agent", "state", "note", "at"), verb="INSERT OR REPLACE"
 )
+_ANSWERED: Final = Insert("idempotency", ("key", "agent", "request", "seq", "at"), verb="INSERT OR IGNORE")
+"""A row's key is the mark of a request, its agent 0; in rows of a version before the mark, the key as it was sent."""
 _WORDS: Final = Insert("orders", ("key", "nonce", "seq", "is_order"), verb="INSERT OR IGNORE")
 
 _SET_COUNTERS: Final = "INSERT OR REPLACE INTO meta VALUES ('seq', ?), ('messages', ?)"
@@ -174,6 +177,7 @@ class Fold:
     _heeded: list[Sequence[Any]] = field(default_factory=list)
     _answers: list[Sequence[Any]] = field(default_factory=list)
     _words: list[Sequence[Any]] = field(default_factory=list)
+    _answered: list[Sequence[Any]] = field(default_factory=list)
     _withheld: list[Sequence[Any]] = field(default_factory=list)
     _released: list[tuple[int | None, int]] = field(default_factory=list)
     _moved: list[tuple[int, Seen, str]] = field(default_factory=list)
@@ -293,6 +297,10 @@ class Fold:
                 return seen.seq
             if said is None:
                 said = Said.read(unpack_payload(entry.payload), direct=kind == Kind.DIRECT)
+                seq = self._message(entry, place, said)
+                if said.once is not None and entry.author == self.me:
+                    self._answered_before(entry, said, seq)
+                return seq
             return self._message(entry, place, said)
         if kind not in _FOLDED:
             raise Withheld(unread(kind))
@@ -429,6 +437,16 @@ class Fold:
             self._outbox.append((agent.n, seq))
         return seq
 
+    def answered(self, mark: bytes, request: bytes, seq: int, at: int) -> None:
+        """The request of this mark led to the message at ``seq``."""
+        self._answered.append((mark, 0, request, seq, at))
+
+    def _answered_before(self, entry: Entry, said: Said, seq: int) -> None:
+        """Our own word comes back to a database that had lost it, and with it what request it was the answer to."""
+        at = min(self.now_ms, wall_ms(entry.hlc))
+        if said.once is not None and len(said.once) == MARK_BYTES and at >= self.now_ms - KEYS_KEPT_MS:
+            self.answered(said.once, request_of(entry.kind, said), seq, at)
+
     def _operators_word(self, word: OperatorWord, entry: Entry, said: Said, seq: int) -> None:
         """The first place at which a word is seen is where it stands; who may speak so is judged when it is shown."""
         state = self.state
@@ -502,6 +520,7 @@ class Fold:
             (_HEEDED, self._heeded),
             (_ANSWERS, self._answers),
             (_WORDS, self._words),
+            (_ANSWERED, self._answered),
             (_MISSING, self._missing),
         ):
             yield from insert.statements(rows)

@@ -12,10 +12,11 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final
 
-from maw.core.clock import ShownTime, shown_time
+from maw.core.clock import ShownTime, shown_time, wall_ms
 from maw.core.colony import Said
 from maw.core.entry import Entry, Kind, decode, unpack_payload
 from maw.core.identity import NodeId
+from maw.core.once import MARK_BYTES, request_of
 from maw.core.word import word_of
 from maw.store.callings import Callings
 from maw.store.former import former_keys
@@ -134,6 +135,11 @@ class Rederiving:
             conn.executemany("INSERT OR IGNORE INTO mentions VALUES (?, ?)", words)
         if entry.author == self._me or entry.author in self._former:
             conn.execute("INSERT OR IGNORE INTO outbox VALUES (?, ?)", (agent, seq))
+            if said.once is not None and len(said.once) == MARK_BYTES:  # what request it was the answer to
+                conn.execute(
+                    "INSERT INTO idempotency VALUES (?, 0, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq",
+                    (said.once, request_of(entry.kind, said), seq, wall_ms(entry.hlc)),
+                )
         word = word_of(said, entry.colony, entry.author)
         if word is not None:  # the first place at which it is shown is its own
             conn.execute(
@@ -218,6 +224,7 @@ class Rederiving:
 
     def _count(self) -> None:
         conn = self._conn
+        conn.execute("DELETE FROM idempotency WHERE seq NOT IN (SELECT seq FROM messages)")
         conn.execute(
             "DELETE FROM mailbox WHERE seq NOT IN (SELECT seq FROM messages)"
             " OR agent NOT IN (SELECT agent FROM local_agents)"

@@ -20,6 +20,7 @@ from maw.core.effects import (
     Hangup,
     KeepOwn,
     Link,
+    OwnLogBehind,
     OwnLogReturned,
     ReadBranch,
     ReadLog,
@@ -400,7 +401,7 @@ class SimNode:
                     self._hang_up(link, f"{code}: {reason}")
                 case Alert(kind, subject, text):
                     self.watcher.alert(kind, subject, text)
-                case Settled():
+                case Settled() | OwnLogBehind():
                     pass
                 case _:
                     raise AssertionError(f"nobody carries out {effect}")

@@ -113,8 +113,11 @@ class Watcher:
         node.around.trace.count("links of a hostile node ended")
 
     def alert(self, kind: str, subject: str, text: str) -> None:
-        """Only who signs two branches is accused of it."""
+        """Only who signs two branches is accused of it; only who lies, of saying that it holds more than it gives."""
         node = self._node
+        if kind == "own_log" and subject in {short_key(o.key) for o in node.around.nodes if o.hostile}:
+            node.around.trace.count("claims in vain noticed")
+            return
         forgers = [
             short_key(o.key) for o in node.around.nodes if o.hostile and node.around.knobs.has("forger")
         ]

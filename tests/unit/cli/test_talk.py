@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from maw.cli.messages import receipt_line
 from maw.cli.output import parse_time
+from maw.client.daemon import Daemon
+from maw.errors import Unavailable
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.fake_daemon import Asked, FakeDaemon, Hangup, a_message, a_receipt, error
 
@@ -206,6 +209,28 @@ def test_a_daemon_that_dies_in_the_middle_is_asked_again_with_the_same_key(
     assert (result.code, result.out.split()[0]) == (0, "stored")
     assert len({asked.headers["idempotency-key"] for asked in daemon.asked}) == 1
     assert len(daemon.asked) == 3
+
+
+def test_a_daemon_whose_log_comes_back_is_asked_again_with_the_same_key(
+    cli: Cli, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maw.client.daemon.RECOVERING_PAUSE_S", 0.01)
+    monkeypatch.setattr("maw.client.daemon.RESTART_S", 0.0)
+    recovering, full = error(503, "recovering", "it comes back"), error(503, "read_only", "full")
+    daemon.answers["POST /api/direct"] = [recovering, recovering, (201, a_receipt())]
+    assert cli("send", "@arthur", "hi").code == 0
+    assert len({asked.headers["idempotency-key"] for asked in daemon.asked}) == 1
+    assert len(daemon.asked) == 3
+    daemon.answers["POST /api/direct"] = [full, (201, a_receipt())]
+    assert "full" in cli("send", "@arthur", "hi").err, "a disk does not come by itself"
+
+
+def test_it_is_not_asked_for_ever(home: Path, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maw.client.daemon.RECOVERING_PAUSE_S", 0.01)
+    daemon.answers["POST /api/direct"] = error(503, "recovering", "it comes back")
+    with pytest.raises(Unavailable, match="it comes back"):
+        Daemon(daemon.path).post_once("/api/direct", {}, patience=0.1)
+    assert len(daemon.asked) > 1
 
 
 def test_one_that_does_not_come_back_leaves_it_open(

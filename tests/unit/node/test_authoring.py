@@ -15,9 +15,10 @@ from maw.core.colony import Card, Said
 from maw.core.entry import START, Entry, Kind, decode, unpack_payload
 from maw.core.identity import Signer
 from maw.core.log import EPOCH_CHANCE_BITS, check_run
+from maw.core.once import Asked
 from maw.errors import Conflict, MawError, Unavailable
 from maw.node import authoring as authoring_module
-from maw.node.authoring import Authoring, Idempotency, Written
+from maw.node.authoring import Authoring, Written
 from maw.store.fold import Fold
 from tests.unit.store.opened import COLONY, Store, open_store
 
@@ -39,7 +40,7 @@ class Bench:
         clock = options.pop("clock", None) or HybridClock()
         self.authoring = Authoring(ME, COLONY, store.state, store.writer, clock, **options)
 
-    async def post(self, text: str, once: Idempotency | None = None) -> Written:
+    async def post(self, text: str, once: Asked | None = None) -> Written:
         said = Said(AGENT, "bot", "agent", "uid", text, (), channel="general")
         return await self.authoring.say(Kind.POST, said.content(), said=said, once=once)
 
@@ -140,8 +141,8 @@ async def test_a_caller_who_gave_up_is_written_all_the_same_and_the_rest_too(tmp
 # -- idempotency -----------------------------------------------------------------------------------------
 
 
-def once(key: str, request: bytes = b"r", agent: int = 1) -> Idempotency:
-    return Idempotency(key, agent, request)
+def once(key: str, request: bytes = b"r", agent: int = 1) -> Asked:
+    return Asked(f"{key} {agent}".ljust(16).encode(), request, (key, agent))
 
 
 async def test_the_same_request_twice_is_one_message(tmp_path: Path) -> None:
@@ -189,6 +190,33 @@ async def test_a_key_is_free_again_when_the_commit_failed(tmp_path: Path) -> Non
             await bench.post("x" * 60_000, once("k"))
         await store.db.writing.execute("PRAGMA max_page_count = 1000000")
         assert not (await bench.post("x" * 60_000, once("k"))).repeated
+
+
+async def test_a_request_that_an_older_version_answered_is_known(tmp_path: Path) -> None:
+    async with open_store(tmp_path / "c.db") as store:
+        bench = Bench(store)
+        first = await bench.post("1")
+
+        async def as_it_was(conn: Any) -> None:
+            await conn.execute("INSERT INTO idempotency VALUES ('k', 1, ?, ?, 0)", (b"r", first.seq))
+
+        await store.writer.submit(as_it_was)
+        again = await bench.post("1", once("k"))
+        assert (again.seq, again.repeated) == (first.seq, True)
+        assert not (await bench.post("1", once("k", agent=2))).repeated, "that was another agent's"
+
+
+async def test_while_our_log_comes_back_a_key_waits_and_nothing_else(tmp_path: Path) -> None:
+    async with open_store(tmp_path / "c.db") as store:
+        bench = Bench(store)
+        bench.authoring.recovering = True
+        with pytest.raises(Unavailable) as told:
+            await bench.post("1", once("k"))
+        assert told.value.code == "recovering"
+        await bench.post("2")
+        bench.authoring.recovering = False
+        await bench.post("1", once("k"))
+        assert await bench.texts() == ["2", "1"]
 
 
 async def test_old_keys_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

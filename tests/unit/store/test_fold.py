@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from maw.core.colony import HeldHere, NewChannel, Recipient
 from maw.core.entry import Entry, Kind
 from maw.core.identity import Signer
+from maw.core.once import KEYS_KEPT_MS, request_of
 from maw.store.checks import recount
 from maw.store.fold import Fold
 from maw.store.state import AgentRow, State
@@ -406,3 +407,21 @@ async def test_order_of_arrival_does_not_matter(
     assert straight == shuffled
     assert len(straight["messages"]) == 7
     assert len(straight["mailboxes"]) == 7, "bot: five; zoe: two earlier mentions"
+
+
+async def test_our_own_words_bring_back_what_requests_they_were_the_answers_to(tmp_path: Path) -> None:
+    known = "SELECT key, agent, request, seq, at FROM idempotency ORDER BY seq"
+    async with open_store(tmp_path / "c.db") as store:
+        us, other = Author(1), Author(2)
+        said = [us.post("marked", once=b"m" * 16), us.post("no mark"), us.post("too short", once=b"m")]
+        await store.fold(us.signer, [*said, other.post("not ours", once=b"x" * 16)])
+        request = request_of(Kind.POST, us.said("marked"))
+        assert await store.db.rows(known) == [(b"m" * 16, 0, request, 1, NOW_MS)]
+        await store.fold(us.signer, [us.post("again", once=b"m" * 16)])
+        assert len(await store.db.rows(known)) == 1, "the first is the answer"
+    async with open_store(tmp_path / "late.db") as store:
+        us = Author(1)
+        later = NOW_MS + KEYS_KEPT_MS
+        await store.fold(us.signer, [us.post("old", once=b"m" * 16)], now_ms=later + 1)
+        await store.fold(us.signer, [us.post("not so old", once=b"n" * 16)], now_ms=later)
+        assert [row[0] for row in await store.db.rows(known)] == [b"n" * 16]

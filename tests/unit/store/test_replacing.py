@@ -56,6 +56,19 @@ async def test_a_message_that_is_published_again_stays_where_it_is(tmp_path: Pat
         assert await store.db.rows("SELECT shown FROM entries WHERE place = ?", (old_place,)) == [(None,)]
 
 
+async def test_the_mark_of_its_request_goes_along(tmp_path: Path) -> None:
+    async with open_store(tmp_path / "colony.db") as store:
+        first = Author(1).post("hi", once=b"m" * 16)
+        _, new = again(first)
+        assert unpack_payload(new.payload or b"")["once"] == b"m" * 16
+        await taken(store, first, new)
+        assert len(await messages(store)) == 2, "in one batch nothing was seen before"
+    async with open_store(tmp_path / "other.db") as store:
+        await taken(store, first)
+        await taken(store, new)
+        assert len(await messages(store)) == 1
+
+
 @pytest.mark.parametrize(
     "changed",
     [

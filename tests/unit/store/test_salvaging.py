@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from maw.core.entry import Kind, unpack_payload
+from maw.core.identity import NodeId
 from maw.core.redaction import REDACTED, Redaction
 from maw.core.word import sign_word
 from maw.errors import Unavailable
@@ -43,9 +44,9 @@ MENTIONS = "SELECT word, seq FROM mentions ORDER BY word, seq"
 MAILBOX = "SELECT agent, seq, why, acked FROM mailbox ORDER BY agent, seq"
 
 
-def saved(path: Path) -> tuple[Salvaged, Path]:
+def saved(path: Path, me: NodeId = ME.node) -> tuple[Salvaged, Path]:
     target = path.with_name("new.db")
-    return salvage(path, target, ME.node, COLONY), target
+    return salvage(path, target, me, COLONY), target
 
 
 def test_a_sound_one_comes_over_whole(path: Path) -> None:
@@ -156,6 +157,20 @@ async def test_a_message_that_was_published_again_stays_one(tmp_path: Path) -> N
     _, target = await asyncio.to_thread(saved, path)
     assert (rows(target, MESSAGES), rows(target, MENTIONS)) == before
     assert len(before[0]) == 2
+
+
+async def test_requests_that_were_answered_are_known_from_the_messages(tmp_path: Path) -> None:
+    path, known = tmp_path / "c.db", "SELECT key, agent, request, seq FROM idempotency"
+    async with open_store(path) as store:
+        us, other = Author(1), Author(5)
+        await store.writer.submit(lambda conn: trust.set_meta(conn, "colony", COLONY))
+        said = [us.post(f"{n}", once=bytes([n]) * 16) for n in range(3)]
+        await store.fold(us.signer, [*said, us.post("no mark"), other.post("not ours", once=b"x" * 16)])
+        before = await store.db.rows(known)
+    assert len(before) == 3
+    change(path, "DELETE FROM idempotency WHERE seq = 2", "UPDATE idempotency SET seq = 77 WHERE seq = 3")
+    _, target = await asyncio.to_thread(saved, path, us.node)
+    assert rows(target, known) == before
 
 
 async def test_an_operators_word_stands_where_it_stood(tmp_path: Path) -> None:
