@@ -154,13 +154,20 @@ class Dialer:
                     max_msg_size=SOCKET_MAX,
                 )
         except (TimeoutError, OSError, aiohttp.ClientError, ValueError) as problem:
-            await session.close()
+            await _give_up(session, check)
             raise check.problem or _in_plain_words(problem) from problem
         except BaseException:
-            await session.close()
+            await _give_up(session, check)
             raise
         assert check.transport is not None
         return Connection(Pipe(opened, check.transport, session.close), expected, check.certificate)
+
+
+async def _give_up(session: aiohttp.ClientSession, check: NodeCertificate) -> None:
+    """At once: a farewell in TLS would wait half a minute for the answer of one that says nothing."""
+    if check.transport is not None:
+        check.transport.abort()
+    await session.close()
 
 
 def _in_plain_words(problem: BaseException) -> LinkError:

@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import os
 import random
+import select
 import socket
 import ssl
 import time
@@ -461,6 +462,25 @@ class TestStrangers:
         with pytest.raises(LinkClosed, match="timed out"):
             await a.dialer.dial(f"127.0.0.1:{port}", LinkNode("b").node)
         server.close()
+
+    async def test_given_up_the_connection_ends_at_once(self) -> None:
+        """Also with one that reads nothing: nobody waits for its farewell."""
+        b = LinkNode("b")
+        context = issue(b.local.signer, time.time(), lifetime=DAY, skew=DAY).context
+
+        def mute(server: socket.socket) -> bool:
+            connection, _ = server.accept()
+            with context.wrap_socket(connection, server_side=True) as shaken:
+                end = select.poll()
+                end.register(shaken, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
+                return bool(end.poll(3000))
+
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            ended = asyncio.create_task(asyncio.to_thread(mute, server))
+            a = LinkNode("a", dial_timers=DialTimers(0.3, 0.3))
+            with pytest.raises(LinkClosed, match="timed out"):
+                await a.dialer.dial(f"127.0.0.1:{server.getsockname()[1]}", b.node)
+            assert await ended
 
     async def test_one_source_cannot_take_all_places(self, caplog: pytest.LogCaptureFixture) -> None:
         bounds = Bounds(strangers=8, per_source=3)
