@@ -145,6 +145,12 @@ class Box:
     def tail(self) -> str:
         return self._log.read_text()[-1500:] if self._log.exists() else ""
 
+    def traces(self) -> str:
+        """What the daemons' log says of faults of their own, from the first on; short."""
+        text = self._log.read_text() if self._log.exists() else ""
+        _, found, rest = text.partition("ERROR a fault in")
+        return f"{found}{rest}"[:6000] if found else self.tail()
+
     def set_clock(self, ahead_s: int) -> None:
         new = self._clock.with_suffix(".new")
         new.write_text(f"{ahead_s:+d}s\n")

@@ -243,7 +243,8 @@ class Run:
                 found.mailboxes[f"{agent}@{box.name}"] = read_all(box, "/api/inbox", agent)
             found.cursors |= reader.given
             found.alerts[box.name] = [
-                (alert["kind"], alert["text"]) for alert in box.get("/api/status")["alerts"]
+                (alert["kind"], alert["text"] + (f"\n{box.traces()}" if alert["kind"] == "bug" else ""))
+                for alert in box.get("/api/status")["alerts"]
             ]
             found.replicas[box.name] = box.headers()
 
