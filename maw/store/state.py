@@ -96,6 +96,13 @@ class AgentRow:
     since_seq: int = 0
 
 
+_TABLES: Final = (
+    "nodes", "node_at", "nodes_named", "logs", "log_at", "channels", "channel_at", "agents", "agent_at",
+    "agents_named", "agents_of", "local", "keep", "words",
+)  # fmt: skip
+"""What ``reload`` replaces."""
+
+
 @dataclass(slots=True)
 class State:
     """The tables in memory. ``seq`` is the newest that is visible."""
@@ -203,14 +210,18 @@ class State:
         self.add_agent(row)
 
     async def reload(self, conn: aiosqlite.Connection) -> None:
-        """Forget everything and read it again, as this connection sees it."""
-        tables: tuple[dict[Any, Any], ...] = (
-            self.nodes, self.node_at, self.logs, self.log_at, self.channels, self.channel_at,
-            self.agents, self.agent_at, self.local, self.agents_of, self.keep, self.nodes_named,
-            self.agents_named,
-        )  # fmt: skip
-        for table in tables:
+        """Forget everything and read it again, as this connection sees it. In one step: whoever looks while the
+        database is read finds what was there before, and never half of it."""
+        fresh = State()
+        await fresh._read(conn)
+        for name in _TABLES:
+            table: dict[Any, Any] = getattr(self, name)
             table.clear()
+            table.update(getattr(fresh, name))
+        self.seq, self.messages, self.due = fresh.seq, fresh.messages, fresh.due
+
+    async def _read(self, conn: aiosqlite.Connection) -> None:
+        """Into an empty state."""
         columns = "n, key, name, addresses, version, seen, recovery"
         for n, key, name, addresses, *rest in await conn.execute_fetchall(
             f"SELECT {columns} FROM nodes ORDER BY n"  # noqa: S608 - fixed words
@@ -219,23 +230,21 @@ class State:
         logs = await conn.execute_fetchall("SELECT * FROM logs ORDER BY l")
         for l, node, epoch, seq, head_id, disputed in logs:  # noqa: E741
             self.add_log(self.node_at[node].key, LogRow(l, node, epoch, Head(seq, head_id), disputed))
-        await self._reload_rules(conn)
+        await self._read_rules(conn)
         for row in await conn.execute_fetchall(
             "SELECT n, name, created, by, messages, last_seq, maker FROM channels ORDER BY n"
         ):
             self.add_channel(ChannelRow(*row))
         for row in await conn.execute_fetchall(_AGENTS):
             self.add_agent(AgentRow(*row))
-        self.words.clear()
         for key, nonce, seq in await conn.execute_fetchall("SELECT key, nonce, seq FROM orders"):
             self.words[key + nonce] = seq
-        self.seq = self.messages = 0
         for key, value in await conn.execute_fetchall(
             "SELECT key, value FROM meta WHERE key IN ('seq', 'messages')"
         ):
             setattr(self, key, value)
 
-    async def _reload_rules(self, conn: aiosqlite.Connection) -> None:
+    async def _read_rules(self, conn: aiosqlite.Connection) -> None:
         low = (1 << SEQ_BITS) - 1
         firsts = """SELECT min(m.place), e.header, e.signature FROM missing m JOIN entries e ON e.place = m.place
             GROUP BY m.place >> 40"""

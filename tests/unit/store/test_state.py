@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from maw.core.entry import START
@@ -26,6 +27,35 @@ async def test_a_fresh_reading_gives_the_same(tmp_path: Path) -> None:
         assert fresh.local == {"bot": store.state.local["bot"]}
         await fresh.reload(store.db.writing)
         assert fresh == store.state, "reading twice is reading once"
+
+
+async def test_whoever_looks_while_it_is_read_again_finds_all_of_it(tmp_path: Path) -> None:
+    """A page that was put together meanwhile said of whole messages that they were damaged."""
+    async with open_store(tmp_path / "c.db") as plain:
+        store = here(plain)
+        await settle_here(store, "bot")
+        neo = Author(1)
+        await store.fold(store.mine.signer, [neo.post("hi @bot", ["bot"]), neo.card("robo", "ape")])
+        state = store.state
+
+        def seen() -> tuple[int, ...]:
+            counts = (
+                len(state.nodes),
+                len(state.log_at),
+                len(state.channels),
+                len(state.agent_at),
+                len(state.local),
+            )
+            return (*counts, state.seq, state.messages)
+
+        before, looks = seen(), 0
+        reading = asyncio.create_task(state.reload(store.db.writing))
+        while not reading.done():
+            assert seen() == before
+            looks += 1
+            await asyncio.sleep(0)
+        assert looks > 1
+        assert seen() == before
 
 
 def test_heads_and_the_newest_epoch() -> None:
