@@ -81,14 +81,15 @@ class Pipe:
 
     @property
     def full(self) -> bool:
-        """More is buffered below than the network takes soon."""
-        return self.transport.get_write_buffer_size() > BUFFERED
+        """More is buffered below than the network takes soon. A connection that is gone cannot be asked, and takes
+        anything."""
+        return not self.transport.is_closing() and self.transport.get_write_buffer_size() > BUFFERED
 
     async def taken(self) -> None:
         """Returns when the network has taken most of it. aiohttp itself waits only after every 256 KiB, and asyncio
         tells nobody else that there is room: so this looks, and only while a line is slow."""
         wait = 0.0
-        while self.full and not self.transport.is_closing():
+        while self.full:
             await asyncio.sleep(wait)
             wait = min(0.01, wait + 0.001)
 
