@@ -318,12 +318,13 @@ class TestRefusals:
             assert caught.value.code == "wrong_certificate"
             await real.pipe.close("done")
 
-    @pytest.mark.parametrize("how", ["close", "abort"])
-    async def test_a_connection_that_is_gone_is_never_full(self, how: str) -> None:
+    async def test_a_connection_that_is_gone_is_never_full(self) -> None:
+        """The second time it is closed, asyncio's transport of TLS lets go of what could be asked."""
         async with LinkNode("b").listening() as b:
             connection = await LinkNode("a").dialer.connect(b.address, b.node)
-            getattr(connection.pipe.transport, how)()
-            assert not connection.pipe.full
+            for _ in range(2):
+                connection.pipe.transport.close()
+                assert not connection.pipe.full
             async with asyncio.timeout(1):
                 await connection.pipe.taken()
             await connection.pipe.close("done")
