@@ -187,6 +187,8 @@ def verify(
     if repair and path is not None:
         raise BadInput("a backup is not repaired", code="usage", hint="`maw backup` makes another")
     home = own_home()
+    if repair and rebuilding.was_cut_short(home):
+        return told(out, _rebuilt(home))
     try:
         report = verified(home, path)
     except BadConfig:

@@ -100,7 +100,9 @@ class Orders:
                     hint="`maw ack ID` alone takes it out of the inbox; `maw send --reply-to ID` answers it",
                 )
             answers.append(Answer(spoken.nonce, agent.id, state, note))
-        await self._authoring.say(Kind.HEED, Heed(answers=tuple(answers)).content())
+        for at in range(0, len(answers), MAX_ANSWERS):
+            some = tuple(answers[at : at + MAX_ANSWERS])
+            await self._authoring.say(Kind.HEED, Heed(answers=some).content())
 
     async def _answered(self, nonce: bytes, agent: bytes) -> str | None:
         node = self._state.nodes.get(self._me)

@@ -42,6 +42,9 @@ def rebuild(home: NodeHome, progress: Progress = quiet) -> Rebuilt:
     with hold_lock(home):
         me = read_key(home.key).node
         target = home.path / SAVED
+        if was_cut_short(home):  # what is new was whole before anything moved; the old is in pieces by now
+            report, aside = _put_in_place(home, me)
+            return Rebuilt(Salvaged(report.entries, report.messages), report, aside)
         for left in home.path.glob(f"{SAVED}*"):
             left.unlink()
         _check_room(home)
@@ -49,17 +52,35 @@ def rebuild(home: NodeHome, progress: Progress = quiet) -> Rebuilt:
         with closing(sqlite3.connect(target, isolation_level=None)) as conn:
             _list_lost(conn, salvaged)
             conn.execute("PRAGMA journal_mode = DELETE")
-        with closing(open_readonly(target, still=True)) as conn:
-            report = verify_database(conn, me=me, signatures=False)
         sync(target)
-        with while_noted(home, _CUT_SHORT):
-            aside = put_aside(home, "damaged")
+        report, aside = _put_in_place(home, me)
+        return Rebuilt(salvaged, report, aside)
+
+
+def was_cut_short(home: NodeHome) -> bool:
+    """Whether a repair ended while files moved: no daemon starts before it is done again."""
+    try:
+        return home.unfinished_restore.read_bytes() == _CUT_SHORT
+    except FileNotFoundError:
+        return False
+
+
+def _put_in_place(home: NodeHome, me: NodeId) -> tuple[Report, Path]:
+    """The new database for the damaged one, which goes aside; done again it goes on where it was."""
+    target = home.path / SAVED
+    with closing(open_readonly(target if target.exists() else home.database, still=True)) as conn:
+        report = verify_database(conn, me=me, signatures=False)
+    begun = sorted(home.path.glob("damaged-*")) if was_cut_short(home) else []
+    with while_noted(home, _CUT_SHORT):
+        aside = begun[-1] if begun else put_aside(home, "damaged")
+        if target.exists():
             for name in ("colony.db-shm", "colony.db-wal", "colony.db"):
                 if (home.path / name).exists():
                     (home.path / name).rename(aside / name)
+            sync(home.path)
             target.rename(home.database)
             sync(home.path)
-        return Rebuilt(salvaged, report, aside)
+    return report, aside
 
 
 def _check_room(home: NodeHome) -> None:

@@ -12,6 +12,7 @@ import pytest
 from maw.api.backend import Json
 from maw.core.authority import dismissal_statement, grant_statement
 from maw.core.freezing import ALL, Target, freeze_statement
+from maw.core.heeding import MAX_ANSWERS
 from maw.core.identity import Signer
 from maw.core.word import OperatorWord, sign_word
 from maw.errors import BadInput, Conflict, Refused
@@ -123,6 +124,14 @@ async def test_who_has_seen_it_and_who_has_obeyed(two: tuple[Host, Host, Signer]
 async def _is(states: Callable[[], object], wanted: dict[str, str]) -> bool:
     found: bool = await states() == wanted  # type: ignore[misc]
     return found
+
+
+async def test_more_are_answered_at_once_than_an_entry_holds(two: tuple[Host, Host, Signer]) -> None:
+    mbp, _, key = two
+    sent = await mbp.post("arthur", "stop", word=word(mbp, key, "stop"))
+    arthur = await mbp.as_("arthur")
+    await mbp.service.answer_orders(arthur, [sent["id"]] * (MAX_ANSWERS + 1), "obeyed", "")
+    assert [one["state"] for one in (await mbp.service.order(arthur, sent["id"]))["agents"]] == ["obeyed"]
 
 
 async def test_what_is_no_order_cannot_be_obeyed(two: tuple[Host, Host, Signer]) -> None:
