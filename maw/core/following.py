@@ -8,6 +8,7 @@ Laws
   4. Credit goes back for every batch, once: when it is committed or discarded.
   5. The authors of a discarded batch rest until the next tick, so that a full disk is not asked without end.
   6. Of a disputed epoch nothing more is asked: its head is shown with the highest seq there is.
+  7. A tick looks only at authors of whom something is due or was changed.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from maw.core.log import Doubt, Forked, check_run, runs, unheld
 from maw.core.offers import CLOSED_EPOCHS, Offers, Target
 from maw.core.redaction import may_lack_payload
 from maw.core.serving import INITIAL_CREDIT, QUESTION
-from maw.core.tracks import Track
+from maw.core.tracks import Track, Tracks
 from maw.errors import ProtocolViolation
 
 OVERDRAFT: Final = 4 * MAX_FRAME
@@ -64,7 +65,7 @@ class Followed:
         self._held = held
         self._credit = credit
         self._inlets: dict[Link, Inlet] = {}
-        self._tracks: dict[NodeId, Track] = {}
+        self._tracks = Tracks()
         self._arriving = Arriving(held)
         self.offers = Offers(self._inlets, held, self._arriving)
         self._next_serial = 1
@@ -91,8 +92,9 @@ class Followed:
             if track.link is not None:
                 effects.append(Send(track.link, Unfollow(author)))
         for author in sorted(wanted - set(self._tracks)):
-            self._tracks[author] = Track()
+            self._tracks.begin(author)
             effects += self._choose(author, now)
+        self._tracks.stir(*self._tracks)  # with trust, cuts may have changed
         return effects
 
     def link_up(self, link: Link, peer: NodeId, now: float) -> list[Effect]:
@@ -172,15 +174,15 @@ class Followed:
         track = self._tracks[author]
         if track.resting:
             return []
-        usable = [link for link in self._inlets if self._usable(link, author, track, now)]
-        direct = next((link for link in usable if self._inlets[link].peer == author), None)
-        if track.link in usable and not moving:
-            stays = (direct is None or track.link == direct) and not self._in_a_ring(track.link, author)
-            if stays:
+        direct = self._direct(author, track, now)
+        if not moving and track.link in self._inlets and self._usable(track.link, author, track, now):
+            if direct in (None, track.link) and not self._in_a_ring(track.link, author):
                 return []
             if self.offers.any(track.link, author) or self._arriving.awaits(author):
                 track.changes = True  # not now: what is under way would come twice
+                self._tracks.stir(author)
                 return []
+        usable = [link for link in self._inlets if self._usable(link, author, track, now)]
         if not usable:
             return self._move(author, track, None)
         offering = [link for link in usable if self.offers.any(link, author)]
@@ -190,6 +192,13 @@ class Followed:
             return self._move(author, track, direct)
         best = max(offering or usable, key=lambda link: self._rank(link, author))
         return self._move(author, track, best)
+
+    def _direct(self, author: NodeId, track: Track, now: float) -> Link | None:
+        """The author's own link, where it may be followed through."""
+        for link, inlet in self._inlets.items():
+            if inlet.peer == author and self._usable(link, author, track, now):
+                return link
+        return None
 
     def _rank(self, link: Link, author: NodeId) -> tuple[bool, Target]:
         return not self._in_a_ring(link, author), self._inlets[link].adverts[author].top()
@@ -216,6 +225,7 @@ class Followed:
             self.moves += 1
             effects.append(Send(track.link, Unfollow(author)))
         track.link = link
+        self._tracks.stir(author)
         return effects + self._refollow(author, track) if link is not None else effects
 
     def _refollow(self, author: NodeId, track: Track) -> list[Effect]:
@@ -265,6 +275,7 @@ class Followed:
         if not offered:
             track.target = None
             return
+        self._tracks.stir(author)
         follows = track.link is not None and self.offers.any(track.link, author)
         if follows:
             track.end_grace()
@@ -279,18 +290,17 @@ class Followed:
 
     def _targets(self, author: NodeId, track: Track, now: float) -> list[Target]:
         """What usable links offer; older epochs, of which only a digest is known, when there is nothing else."""
-        links = [link for link in self._inlets if author in self._inlets[link].adverts]
         found = [
             target
-            for link in links
-            if self._usable(link, author, track, now)
+            for link in self._inlets
             for target in self.offers.targets(link, author)
+            if self._usable(link, author, track, now)
         ]
         return [target for target in found if target != CLOSED_EPOCHS] or found
 
     def tick(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
-        for author, track in self._tracks.items():
+        for author, track in self._tracks.stirred():
             track.resting = False
             if track.link is None or track.changes:
                 track.changes = False
@@ -300,6 +310,8 @@ class Followed:
                 effects += self._overdue(author, track, now)
                 track.target = None
                 self._aim(author, now)
+            if not track.is_settled(now):
+                self._tracks.stir(author)
         return effects
 
     def _overdue(self, author: NodeId, track: Track, now: float) -> list[Effect]:
@@ -411,6 +423,7 @@ class Followed:
     def committed(self, batch: int) -> list[Effect]:
         """The batch is durable (``held`` has advanced already): credit goes back."""
         done = self._arriving.committed(batch)
+        self._tracks.stir(*(entry.author for entry in done.entries))
         ours = {entry.epoch for entry in done.entries if entry.author == self._me}
         return [*self._give_back(done.link, done.size), *(OwnLogReturned(epoch) for epoch in sorted(ours))]
 
@@ -429,6 +442,7 @@ class Followed:
         if track is None:
             return []
         track.resting = True
+        self._tracks.stir(author)
         return self._move(author, track, None)
 
     def wants(self, author: NodeId) -> bool:
@@ -443,6 +457,7 @@ class Followed:
             return []
         track.target = None
         track.holdoff.clear()
+        self._tracks.stir(author)
         return self._choose(author, now) if track.link is None else self._refollow(author, track)
 
     def disputed(self, author: NodeId, epoch: int) -> list[Effect]:

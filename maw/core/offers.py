@@ -7,7 +7,7 @@ from typing import Final
 from maw.core.adverts import Advert, Inlet
 from maw.core.arriving import Arriving
 from maw.core.effects import Link
-from maw.core.entry import Position
+from maw.core.entry import START, Position
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId
 
@@ -44,10 +44,12 @@ class Offers:
         return advert is not None and (self.ahead(link, author) > 0 or self._lacks_closed(advert, author))
 
     def _unreached(self, advert: Advert, author: NodeId) -> list[Target]:
+        ours = self._held.of(author)
         return [
             (epoch, head.seq)
             for epoch, head in advert.heads.items()
-            if head.seq > (reached := self._arriving.reached(author, epoch).seq)
+            if head.seq > ours.get(epoch, START).seq  # for most, all there is to ask
+            and head.seq > (reached := self._arriving.reached(author, epoch).seq)
             and reached < self._held.last(author, epoch)
             and (author, epoch) not in self._held.disputed
         ]

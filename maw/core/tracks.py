@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from maw.core.effects import Link
+from maw.core.identity import NodeId
 from maw.core.offers import Target
 
 DEADLINE_S: Final = 5.0
@@ -23,6 +24,8 @@ HOLDOFF_MAX_S: Final = 300.0
 class Track:
     """``target`` is to arrive before ``deadline``, or the follow moves."""
 
+    number: int = 0
+    """Authors are looked at in the order in which they came to be wanted."""
     link: Link | None = None
     serial: int = 0
     ready: bool = False
@@ -44,6 +47,12 @@ class Track:
     def held_off(self, link: Link, now: float) -> bool:
         return self.holdoff.get(link, (0.0, 0.0))[0] > now
 
+    def is_settled(self, now: float) -> bool:
+        """Nothing is due of it, and nothing will be by time alone: a tick need not look at it."""
+        if self.link is None or self.changes or self.resting or self.target is not None:
+            return False
+        return not any(until > now for until, _ in self.holdoff.values())
+
     def aim_at(self, target: Target, missing: int, *, offered: bool, now: float) -> None:
         """``offered``: the link that is followed says it has it. A deadline that is there only comes nearer."""
         first = (DEADLINE_S if offered else GRACE_S) * self.patience
@@ -60,3 +69,26 @@ class Track:
 
     def lose_patience(self) -> None:
         self.patience = min(2 * self.patience, DEADLINE_MAX_S / DEADLINE_S)
+
+
+class Tracks(dict[NodeId, Track]):
+    """By author; and which of them a tick has to look at: those of whom something was changed since the last, or is
+    due. So the work of an idle node does not grow with the number of authors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stirred: set[NodeId] = set()
+        self._made = 0
+
+    def begin(self, author: NodeId) -> None:
+        self._made += 1
+        self[author] = Track(self._made)
+
+    def stir(self, *authors: NodeId) -> None:
+        self._stirred.update(authors)
+
+    def stirred(self) -> list[tuple[NodeId, Track]]:
+        """Taken off: whoever looks stirs again what is not settled then."""
+        found = [(author, self[author]) for author in self._stirred if author in self]
+        self._stirred.clear()
+        return sorted(found, key=lambda one: one[1].number)

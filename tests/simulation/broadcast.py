@@ -7,6 +7,7 @@ read of all that is there, each at a random node. A read is answered by a node f
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import quantiles
@@ -31,11 +32,18 @@ class Steady(World):
         super().__init__(knobs)
         network = self.around.network
         network.jitter = False
-        self.sent: dict[type, list[int]] = {}
+        self.sent: Counter[type] = Counter()
+        """Frames by kind."""
+        self.sent_bytes = 0
         network.sent = self._count
 
     def _count(self, frame: Frame) -> None:
-        self.sent.setdefault(type(frame), []).append(len(encode(frame)))
+        self.sent[type(frame)] += 1
+        self.sent_bytes += len(encode(frame))
+
+    def count_anew(self) -> None:
+        self.sent.clear()
+        self.sent_bytes = 0
 
     def settle(self, seconds: float = SETTLE_S) -> None:
         self.introduce()
@@ -46,7 +54,7 @@ class Steady(World):
         for node in self.nodes:
             node.received.clear()
             node.posts.clear()
-        self.sent.clear()
+        self.count_anew()
 
 
 def steady(shape: str, nodes: int, seed: int, latency: float, commit: float = 0.001) -> Steady:
@@ -87,12 +95,11 @@ def measure(shape: str, nodes: int = 25, seed: int = 1) -> str:
     each = [when - at for key, at in said.items() for when in seen[key]]
     assert len(whole) == WRITES, f"{WRITES - len(whole)} messages are not everywhere"
     twice = sum(times - 1 for node in world.nodes for times in node.received.values())
-    count = {kind: len(sizes) for kind, sizes in world.sent.items()}
-    total, operations = sum(count.values()), WRITES + READS
-    known = {Entries, Have, Credit}
-    other = sum(number for kind, number in count.items() if kind not in known)
+    total, operations = world.sent.total(), WRITES + READS
+    known = (Entries, Have, Credit)
+    other = total - sum(world.sent[kind] for kind in known)
     cuts = quantiles(whole, n=100)
-    per = [count.get(kind, 0) / operations for kind in (Entries, Have, Credit)]
+    per = [world.sent[kind] / operations for kind in known]
     return (
         f"| {shape} | {total / operations:.1f} | {per[0]:.1f} | {per[1]:.1f} | {per[2]:.1f} |"
         f" {other / operations:.1f} |"

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
+
+WATCH_EVERY: Final = 4096
 
 
 class Clockwork:
     """Runs callbacks in the order of their times; of one time, in the order they were asked for."""
 
-    __slots__ = ("_heap", "_number", "events", "now", "pace")
+    __slots__ = ("_heap", "_number", "events", "now", "pace", "watch")
 
     def __init__(self) -> None:
         self.now = 0.0
         self.pace = 1.0
         """By how much everything that is done now and then is done less often: a day apart is long."""
         self.events = 0
+        self.watch: Callable[[], None] = lambda: None
+        """Called after each WATCH_EVERY events, for whoever wants to know how far the run is."""
         self._heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._number = 0
 
@@ -34,4 +38,6 @@ class Clockwork:
             self.now, _, what, args = heapq.heappop(heap)
             self.events += 1
             what(*args)
+            if not self.events % WATCH_EVERY:
+                self.watch()
         self.now = end

@@ -8,7 +8,7 @@ point of a commit at which the node falls over.
 from __future__ import annotations
 
 import random
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -63,6 +63,10 @@ class Rows:
     """Boot, machine and file that wrote last."""
     joining: str = ""
     """How far our own join is: "", "begun", "pinned" or "done"."""
+    grown: set[Place] = field(default_factory=set)
+    """Logs that were written to since the last commit ended."""
+    _epochs: dict[NodeId, list[int]] = field(default_factory=dict)
+    """By author, in order; made when asked for."""
 
     def head(self, author: NodeId, epoch: int) -> Head:
         log = self.logs.get((author, epoch))
@@ -75,7 +79,18 @@ class Rows:
         return found
 
     def epochs(self, author: NodeId) -> list[int]:
-        return sorted(epoch for node, epoch in self.logs if node == author)
+        if not self._epochs:
+            for node, epoch in sorted(self.logs):
+                self._epochs.setdefault(node, []).append(epoch)
+        return self._epochs.get(author, [])
+
+    def _note_epoch(self, author: NodeId, epoch: int) -> None:
+        if self._epochs:
+            insort(self._epochs.setdefault(author, []), epoch)
+
+    def _drop_log(self, place: Place) -> None:
+        del self.logs[place]
+        self._epochs = {}
 
     def append(self, entries: Sequence[Entry], shown: Mapping[bytes, int] | None = None) -> None:
         """All or none; ``shown``: where some of them, by id, are shown already.
@@ -89,7 +104,12 @@ class Rows:
             tops[place] = entry.head
         for entry in entries:
             at = shown[entry.id] if shown and entry.id in shown else self._stands_for(entry)
-            self.logs.setdefault((entry.author, entry.epoch), []).append(entry)
+            place = (entry.author, entry.epoch)
+            if place not in self.logs:
+                self.logs[place] = []
+                self._note_epoch(*place)
+            self.logs[place].append(entry)
+            self.grown.add(place)
             if at is not None:
                 self.visible[at] = entry
                 continue
@@ -113,7 +133,7 @@ class Rows:
         log = self.logs[place]
         gone, log[keep:] = log[keep:], []
         if not log:
-            del self.logs[place]
+            self._drop_log(place)
         ids = {entry.id for entry in gone if not keep_shown or entry.kind != Kind.POST}
         stays = [at for at, entry in enumerate(self.visible) if entry.id not in ids]
         self.visible, self.seqs = [self.visible[at] for at in stays], [self.seqs[at] for at in stays]
@@ -157,7 +177,7 @@ class Rows:
             self.seqs.pop()
             self.logs[entry.author, entry.epoch].pop()
             if not self.logs[entry.author, entry.epoch]:
-                del self.logs[entry.author, entry.epoch]
+                self._drop_log((entry.author, entry.epoch))
         while len(self.statements) > statements:
             self.statements.popitem()
 
@@ -254,9 +274,9 @@ class Disk:
         if power != self._power:
             return
         answers = self._commit(group)
-        for (author, epoch), log in self.rows.logs.items():
-            if len(log) > self.high.get((author, epoch), 0):
-                self.high[author, epoch] = len(log)
+        for place in self.rows.grown:
+            self.high[place] = max(self.high.get(place, 0), len(self.rows.logs.get(place, ())))
+        self.rows.grown.clear()
         self._reach("crash_synced", power)
         if power != self._power:
             return

@@ -16,6 +16,7 @@ from tests.simulation.knobs import Knobs, draw
 from tests.simulation.network import Network
 from tests.simulation.node import SimNode, Surroundings
 from tests.simulation.pairing import Pairing
+from tests.simulation.progress import Progress
 from tests.simulation.shapes import around_the_last, edges_of, inviters_of
 from tests.simulation.trace import Trace, Violation
 
@@ -31,6 +32,8 @@ LAST_FAULT_S = 14.0
 
 class World:
     """Builds a run from its knobs; ``run`` carries it through and checks it."""
+
+    node: type[SimNode] = SimNode
 
     def __init__(self, knobs: Knobs, out: TextIO | None = None) -> None:
         self.knobs = knobs
@@ -52,12 +55,13 @@ class World:
         self.around = Surroundings(
             knobs, self.clockwork, network, self.trace, self.rng, colony_id(founding), operator
         )
-        kinds = [SimNode] * (knobs.nodes - 1) + [HostileNode if knobs.hostile else SimNode]
+        kinds = [self.node] * (knobs.nodes - 1) + [HostileNode if knobs.hostile else self.node]
         self.nodes = [kind(self.around, i, Signer(self.rng.randbytes(32))) for i, kind in enumerate(kinds)]
         self.around.nodes.extend(self.nodes)
         self.around.by_key.update({node.key: node for node in self.nodes})
         self.around.names.of.update({node.key: node.index for node in self.nodes})
         self.faults = Faults(self.around, self.rng)
+        self.clockwork.watch = Progress(self)
 
     # -- the beginning -----------------------------------------------------------------------------------
 

@@ -132,6 +132,45 @@ def test_what_was_taken_already_is_passed_over_and_paid_for() -> None:
     assert append.entries == tuple(LOG[3:5])
 
 
+def test_a_tick_looks_at_nobody_of_whom_nothing_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a thousand peers, twenty looks a second at each would be a processor's whole work."""
+    bench = relayed(*LOG)
+    authors = [signer(n).node for n in range(10, 60)]
+    bench.machine.want([ME.node, AUTHOR.node, *authors], bench.now)
+    for author in authors:
+        bench.told(B, Head(3, b"h" * 32), author=author)
+    looked: list[NodeId] = []
+    aim = Followed._aim
+
+    def seen(self: Followed, author: NodeId, now: float) -> None:
+        looked.append(author)
+        aim(self, author, now)
+
+    monkeypatch.setattr(Followed, "_aim", seen)
+    bench.wait(1)
+    assert set(looked) == {ME.node, AUTHOR.node, *authors}  # of each of them something is due, or was changed
+    bench.machine.want([ME.node, AUTHOR.node], bench.now)
+    bench.wait(1)
+    looked.clear()
+    bench.wait(1)
+    assert set(looked) == {ME.node}  # followed through nobody: it may be offered any time
+    bench.told(C, Head(11, b"h" * 32))
+    looked.clear()
+    bench.wait(1)
+    assert set(looked) == {ME.node, AUTHOR.node}
+
+
+def test_what_a_held_off_link_offers_is_looked_at_when_it_may_be_followed_again() -> None:
+    bench = relayed()
+    serial = bench.machine._tracks[AUTHOR.node].serial
+    for link in (B, C):
+        bench.machine.cannot_follow(link, CannotFollow(AUTHOR.node, serial, "no"), bench.now)
+        serial = bench.machine._tracks[AUTHOR.node].serial
+    assert bench.machine.through(AUTHOR.node) is None
+    assert not bench.wait(HOLDOFF_S / 2)
+    assert sent(bench.wait(HOLDOFF_S / 2 + 0.1), Follow)
+
+
 def test_entries_before_the_answer_to_our_follow_do_not_count() -> None:
     bench = Bench()
     bench.up(A, AUTHOR.node)
