@@ -42,12 +42,13 @@ class AppendStatements:
 
 @dataclass(frozen=True, slots=True)
 class ReadLog:
-    """Read what stands after ``heads`` of ``author``, epochs in order, then call ``log_read``."""
+    """Read about ``size`` bytes of what stands after ``heads`` of ``author``, epochs in order; then ``log_read``."""
 
     link: Link
     author: NodeId
     serial: int
     heads: Heads
+    size: int
 
 
 @dataclass(frozen=True, slots=True)

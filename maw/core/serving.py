@@ -6,8 +6,9 @@ Laws
      Otherwise it waits its turn to be read from the store; for each link MAX_READS reads run at a time.
   3. What exceeds the credit is not sent: a live cursor falls back to reading from the store later, so a
      slow follower costs us no memory. Reads leave a part of the credit (RESERVE) to what is live: nobody's
-     catch-up keeps others waiting. A read is started while there is any credit beyond that, so that a link
-     overdraws by at most what MAX_READS reads bring; credit never rises above what it began with.
+     catch-up keeps others waiting. A read asks for what credit there is beyond that, within READ_SIZES: large
+     reads on a fast link, whose credit is back before the next one, and small ones on a slow link, which
+     overdraws by at most MAX_READS of the smallest. Credit never rises above what it began with.
   4. A Follow of serial 0 is a question, not a follow: "does what you hold contradict this head?" It moves no
      cursor, and is answered with a Fork or with silence.
 """
@@ -35,6 +36,8 @@ from maw.core.log import Heads, runs
 
 INITIAL_CREDIT: Final = 1 << 20
 MAX_READS: Final = 1
+READ_SIZES: Final = (64 << 10, 256 << 10)
+"""Bytes, about: the smallest and the largest read. What is live waits behind one of them on a slow link."""
 RESERVE: Final = 3 / 8
 """The part of the first credit that reading from the store leaves alone: more than a usual read overdraws."""
 QUESTION: Final = 0
@@ -249,13 +252,15 @@ class Serving:
             if author in outlet.questions:
                 if not queued:
                     del outlet.waiting[author]
-                return ReadLog(link, author, QUESTION, outlet.questions.pop(author))
+                return ReadLog(link, author, QUESTION, outlet.questions.pop(author), READ_SIZES[0])
             if cursor is None or not queued:
                 del outlet.waiting[author]
             elif outlet.credit > self._reserve:
                 del outlet.waiting[author]
                 cursor.queued = False
-                return ReadLog(link, author, cursor.serial, dict(cursor.sent))
+                smallest, largest = READ_SIZES
+                size = max(smallest, min(outlet.credit - self._reserve, largest))
+                return ReadLog(link, author, cursor.serial, dict(cursor.sent), size)
             elif not outlet.questions:
                 break
         return None

@@ -11,7 +11,7 @@ from typing import Final
 
 from maw.errors import Conflict
 
-FIRST: Final = 6290
+FIRST: Final = 6390  # well past 6290: whoever sets up a node of their own meanwhile is given those
 PAIRS_TRIED: Final = 200
 LOOPBACK: Final = "127.0.0.1"
 

@@ -451,7 +451,7 @@ class Runtime:
             await link.drained()
         try:
             async with self._reads:
-                found = await read_after(self._db, self._state, effect.author, effect.heads)
+                found = await read_after(self._db, self._state, effect.author, effect.heads, effect.size)
         except (LinkError, sqlite3.Error) as error:
             self.unreadable(effect.author, error)
             found = LogRead([], [])

@@ -12,12 +12,11 @@ from maw.store.database import Database
 from maw.store.schema import SEQ_BITS
 from maw.store.state import LogRow, State
 
-ROWS_A_READ: Final = 600
-ROWS_AT_ONCE: Final = 32
-"""Each may be 96 KiB."""
+ROWS_A_READ: Final = 1024
+ROWS_AT_ONCE: Final = (32, 128)
+"""At first, and then: each may be 96 KiB, and each handful costs a way to the database's thread and back."""
 READ_BYTES: Final = 64 * 1024
-"""About so much for one frame of a catch-up: nothing live waits long behind it on a slow line. Four times as much was
-not measured to be faster."""
+"""About so much where nobody says how much."""
 
 
 class LogRead(NamedTuple):
@@ -27,8 +26,10 @@ class LogRead(NamedTuple):
     forked: list[Entry]
 
 
-async def read_after(db: Database, state: State, author: NodeId, heads: Heads) -> LogRead:
-    """What comes after ``heads`` of this author's logs, epochs in order, about READ_BYTES bytes.
+async def read_after(
+    db: Database, state: State, author: NodeId, heads: Heads, limit: int = READ_BYTES
+) -> LogRead:
+    """What comes after ``heads`` of this author's logs, epochs in order, about ``limit`` bytes.
 
     A head that is not what we hold at its place is answered with our run from there.
     """
@@ -42,10 +43,10 @@ async def read_after(db: Database, state: State, author: NodeId, heads: Heads) -
                 return LogRead([], list(await _signed_run(db, row, after.seq)))
         if after.seq >= row.head.seq:
             continue
-        run = await _signed_run(db, row, after.seq + 1)
+        run = await _signed_run(db, row, after.seq + 1, limit - size)
         found += run
         size += sum(entry.size for entry in run)
-        if size >= READ_BYTES or (run and run[-1].seq < row.head.seq):
+        if size >= limit or (run and run[-1].seq < row.head.seq):
             break
     return LogRead(found, [])
 
@@ -81,19 +82,19 @@ def _logs_of(state: State, author: NodeId) -> list[LogRow]:
     return sorted(rows, key=lambda row: row.epoch)
 
 
-async def _signed_run(db: Database, row: LogRow, start: int) -> Sequence[Entry]:
-    """From ``start``, up to a verified signature, looking further when a whole page has none."""
+async def _signed_run(db: Database, row: LogRow, start: int, limit: int = READ_BYTES) -> Sequence[Entry]:
+    """From ``start``, up to a verified signature, looking further when ``limit`` bytes have none."""
     run: list[Entry] = []
     while True:
-        page = await _range(db, row, start + len(run), ROWS_A_READ)
+        page = await _range(db, row, start + len(run), ROWS_A_READ, limit)
         run += page
         signed = cut_at_signature(run)
         if signed or not page:
             return signed
 
 
-async def _range(db: Database, row: LogRow, start: int, count: int) -> list[Entry]:
-    """Up to ``count`` entries from ``start``, and not much more than READ_BYTES bytes: at most ROWS_AT_ONCE rows
+async def _range(db: Database, row: LogRow, start: int, count: int, limit: int = READ_BYTES) -> list[Entry]:
+    """Up to ``count`` entries from ``start``, and not much more than ``limit`` bytes: at most ROWS_AT_ONCE rows
     are in memory that are not wanted."""
     top = (row.l + 1) << SEQ_BITS
     sql = (
@@ -101,15 +102,17 @@ async def _range(db: Database, row: LogRow, start: int, count: int) -> list[Entr
     )
     found: list[Entry] = []
     size = 0
+    rows_at_once, later = ROWS_AT_ONCE
     asked = (row.place(start), top, _page(row, start, count))
     async with db.reading() as conn, conn.execute(sql, asked) as cursor:
-        while size < READ_BYTES and (rows := await cursor.fetchmany(ROWS_AT_ONCE)):
+        while size < limit and (rows := await cursor.fetchmany(rows_at_once)):
             for header, signature, payload in rows:
                 entry = decode(header, signature, payload)
                 found.append(entry)
                 size += entry.size
-                if size >= READ_BYTES:
+                if size >= limit:
                     break
+            rows_at_once = later
     return found
 
 

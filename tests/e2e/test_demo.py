@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from maw.demo.ports import FIRST
 from tests.e2e.lab import wait_until
 
 pytestmark = pytest.mark.xdist_group("demo")
@@ -106,11 +107,13 @@ def test_it_does_what_it_says_and_leaves_nothing(temporary: Path) -> None:
 
 def test_two_at_once_where_the_usual_ports_are_taken(temporary: Path) -> None:
     with ExitStack() as taken:
-        for port in (6290, 6291):
+        for port in (FIRST, FIRST + 1):
+            server = taken.enter_context(socket.socket())  # shares with nobody, as create_server would
             try:
-                taken.enter_context(socket.create_server(("127.0.0.1", port)))
+                server.bind(("127.0.0.1", port))
+                server.listen()
             except OSError:
-                continue  # taken by somebody else: as good
+                continue  # taken by somebody else: as good, and a demo of theirs goes on
         demos = [Demo(temporary / "t"), Demo(temporary / "u")]
         texts = [demo.end() for demo in demos]
     for demo, text in zip(demos, texts, strict=True):
@@ -119,7 +122,7 @@ def test_two_at_once_where_the_usual_ports_are_taken(temporary: Path) -> None:
     ports = [set(re.findall(r"--(?:listen|rest) 127\.0\.0\.1:(\d+)", text)) for text in texts]
     assert all(len(found) == 4 for found in ports)
     assert ports[0].isdisjoint(ports[1])
-    assert {"6290", "6291"}.isdisjoint(ports[0] | ports[1])
+    assert {str(FIRST), str(FIRST + 1)}.isdisjoint(ports[0] | ports[1])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,15 @@ from maw.core.frames import (
 )
 from maw.core.held import HeldLogs
 from maw.core.log import Heads
-from maw.core.serving import INITIAL_CREDIT, MAX_READS, QUESTION, Serving, batches
+from maw.core.serving import (
+    INITIAL_CREDIT,
+    MAX_READS,
+    QUESTION,
+    READ_SIZES,
+    RESERVE,
+    Serving,
+    batches,
+)
 from tests.unit.core.builders import chain, forged, of, sent, signer
 
 ME, ONE, TWO = signer(1), signer(2), signer(3)
@@ -53,7 +61,7 @@ def test_a_follower_that_lacks_something_is_read_to_from_the_store_until_it_is_l
     effects = machine.follow(LINK, ask(e1=LOG[1].head))
     assert not sent(effects, UpToDate)
     (read,) = of(effects, ReadLog)
-    assert read == ReadLog(LINK, ONE.node, 5, {1: LOG[1].head})
+    assert read == ReadLog(LINK, ONE.node, 5, {1: LOG[1].head}, READ_SIZES[1])
     effects = machine.log_read(LINK, ONE.node, 5, LOG[2:5], [])
     assert seqs(sent(effects, Entries)) == [3, 4, 5]
     (read,) = of(effects, ReadLog)
@@ -174,6 +182,24 @@ def test_a_catch_up_leaves_credit_for_what_is_live() -> None:
     assert machine.credit_of(LINK) > 0
     held.advance(now[1:])
     assert seqs(sent(machine.committed(now[1:]), Entries)) == [2, 3, 4]
+
+
+def test_a_read_is_as_large_as_the_credit_allows_and_the_smallest_overdraws_the_reserve() -> None:
+    smallest, largest = READ_SIZES
+    long = chain(ONE, 40, text="x" * 30_000)
+    machine, _held = serving(*long)
+    effects = machine.follow(LINK, ask())
+    sizes = []
+    at = 0
+    while reads := of(effects, ReadLog):  # a slow link: nothing is paid back yet
+        sizes.append(reads[0].size)
+        read = max(1, reads[0].size // long[0].size)
+        effects = machine.log_read(LINK, ONE.node, 5, long[at : at + read], [])
+        at += read
+    assert sizes[0] == largest
+    assert sizes[-1] == smallest
+    assert sizes == sorted(sizes, reverse=True)
+    assert machine.credit_of(LINK) > INITIAL_CREDIT * RESERVE - smallest
 
 
 def test_what_the_follower_sent_us_is_not_sent_back() -> None:

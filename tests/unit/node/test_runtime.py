@@ -95,7 +95,7 @@ async def test_what_cannot_be_read_is_told_and_answered_with_nothing(
         return []
 
     monkeypatch.setattr(host.node.runtime.machine, "log_read", log_read)
-    host.node.runtime.carry_out([ReadLog(1, host.me, 5, {})])
+    host.node.runtime.carry_out([ReadLog(1, host.me, 5, {}, 1)])
     await until(lambda: answers, "the machine is answered")
     assert answers == [(1, host.me, 5, [], [])]
     entry = Author(1).post("x")

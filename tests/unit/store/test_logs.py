@@ -78,6 +78,20 @@ async def test_a_long_log_comes_in_bounded_batches(tmp_path: Path) -> None:
         assert batches > 3
 
 
+async def test_a_read_is_about_as_large_as_was_asked_for(tmp_path: Path) -> None:
+    async with open_store(tmp_path / "c.db") as store:
+        neo, old = Author(1), Author(1, epoch=1)
+        few, many = [old.post("x" * 3_000) for _ in range(20)], [neo.post("x" * 500) for _ in range(400)]
+        await store.fold(ME, few)
+        await store.fold(ME, many)
+        for asked in (1, 30_000, 100_000, 200_000):
+            read = await read_after(store.db, store.state, neo.node, {}, asked)
+            size = sum(entry.size for entry in read.entries)
+            assert asked <= size < asked + 4_000
+        everything = await read_after(store.db, store.state, neo.node, {}, 1 << 20)
+        assert [entry.id for entry in everything.entries] == [entry.id for entry in few + many]
+
+
 async def test_a_batch_ends_where_a_signature_holds(tmp_path: Path) -> None:
     """Entries whose own signature is bad are held when a later one vouches for them."""
     async with open_store(tmp_path / "c.db") as store:
