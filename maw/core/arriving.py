@@ -22,11 +22,12 @@ Place = tuple[NodeId, int]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """``size``: the bytes of the frame it came in, which is the credit to give back."""
+    """``size``: the bytes of its frame, which is the credit to give back. ``tops``: where each log stands after it."""
 
     link: Link
     size: int
     entries: tuple[Entry, ...]
+    tops: Mapping[Place, Head]
 
 
 class Arriving:
@@ -66,14 +67,13 @@ class Arriving:
         """``tops``: where each log will stand."""
         self._tentative.update(tops)
         number, self._next = self._next, self._next + 1
-        self._batches[number] = Batch(link, size, tuple(entries))
+        self._batches[number] = Batch(link, size, tuple(entries), dict(tops))
         return Append(number, link, self._batches[number].entries)
 
     def committed(self, number: int) -> Batch:
         done = self._batches.pop(number)
-        for entry in done.entries:
-            place = (entry.author, entry.epoch)
-            if self._tentative.get(place) == entry.head:
+        for place, top in done.tops.items():
+            if self._tentative.get(place) == top:
                 del self._tentative[place]
         return done
 

@@ -5,8 +5,7 @@ Time is shown, never obeyed: nothing is stored, ordered for cursors or refused b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 COUNTER_BITS: Final = 16
 MAX_HLC: Final = (1 << 64) - 1
@@ -22,8 +21,7 @@ def wall_ms(hlc: int) -> int:
     return hlc >> COUNTER_BITS
 
 
-@dataclass(frozen=True, slots=True)
-class ShownTime:
+class ShownTime(NamedTuple):
     """What people are shown: ``ms`` since 1970, and whether the author's clock was too far ahead."""
 
     ms: int
@@ -55,8 +53,8 @@ class HybridClock:
 
     def merge(self, hlc: int, now_ms: int) -> None:
         """Have heard ``hlc``; one too far ahead of our clock is not let in."""
-        if wall_ms(hlc) <= now_ms + AHEAD_LIMIT_MS:
-            self._last = max(self._last, hlc)
+        if hlc > self._last and wall_ms(hlc) <= now_ms + AHEAD_LIMIT_MS:
+            self._last = hlc
 
     def begin_anew(self) -> None:
         """Forget every stamp: our own clock fell far behind them, and a new epoch begins."""

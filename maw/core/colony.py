@@ -34,6 +34,7 @@ GENERAL: Final = "general"
 
 Content = Mapping[str, Any]
 
+_NONE: Final[list[str]] = []
 _NAMED: Final = "[a-z0-9][a-z0-9_-]{0,31}"
 _PLAIN: Final = re.compile(_NAMED)
 _HOST: Final = re.compile(f"{_NAMED}(~[a-z2-7]{{6}})?")
@@ -41,6 +42,10 @@ _MENTION: Final = re.compile(f"{_NAMED}(@{_NAMED})?")
 BY: Final = re.compile(f"({_NAMED}@{_NAMED}(~[a-z2-7]{{6}})?)?")
 _MESSAGE_ID: Final = re.compile("[a-z2-7]{6}-[0-9a-z]{1,13}-[0-9]{1,19}")
 _VERSION: Final = re.compile("[0-9A-Za-z.+_-]{0,64}")
+
+
+def _is_too_long(text: str) -> bool:
+    return len(text) > MAX_TEXT_BYTES // 4 and len(text.encode()) > MAX_TEXT_BYTES
 
 
 def _str(content: Content, key: str, limit: int = 64) -> str:
@@ -58,7 +63,9 @@ def _bytes(content: Content, key: str, size: int) -> bytes:
 
 
 def _strings(content: Content, key: str, count: int, limit: int) -> tuple[str, ...]:
-    value = content.get(key, [])
+    value = content.get(key, _NONE)
+    if value == _NONE:
+        return ()
     if type(value) is not list or len(value) > count:
         raise ValueError(f"{key} is no list of at most {count}")
     if not all(type(item) is str and 0 < len(item) <= limit for item in value):
@@ -233,8 +240,7 @@ class Recipient(NamedTuple):
     host: str
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """A message: a post in a channel, or (``channel`` None) a direct one to ``to``."""
 
     agent: bytes
@@ -271,18 +277,21 @@ class Said:
     @classmethod
     def read(cls, content: Content, *, direct: bool) -> Said:
         text = content.get("text")
-        if type(text) is not str or not text or len(text.encode()) > MAX_TEXT_BYTES:
+        if type(text) is not str or not text or _is_too_long(text):
             raise ValueError("text is missing, empty or too long")
         once = content.get("once")
+        get = content.get
+        try:
+            speaker = _speaker(get("agent"), get("name"), get("role"), get("known"))
+            channel = None if direct else _channel(get("channel"))
+        except TypeError:
+            raise ValueError("agent, name, role, known or channel is a list or a map") from None
         return cls(
-            _bytes(content, "agent", AGENT_ID_BYTES),
-            _name(content, "name", "agent"),
-            _one_of(content, "role", ROLES),
-            _one_of(content, "known", KNOWN_BY),
+            *speaker,
             text,
             _words(content, "mentions", MAX_MENTIONS, 70, _MENTION),
             _word(content, "reply", _MESSAGE_ID) if "reply" in content else None,
-            None if direct else _name(content, "channel", "channel"),
+            channel,
             _recipients(content) if direct else (),
             content.get("op"),
             once if type(once) is bytes else None,
@@ -293,6 +302,23 @@ class Said:
         if self.channel is not None:
             return (f"#{self.channel}",)
         return tuple(f"{to.name}@{to.host}" for to in self.to)
+
+
+@lru_cache(maxsize=1024)
+def _speaker(agent: object, name: object, role: object, known: object) -> tuple[bytes, str, str, str]:
+    """The same few say most of what is said, and are checked once. Raises ValueError, or TypeError (no key)."""
+    content = {"agent": agent, "name": name, "role": role, "known": known}
+    return (
+        _bytes(content, "agent", AGENT_ID_BYTES),
+        _name(content, "name", "agent"),
+        _one_of(content, "role", ROLES),
+        _one_of(content, "known", KNOWN_BY),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _channel(name: object) -> str:
+    return _name({"channel": name}, "channel", "channel")
 
 
 def _recipients(content: Content) -> tuple[Recipient, ...]:

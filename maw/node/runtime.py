@@ -330,10 +330,11 @@ class Runtime:
                 )
             fold = self.new_fold(now_ms)
             fold.again = await seen_before(conn, self._state, effect.entries)
-            for entry in effect.entries:
-                self._still_follows(entry)
-                fold.add(entry)
-                self._clock.merge(entry.hlc, now_ms)
+            for run in runs(effect.entries):
+                self._still_follows(run[0])  # within a run they were found to follow one another
+                for entry in run:
+                    fold.add(entry)
+                    self._clock.merge(entry.hlc, now_ms)
             await fold.write(conn)
             return [fold]
 
@@ -406,9 +407,9 @@ class Runtime:
     def _note_returned(self, effect: Append) -> None:
         """Who gives our own log back to us has it."""
         if (link := self._links.get(effect.link)) is not None:
-            for entry in effect.entries:
-                if entry.author == self._me:
-                    self._note_receipt(link.peer, entry.epoch, entry.seq)
+            for run in runs(effect.entries):
+                if run[-1].author == self._me:
+                    self._note_receipt(link.peer, run[-1].epoch, run[-1].seq)
 
     def report(self, set_aside: Sequence[SetAside]) -> None:
         for item in set_aside:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -56,7 +55,7 @@ def test_a_post() -> None:
 
 
 def test_a_direct_message_says_to_whom_and_a_mailbox_why() -> None:
-    said = replace(SAID, channel=None, to=(Recipient(ME, BOT, "bot", "here"),))
+    said = SAID._replace(channel=None, to=(Recipient(ME, BOT, "bot", "here"),))
     shown = world().message(row(said)._replace(why="direct"))
     assert (shown["kind"], shown["channel"], shown["to"], shown["why"]) == (
         "direct", None, ["bot@here"], "direct"
@@ -65,9 +64,9 @@ def test_a_direct_message_says_to_whom_and_a_mailbox_why() -> None:
 
 def test_who_may_read_what() -> None:
     presenter = world()
-    direct = replace(SAID, channel=None, to=(Recipient(ME, BOT, "bot", "here"),))
-    elsewhere = replace(direct, to=(Recipient(MBP, BOT, "bot", "mbp"),))
-    own = replace(direct, agent=BOT, to=(Recipient(MBP, ARTHUR, "arthur", "mbp"),))
+    direct = SAID._replace(channel=None, to=(Recipient(ME, BOT, "bot", "here"),))
+    elsewhere = direct._replace(to=(Recipient(MBP, BOT, "bot", "mbp"),))
+    own = direct._replace(agent=BOT, to=(Recipient(MBP, ARTHUR, "arthur", "mbp"),))
     assert presenter.may_read(row(SAID), SAID, None), "posts are for all"
     for said, agent, key, may in (
         (direct, 2, BOT, True), (direct, 2, None, False), (direct, 2, b"x" * 16, False),
