@@ -5,7 +5,8 @@ Laws
      (links are bounded) is not lost. A loss counts once it has lasted GRACE_S: links break, and heal by themselves.
   2. Losses within WITHIN_S of one another are one event when they are at least MANY nodes and half of all that were
      there, or when as large a part of the agents went with them. It is told once, again when it grows, and is over
-     when those still lost are neither many nor half of it.
+     when those still lost are neither many nor half of it. What was told before a restart is over when those out
+     of reach are neither many nor half of all.
   3. A node that was linked once and is out of reach for LONG_S is told of by itself.
 """
 
@@ -46,6 +47,8 @@ class Silence:
         self._up: set[NodeId] = set()
         self._lost: dict[NodeId, float] = {}
         self._together: frozenset[NodeId] = frozenset()
+        self._before_us = True
+        """Whether an earlier life of this daemon may have told of something that is not known to be over."""
 
     def tick(
         self,
@@ -63,7 +66,16 @@ class Silence:
                 self._lost.setdefault(node, now)
                 self._up.discard(node)
         self._lost = {node: at for node, at in self._lost.items() if node in trusted and node not in linked}
-        return self._growing(now, agents) if self._together else self._beginning(now, agents)
+        if self._together:
+            return self._growing(now, agents)
+        if (told := self._beginning(now, agents)) is not None:
+            self._before_us = False
+            return told
+        away = unreachable & set(trusted) - linked
+        if self._before_us and linked and len(away) < MANY and 2 * len(away) < len(trusted):
+            self._before_us = False
+            return ManyBack()
+        return None
 
     def _beginning(self, now: float, agents: Mapping[NodeId, int]) -> ManySilent | None:
         self._lost = {node: at for node, at in self._lost.items() if now - at <= GRACE_S + WITHIN_S}

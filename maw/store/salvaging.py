@@ -120,7 +120,10 @@ def _torn(source: Path) -> sqlite3.Connection:
 
 
 def _tables(conn: sqlite3.Connection) -> int:
-    (count,) = conn.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()
+    try:
+        (count,) = conn.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()
+    except SQL_ERRORS:  # counted is not read: what `_torn` could do once may fail now
+        return 0
     return int(count)
 
 
@@ -165,7 +168,10 @@ def _copy_table(old: sqlite3.Connection, new: sqlite3.Connection, table: str, do
 
 def _is_older(old: sqlite3.Connection) -> bool:
     """Whether an earlier maw wrote it, as far as it says so."""
-    (version,) = old.execute("PRAGMA user_version").fetchone()
+    try:
+        (version,) = old.execute("PRAGMA user_version").fetchone()
+    except SQL_ERRORS:
+        return False
     return 0 < int(version) < len(MIGRATIONS)
 
 

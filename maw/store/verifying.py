@@ -246,8 +246,10 @@ def read_rows(conn: sqlite3.Connection, log: int, first: int, last: int) -> list
 
 def _dropped(conn: sqlite3.Connection) -> str:
     """SQL: whether a rule dropped the payload of an entry, or it came without one and is asked for: neither is damage.
-    A database from before there were rules has none."""
-    if not conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'redactions'").fetchone():
+    A database from before there were rules has none, and the list of tables may be what is damaged."""
+    try:
+        conn.execute("SELECT 1 FROM redactions, missing LIMIT 0")
+    except SQL_ERRORS:
         return "0"
     missing = "SELECT 1 FROM missing WHERE place = e.place"
     return f"payload IS NULL AND (EXISTS ({COVERING.format(*['e.place'] * 3)}) OR EXISTS ({missing}))"

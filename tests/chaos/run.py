@@ -15,7 +15,7 @@ from tests.chaos.faults import Faults, is_kept
 from tests.chaos.reading import Reader, read_all
 from tests.chaos.schedule import Fault, plan
 from tests.chaos.talking import CHANNELS, Speaker
-from tests.chaos.verdict import Evidence, Finding, Word, judge
+from tests.chaos.verdict import OVER, Evidence, Finding, Word, judge
 from tests.e2e.lab import Lab, wait_until
 
 HOSTS: Final = 5
@@ -149,6 +149,7 @@ class Run:
             reader.finish()
             reader.join(SETTLE_S)
             assert not reader.is_alive(), f"{reader.name} does not come to its end"
+        self._settle()
         self._collect()
         refusals: dict[str, int] = {}
         for speaker in self._speakers:
@@ -231,6 +232,19 @@ class Run:
             return HEAL_S
         self._say(f"all replicas are the same after {seconds:.1f} s")
         return seconds
+
+    def _settle(self) -> None:
+        """Alerts of what is over go away by themselves; those that do not are for the verdict to name."""
+
+        def settled() -> bool:
+            return not any(
+                alert["kind"] in OVER for box in self._boxes for alert in box.get("/api/status")["alerts"]
+            )
+
+        try:
+            patiently("no alert of what is over is shown", SETTLE_S, settled)
+        except AssertionError as error:
+            self._say(f"  {error}")
 
     def _collect(self) -> None:
         found = self._evidence

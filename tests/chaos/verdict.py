@@ -244,7 +244,7 @@ BEHIND_IT: Final[Mapping[str, frozenset[str]]] = {
     "silence": frozenset({CUT, WG_DOWN}),
 }
 """Kinds of alert, and the faults of which one must have been in the run. Any other alert is wrong."""
-OVER: Final = frozenset({"disk"})
+OVER: Final = frozenset({"disk", "silence"})
 """Alerts that are to go away when what they speak of is over."""
 
 

@@ -18,7 +18,7 @@ class Clock:
         self.trusted = set(NODES)
         self.down: set[NodeId] = set()
         self.resting: set[NodeId] = set()
-        assert self.after(0) is None
+        assert self.after(0) == ManyBack(), "whatever was told in an earlier life is over"
 
     def after(self, seconds: float) -> ManySilent | ManyBack | None:
         self.now += seconds
@@ -93,6 +93,20 @@ def test_who_was_never_linked_is_not_lost() -> None:
     for now in (0.0, 100.0):
         told = silence.tick(now, trusted=NODES, linked=set(), unreachable=set(NODES), agents={})
         assert told is None
+
+
+def test_what_was_told_before_a_restart_is_over_when_most_are_back() -> None:
+    silence = Silence()
+
+    def told(away: int) -> ManySilent | ManyBack | None:
+        gone = set(NODES[:away])
+        return silence.tick(100.0, trusted=NODES, linked=set(NODES) - gone, unreachable=gone, agents={})
+
+    assert told(10) is None, "nobody is linked yet"
+    assert told(3) is None, "three are many still"
+    assert told(2) == ManyBack()
+    assert told(2) is None
+    assert told(0) is None, "once"
 
 
 def test_one_node_with_most_of_the_agents() -> None:

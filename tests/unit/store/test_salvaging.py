@@ -275,3 +275,26 @@ def test_without_its_first_page_entries_and_who_speaks_here_are_found(path: Path
     assert len(rows(target, "SELECT * FROM mailbox")) > 0, "its mail is there again, unread"
     with closing(open_readonly(target)) as conn:
         assert verify_database(conn, me=ME.node).findings == []
+
+
+def leaves_of_the_list_of_tables(data: bytes) -> list[int]:
+    """Page numbers, from 0, below the root of sqlite_master: https://sqlite.org/fileformat2.html#b_tree_pages."""
+    kind, cells = data[100], int.from_bytes(data[103:105], "big")
+    assert kind == 5, "the list of tables fills more than one page"
+    places = [int.from_bytes(data[at : at + 2], "big") for at in range(112, 112 + 2 * cells, 2)]
+    return [int.from_bytes(data[at : at + 4], "big") - 1 for at in [*places, 108]]
+
+
+@pytest.mark.parametrize("byte", [0, 3, 5, 9, 40])
+def test_a_torn_list_of_tables_costs_no_entry(path: Path, byte: int) -> None:
+    """The kind of the page, how many cells it has, where they begin, and the place of some."""
+    before, whole = rows(path, ENTRIES), path.read_bytes()
+    for page in leaves_of_the_list_of_tables(whole):
+        data = bytearray(whole)
+        for at in range(page * PAGE_BYTES + byte, page * PAGE_BYTES + byte + 4):
+            data[at] ^= 0b0101_0101
+        path.write_bytes(data)
+        _done, target = saved(path)
+        assert rows(target, ENTRIES) == before
+        for left in target.parent.glob("new.db*"):
+            left.unlink()
