@@ -7,7 +7,7 @@ without those that a revoked node had no more right to make.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,9 +27,18 @@ from maw.core.authority import (
 )
 from maw.core.freezing import FREEZE, THAW, Freeze, Freezes, Thaw, read_freeze, read_thaw
 from maw.core.identity import NodeId, digest
+from maw.core.recovery import Named
 from maw.core.redaction import REDACT, StatedRedaction, read_redaction
 from maw.core.revocation import REVOKE, ROTATE, Cut, Revocation, combine, read_revocation
-from maw.core.statement import ADMIT, FOUND, Admission, Statement, founding_node, read_admission
+from maw.core.statement import (
+    ADMIT,
+    FOUND,
+    Admission,
+    Statement,
+    founding_node,
+    founding_recovery,
+    read_admission,
+)
 
 Spoken = Admission | Grant | Dismissal | Revocation | Freeze | Thaw | StatedRedaction
 READERS: Final[Mapping[str, Callable[[Statement], Spoken]]] = {
@@ -69,6 +78,10 @@ class Ruling:
     """First bytes of statements that some revocation or dismissal lets stand."""
     redactions: tuple[StatedRedaction, ...] = ()
     """By operators with that right, the earliest first."""
+    inherited: dict[NodeId, bytes] = field(default_factory=dict)
+    """Of keys that took another's place: the hash of the recovery key, where nothing was known of it."""
+    named: dict[NodeId, Named] = field(default_factory=dict)
+    """What is said of nodes' recovery keys."""
 
     def successor(self, key: NodeId) -> NodeId:
         """The key that has taken this one's place, through any number of rotations; itself when none has."""
@@ -101,17 +114,27 @@ class Ruling:
         )
 
 
-def rule(statements: Iterable[tuple[Statement, Spoken | None]], recoveries: Mapping[NodeId, bytes]) -> Ruling:
+def rule(
+    statements: Iterable[tuple[Statement, Spoken | None]],
+    recoveries: Mapping[NodeId, bytes],
+    own_right: Collection[NodeId] = (),
+) -> Ruling:
     """``statements`` with what they say (None: of a type without a reader); ``recoveries``: the hash of each
-    node's recovery key, as far as it is known."""
-    return _Court(statements, recoveries).decide()
+    node's recovery key, as far as it is known; ``own_right``: who is trusted or heard of beside the statements, and
+    so is no heir that nobody knows otherwise."""
+    return _Court(statements, recoveries, own_right).decide()
 
 
 class _Court:
     def __init__(
-        self, statements: Iterable[tuple[Statement, Spoken | None]], recoveries: Mapping[NodeId, bytes]
+        self,
+        statements: Iterable[tuple[Statement, Spoken | None]],
+        recoveries: Mapping[NodeId, bytes],
+        own_right: Collection[NodeId],
     ) -> None:
         self._recoveries = dict(recoveries)
+        self._inherited: dict[NodeId, bytes] = {}
+        self._named: dict[NodeId, Named] = {}
         self._admissions: list[tuple[Admission, Statement]] = []
         self._against: dict[NodeId, list[Revocation]] = {}
         self._freezes: list[Freeze] = []
@@ -140,6 +163,9 @@ class _Court:
                 case None:
                     if statement.type == FOUND:
                         founder, root = statement.issuer, founding_node(statement)
+                        if root is not None and (hashed := founding_recovery(statement)) is not None:
+                            self._named.setdefault(root, Named()).add(hashed, founder, binds=True)
+        self._own_right = {*own_right, *(one.subject for one, _ in self._admissions if not one.back)}
         self._authority = Authority(founder, grants, dismissals)
         self._decided: dict[NodeId, tuple[Revocation, ...]] = {}
         self._above: dict[NodeId, frozenset[NodeId]] = {}
@@ -155,7 +181,8 @@ class _Court:
         self._stands = frozenset(item for one in ending for item in one.stands)
 
     def _find_heirs(self) -> dict[NodeId, NodeId]:
-        """Who took whose place. The recovery key of who was replaced is that of who replaces him."""
+        """Who took whose place. The recovery key of who was replaced is that of who replaces him, unless that one
+        came here by himself: his thief would have him replace a node of the thief's."""
         waiting = sorted(
             (one for group in self._against.values() for one in group if one.new is not None),
             key=lambda one: (one.at_ms, one.id),
@@ -165,8 +192,8 @@ class _Court:
             waiting = [one for one in waiting if one not in due]
             for one in due:
                 counting.setdefault(one.key, []).append(one)
-                if one.new is not None:
-                    self._recoveries.setdefault(one.new, digest(one.issuer))
+                if one.new is not None and one.new not in self._recoveries and one.new not in self._own_right:
+                    self._recoveries[one.new] = self._inherited[one.new] = digest(one.issuer)
         return {key: new for key, group in counting.items() if (new := _new_key(group)) is not None}
 
     def _heir(self, key: NodeId) -> NodeId:
@@ -203,14 +230,31 @@ class _Court:
         for key in self._against:
             if against := self._counting(key):
                 revoked[key] = Revoked(key, combine(against), against, _new_key(against))
+        standing = [pair for pair in self._admissions if self._lets_stand(pair[0].issuer, pair[1].id)]
+        self._name(admission for admission, _ in standing)
         return Ruling(
             self._authority,
             revoked,
             self._in_force(),
-            [pair for pair in self._admissions if self._lets_stand(pair[0].issuer, pair[1].id)],
+            standing,
             self._stands,
             self._redacted(),
+            self._inherited,
+            self._named,
         )
+
+    def _name(self, admissions: Iterable[Admission]) -> None:
+        """Who says which recovery key is whose: who let a node in and stands above it knows."""
+        for one in admissions:
+            if one.recovery is not None and not one.back:
+                issuer, subject = self._heir(one.issuer), self._heir(one.subject)
+                depth = self._depths.get(subject)
+                binds = (
+                    depth is not None
+                    and issuer in self._inviters.get(subject, ())
+                    and self._depths.get(issuer, depth) < depth
+                )
+                self._named.setdefault(one.subject, Named()).add(one.recovery, one.issuer, binds=binds)
 
     def _counting(self, key: NodeId) -> tuple[Revocation, ...]:
         """The revocations of ``key`` that count. Whoever is above a key is never below it: this ends."""

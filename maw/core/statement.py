@@ -89,11 +89,21 @@ def read_statement(wire: bytes) -> Statement:
     return Statement(wire, digest(wire), type_, colony, NodeId(issuer), at_ms, fields)
 
 
-def found(operator: Signer, name: str, nonce: bytes, at_ms: int, node: NodeId | None = None) -> Statement:
-    """The founding statement of a new Colony, by its first operator key. ``node``: the first to belong to it."""
+def found(
+    operator: Signer,
+    name: str,
+    nonce: bytes,
+    at_ms: int,
+    node: NodeId | None = None,
+    recovery: bytes | None = None,
+) -> Statement:
+    """The founding statement of a new Colony, by its first operator key. ``node``: the first to belong to it;
+    ``recovery``: the hash of that one's recovery key."""
     fields: dict[str, Any] = {"name": name, "nonce": nonce}
     if node is not None:
         fields["node"] = node
+    if recovery is not None:
+        fields["recovery"] = recovery
     return sign_statement(operator, FOUND, NO_COLONY, at_ms, fields)
 
 
@@ -101,6 +111,11 @@ def founding_node(founding: Statement) -> NodeId | None:
     """The node with which the Colony began; None where the founding does not say."""
     node = founding.fields.get("node")
     return NodeId(node) if type(node) is bytes and len(node) == KEY_BYTES else None
+
+
+def founding_recovery(founding: Statement) -> bytes | None:
+    """The hash of the first node's recovery key; None where the founding does not say."""
+    return _hash(founding.fields, "recovery")
 
 
 def colony_id(founding: Statement) -> bytes:
@@ -135,10 +150,13 @@ def admit(
     at_ms: int,
     *,
     back: bool = False,
+    recovery: bytes | None = None,
+    own: bytes | None = None,
 ) -> Statement:
     """``issuer``'s word that ``subject`` belongs here. Addresses beyond what a statement holds are left out.
 
-    ``back``: a newcomer's word on who let it in, which puts it above nobody.
+    ``back``: a newcomer's word on who let it in, which puts it above nobody. ``recovery``: the hash of the subject's
+    recovery key, ``own`` of the issuer's, for who lets it in.
     """
     kept = list(addresses[:MAX_ADDRESSES])
     while sum(len(address.encode()) + 3 for address in kept) > _ROOM_FOR_ADDRESSES:
@@ -146,6 +164,10 @@ def admit(
     fields: dict[str, Any] = {"key": subject, "name": name, "addresses": kept, "introducer": introducer}
     if back:
         fields["back"] = True
+    if recovery is not None:
+        fields["recovery"] = recovery
+    if own is not None:
+        fields["own"] = own
     return sign_statement(issuer, ADMIT, colony, at_ms, fields)
 
 
@@ -160,6 +182,10 @@ class Admission:
     introducer: bool
     at_ms: int
     back: bool = False
+    recovery: bytes | None = None
+    """The hash of the subject's recovery key, where the issuer knows it."""
+    own: bytes | None = None
+    """The hash of the issuer's."""
 
 
 def read_admission(statement: Statement) -> Admission:
@@ -180,4 +206,13 @@ def read_admission(statement: Statement) -> Admission:
         fields.get("introducer") is True,
         statement.at_ms,
         fields.get("back") is True,
+        _hash(fields, "recovery"),
+        _hash(fields, "own"),
     )
+
+
+def _hash(fields: dict[str, Any], name: str) -> bytes | None:
+    """None where there is none. What is malformed says nothing: an older version, which does not look at it, takes the
+    statement all the same, and both are to hold one set."""
+    value = fields.get(name)
+    return value if type(value) is bytes and len(value) == ID_BYTES else None

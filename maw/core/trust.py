@@ -27,6 +27,7 @@ from typing import Final
 
 from maw.core.authority import MAX_STANDS, STAND_BYTES, Dismissal, Grant
 from maw.core.identity import NodeId, digest
+from maw.core.recovery import believable, disputed
 from maw.core.revocation import ROTATE, Cut, Revocation
 from maw.core.ruling import READERS, Revoked, Ruling, Spoken, rule
 from maw.core.statement import ADMIT, FOUND, Admission, Statement, colony_id, read_admission
@@ -106,18 +107,24 @@ class TrustBook:
         pins: Iterable[Pin] = (),
         forgotten: Iterable[NodeId] = (),
         recoveries: Mapping[NodeId, bytes] | None = None,
+        heard: Mapping[NodeId, bytes] | None = None,
     ) -> None:
+        """``recoveries``: the hash of each node's recovery key as far as it is known; ``heard``: as its log said it
+        first (see ``recovery``)."""
         self.me = me
         self.colony = colony
         self._statements: dict[bytes, Statement] = {}
         self._spoken: dict[bytes, Spoken | None] = {}
         self._recoveries = dict(recoveries or {})
+        self._heard = dict(heard or {})
         self._issued = Tally()
         self._counted = 0
         self._pins = {pin.key: pin for pin in pins}
         self._by_hand: dict[NodeId, Pin] = {}
         self._forgotten = set(forgotten)
         self._view = _View()
+        self.generation = 0
+        """How often it was worked out: who saw the same number saw the same book."""
         self.add(statements)
 
     # -- what follows from it -----------------------------------------------------------------------
@@ -163,8 +170,13 @@ class TrustBook:
 
     @property
     def recoveries(self) -> Mapping[NodeId, bytes]:
-        """The hash of each node's recovery key, as its log said it first."""
+        """The hash of each node's recovery key, as far as it is known; what is known does not change."""
         return self._recoveries
+
+    @property
+    def disputed_recoveries(self) -> Mapping[NodeId, frozenset[NodeId]]:
+        """Nodes of whose recovery key not all say the same, and who says otherwise than is known."""
+        return disputed(self._recoveries, self.ruling.named, self._heard)
 
     def admission_for_me(self, to: NodeId | None = None) -> bytes | None:
         """An admit of this node, to show to a listener that may not have heard of us: by the listener itself,
@@ -208,7 +220,7 @@ class TrustBook:
             return False  # and no book is made for whoever dials and shows what looks like one
         after = TrustBook(
             self.me, self.colony, [*self._statements.values(), rotation], self._all_pins(), self._forgotten,
-            self._recoveries,
+            self._recoveries, self._heard,
         )  # fmt: skip
         return peer in after.trusted
 
@@ -234,8 +246,9 @@ class TrustBook:
     def would_count(self, revocation: Statement) -> bool:
         """Whether a revocation, once held, would be one that counts."""
         after = TrustBook(
-            self.me, self.colony, [*self._statements.values(), revocation], (), (), self._recoveries
-        )
+            self.me, self.colony, [*self._statements.values(), revocation], (), (), self._recoveries,
+            self._heard,
+        )  # fmt: skip
         return any(one.id == revocation.id for gone in after.revoked.values() for one in gone.by)
 
     # -- statements ---------------------------------------------------------------------------------
@@ -321,12 +334,13 @@ class TrustBook:
         self._rebuild()
 
     def learn_recoveries(self, recoveries: Mapping[NodeId, bytes]) -> bool:
-        """Recovery keys by their hash; the first word on each counts. True when any was new."""
-        fresh = {key: value for key, value in recoveries.items() if key not in self._recoveries}
+        """What logs said first of their recovery keys, by hash. True when we know of any more than before."""
+        fresh = {key: value for key, value in recoveries.items() if key not in self._heard}
+        known = len(self._recoveries)
         if fresh:
-            self._recoveries |= fresh
+            self._heard |= fresh
             self._rebuild()
-        return bool(fresh)
+        return len(self._recoveries) > known
 
     # -- decisions taken here -------------------------------------------------------------------------
 
@@ -348,10 +362,20 @@ class TrustBook:
     def _all_pins(self) -> list[Pin]:
         return list({**self._by_hand, **self._pins}.values())
 
+    def _rule(self) -> Ruling:
+        """Once more where it tells of a recovery key, which may be what another word was waiting for."""
+        pairs = [(self._statements[identity], said) for identity, said in self._spoken.items()]
+        own_right = {*self._pins, *self._by_hand, *self._heard}
+        while True:
+            ruling = rule(pairs, self._recoveries, own_right)
+            fresh = ruling.inherited | believable(self.me, self._recoveries, ruling.named, self._heard)
+            if not fresh:
+                return ruling
+            self._recoveries |= fresh
+
     def _rebuild(self) -> None:
-        ruling = rule(
-            ((self._statements[identity], said) for identity, said in self._spoken.items()), self._recoveries
-        )
+        self.generation += 1
+        ruling = self._rule()
         pins = {
             key: replace(pin, key=key)
             for pin in self._all_pins()

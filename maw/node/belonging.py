@@ -109,7 +109,8 @@ class Belonging:
     ) -> None:
         """Belong to ``colony`` (perhaps already ours) with these statements and pins, all in one commit."""
         moving = colony != self._membership.book.colony
-        book = TrustBook(self._signer.node, colony) if moving else self._membership.book
+        own = {} if self._opened.recovery is None else {self._signer.node: self._opened.recovery}
+        book = TrustBook(self._signer.node, colony, recoveries=own) if moving else self._membership.book
 
         async def write(conn: aiosqlite.Connection) -> None:
             now = wall_clock_ms()
@@ -133,7 +134,7 @@ class Belonging:
 
     async def _move(self, conn: aiosqlite.Connection, colony: bytes, now: int) -> None:
         own = await own_entries(conn, self._state, self._signer)
-        for table in ("statements", "pins"):
+        for table in ("statements", "pins", "recoveries"):
             await conn.execute(f"DELETE FROM {table}")  # noqa: S608 - two fixed words
         await rows.set_meta(conn, "colony", colony)
         await rows.set_meta(conn, "fingerprint", self._opened.fingerprint)

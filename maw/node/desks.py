@@ -33,6 +33,7 @@ from maw.core.trust import INVITED, JOINED, Pin, TrustBook
 from maw.errors import Ambiguous, BadInput, Conflict, NotFound, ProtocolViolation, Refused
 from maw.node.authoring import wall_clock_ms
 from maw.node.membership import Membership
+from maw.node.vouching import RECOVERY_KEY
 from maw.store import trust as rows
 from maw.store.database import Database
 from maw.store.writer import Writer
@@ -234,14 +235,36 @@ class InvitingDesk:
         known = self._membership.book.trusted.get(joiner)
         if known is not None and known.how == INVITED and theirs.id in self._membership.book.statements():
             return
+        recovery = self._own_recovery(joiner, theirs)
         pin = Pin(joiner, name, addresses, INVITED, invite.introducer, wall_clock_ms())
-        ours = self._membership.admit_statement(joiner, name, addresses, invite.introducer)
+        ours = self._membership.admit_statement(joiner, name, addresses, invite.introducer, recovery)
 
         async def bind(conn: aiosqlite.Connection) -> None:
             """Somebody belongs to our Colony from here on: it is not left for another any more."""
             await rows.set_meta(conn, "linked", 1)
 
         await self._membership.paired(pin, [ours, theirs], bind)
+
+    def _own_recovery(self, joiner: NodeId, theirs: Statement) -> bytes | None:
+        """The hash of the joiner's recovery key as it says itself, if it does; we answer for it to those who come
+        later. Raises Refused, having told the owner, when it is known to be another."""
+        own = read_admission(theirs).own
+        known = self._membership.book.recoveries.get(joiner)
+        if own is not None and known is not None and own != known:
+            self._alert(
+                Alert(
+                    RECOVERY_KEY,
+                    short_key(joiner),
+                    f"{key_text(joiner)} would pair again, with another recovery key than it had: its key may be"
+                    " stolen, and was refused. If it is: maw revoke",
+                )
+            )
+            raise Refused(
+                f"the node {short_key(joiner)} has another recovery key, as far as is known here",
+                code="other_recovery_key",
+                hint="whoever owns that host: `maw key rotate` with its true recovery key, or a new node",
+            )
+        return own
 
     async def turned_away(self, invite: Invite, claim: JoinClaim, why: Denied) -> None:
         if why.code == "unconfirmed" and len(self.asking) < MAX_ASKING:

@@ -71,7 +71,9 @@ def create(
     elif listen is not None and listen.port == 0:
         listen = Endpoint(listen.host, mesh_port)
     node, operator, recovery = (Signer(secrets.token_bytes(32)) for _ in range(3))
-    founding = found(operator, name, secrets.token_bytes(16), wall_clock_ms(), node.node)
+    founding = found(
+        operator, name, secrets.token_bytes(16), wall_clock_ms(), node.node, digest(recovery.node)
+    )
     config = render_config(
         name, interface=interface, listen=(listen,) if listen else (), mesh_port=mesh_port, rest=rest
     )

@@ -193,14 +193,26 @@ class Membership:
         )
 
     def admit_statement(
-        self, subject: NodeId, name: str, addresses: Sequence[str], introducer: bool
+        self,
+        subject: NodeId,
+        name: str,
+        addresses: Sequence[str],
+        introducer: bool,
+        recovery: bytes | None = None,
     ) -> Statement:
-        """Our signed word that ``subject`` belongs here; not yet durable."""
-        return admit(self._signer, self.book.colony, subject, name, addresses, introducer, wall_clock_ms())
+        """Our signed word that ``subject`` belongs here; not yet durable. ``recovery``: the hash of its recovery key
+        as it says so itself, where nothing is known of it."""
+        return admit(
+            self._signer, self.book.colony, subject, name, addresses, introducer, wall_clock_ms(),
+            recovery=self.book.recoveries.get(subject, recovery),
+        )  # fmt: skip
 
     def admit_in(self, colony: bytes, subject: NodeId, name: str, addresses: Sequence[str]) -> Statement:
         """The same for a Colony that is being joined: its inviter, whom those we invite are to know."""
-        return admit(self._signer, colony, subject, name, addresses, False, wall_clock_ms(), back=True)
+        own = self.book.recoveries.get(self._signer.node)
+        return admit(
+            self._signer, colony, subject, name, addresses, False, wall_clock_ms(), back=True, own=own
+        )
 
     async def paired(
         self,

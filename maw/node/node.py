@@ -74,6 +74,7 @@ from maw.node.stated import Stated
 from maw.node.talking import Talking
 from maw.node.version_watch import VersionWatch
 from maw.node.visible import Visible
+from maw.node.vouching import Vouching
 from maw.node.waking import Slept, WallJumped
 from maw.store import trust as rows
 from maw.store.database import Database, open_database
@@ -212,6 +213,7 @@ class Node:
         self.version_watch = VersionWatch(
             __version__, self.alerts.raise_alert, self.alerts.settle, self.directory.name_and_version
         )
+        self.vouching = Vouching(signer, self.membership, self.writer, self.alerts, self.directory.name_of)
         self.copy_watch = CopyWatch(self.alerts, short_key(me), self.directory.name_of)
         self.command = Commanding(signer, db, self.state, self.membership, self.directory, self.runtime)
         self.far_receipts = FarReceipts(me, self.authoring, self.board)
@@ -239,6 +241,7 @@ class Node:
         chores: dict[str, Chore] = {
             "this node's card": self.introducing.say_card,
             "what statements ask for": self.keeping.settle,
+            "recovery keys": self.vouching.settle,
             "kinds of entries that are new": self.learning.settle,
             "orders that were seen": self.orders.settle,
             "receipts for authors further off": self.far_receipts.save,

@@ -80,10 +80,13 @@ async def open_store(home: NodeHome, signer: Signer, db: Database) -> Opened:
         state.seq = max(state.seq, int(time.time()) << SEQ_JUMP_BITS)
         await rows.set_meta(conn, "seq", state.seq)
     await conn.execute("COMMIT")
-    book = TrustBook(
-        signer.node, records.colony, records.statements, records.pins, records.forgotten, records.recoveries
-    )
     recovery = await rows.get_meta(conn, "recovery")
+    if recovery is not None:
+        records.recoveries[signer.node] = recovery  # of our own nobody tells us
+    book = TrustBook(
+        signer.node, records.colony, records.statements, records.pins, records.forgotten, records.recoveries,
+        records.heard,
+    )  # fmt: skip
     return Opened(
         state, book, clock, mark, fingerprint.text(), why, recovery, secrets.token_bytes(16), notes
     )  # fmt: skip
@@ -109,6 +112,7 @@ async def _records(home: NodeHome, db: Database, notes: list[str]) -> tuple[rows
         await rows.set_pin(conn, pin)
     for key in records.forgotten:
         await rows.forget(conn, key, now)
+    await rows.know_recoveries(conn, records.recoveries)
     return records, True
 
 

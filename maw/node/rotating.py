@@ -72,8 +72,9 @@ async def rotate(home: NodeHome, recovery: Signer, why: str, old: str | None = N
         records.recoveries[before] = hashed
         after = _next_key(home)
         book = TrustBook(
-            before, records.colony, records.statements, records.pins, records.forgotten, records.recoveries
-        )
+            before, records.colony, records.statements, records.pins, records.forgotten, records.recoveries,
+            records.heard,
+        )  # fmt: skip
         stands = book.to_stand({before})
         known = [said for one in book.statements() if isinstance(said := book.said_by(one), Revocation)]
         if not any(one.key == before and one.new == after.node for one in known):
@@ -82,6 +83,7 @@ async def rotate(home: NodeHome, recovery: Signer, why: str, old: str | None = N
             word = rotation_statement(recovery, after, records.colony, before, cut, stands, why, now)
             await conn.execute("BEGIN IMMEDIATE")
             await rows.add_statements(conn, [word], now)
+            await rows.know_recoveries(conn, {before: hashed, after.node: hashed})
             await _move(conn, state, before, after.node)
             await conn.execute("COMMIT")
             records.statements.append(word)

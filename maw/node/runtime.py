@@ -56,6 +56,7 @@ from maw.node.forking import Forking
 from maw.node.mender import Mender
 from maw.node.receipts import Receipts
 from maw.node.visible import Visible
+from maw.node.vouching import other_recovery_key
 from maw.store.careful import take_carefully
 from maw.store.database import Database
 from maw.store.fold import Fold, SetAside, UnfoldableError, Withhold
@@ -391,6 +392,8 @@ class Runtime:
                 self._note_receipt(holder, epoch, seq)
         if fold.recoveries:
             self._learn_recoveries()
+        for node in fold.changed_recoveries:
+            self._reactions.alert(other_recovery_key(node))
         try:
             self._reactions.received(fold)
         except Exception as error:  # it is durable: falling over would not undo it, and come again at a start

@@ -33,6 +33,7 @@ async def catch_up(
     for pin in pins:
         await rows.set_pin(conn, pin)
     records.recoveries = {**copy.recoveries, **records.recoveries}
+    await rows.know_recoveries(conn, records.recoveries)
     added = len(statements) + len(tombstones) + len(pins)
     if added:
         fresh = await rows.load(conn)

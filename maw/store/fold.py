@@ -160,6 +160,8 @@ class Fold:
     """Nodes that said name or addresses."""
     recoveries: int = 0
     """Nodes whose recovery key we heard of."""
+    changed_recoveries: list[NodeId] = field(default_factory=list)
+    """Nodes whose log names another than it did before."""
     local_agents: list[AgentRow] = field(default_factory=list)
     """Agents of this host whose owner or token is new."""
     rules: list[Redaction] = field(default_factory=list)
@@ -313,11 +315,7 @@ class Fold:
         content = unpack_payload(entry.payload)
         node = self.node(entry.author)
         if kind == Kind.OPEN:
-            recovery = Open.read(content).recovery
-            if recovery is not None and node.recovery is None:  # the first word counts: a thief's is later
-                node.recovery = recovery
-                self._nodes[node.n] = node
-                self.recoveries += 1
+            self._recovery_said(node, Open.read(content).recovery)
         elif kind == Kind.CARD:
             card = Card.read(content)
             self.state.rename_node(node, card.name)
@@ -343,6 +341,17 @@ class Fold:
             receipt = HeldHere.read(content)
             self.reached += [(author, epoch, seq, entry.author) for author, epoch, seq in receipt.held]
         return None
+
+    def _recovery_said(self, node: NodeRow, recovery: bytes | None) -> None:
+        """The first word is kept: a thief's is later."""
+        if recovery is None or recovery == node.recovery:
+            return
+        if node.recovery is not None:
+            self.changed_recoveries.append(node.key)
+            return
+        node.recovery = recovery
+        self._nodes[node.n] = node
+        self.recoveries += 1
 
     def _heed(self, node: NodeRow, heed: Heed) -> None:
         self._heeded += [(statement, node.n, self.now_ms) for statement in heed.keeps]

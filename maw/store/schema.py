@@ -149,8 +149,16 @@ async def _words_of_each_key(conn: aiosqlite.Connection) -> None:
         await conn.execute(statement)
 
 
+async def _know_recoveries(conn: aiosqlite.Connection) -> None:
+    """What is known of each node's recovery key, which is not always what its log said first (``nodes.recovery``)."""
+    await conn.execute("CREATE TABLE recoveries (key BLOB PRIMARY KEY, hash BLOB NOT NULL) WITHOUT ROWID")
+    await conn.execute("INSERT INTO recoveries SELECT key, recovery FROM nodes WHERE recovery IS NOT NULL")
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
-MIGRATIONS: Final[tuple[Migration, ...]] = (_create, _keep_word, _let_go, _words_of_each_key)
+MIGRATIONS: Final[tuple[Migration, ...]] = (
+    _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries,
+)  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 
 

@@ -7,7 +7,7 @@ lost database does not lose whom we trust.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,8 @@ class TrustRecords:
     forgotten: list[NodeId]
     recoveries: dict[NodeId, bytes] = field(default_factory=dict)
     """The hash of each node's recovery key, as far as it is known."""
+    heard: dict[NodeId, bytes] = field(default_factory=dict)
+    """The same as each log said it first; in the database alone."""
 
 
 async def load(conn: aiosqlite.Connection) -> TrustRecords | None:
@@ -49,9 +51,11 @@ async def load(conn: aiosqlite.Connection) -> TrustRecords | None:
         for key, name, addresses, how, introducer, at in await conn.execute_fetchall("SELECT * FROM pins")
     ]
     forgotten = [NodeId(key) for (key,) in await conn.execute_fetchall("SELECT key FROM forgotten")]
+    known = await conn.execute_fetchall("SELECT key, hash FROM recoveries")
+    recoveries = {NodeId(key): hashed for key, hashed in known}
     said = await conn.execute_fetchall("SELECT key, recovery FROM nodes WHERE recovery IS NOT NULL")
-    recoveries = {NodeId(key): recovery for key, recovery in said}
-    return TrustRecords(colony, statements, pins, forgotten, recoveries)
+    heard = {NodeId(key): recovery for key, recovery in said}
+    return TrustRecords(colony, statements, pins, forgotten, recoveries, heard)
 
 
 async def get_meta(conn: aiosqlite.Connection, key: str) -> Any:
@@ -66,6 +70,11 @@ async def set_meta(conn: aiosqlite.Connection, key: str, value: object) -> None:
 async def add_statements(conn: aiosqlite.Connection, statements: Iterable[Statement], at: int) -> None:
     rows = [(item.id, item.wire, at) for item in statements]
     await conn.executemany("INSERT OR IGNORE INTO statements VALUES (?, ?, ?)", rows)
+
+
+async def know_recoveries(conn: aiosqlite.Connection, known: Mapping[NodeId, bytes]) -> None:
+    """What is known already stays."""
+    await conn.executemany("INSERT OR IGNORE INTO recoveries VALUES (?, ?)", list(known.items()))
 
 
 async def set_pin(conn: aiosqlite.Connection, pin: Pin) -> None:

@@ -68,3 +68,18 @@ async def test_operators_words_of_an_older_database_stand_where_they_stood(
         rows = list(await conn.execute_fetchall("SELECT key, nonce, seq, is_order FROM orders"))
         assert [tuple(row) for row in rows] == [(b"k", b"n", 7, 1)]
         await conn.execute("INSERT INTO orders VALUES (?, ?, 8, 1)", (b"another", b"n"))
+
+
+async def test_recovery_keys_that_an_older_version_heard_of_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connect(tmp_path / "c.db") as conn:
+        monkeypatch.setattr(schema, "MIGRATIONS", MIGRATIONS[:4])
+        await migrate(conn, "c.db")
+        await conn.execute(
+            "INSERT INTO nodes (n, key, recovery) VALUES (1, ?, ?), (2, ?, NULL)", (b"k", b"h", b"l")
+        )
+        monkeypatch.setattr(schema, "MIGRATIONS", MIGRATIONS)
+        await migrate(conn, "c.db")
+        rows = list(await conn.execute_fetchall("SELECT key, hash FROM recoveries"))
+        assert [tuple(row) for row in rows] == [(b"k", b"h")]
