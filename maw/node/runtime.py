@@ -59,7 +59,7 @@ from maw.node.visible import Visible
 from maw.node.vouching import other_recovery_key
 from maw.store.careful import take_carefully
 from maw.store.database import Database
-from maw.store.fold import Fold, SetAside, UnfoldableError, Withhold
+from maw.store.fold import MAX_EARLY_ANSWERS, Fold, SetAside, UnfoldableError, Withhold
 from maw.store.logs import LogRead, read_after
 from maw.store.replacing import seen_before
 from maw.store.state import State
@@ -392,6 +392,8 @@ class Runtime:
                 self._note_receipt(holder, epoch, seq)
         if fold.recoveries:
             self._learn_recoveries()
+        for node, count in fold.dropped_answers.items():
+            self._reactions.alert(answers_dropped(node, count))
         for node in fold.changed_recoveries:
             self._reactions.alert(other_recovery_key(node))
         try:
@@ -497,6 +499,15 @@ class Runtime:
 
 async def _fail(error: Exception) -> None:
     raise error
+
+
+def answers_dropped(node: NodeId, count: int) -> Alert:
+    about = short_key(node)
+    text = (
+        f"node {about} answers orders that nobody gave, as far as is known here: {count} of its oldest such answers"
+        f" were dropped, {MAX_EARLY_ANSWERS} are kept"
+    )
+    return Alert("answers", about, text)
 
 
 def _unfoldable(entries: Sequence[Entry], error: Exception) -> Alert:

@@ -40,8 +40,11 @@ _MAILBOX: Final = Insert("mailbox", ("agent", "seq", "why"), verb="INSERT OR IGN
 _OUTBOX: Final = Insert("outbox", ("agent", "seq"))
 _HEEDED: Final = Insert("heeded", ("statement", "node", "at"), verb="INSERT OR IGNORE")
 _ANSWERS: Final = Insert(
-    "answers", ("nonce", "node", "agent", "state", "note", "at"), verb="INSERT OR REPLACE"
+    "answers", ("nonce", "node", "agent", "state", "note", "at", "early"), verb="INSERT OR REPLACE"
 )
+_NO_LONGER_EARLY: Final = "UPDATE answers SET early = 0 WHERE nonce = ? AND early"
+_DROP_EARLY: Final = """DELETE FROM answers WHERE node = ? AND early AND (nonce, agent) IN
+    (SELECT nonce, agent FROM answers WHERE node = ? AND early ORDER BY at DESC LIMIT -1 OFFSET ?)"""
 _ANSWERED: Final = Insert("idempotency", ("key", "agent", "request", "seq", "at"), verb="INSERT OR IGNORE")
 """A row's key is the mark of a request, its agent 0; in rows of a version before the mark, the key as it was sent."""
 _WORDS: Final = Insert("orders", ("key", "nonce", "seq", "is_order"), verb="INSERT OR IGNORE")
@@ -77,6 +80,13 @@ Channels are counted from the start of the daemon: it is not written down who br
 MAX_STRANGE_WORDS: Final = 10_000
 """Words signed by keys that are no operators' (yet: their appointment may be on its way), since the start. Where words
 stand is kept in memory, and anybody can sign as many as he likes."""
+
+MAX_EARLY_ANSWERS: Final = 1_000
+"""Answers of one host to orders that are not known here: the newest are kept, for the order may be on its way. Whoever
+answers what nobody ordered could fill the disk of others with it."""
+
+MAX_KEPT_OF_A_PEER: Final = 20_000
+"""Statements to which one host says that it keeps: twice as many as a book holds."""
 
 DIRECT: Final = "direct"
 MENTION: Final = "mention"
@@ -168,6 +178,8 @@ class Fold:
     """What dropped payloads in this job."""
     complete: dict[tuple[NodeId, int], Head | None] = field(default_factory=dict)
     """After ``write``, of the logs where payloads came to be missing or no longer are: see LogRow.whole."""
+    dropped_answers: dict[NodeId, int] = field(default_factory=dict)
+    """After ``write``: hosts that answer orders nobody knows, and how many of their answers were let go."""
     delivered: dict[NodeId, tuple[int, int]] = field(default_factory=dict)
     """Authors whose messages went into a mailbox here, and (epoch, seq) of the last that did."""
     _entries: list[Sequence[Any]] = field(default_factory=list)
@@ -178,6 +190,8 @@ class Fold:
     _aside: list[Sequence[Any]] = field(default_factory=list)
     _heeded: list[Sequence[Any]] = field(default_factory=list)
     _answers: list[Sequence[Any]] = field(default_factory=list)
+    _early: set[int] = field(default_factory=set)
+    """Nodes that answered what is not known."""
     _words: list[Sequence[Any]] = field(default_factory=list)
     _answered: list[Sequence[Any]] = field(default_factory=list)
     _withheld: list[Sequence[Any]] = field(default_factory=list)
@@ -354,12 +368,16 @@ class Fold:
         self.recoveries += 1
 
     def _heed(self, node: NodeRow, heed: Heed) -> None:
-        self._heeded += [(statement, node.n, self.now_ms) for statement in heed.keeps]
-        self._answers += [
-            (answer.nonce, node.n, *answer[1:], self.now_ms)
-            for answer in heed.answers
-            if (node.n, answer.agent) in self.state.agents  # what nobody could be shown is not kept
-        ]
+        room = max(0, MAX_KEPT_OF_A_PEER - self.state.kept_by[node.n])
+        keeps = heed.keeps[:room]
+        self.state.kept_by[node.n] += len(keeps)
+        self._heeded += [(statement, node.n, self.now_ms) for statement in keeps]
+        for answer in heed.answers:
+            if (node.n, answer.agent) in self.state.agents:  # what nobody could be shown is not kept
+                early = not self.state.is_ordered(answer.nonce)
+                self._answers.append((answer.nonce, node.n, *answer[1:], self.now_ms, early))
+                if early:
+                    self._early.add(node.n)
 
     def _channel_said(self, entry: Entry, node: NodeRow, said: NewChannel) -> None:
         channel = self.channel(node, said.name, said.by, shown_time(entry.hlc, self.now_ms).ms)
@@ -513,6 +531,10 @@ class Fold:
             await write_back(conn, self.state, self._filled)
             for entry in self._filled:
                 self.complete[entry.author, entry.epoch] = None
+        for n in self._early:
+            dropped = await conn.execute(_DROP_EARLY, (n, n, MAX_EARLY_ANSWERS))
+            if dropped.rowcount > 0:
+                self.dropped_answers[self.state.node_at[n].key] = dropped.rowcount
         if self._orders:
             await apply(conn, self.state, self._orders)
         if self.complete:
@@ -533,6 +555,8 @@ class Fold:
             (_MISSING, self._missing),
         ):
             yield from insert.statements(rows)
+        for _, nonce, *_ in self._words:
+            yield _NO_LONGER_EARLY, (nonce,)
         if self._messages:
             yield _SET_COUNTERS, (self.state.seq, self.state.messages)
 

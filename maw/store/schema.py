@@ -155,9 +155,19 @@ async def _know_recoveries(conn: aiosqlite.Connection) -> None:
     await conn.execute("INSERT INTO recoveries SELECT key, recovery FROM nodes WHERE recovery IS NOT NULL")
 
 
+async def _mark_early_answers(conn: aiosqlite.Connection) -> None:
+    """Answers to orders that nobody knows here are told apart, for only so many are kept."""
+    for statement in (
+        "ALTER TABLE answers ADD COLUMN early INTEGER NOT NULL DEFAULT 0",
+        "UPDATE answers SET early = 1 WHERE nonce NOT IN (SELECT nonce FROM orders)",
+        "CREATE INDEX answers_early ON answers (node, at) WHERE early",
+    ):
+        await conn.execute(statement)
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
-    _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries,
+    _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

@@ -98,7 +98,7 @@ class AgentRow:
 
 _TABLES: Final = (
     "nodes", "node_at", "nodes_named", "logs", "log_at", "channels", "channel_at", "agents", "agent_at",
-    "agents_named", "agents_of", "local", "keep", "words",
+    "agents_named", "agents_of", "local", "keep", "words", "kept_by",
 )  # fmt: skip
 """What ``reload`` replaces."""
 
@@ -117,6 +117,8 @@ class State:
     """Where each operator's word (by its key and nonce) stands first: a copy of it is nobody's word."""
     operators: frozenset[NodeId] = frozenset()
     """Keys that speak as operators, or once did."""
+    kept_by: Counter[int] = field(default_factory=Counter)
+    """To how many statements each node says that it keeps."""
     strange_words: int = field(default=0, compare=False)
     """Words by other keys that were written down since the start."""
     nodes: dict[NodeId, NodeRow] = field(default_factory=dict)
@@ -173,6 +175,10 @@ class State:
             self.keep[at].days for n in (channel.maker, node) if n and (at := (channel.n, n)) in self.keep
         ]
         return min((days for days in said if days), default=None)
+
+    def is_ordered(self, nonce: bytes) -> bool:
+        """Whether this is the nonce of a word by an operator that stands here."""
+        return any(key + nonce in self.words for key in self.operators)
 
     def disputed(self) -> list[tuple[NodeId, int]]:
         return [place for place, row in self.logs.items() if row.disputed]
@@ -237,6 +243,9 @@ class State:
             self.add_channel(ChannelRow(*row))
         for row in await conn.execute_fetchall(_AGENTS):
             self.add_agent(AgentRow(*row))
+        counted = await conn.execute_fetchall("SELECT node, count(*) FROM heeded GROUP BY node")
+        for node, count in counted:
+            self.kept_by[node] = count
         for key, nonce, seq in await conn.execute_fetchall("SELECT key, nonce, seq FROM orders"):
             self.words[key + nonce] = seq
         for key, value in await conn.execute_fetchall(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
+
 import aiosqlite
 import pytest
 
 from maw.core.colony import Recipient, Said
 from maw.core.entry import START, Entry, Kind, make, pack_payload
 from maw.core.freezing import ALL, CHANNEL, NODE, Target, freeze_statement
+from maw.core.heeding import MAX_ANSWERS, MAX_KEEPS, OBEYED, Answer, Heed
 from maw.core.identity import Signer
 from maw.core.revocation import revocation_statement
 from maw.core.word import OperatorWord, sign_word
 from maw.errors import Refused
-from tests.integration.nodes import Host
+from tests.integration.nodes import Host, until
 from tests.integration.test_orders import _is, arrived, now, two, until_true, word
 
 __all__ = ["two"]
@@ -191,3 +194,66 @@ async def test_what_a_thief_answers_for_his_victim_s_agents_goes_with_him(
         await mbp.node.keeping.settle()
         assert await states() == {"neo@oracle": "obeyed"}
         mbp.node.keeping.trust_changed()
+
+
+async def test_answers_to_orders_that_nobody_gave_fill_no_disk(
+    two: tuple[Host, Host, Signer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few are kept, for an order may come after its answer; what answers a known order is not let go."""
+    most = 50
+    monkeypatch.setattr("maw.store.fold.MAX_EARLY_ANSWERS", most)
+    mbp, oracle, key = two
+    neo = oracle.node.state.local["neo"].id
+
+    async def answers(*nonces: bytes) -> None:
+        heed = Heed(answers=tuple(Answer(nonce, neo, OBEYED, "") for nonce in nonces))
+        await oracle.node.authoring.say(Kind.HEED, heed.content())
+
+    async def flood() -> None:
+        for _ in range(3):
+            await answers(*(os.urandom(16) for _ in range(MAX_ANSWERS)))
+        await until(lambda: mbp.held() == oracle.held(), "mbp has taken it all")
+
+    async def kept(host: Host) -> int:
+        (row,) = await host.node.db.rows("SELECT count(*) FROM answers")
+        return int(row[0])
+
+    order = word(mbp, key, "@neo stop")
+    await flood()
+    await answers(order.nonce)
+    sent = await mbp.post("arthur", "@neo stop", word=order)
+    boss = await mbp.as_("arthur")
+
+    async def obeyed() -> bool:
+        return bool((await mbp.service.order(boss, sent["id"]))["agents"][0]["state"] == OBEYED)
+
+    await until_true(obeyed, "an answer that came before its order is kept")
+    await flood()
+    assert await obeyed()
+    assert await kept(mbp) == await kept(oracle) == most + 1
+    assert "answers orders that nobody gave" in (await mbp.alert("answers"))["text"]
+    plan = await mbp.node.db.rows(
+        "EXPLAIN QUERY PLAN SELECT nonce FROM answers WHERE node = 1 AND early ORDER BY at"
+    )
+    assert any("answers_early" in row[3] for row in plan)
+
+
+async def test_keeping_to_statements_that_nobody_made_fills_no_disk(
+    two: tuple[Host, Host, Signer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mbp, oracle, _ = two
+    monkeypatch.setattr("maw.store.fold.MAX_KEPT_OF_A_PEER", 300)
+
+    async def kept() -> int:
+        (row,) = await mbp.node.db.rows(
+            "SELECT count(*) FROM heeded WHERE node = ?", (mbp.node.state.nodes[oracle.me].n,)
+        )
+        return int(row[0])
+
+    for _ in range(3):
+        heed = Heed(tuple(os.urandom(32) for _ in range(MAX_KEEPS)))
+        await oracle.node.authoring.say(Kind.HEED, heed.content())
+    await until(lambda: mbp.held() == oracle.held(), "mbp has taken it all")
+    assert await kept() == 300
+    await mbp.node.state.reload(mbp.node.db.writing)
+    assert mbp.node.state.kept_by[mbp.node.state.nodes[oracle.me].n] == 300

@@ -104,9 +104,9 @@ async def test_what_the_frozen_say_elsewhere_is_held_until_the_thaw(two: tuple[H
     oracle.node.keeping.refuse = lambda agent, said: None  # type: ignore[method-assign]
     await say(mbp, stop)
     sent = await oracle.send("neo", "@arthur", "sneaked")
-    held = mbp.node.state
+    seq = int(sent["id"].rpartition("-")[2])
     await until(
-        lambda: held.newest_epoch(oracle.me)[1].seq >= int(sent["id"].rpartition("-")[2]), "it is held"
+        lambda: seq in [held for (who, _), held in mbp.held().items() if who == oracle.me], "it is held"
     )
     assert await mbp.texts("arthur") == []
     assert await mbp.node.db.rows("SELECT why FROM withheld") == [("frozen",)]

@@ -70,6 +70,21 @@ async def test_operators_words_of_an_older_database_stand_where_they_stood(
         await conn.execute("INSERT INTO orders VALUES (?, ?, 8, 1)", (b"another", b"n"))
 
 
+async def test_answers_to_orders_that_are_not_known_are_marked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connect(tmp_path / "c.db") as conn:
+        monkeypatch.setattr(schema, "MIGRATIONS", MIGRATIONS[:5])
+        await migrate(conn, "c.db")
+        await conn.execute("INSERT INTO orders VALUES (?, ?, 7, 1)", (b"k", b"known"))
+        for nonce in (b"known", b"other"):
+            await conn.execute("INSERT INTO answers VALUES (?, 1, ?, 'seen', '', 5)", (nonce, b"a"))
+        monkeypatch.setattr(schema, "MIGRATIONS", MIGRATIONS)
+        await migrate(conn, "c.db")
+        rows = list(await conn.execute_fetchall("SELECT nonce, early FROM answers ORDER BY nonce"))
+        assert [tuple(row) for row in rows] == [(b"known", 0), (b"other", 1)]
+
+
 async def test_recovery_keys_that_an_older_version_heard_of_are_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
