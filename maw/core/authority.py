@@ -126,6 +126,17 @@ class Authority:
             return True
         return any(power.covers(right, host, at_ms) and not power.ended for power in self.powers(key))
 
+    def may_order(self, key: NodeId, hosts: Collection[NodeId], at_ms: int) -> bool:
+        """Whether ``key`` may give orders to agents of these hosts; with none, to a channel, which all read."""
+        return all(self.may_now(key, ORDER, at_ms, host) for host in hosts or (None,))
+
+    def bound_to(self, key: NodeId, right: str, at_ms: int) -> frozenset[NodeId]:
+        """The hosts over which alone ``key`` has the right at ``at_ms``; none where it has it everywhere or nowhere."""
+        if self.may_now(key, right, at_ms):
+            return frozenset()
+        powers = [one for one in self.powers(key) if not one.ended]
+        return frozenset(host for one in powers for host in one.hosts if one.covers(right, host, at_ms))
+
     def knows(self, key: NodeId) -> bool:
         """An operator, or somebody who was one."""
         return key == self.founder or bool(self.powers(key))

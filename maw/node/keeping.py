@@ -48,8 +48,10 @@ class Keeping:
         alert: Callable[[Alert], None],
         took: Callable[[Fold], None],
         redact: Callable[[], Awaitable[None]],
+        name_of: Callable[[NodeId], str],
     ) -> None:
-        """``redact`` carries out redactions that were stated."""
+        """``redact`` carries out redactions that were stated; ``name_of``: what a node is called here."""
+        self._name_of = name_of
         self._redact = redact
         self._me = me
         self._db = db
@@ -92,6 +94,15 @@ class Keeping:
         operator's word is none."""
         spoken = self._word.over(said, self._me, wall_clock_ms())
         if said.word is not None and spoken is None:
+            if hosts := self._word.bound_to(said, wall_clock_ms()):
+                names = ", ".join(sorted(self._name_of(host) for host in hosts))
+                raise Refused(
+                    f"this operator may give orders to agents on {names} alone: not to those of other hosts, nor to a"
+                    " channel",
+                    code="not_over_all",
+                    hint="maw operator order @AGENT@HOST, with hosts of these only; who holds the right over all may"
+                    " say it, or give it",
+                )
             raise Refused(
                 "the operator's signature does not hold for this message, was used before, or its key may give no"
                 " orders",

@@ -170,7 +170,7 @@ class Node:
         )  # fmt: skip
         self.keeping = Keeping(
             me, db, self.state, self.writer, self.authoring, word, lambda: self.membership.book,
-            self.alerts.raise_alert, lambda fold: self.runtime.took(fold), self.stated.settle,
+            self.alerts.raise_alert, lambda fold: self.runtime.took(fold), self.stated.settle, self.directory.name_of,
         )  # fmt: skip
         self.redacting = Redacting(
             me, db, self.state, self.writer, self.authoring, self.directory, self.presenter, self.talking

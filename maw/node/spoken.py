@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from maw.core.authority import ORDER
-from maw.core.colony import Said
+from maw.core.colony import Recipient, Said
 from maw.core.identity import NodeId, short_key
 from maw.core.trust import TrustBook
-from maw.core.word import word_of
+from maw.core.word import read_word, word_of
 from maw.store.state import State
 
 MAX_APART_MS: Final = 86_400_000
@@ -50,10 +50,25 @@ class OperatorsWord:
             return None
         if abs(at_ms - word.at_ms) > MAX_APART_MS or not self._is_meant(said):
             return None
-        authority = book.ruling.authority
-        if not authority.may_now(word.key, ORDER, max(at_ms, word.at_ms)):
+        authority, at_ms = book.ruling.authority, max(at_ms, word.at_ms)
+        if not authority.may_order(word.key, {to.node for to in said.to}, at_ms):
+            return None
+        if authority.bound_to(word.key, ORDER, at_ms) and not all(map(self._is_on, said.to)):
             return None
         return Spoken(authority.name_of(word.key), word.is_order, word.nonce)
+
+    def bound_to(self, said: Said, at_ms: int) -> frozenset[NodeId]:
+        """The hosts to whose agents alone the key over this message may give orders; none when it is no such key."""
+        try:
+            word = read_word(said.word)
+        except ValueError:
+            return frozenset()
+        return self._book().ruling.authority.bound_to(word.key, ORDER, at_ms)
+
+    def _is_on(self, to: Recipient) -> bool:
+        """Whether the host that the operator named is the one to which it goes: the right is over that one."""
+        row = self._state.nodes.get(to.node)
+        return row is not None and to.host in (row.name, short_key(to.node))
 
     def _is_meant(self, said: Said) -> bool:
         """The operator signed names, the message goes by ids, and the two were put together by its host: what comes to

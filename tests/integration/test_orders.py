@@ -240,3 +240,45 @@ async def test_what_is_frozen_opens_no_channel(two: tuple[Host, Host, Signer]) -
     with pytest.raises(Refused) as refused:
         await mbp.service.add_channel(await mbp.as_("arthur"), "more")
     assert refused.value.code == "frozen"
+
+
+async def test_an_operator_over_some_hosts_orders_agents_of_those_and_nobody_else(
+    two: tuple[Host, Host, Signer],
+) -> None:
+    mbp, oracle, key = two
+    book, aide = mbp.node.membership.book, Signer(os.urandom(32))
+    grant = grant_statement(key, book.colony, aide.node, "aide", ["order"], None, [oracle.me], now())
+    await mbp.node.membership.keep([grant])
+    await until(lambda: grant.id in oracle.node.membership.book.statements(), "oracle heard of it")
+
+    def signed(text: str, *targets: str) -> OperatorWord:
+        return word(mbp, aide, text, targets)
+
+    await mbp.send("arthur", "@neo@oracle", "stop", word=signed("stop", "neo@oracle"))
+    (there,) = await arrived(oracle, "neo")
+    assert (there["operator"], there["order"]) == ("aide", True)
+    await oracle.service.answer_orders(await oracle.as_("neo"), [there["id"]], "obeyed", "")
+
+    await mbp.add("morpheus")
+    for target, to in (("morpheus@mbp", ["@morpheus"]), ("neo@oracle morpheus@mbp", ["@neo", "@morpheus"])):
+        with pytest.raises(Refused, match="agents on oracle alone") as told:
+            await mbp.service.post_direct(
+                await mbp.as_("arthur"), to, "go", reply_to=None, idempotency_key=None,
+                word=signed("go", *target.split()),
+            )  # fmt: skip
+        assert told.value.code == "not_over_all"
+    with pytest.raises(Refused, match="nor to a channel"):
+        await mbp.post("arthur", "@all go", word=signed("@all go", "#general"))
+
+    # a host that does not refuse, and one that puts another name on a host of his: no reader takes either
+    mbp.node.keeping.refuse = lambda agent, said: None  # type: ignore[method-assign]
+    await mbp.post("arthur", "@all go", word=signed("@all go", "#general"))
+    recipient = mbp.node.directory.recipient
+    mbp.node.directory.recipient = lambda agent: recipient(agent)._replace(host="mbp")  # type: ignore[method-assign]
+    await mbp.send("arthur", "@trinity", "go", word=signed("go", "trinity@mbp"))
+    shown = [*await arrived(oracle, "neo", 2), *await arrived(oracle, "trinity", 2)]
+    assert {(one["text"], one["operator"], one["order"]) for one in shown} == {
+        ("stop", "aide", True), ("@all go", None, False), ("go", None, False)
+    }  # fmt: skip
+    orders = await mbp.service.orders(await mbp.as_("arthur"), limit=9)
+    assert [one["message"]["text"] for one in orders] == ["stop"], "and nobody else counts them"

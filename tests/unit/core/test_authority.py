@@ -80,6 +80,21 @@ def test_without_the_right_to_delegate_a_grant_is_air() -> None:
     assert not made.knows(BOB.node)
 
 
+def test_who_may_order_on_some_hosts_orders_those_and_no_channel() -> None:
+    made = Authority(FOUNDER.node, [grant(FOUNDER, ANN, ORDER, until=50, hosts=(HOST.node,))])
+    assert made.may_order(ANN.node, [HOST.node], 9) and made.bound_to(ANN.node, ORDER, 9) == {HOST.node}
+    assert not made.may_order(ANN.node, [], 9), "a channel is read by all"
+    assert not made.may_order(ANN.node, [HOST.node, BOB.node], 9)
+    assert not made.may_order(ANN.node, [HOST.node], 51) and not made.bound_to(ANN.node, ORDER, 51)
+    assert not made.bound_to(ANN.node, FREEZING, 9) and not made.bound_to(BOB.node, ORDER, 9)
+    assert made.may_order(FOUNDER.node, [], 9) and not made.bound_to(FOUNDER.node, ORDER, 9)
+    both = Authority(
+        FOUNDER.node,
+        [grant(FOUNDER, ANN, ORDER, hosts=(HOST.node,)), grant(FOUNDER, ANN, ORDER, hosts=(BOB.node,))],
+    )
+    assert both.may_order(ANN.node, [HOST.node, BOB.node], 9), "what two grants give together"
+
+
 def test_a_right_over_some_hosts_is_none_over_the_colony() -> None:
     made = Authority(FOUNDER.node, [grant(FOUNDER, ANN, FREEZING, hosts=(HOST.node,))])
     assert made.may(ANN.node, FREEZING, ANY, 20, HOST.node)
