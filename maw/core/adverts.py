@@ -25,20 +25,30 @@ class Advert:
     """What one link says it holds of one author."""
 
     heads: Heads = field(default_factory=dict)
-    complete: dict[int, int] = field(default_factory=dict)
-    """epoch -> the seq up to which it says to hold every payload too."""
+    _partly: dict[int, int] | None = None
+    """epoch -> the seq up to which it says to hold every payload too, where that is not the head. Seldom needed, and
+    there is an advert for each link and author."""
     closed: tuple[int, bytes] | None = None
     exhausted: bytes | None = None
     """The closed digest at which the link said it had sent all: differing then means *it* lacks something."""
 
     def remember(self, epoch: int, head: Head, complete: bool = False) -> None:
+        if not complete:
+            self._partly = {**(self._partly or {}), epoch: self.complete(epoch)}
+        elif self._partly is not None:
+            self._forget_partly(epoch)
         self.heads[epoch] = head
-        if complete:
-            self.complete[epoch] = head.seq
         if len(self.heads) > MAX_EPOCHS:
             oldest = min(self.heads)
             del self.heads[oldest]
-            self.complete.pop(oldest, None)
+            self._forget_partly(oldest)
+
+    def _forget_partly(self, epoch: int) -> None:
+        self._partly = {one: seq for one, seq in (self._partly or {}).items() if one != epoch} or None
+
+    def complete(self, epoch: int) -> int:
+        """The seq up to which it says to hold every payload too."""
+        return (self._partly or {}).get(epoch, self.head(epoch).seq)
 
     def head(self, epoch: int) -> Head:
         return self.heads.get(epoch, START)

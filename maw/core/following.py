@@ -290,12 +290,7 @@ class Followed:
 
     def _targets(self, author: NodeId, track: Track, now: float) -> list[Target]:
         """What usable links offer; older epochs, of which only a digest is known, when there is nothing else."""
-        found = [
-            target
-            for link in self._inlets
-            for target in self.offers.targets(link, author)
-            if self._usable(link, author, track, now)
-        ]
+        found = [target for link, target in self.offers.all(author) if self._usable(link, author, track, now)]
         return [target for target in found if target != CLOSED_EPOCHS] or found
 
     def tick(self, now: float) -> list[Effect]:

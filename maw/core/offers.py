@@ -7,7 +7,7 @@ from typing import Final
 from maw.core.adverts import Advert, Inlet
 from maw.core.arriving import Arriving
 from maw.core.effects import Link
-from maw.core.entry import START, Position
+from maw.core.entry import Position
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId
 
@@ -38,18 +38,33 @@ class Offers:
             return []
         return self._unreached(advert, author) or [CLOSED_EPOCHS] * self._lacks_closed(advert, author)
 
+    def all(self, author: NodeId) -> list[tuple[Link, Target]]:
+        """What any link offers. Asked for each head that anybody names: most offer nothing, and that is seen soon."""
+        ours = self._held.of(author)
+        found: list[tuple[Link, Target]] = []
+        for link, inlet in self._inlets.items():
+            advert = inlet.adverts.get(author)
+            if advert is None:
+                continue
+            if advert.closed is None:
+                for epoch, head in advert.heads.items():
+                    if epoch not in ours or head.seq > ours[epoch].seq:
+                        break
+                else:
+                    continue
+            found += [(link, target) for target in self.targets(link, author)]
+        return found
+
     def beyond(self, link: Link, author: NodeId) -> bool:
         """The link says it holds something of ``author`` that is not on our disk yet."""
         advert = self._inlets[link].adverts.get(author) if link in self._inlets else None
         return advert is not None and (self.ahead(link, author) > 0 or self._lacks_closed(advert, author))
 
     def _unreached(self, advert: Advert, author: NodeId) -> list[Target]:
-        ours = self._held.of(author)
         return [
             (epoch, head.seq)
             for epoch, head in advert.heads.items()
-            if head.seq > ours.get(epoch, START).seq  # for most, all there is to ask
-            and head.seq > (reached := self._arriving.reached(author, epoch).seq)
+            if head.seq > (reached := self._arriving.reached(author, epoch).seq)
             and reached < self._held.last(author, epoch)
             and (author, epoch) not in self._held.disputed
         ]
@@ -65,7 +80,7 @@ class Offers:
         advert = inlet.adverts.get(place.author) if inlet else None
         if advert is None or advert.head(place.epoch).seq < place.seq:
             return None
-        return advert.complete.get(place.epoch, 0) >= place.seq
+        return advert.complete(place.epoch) >= place.seq
 
     def ahead(self, link: Link, author: NodeId) -> int:
         """Entries of ``author`` that this link says it holds and we do not, and may: up to a revocation's cut."""

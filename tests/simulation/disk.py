@@ -8,9 +8,11 @@ point of a commit at which the node falls over.
 from __future__ import annotations
 
 import random
+from array import array
 from bisect import bisect_right, insort
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from maw.core.entry import START, Entry, Head, Kind, unpack_payload
@@ -51,7 +53,7 @@ class Rows:
 
     logs: dict[Place, list[Entry]] = field(default_factory=dict)
     visible: list[Entry] = field(default_factory=list)
-    seqs: list[int] = field(default_factory=list)
+    seqs: array[int] = field(default_factory=partial(array, "q"))
     seq: int = 0
     proofs: dict[Place, Proof] = field(default_factory=dict)
     """Of the logs that are disputed."""
@@ -136,7 +138,10 @@ class Rows:
             self._drop_log(place)
         ids = {entry.id for entry in gone if not keep_shown or entry.kind != Kind.POST}
         stays = [at for at, entry in enumerate(self.visible) if entry.id not in ids]
-        self.visible, self.seqs = [self.visible[at] for at in stays], [self.seqs[at] for at in stays]
+        self.visible, self.seqs = (
+            [self.visible[at] for at in stays],
+            array("q", (self.seqs[at] for at in stays)),
+        )
         where = {entry.id: at for at, entry in enumerate(self.visible)}
         return [(entry, where.get(entry.id)) for entry in gone]
 
@@ -166,7 +171,7 @@ class Rows:
     def copy(self) -> Rows:
         return Rows(
             {place: list(log) for place, log in self.logs.items()},
-            list(self.visible), list(self.seqs), self.seq, dict(self.proofs), dict(self.statements),
+            list(self.visible), self.seqs[:], self.seq, dict(self.proofs), dict(self.statements),
             dict(self.pins), dict(self.used), self.fingerprint, self.joining,
         )  # fmt: skip
 
