@@ -459,6 +459,10 @@ class Followed:
         if (author, epoch) in self._held.disputed:
             return []
         self._held.disputed.add((author, epoch))
+        if (track := self._tracks.get(author)) is not None:
+            track.target = None
+            track.holdoff.clear()  # whoever contradicted us here may at the next epoch too, and is asked soon
+            self._tracks.stir(author)
         text = (
             f"node {short_key(author)} has said two different things at one place of its log (epoch {epoch}):"
             " its database was copied or rolled back, or its key is in two hands"

@@ -76,18 +76,18 @@ class Faults:
 
     def part(self) -> None:
         one, other = self._groups()
-        self._cut({(a, b) for a in one for b in other} | {(b, a) for a in one for b in other})
+        self.cut_off({(a, b) for a in one for b in other} | {(b, a) for a in one for b in other})
 
     def part_one_way(self) -> None:
         one, other = self._groups()
-        self._cut({(a, b) for a in one for b in other})
+        self.cut_off({(a, b) for a in one for b in other})
 
     def part_for_a_day(self) -> None:
         """Two halves hear nothing of each other for a day, on which each goes on."""
         one, other = self._groups()
         clockwork = self._around.clockwork
         self._around.trace.count("hours that two halves were apart", int(DAY_S // 3600))
-        self._cut({(a, b) for a in one for b in other} | {(b, a) for a in one for b in other}, DAY_S)
+        self.cut_off({(a, b) for a in one for b in other} | {(b, a) for a in one for b in other}, DAY_S)
         begin = self._knobs.span + 15.0
         self._later(begin, setattr, clockwork, "pace", SLOW_PACE)
         self._later(DAY_S - begin, setattr, clockwork, "pace", 1.0)
@@ -97,7 +97,8 @@ class Faults:
         for _ in range(self._rng.randint(0, 8)):
             self._later(self._rng.uniform(0, DAY_S), partial(self.crash, power=True))
 
-    def _cut(self, directions: set[tuple[int, int]], seconds: float | None = None) -> None:
+    def cut_off(self, directions: set[tuple[int, int]], seconds: float | None = None) -> None:
+        """Nobody reaches anybody in these directions (from, to), for a while."""
         network = self._around.network
         fresh = directions - network.cut
         network.cut |= fresh
@@ -228,7 +229,7 @@ class Faults:
                 unseen and self._rng.random() < 0.5
             ):  # one half hears the new branch while the other has the old
                 one, other = self._groups()
-                self._cut({(a, b) for a in one for b in other} | {(b, a) for a in one for b in other})
+                self.cut_off({(a, b) for a in one for b in other} | {(b, a) for a in one for b in other})
 
     def _replace(self, node: SimNode, rows: Rows, what: str, *, resumed: float | None = None) -> None:
         """Another database lies here. Trust decided on this host comes back from the copy beside the key."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import subprocess
 import sys
@@ -13,10 +14,10 @@ from typing import NoReturn
 import pytest
 
 from tests.simulation.checkers import CHECKERS
-from tests.simulation.knobs import FAULTS, HOSTILE, SHAPES, SHOWS, draw
+from tests.simulation.knobs import FAULTS, HOSTILE, SHAPES, SHOWS, chosen, draw
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.running import Campaign
-from tests.simulation.world import run_seed
+from tests.simulation.world import World, run_seed
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -92,6 +93,26 @@ def test_the_page_on_testing_names_every_knob_checker_and_bug() -> None:
     missing += [checker for checker in CHECKERS if f"**{checker}**" not in page]
     missing += [mutant.what for mutant in MUTANTS if f"| {mutant.what} " not in page]
     assert missing == []
+
+
+@pytest.mark.parametrize(("seed", "nodes"), [(7, 3), (21, 3), (24, 5)])
+def test_every_forked_epoch_is_found_though_its_author_went_on_for_long(seed: int, nodes: int) -> None:
+    """Honest nodes hear nothing of each other while a forger shows each its own branch of one epoch after another:
+    when they meet, but the latest are hidden in a digest."""
+    world = World(chosen(draw(seed, nodes), {"forger", "clock_jump"}))
+    forger, rng = world.nodes[-1], random.Random(seed)
+
+    def say() -> None:
+        forger.home.wall_ahead += rng.choice((-3600, 3600, 7200))
+        forger.post(rng.randint(1, 4), 50)
+
+    for _ in range(14):
+        world.clockwork.at(1 + rng.uniform(0, world.knobs.span), say)
+    honest = {node.index for node in world.around.honest}
+    apart = {(a, b) for a in honest for b in honest - {a}}
+    world.clockwork.at(0.3, world.faults.cut_off, apart, world.knobs.span + 5)
+    world.run()
+    assert min(len(node.disk.rows.proofs) for node in world.around.honest) >= 10
 
 
 # -- replay ---------------------------------------------------------------------------------------------

@@ -115,6 +115,10 @@ class Watcher:
     def alert(self, kind: str, subject: str, text: str) -> None:
         """Only who signs two branches is accused of it; only who lies, of saying that it holds more than it gives."""
         node = self._node
+        if (
+            node.hostile
+        ):  # what it finds amiss is what it did: others hold more of its log than it does, as it told them
+            return
         if kind == "own_log" and subject in {short_key(o.key) for o in node.around.nodes if o.hostile}:
             node.around.trace.count("claims in vain noticed")
             return

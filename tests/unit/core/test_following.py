@@ -699,6 +699,25 @@ def test_a_disputed_epoch_does_not_keep_later_ones_from_being_followed() -> None
     assert not bench.wait(DEADLINE_S * 10)
 
 
+def test_each_fork_that_is_noted_ends_the_waits_so_that_the_next_is_found_soon() -> None:
+    """Below the latest epochs a fork is met by following only, one epoch at a time: were the link held off longer each
+    time, the tenth would be found after an hour."""
+    bench = direct(*LOG[:5])
+    bench.up(B, RELAY.node)
+    older = Closed(AUTHOR.node, 7, b"d" * 32)
+    bench.machine.have(B, Have((), (), (older,)), bench.now)
+    bench.told(B, LOG[4].head)
+    asked = 0
+    for epoch in range(2, 12):
+        for _ in range(5):
+            if ask := [one for one in sent(bench.wait(1), Follow, B) if one.serial != QUESTION]:
+                asked += 1
+                told = CannotFollow(AUTHOR.node, ask[0].serial, "your head contradicts what is held here")
+                bench.machine.cannot_follow(B, told, bench.now)
+                bench.machine.disputed(AUTHOR.node, epoch)
+    assert asked >= 10
+
+
 @pytest.mark.parametrize("seq", [2**62 - 1, 1 << 40])
 def test_absurd_heads_are_only_numbers(seq: int) -> None:
     bench = direct(*LOG)
