@@ -114,7 +114,7 @@ def report(sizes: list[int], agents: int, cold_up_to: int) -> int:
     print(
         f"{agents} agents\n| nodes | cold start: all know all, bytes an agent and node | sent twice |"
         " a message everywhere: median, ms | p99 | sent twice | bytes a message and node | copies | frames |"
-        " idle: bytes a second and node | CPU of the run |\n" + "|---" * 11 + "|"
+        " idle: bytes a second and node | processor and memory of the run |\n" + "|---" * 11 + "|"
     )
     for nodes in sizes:
         print(measure(nodes, agents, cold=nodes <= cold_up_to), flush=True)
