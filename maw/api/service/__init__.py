@@ -1,0 +1,17 @@
+"""The node as its doors see it: implements ``Backend`` over a running node.
+
+A part for each sort of question, each a thin layer: rules live in maw.node, shapes in docs/api.md.
+"""
+
+from __future__ import annotations
+
+from maw.api.service.administering import Administering, reload_peers
+from maw.api.service.reading import Reading
+from maw.api.service.status import Status
+from maw.api.service.writing import Writing
+
+__all__ = ["Service", "reload_peers"]
+
+
+class Service(Status, Reading, Writing, Administering):
+    """Everything a door may ask of a node."""

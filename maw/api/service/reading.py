@@ -1,0 +1,151 @@
+"""Messages as somebody may read them: a page at a time, behind a cursor; and waiting for more."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from maw.api.backend import Json, Page, Speaker
+from maw.api.service.speakers import Speakers
+from maw.core.colony import GROUPS
+from maw.core.effects import Alert
+from maw.core.names import parse_address
+from maw.errors import BadInput
+from maw.node.talking import need_agent
+from maw.store import pages
+from maw.store.state import AgentRow
+
+_STREAM_SCAN: Final = 500
+"""Rows looked at for one stream page: direct messages of others are passed over, but not without end."""
+
+
+class Reading(Speakers):
+    def _check_cursor(self, after_seq: int | None) -> None:
+        """A cursor beyond all that was ever visible is another replica's: waiting for it would skip messages."""
+        # a page may show what was committed this instant, before ``visible`` has heard of it: the writer's own
+        # count is never behind
+        newest = max(self._node.visible.seq, self._node.state.seq)
+        if after_seq is not None and after_seq > newest:
+            raise BadInput(
+                f"after_seq: {after_seq} is beyond this replica's newest, {newest}",
+                code="cursor_ahead",
+                hint="a cursor belongs to the replica that gave it (X-Maw-Replica); begin at 0 or without one",
+            )
+
+    async def wait_visible(self, after_seq: int, timeout: float) -> int:
+        return await self._node.visible.wait(after_seq, timeout)
+
+    async def wait_replicated(self, message_id: str, timeout: float) -> Json:
+        return await self._node.talking.wait_replicated(message_id, timeout)
+
+    def let_go(self, speaker: Speaker, seconds: float) -> None:
+        who = speaker.agent or ("somebody without a token" if speaker.uid is None else f"uid {speaker.uid}")
+        text = (
+            f"a stream for {who} took no message for {seconds:g} s and was ended: its program hangs, or is too slow."
+            " Nothing is lost, it goes on where it was when it asks again"
+        )
+        self._node.alerts.raise_alert(Alert("slow_reader", who, text))
+
+    async def channels(self, speaker: Speaker) -> list[Json]:
+        return [self._node.talking.channel_json(name) for name in sorted(self._node.state.channels)]
+
+    async def channel_page(
+        self, speaker: Speaker, channel: str, *, after_seq: int | None, before_seq: int | None, limit: int
+    ) -> Page:
+        self._check_cursor(after_seq)
+        seen = self._node.visible.seq
+        row = self._node.directory.channel(channel)
+        rows = await pages.in_channel(self._node.db, row.n, after=after_seq, before=before_seq, limit=limit)
+        return _page([self._node.presenter.message(item) for item in rows], seen, after_seq, limit)
+
+    async def mentions_page(self, speaker: Speaker, user: str, *, after_seq: int | None, limit: int) -> Page:
+        self._check_cursor(after_seq)
+        seen = self._node.visible.seq
+        words = self._words(user)
+        rows = await pages.mentioning(self._node.db, words, after=after_seq, limit=limit)
+        return _page([self._node.presenter.message(item) for item in rows], seen, after_seq, limit)
+
+    def _words(self, user: str) -> list[str]:
+        """How ``user`` may have been mentioned: by name, with its host, or in a group of its role."""
+        wanted = parse_address(user)
+        if wanted.name in GROUPS:
+            return [wanted.name]
+        directory = self._node.directory
+        rows = directory.agents_called(wanted.name, wanted.host)
+        if not rows:
+            directory.find_agent(user)  # says what is near
+        words = {wanted.name: None}
+        for row in rows:
+            words |= dict.fromkeys((directory.address(row), *_groups_of(row)))
+        return list(words)
+
+    async def inbox_page(self, speaker: Speaker, *, after_seq: int, limit: int) -> Page:
+        self._check_cursor(after_seq)
+        agent = need_agent(self._agent(speaker))
+        seen = self._node.visible.seq
+        rows = await pages.unread(self._node.db, agent.n, after=after_seq, limit=limit)
+        items = [self._node.presenter.message(item) for item in rows]
+        self._node.orders.handed(agent, items)
+        return _page(items, seen, after_seq, limit)
+
+    async def orders(self, speaker: Speaker, *, limit: int) -> list[Json]:
+        return await self._node.orders.listing(speaker.agent_key, limit)
+
+    async def order(self, speaker: Speaker, ref: str) -> Json:
+        return await self._node.orders.one(ref, speaker.agent_key)
+
+    async def stream_page(
+        self, speaker: Speaker, *, after_seq: int, channel: str | None, user: str | None, limit: int
+    ) -> Page:
+        self._check_cursor(after_seq)
+        seen = self._node.visible.seq
+        scan = _STREAM_SCAN
+        if user is not None:
+            agent = self._own(speaker, user)
+            rows = await pages.mailbox(self._node.db, agent.n, after=after_seq, limit=limit)
+            scan = limit
+        elif channel is not None:
+            row = self._node.directory.channel(channel)
+            rows = await pages.in_channel(self._node.db, row.n, after=after_seq, before=None, limit=limit)
+            scan = limit
+        else:
+            rows = await pages.since(self._node.db, after_seq, min(limit, scan))
+            scan = min(limit, scan)
+        items = self._node.presenter.readable(rows, speaker.agent_key)
+        if user is not None:
+            self._node.orders.handed(agent, items)
+        next_seq = rows[-1].seq if len(rows) == scan else max(after_seq, seen, rows[-1].seq if rows else 0)
+        return Page(items, next_seq)
+
+    def _own(self, speaker: Speaker, user: str) -> AgentRow:
+        agent = need_agent(self._agent(speaker))
+        wanted = self._node.directory.find_agent(user)
+        if wanted.n != agent.n:
+            raise BadInput(
+                "user: a stream for a user shows that user's mailbox, so only its own", code="not_yours"
+            )
+        return agent
+
+    async def sent(self, speaker: Speaker, *, limit: int) -> list[Json]:
+        return await self._node.talking.sent(need_agent(self._agent(speaker)), limit)
+
+    async def message(self, speaker: Speaker, ref: str) -> Json:
+        node = self._node
+        row = await node.talking.find(ref, speaker.agent_key)
+        shown = node.presenter.message(row)
+        replies = await pages.replies(node.db, shown["id"], 500)
+        shown["thread"] = node.presenter.readable(replies, speaker.agent_key)
+        if node.presenter.position(row).author == node.me:
+            receipt = await node.talking.receipt(ref, speaker.agent_key)
+            shown |= {"state": receipt["state"], "recipients": receipt["recipients"]}
+        return shown
+
+
+def _groups_of(row: AgentRow) -> list[str]:
+    return [group for group, roles in GROUPS.items() if row.role in roles]
+
+
+def _page(items: list[Json], seen: int, after: int | None, limit: int) -> Page:
+    """``seen`` was read before the rows were: nothing above it can have been passed over."""
+    if len(items) == limit:
+        return Page(items, items[-1]["seq"])
+    return Page(items, max(after or 0, seen, items[-1]["seq"] if items else 0))

@@ -1,0 +1,50 @@
+"""Who speaks: the agent that a door's caller is, as this node knows it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from maw.api.backend import Speaker
+from maw.errors import NotFound
+from maw.node.authoring import recovering
+from maw.node.node import Node
+from maw.store.state import AgentRow
+
+
+class Speakers:
+    """What every part of the service stands on: the node, and who of it is speaking."""
+
+    def __init__(self, node: Node, *, admins: frozenset[int], rest: str | None = None) -> None:
+        """``admins``: uids that may administer (the daemon's own, root, the group's)."""
+        self._node = node
+        self._admins = admins
+        self.rest = rest
+
+    @property
+    def node_name(self) -> str:
+        return self._node.config.name
+
+    def _agent(self, speaker: Speaker) -> AgentRow | None:
+        if speaker.agent_key is None:
+            return None
+        own = self._node.state.nodes.get(self._node.me)
+        row = self._node.state.agents.get((own.n, speaker.agent_key)) if own else None
+        return None if row is None or row.gone else row
+
+    def _speaker(self, row: AgentRow | None, known_by: Literal["uid", "token"], uid: int | None) -> Speaker:
+        address = self._node.directory.address(row) if row else None
+        return Speaker(
+            address, row.id if row else None, known_by, uid, uid is not None and uid in self._admins
+        )
+
+    async def speaker_for_uid(self, uid: int, name: str | None) -> Speaker:
+        try:
+            row = self._node.directory.by_uid(uid, name, is_root=uid == 0)
+        except NotFound:
+            if self._node.authoring.recovering:  # agents come back with the log that named them
+                raise recovering() from None
+            raise
+        return self._speaker(row, "uid", uid)
+
+    async def speaker_for_token(self, token: str) -> Speaker:
+        return self._speaker(self._node.directory.by_token(token), "token", None)

@@ -1,0 +1,129 @@
+"""What the node says of itself: how it does, whom it knows, who is on it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from maw import __version__
+from maw.api.backend import Json, Speaker
+from maw.api.service.speakers import Speakers
+from maw.core.identity import key_text
+from maw.core.statement import colony_text
+from maw.node.backup_record import LastBackup, last_backup
+from maw.node.presenting import iso
+from maw.store import pages
+from maw.store.shrinking import free_bytes
+from maw.store.state import AgentRow
+
+_OWNERS_AFFAIR: Final = frozenset({"uid", "has_token", "unread"})
+
+
+class Status(Speakers):
+    async def whoami(self, speaker: Speaker) -> Json:
+        row = self._agent(speaker)
+        return {
+            "agent": speaker.agent,
+            "name": row.name if row else None,
+            "host": self.node_name,
+            "role": row.role if row else None,
+            "node_key": key_text(self._node.me),
+            "colony": colony_text(self._node.membership.book.colony),
+            "known_by": speaker.known_by,
+            "uid": speaker.uid,
+        }
+
+    async def health(self) -> Json:
+        trouble = self._node.authoring.read_only or self._node.writer.trouble
+        return {"ok": trouble is None, "name": self.node_name, **({"trouble": trouble} if trouble else {})}
+
+    async def status(self, speaker: Speaker) -> Json:
+        node = self._node
+        unread = await pages.unread_counts(node.db)
+        interface = node.mesh.interface
+        return {
+            "name": self.node_name,
+            "key": key_text(node.me),
+            "colony": colony_text(node.membership.book.colony),
+            "version": __version__,
+            "state": "read_only" if node.authoring.read_only else "running",
+            "trouble": node.authoring.read_only or node.writer.trouble,
+            "uptime_s": round(time.time() - node.started_at, 1),
+            "pid": os.getpid(),
+            "home": str(node.home.path),
+            "rest": self.rest,
+            "mesh": [
+                {"address": item.address, "listening": item.listening, "error": item.error}
+                for item in node.mesh.bindings
+            ],
+            "interface": None
+            if interface is None
+            else {
+                "name": interface.name,
+                "state": interface.word,
+                "since": iso(int((node.mesh.interface_since or 0) * 1000)),
+            },
+            "links_up": len(node.board.all()),
+            "links_bounded": node.mesh.linking.bounded,
+            "peers_known": len(node.membership.book.trusted),
+            "peers_pending": len(node.membership.book.pending) + len(node.inviting.asking),
+            "messages": node.state.messages,
+            "entries": node.runtime.held.total(),
+            "entries_repeated": node.runtime.machine.followed.discarded_entries,
+            "follows_moved": node.runtime.machine.followed.moves,
+            "seq": node.visible.seq,
+            "unread": {
+                row.name: unread.get(row.n, 0)
+                for row in node.state.local.values()
+                if self._may_see(row, speaker)
+            },
+            "disk_free_bytes": node.disk.free,
+            "database_bytes": _database_bytes(node.db.path),
+            "database_free_bytes": await free_bytes(node.db),
+            "rss_bytes": _resident_bytes(),
+            "backup": _backup(last_backup(node.home)),
+            "trouble_with": node.peering.troubles(),
+            "alerts": await node.alerts.recent(node.db, iso),
+        }
+
+    def _may_see(self, row: AgentRow, speaker: Speaker) -> bool:
+        """How much is unread is the owner's own affair; an administrator sees it for all."""
+        return speaker.is_admin or row.uid == speaker.uid or row.id == speaker.agent_key
+
+    async def peers(self, speaker: Speaker) -> list[Json]:
+        return self._node.peering.listing()
+
+    async def users(self, speaker: Speaker) -> list[Json]:
+        users = await self._node.people.listing()
+        if speaker.known_by == "nobody":
+            return [
+                {key: value for key, value in user.items() if key not in _OWNERS_AFFAIR} for user in users
+            ]
+        return users
+
+
+def _database_bytes(path: Path) -> int:
+    total = 0
+    for end in ("", "-wal", "-shm"):  # listing the directory would take a file descriptor
+        with contextlib.suppress(FileNotFoundError):
+            total += path.with_name(path.name + end).stat().st_size
+    return total
+
+
+def _backup(last: LastBackup) -> Json:
+    """When a backup last succeeded and where it is; why the latest did not."""
+    at = None if last.good_at is None else iso(int(last.good_at.timestamp() * 1000))
+    return {"at": at, "where": last.good_path, "problem": last.problem}
+
+
+def _resident_bytes() -> int:
+    try:
+        return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
+    except OSError:  # no /proc on macOS: the peak is what can be had
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,69 @@
+"""What agents say and settle: durable on this node once a method returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from maw.api.backend import Json, Speaker
+from maw.api.service.speakers import Speakers
+from maw.core.word import OperatorWord
+from maw.node.talking import need_agent
+
+
+class Writing(Speakers):
+    async def post_channel(
+        self,
+        speaker: Speaker,
+        channel: str,
+        text: str,
+        *,
+        reply_to: str | None,
+        idempotency_key: str | None,
+        word: OperatorWord | None = None,
+    ) -> Json:
+        agent = need_agent(self._agent(speaker))
+        return await self._node.talking.post(
+            agent, speaker.known_by, channel, text, reply_to=reply_to, key=idempotency_key, word=word
+        )
+
+    async def post_direct(
+        self,
+        speaker: Speaker,
+        to: Sequence[str],
+        text: str,
+        *,
+        reply_to: str | None,
+        idempotency_key: str | None,
+        word: OperatorWord | None = None,
+    ) -> Json:
+        agent = need_agent(self._agent(speaker))
+        return await self._node.talking.direct(
+            agent, speaker.known_by, to, text, reply_to=reply_to, key=idempotency_key, word=word
+        )
+
+    def draft_order(self, to: Sequence[str] | None, channel: str | None) -> Json:
+        return self._node.orders.draft(to, channel)
+
+    async def answer_orders(self, speaker: Speaker, refs: Sequence[str], state: str, note: str) -> None:
+        agent = need_agent(self._agent(speaker))
+        if note:  # whether he obeys he may always say
+            self._node.keeping.refuse_frozen(agent, None)
+        await self._node.orders.answer(agent, refs, state, note)
+
+    async def ack(self, speaker: Speaker, refs: Sequence[str] | None) -> Json:
+        return await self._node.talking.ack(need_agent(self._agent(speaker)), refs)
+
+    async def add_channel(self, speaker: Speaker, name: str) -> Json:
+        return await self._node.talking.create_channel(need_agent(self._agent(speaker)), name)
+
+    async def redact(self, speaker: Speaker, refs: Sequence[str], reason: str | None) -> Json:
+        agent = self._agent(speaker) if speaker.is_admin else need_agent(self._agent(speaker))
+        if agent is not None:
+            self._node.keeping.refuse_frozen(agent, None)
+        return await self._node.redacting.redact(agent, refs, reason, is_admin=speaker.is_admin)
+
+    async def retain(self, speaker: Speaker, channel: str, days: int) -> Json:
+        agent = self._agent(speaker) if speaker.is_admin else need_agent(self._agent(speaker))
+        if agent is not None:
+            self._node.keeping.refuse_frozen(agent, channel)
+        return await self._node.redacting.retain(agent, channel, days, is_admin=speaker.is_admin)
