@@ -206,18 +206,28 @@ def _say(
 
 
 def stated(statement: str, asked: Mapping[str, Any], signer: Signer) -> Mapping[str, Any]:
-    """Draft, sign here, hand in; the statement as it was taken."""
+    """Draft, sign here, hand in; the statement as it was taken. Refused when another was drafted than was asked for."""
     import msgpack
 
+    from maw.core.drafted import compare, malformed
     from maw.core.identity import key_text
     from maw.core.statement import sign_statement
 
     daemon = plain_daemon()
     issuer = key_text(signer.node)
     draft = daemon.post("/api/statements/draft", {"type": statement, "issuer": issuer, **asked}).body
-    fields = msgpack.unpackb(base64.b64decode(draft["fields"]))
-    colony = base64.b64decode(draft["colony"])
-    signed = sign_statement(signer, statement, colony, draft["at_ms"], fields)
+    try:
+        fields = msgpack.unpackb(base64.b64decode(draft["fields"]))
+        colony, at_ms, drafted = base64.b64decode(draft["colony"]), draft["at_ms"], draft["type"]
+    except (KeyError, TypeError, ValueError, msgpack.UnpackException) as error:
+        raise malformed(error) from None
+    resolved = compare(
+        statement, asked, drafted=drafted, colony=colony, at_ms=at_ms, fields=fields,
+        now_ms=int(time.time() * 1000),
+    )  # fmt: skip
+    for line in resolved:
+        note(f"signed for {words(line)}")
+    signed = sign_statement(signer, statement, colony, at_ms, fields)
     wire = base64.b64encode(signed.wire).decode("ascii")
     taken: Mapping[str, Any] = daemon.post("/api/statements", {"wire": wire}).body
     return taken

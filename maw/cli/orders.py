@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import time
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
@@ -84,9 +85,10 @@ def _speak(
     signer = read_signer(key)
     daemon = speaking_daemon(as_name)
     draft = daemon.post("/api/orders/draft", where_to).body
-    body = {"text": message, "word": _signed(signer, draft, message, is_order)}
+    signed, targets = _signed(signer, where_to, draft, message, is_order)
+    body: dict[str, Any] = {"text": message, "word": signed}
     if "to" in where_to:
-        path, body = "/api/direct", {**body, "to": draft["targets"]}
+        path, body = "/api/direct", {**body, "to": targets}
     else:
         path = f"/api/channels/{segment(where_to['channel'])}/messages"
     try:
@@ -119,24 +121,28 @@ def _where(whom: str) -> dict[str, Any]:
     return {"to": [str(parse_address(one)) for one in whom.split(",")]}
 
 
-def _signed(signer: Any, draft: Mapping[str, Any], text: str, is_order: bool) -> str:
+def _signed(
+    signer: Any, asked: Mapping[str, Any], draft: Mapping[str, Any], text: str, is_order: bool
+) -> tuple[str, list[str]]:
+    """The word, and where it may stand. Refused when that is not where it was asked to."""
     import msgpack  # signing is rare
 
+    from maw.core.drafted import compare_word, malformed
     from maw.core.heeding import NONCE_BYTES
     from maw.core.identity import NodeId
     from maw.core.word import sign_word
 
-    word = sign_word(
-        signer,
-        base64.b64decode(draft["colony"]),
-        NodeId(base64.b64decode(draft["author"])),
-        draft["at_ms"],
-        os.urandom(NONCE_BYTES),
-        is_order,
-        tuple(draft["targets"]),
-        text,
+    try:
+        colony, author = (base64.b64decode(draft[name]) for name in ("colony", "author"))
+        at_ms, drafted = draft["at_ms"], draft["targets"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise malformed(error) from None
+    targets = compare_word(
+        asked, colony=colony, author=author, at_ms=at_ms, targets=drafted, now_ms=int(time.time() * 1000)
     )
-    return base64.b64encode(msgpack.packb(word.content())).decode("ascii")
+    nonce = os.urandom(NONCE_BYTES)
+    word = sign_word(signer, colony, NodeId(author), at_ms, nonce, is_order, targets, text)
+    return base64.b64encode(msgpack.packb(word.content())).decode("ascii"), list(targets)
 
 
 def _list(limit: int, as_name: str | None, as_json: bool) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from maw.cli.output import Output, words
+from maw.cli.output import Output, note, words
 from maw.cli.params import As, Json, Yes
 from maw.cli.session import confirm, plain_daemon, reading_daemon
 from maw.client.daemon import segment
@@ -67,7 +67,10 @@ def _as_operator(ids: Sequence[str], reason: str | None, key: str | None) -> dic
     signer = read_signer(key)
     of_log: dict[str, list[str]] = {}
     for one in ids:
-        whole = plain_daemon().get(f"/api/messages/{segment(one)}").body["id"] if one.isdecimal() else one
+        whole = one
+        if one.isdecimal():
+            whole = str(plain_daemon().get(f"/api/messages/{segment(one)}").body["id"])
+            note(f"{one} is {words(whole)}")
         of_log.setdefault(whole.rpartition("-")[0], []).append(whole)
     for some in of_log.values():
         asked: dict[str, Any] = {"ids": some}
