@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import Annotated
 
 import typer
 
 from maw.cli.groups import command_group
 from maw.cli.output import Output, note, words
-from maw.cli.params import Json
+from maw.cli.params import Json, duration
 from maw.cli.session import plain_daemon
 from maw.core.identity import key_text
 from maw.errors import BadInput, NotRunning
@@ -62,6 +63,14 @@ def rotate(
     old: Annotated[
         str | None, typer.Option("--old", metavar="KEY", help="The old key, where its file is gone.")
     ] = None,
+    stolen: Annotated[
+        str | None,
+        typer.Option(
+            "--stolen",
+            metavar="TIME",
+            help="For how long it was in wrong hands: 2h. Whom it let in or shut out since does not stand.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Give this host a new key, and shut the old one out for ever, on every host. The daemon must be stopped."""
@@ -74,16 +83,24 @@ def rotate(
 
     home = NodeHome(find_home(os.environ, os.geteuid()).path)
     signer = read_signer(recovery, "recovery")
+    since = None if stolen is None else int((time.time() - duration(stolen, "--stolen")) * 1000)
     with hold_lock(home):
-        done = asyncio.run(rotate_key(home, signer, why, old))
+        done = asyncio.run(rotate_key(home, signer, why, old, since))
     if out.as_json:
         kept = str(done.kept) if done.kept else None
-        out.json({"old": done.old, "new": done.new, "kept": kept, "admitted": list(done.admitted)})
+        out.json(
+            {
+                "old": done.old, "new": done.new, "kept": kept, "admitted": list(done.admitted),
+                "void": list(done.void),
+            }
+        )  # fmt: skip
         return
     out.line(f"new key · {done.new}")
     note(f"the old key {done.old} is shut out on every host, from when it hears of it")
     if done.admitted:
         note(f"it had let in {', '.join(map(words, done.admitted))}: revoke whom you do not know")
+    if done.void:
+        note(f"what it said of {', '.join(map(words, done.void))} does not stand: invite again whom you know")
     note("start the node again (`maw up`, or its service): agents, mail and peers are as they were")
 
 

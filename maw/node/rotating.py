@@ -15,16 +15,18 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import aiosqlite
 
+from maw.core.authority import STAND_BYTES
 from maw.core.entry import Head
 from maw.core.identity import NodeId, Signer, digest, key_text, parse_key, short_key
 from maw.core.revocation import Revocation, rotation_statement
+from maw.core.statement import Admission
 from maw.core.trust import TrustBook
 from maw.errors import BadConfig, BadInput, Refused
 from maw.node.home import HighWaterMark, NodeHome, key_file_bytes, read_key, replace_file
@@ -38,17 +40,22 @@ REANNOUNCE: Final = "reannounce"
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """``stand``: how many statements of the old key still count; ``admitted``: the names of those it let in."""
+    """``stand``: how many statements of the old key still count; ``admitted``: the names of those it let in and whose
+    admits stand, ``void``: of those whose admits do not, for they came since it was stolen."""
 
     old: str
     new: str
     kept: Path | None
     stand: int
     admitted: tuple[str, ...]
+    void: tuple[str, ...]
 
 
-async def rotate(home: NodeHome, recovery: Signer, why: str, old: str | None = None) -> Rotated:
-    """Under the node's lock. ``old``: the text of the old key, where its file is gone.
+async def rotate(
+    home: NodeHome, recovery: Signer, why: str, old: str | None = None, stolen_ms: int | None = None
+) -> Rotated:
+    """Under the node's lock. ``old``: the text of the old key, where its file is gone. ``stolen_ms``: since when (ms
+    since 1970) it was in wrong hands: statements of it that this host heard since, whatever their date, do not stand.
 
     Raises BadConfig, BadInput, Refused with nothing changed.
     """
@@ -75,9 +82,10 @@ async def rotate(home: NodeHome, recovery: Signer, why: str, old: str | None = N
             before, records.colony, records.statements, records.pins, records.forgotten, records.recoveries,
             records.heard,
         )  # fmt: skip
-        stands = book.to_stand({before})
+        stands = book.to_stand({before}, await _heard_since(conn, stolen_ms))
         known = [said for one in book.statements() if isinstance(said := book.said_by(one), Revocation)]
-        if not any(one.key == before and one.new == after.node for one in known):
+        done = [one for one in known if one.key == before and one.new == after.node]
+        if not done:
             cut: Mapping[int, Head] = state.heads().get(before, {})
             now = int(time.time() * 1000)
             word = rotation_statement(recovery, after, records.colony, before, cut, stands, why, now)
@@ -93,13 +101,35 @@ async def rotate(home: NodeHome, recovery: Signer, why: str, old: str | None = N
         mark.write(0, 0)
     finally:
         mark.close()
-    admitted = tuple(
-        admission.name
-        for admission, _ in book.ruling.admissions
-        if admission.issuer == before and not admission.back
-    )
+    standing = (
+        done[0].stands if done else {item[:STAND_BYTES] for item in stands}
+    )  # an earlier try's word counts
+    admitted, void = _let_in(book, before, standing)
     kept = _put_in_place(home, before)
-    return Rotated(key_text(before), key_text(after.node), kept, len(stands), admitted)
+    return Rotated(key_text(before), key_text(after.node), kept, len(standing), admitted, void)
+
+
+def _let_in(
+    book: TrustBook, key: NodeId, standing: Collection[bytes]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of those whom ``key`` let in: by words that stand, and by none that does."""
+    names: dict[NodeId, str] = {}
+    stay: set[NodeId] = set()
+    for identity in book.statements():
+        said = book.said_by(identity)
+        if isinstance(said, Admission) and said.issuer == key and not said.back:
+            names[said.subject] = said.name
+            if identity[:STAND_BYTES] in standing:
+                stay.add(said.subject)
+    kept = tuple(name for subject, name in names.items() if subject in stay)
+    return kept, tuple(name for subject, name in names.items() if subject not in stay)
+
+
+async def _heard_since(conn: aiosqlite.Connection, ms: int | None) -> frozenset[bytes]:
+    if ms is None:
+        return frozenset()
+    found = await conn.execute_fetchall("SELECT id FROM statements WHERE at >= ?", (ms,))
+    return frozenset(identity for (identity,) in found)
 
 
 def _old_key(home: NodeHome, old: str | None) -> NodeId:

@@ -51,6 +51,7 @@ class Vouching:
         self._name_of = name_of
         self._told: frozenset[NodeId] = frozenset()
         self._seen: tuple[int, int] | None = None
+        self._kept: set[NodeId] = set()
 
     async def settle(self) -> None:
         """All of it, where anything changed. Raises MawError when the disk does not take it; then it is still due."""
@@ -59,9 +60,10 @@ class Vouching:
         if seen == self._seen:
             return
         disputed = self._tell(book)
-        known = dict(book.recoveries)
-        await self._writer.submit(lambda conn: rows.know_recoveries(conn, known))
-        self._membership.copy_soon()
+        if fresh := {key: hashed for key, hashed in book.recoveries.items() if key not in self._kept}:
+            await self._writer.submit(lambda conn: rows.know_recoveries(conn, fresh))
+            self._kept |= fresh.keys()
+            self._membership.copy_soon()
         if lacking := self._lacking(book, disputed):
             await self._membership.keep(lacking)
         self._seen = seen

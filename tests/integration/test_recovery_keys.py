@@ -89,6 +89,11 @@ async def test_a_thief_who_begins_below_the_true_log_names_no_recovery_key(
             await until(lambda: victim in later.node.membership.book.revoked, "the owner's word counts")
     async with running(homes[2]) as later:
         assert known(later, victim) == true, "after a restart too"
+    for path in homes[2].path.glob("colony.db*"):
+        path.unlink()
+    for _ in range(2):
+        async with running(homes[2]) as later:
+            assert known(later, victim) == true, "and without its database, by the copy beside its key"
 
 
 async def test_who_was_let_in_without_a_word_on_its_recovery_key_is_vouched_for_later(
