@@ -105,17 +105,11 @@ TO_COME: Final[Mapping[str, str]] = MappingProxyType(
         "death": "until then: `maw agent remove NAME`",
         "move": "",
         "team": "",
-        "backup": "until then, by hand: docs/operations.md",
-        "restore": "until then, by hand: docs/operations.md",
-        "verify": "until then: `maw doctor`",
-        "redact": "",
         "hook": "until then: `maw wait` (docs/agents.md)",
         "mcp": "until then: `maw`, or REST (docs/agents.md)",
     }
 )
-"""Words that are kept for what comes, with what does it until then; one that is in COMMANDS is not among them."""
-
-_LATER: Final = MappingProxyType({word: TO_COME[word] for word in TO_COME if word not in _WHERE})
+"""Words that are kept for what comes, with what does it until then."""
 
 _EXTRA: Final = re.compile(r"unexpected extra argument(?:s|\(s\))? \(([\w-]+)")
 STDOUT_FD: Final = 1
@@ -129,7 +123,7 @@ class LazyGroup(KnownGroup):
     """The commands of COMMANDS, each imported when it is asked for."""
 
     aliases = OLD_WORDS
-    to_come = _LATER
+    to_come = TO_COME
     elsewhere = ELSEWHERE
 
     def list_commands(self, ctx: Any) -> list[str]:

@@ -8,11 +8,10 @@ the same.
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 import aiosqlite
 
@@ -25,42 +24,15 @@ from maw.core.once import KEYS_KEPT_MS, MARK_BYTES, request_of
 from maw.core.redaction import Redaction, droppable, may_redact
 from maw.core.transcript import plain_words
 from maw.core.word import OperatorWord, read_word, word_of
+from maw.store.changes import Changes
 from maw.store.mending import write_back
 from maw.store.redacting import MAX_AHEAD, Order, apply, recheck
 from maw.store.replacing import Seen
-from maw.store.rows import Insert, Statement, execute_all
+from maw.store.rows import Statement, execute_all
 from maw.store.state import AgentRow, ChannelRow, Keep, LogRow, NodeRow, State, next_number
 
-_ENTRIES: Final = Insert("entries", ("place", "header", "signature", "payload", "shown"))
-_MESSAGES: Final = Insert(
-    "messages", ("seq", "place", "direct", "channel", "agent", "said", "received", "suspect", "reply")
-)
-_MENTIONS: Final = Insert("mentions", ("word", "seq"))
-_MAILBOX: Final = Insert("mailbox", ("agent", "seq", "why"), verb="INSERT OR IGNORE")
-_OUTBOX: Final = Insert("outbox", ("agent", "seq"))
-_HEEDED: Final = Insert("heeded", ("statement", "node", "at"), verb="INSERT OR IGNORE")
-_ANSWERS: Final = Insert(
-    "answers", ("nonce", "node", "agent", "state", "note", "at", "early"), verb="INSERT OR REPLACE"
-)
-_NO_LONGER_EARLY: Final = "UPDATE answers SET early = 0 WHERE nonce = ? AND early"
 _DROP_EARLY: Final = """DELETE FROM answers WHERE node = ? AND early AND (nonce, agent) IN
     (SELECT nonce, agent FROM answers WHERE node = ? AND early ORDER BY at DESC LIMIT -1 OFFSET ?)"""
-_ANSWERED: Final = Insert("idempotency", ("key", "agent", "request", "seq", "at"), verb="INSERT OR IGNORE")
-"""A row's key is the mark of a request, its agent 0; in rows of a version before the mark, the key as it was sent."""
-_WORDS: Final = Insert("orders", ("key", "nonce", "seq", "is_order"), verb="INSERT OR IGNORE")
-
-_SET_COUNTERS: Final = "INSERT OR REPLACE INTO meta VALUES ('seq', ?), ('messages', ?)"
-_SET_NODE: Final = "INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?)"
-_SET_LOG: Final = """INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT (l) DO UPDATE SET seq = excluded.seq, id = excluded.id"""
-_SET_CHANNEL: Final = """INSERT INTO channels VALUES (?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (n) DO UPDATE SET messages = excluded.messages, last_seq = excluded.last_seq,
-    created = excluded.created, by = excluded.by, maker = excluded.maker"""
-_SET_KEEP: Final = "INSERT OR REPLACE INTO retention VALUES (?, ?, ?, ?)"
-_MISSING: Final = Insert("missing", ("place",), verb="INSERT OR IGNORE")
-_SET_AGENT: Final = "INSERT OR REPLACE INTO agents VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_SET_ASIDE: Final = "INSERT OR REPLACE INTO set_aside VALUES (?, ?, ?)"
-_WITHHOLD: Final = "INSERT OR REPLACE INTO withheld VALUES (?, ?, ?)"
 _SET_LOCAL: Final = "INSERT OR REPLACE INTO local_agents VALUES (?, ?, ?, ?)"
 _FIND_MENTIONS: Final = """INSERT OR IGNORE INTO mailbox (agent, seq, why)
     SELECT ?, seq, ? FROM mentions WHERE word IN (?, ?)"""
@@ -182,29 +154,11 @@ class Fold:
     """After ``write``: hosts that answer orders nobody knows, and how many of their answers were let go."""
     delivered: dict[NodeId, tuple[int, int]] = field(default_factory=dict)
     """Authors whose messages went into a mailbox here, and (epoch, seq) of the last that did."""
-    _entries: list[Sequence[Any]] = field(default_factory=list)
-    _messages: list[Sequence[Any]] = field(default_factory=list)
-    _mentions: list[Sequence[Any]] = field(default_factory=list)
-    _mailbox: list[Sequence[Any]] = field(default_factory=list)
-    _outbox: list[Sequence[Any]] = field(default_factory=list)
-    _aside: list[Sequence[Any]] = field(default_factory=list)
-    _heeded: list[Sequence[Any]] = field(default_factory=list)
-    _answers: list[Sequence[Any]] = field(default_factory=list)
     _early: set[int] = field(default_factory=set)
     """Nodes that answered what is not known."""
-    _words: list[Sequence[Any]] = field(default_factory=list)
-    _answered: list[Sequence[Any]] = field(default_factory=list)
-    _withheld: list[Sequence[Any]] = field(default_factory=list)
-    _released: list[tuple[int | None, int]] = field(default_factory=list)
-    _moved: list[tuple[int, Seen, str]] = field(default_factory=list)
-    _missing: list[Sequence[Any]] = field(default_factory=list)
+    changes: Changes = field(default_factory=Changes)
     _filled: list[Entry] = field(default_factory=list)
     _orders: list[Order] = field(default_factory=list)
-    _keep: dict[tuple[int, int], Keep] = field(default_factory=dict)
-    _nodes: dict[int, NodeRow] = field(default_factory=dict)
-    _logs: dict[int, LogRow] = field(default_factory=dict)
-    _channels: dict[int, ChannelRow] = field(default_factory=dict)
-    _agents: dict[int, AgentRow] = field(default_factory=dict)
     _returned: set[int] = field(default_factory=set)
 
     def node(self, key: NodeId) -> NodeRow:
@@ -212,7 +166,7 @@ class Fold:
         if row is None:
             row = NodeRow(next_number(self.state.node_at), key)
             self.state.add_node(row)
-            self._nodes[row.n] = row
+            self.changes.nodes[row.n] = row
         return row
 
     def log(self, author: NodeId, epoch: int) -> LogRow:
@@ -220,7 +174,7 @@ class Fold:
         if row is None:
             row = LogRow(next_number(self.state.log_at), self.node(author).n, epoch)
             self.state.add_log(author, row)
-        self._logs[row.l] = row
+        self.changes.logs[row.l] = row
         return row
 
     def add(self, entry: Entry, said: Said | None = None) -> int | None:
@@ -237,32 +191,32 @@ class Fold:
         try:
             seq = self._fold(entry, place, said)
         except Withheld as rule:
-            self._withheld.append((place, rule.why, self.now_ms))
+            self.changes.withheld.append((place, rule.why, self.now_ms))
         except MemoryError:
             raise  # says nothing of the entry
         except Exception as error:  # whatever it is: one entry must not stop a log, here and at every start
             self._put_aside(entry, place, _reason(error))
-        self._entries.append((place, entry.header, entry.signature, entry.payload, seq))
+        self.changes.entries.append((place, entry.header, entry.signature, entry.payload, seq))
         return seq
 
     def give_up(self, entry: Entry, why: str) -> None:
         """An entry that is held already and was withheld is not to be looked into again."""
         place = self.state.logs[entry.author, entry.epoch].place(entry.seq)
         self._put_aside(entry, place, why)
-        self._released.append((None, place))
+        self.changes.released.append((None, place))
 
     def show(self, entry: Entry) -> None:
         """Fold an entry that is held already and was withheld; where the rule still stands, it stays so."""
         place = self.state.logs[entry.author, entry.epoch].place(entry.seq)
         try:
-            self._released.append((self._fold(entry, place, None), place))
+            self.changes.released.append((self._fold(entry, place, None), place))
         except Withheld:
             return
         except MemoryError:
             raise
         except Exception as error:
             self._put_aside(entry, place, _reason(error))
-            self._released.append((None, place))
+            self.changes.released.append((None, place))
 
     def fill(self, entry: Entry) -> None:
         """The payload of an entry that was held without it: fold it as if it came now."""
@@ -270,9 +224,9 @@ class Fold:
         place = log.place(entry.seq)
         self._filled.append(entry)
         try:
-            self._released.append((self._fold(entry, place, None), place))
+            self.changes.released.append((self._fold(entry, place, None), place))
         except Withheld as rule:
-            self._withheld.append((place, rule.why, self.now_ms))
+            self.changes.withheld.append((place, rule.why, self.now_ms))
         except MemoryError:
             raise
         except Exception as error:
@@ -285,7 +239,7 @@ class Fold:
         if ruled and droppable(entry.kind):
             return replace(entry, payload=None)
         if entry.payload is None and not ruled:
-            self._missing.append((log.place(entry.seq),))
+            self.changes.missing.append((log.place(entry.seq),))
             self.complete[entry.author, entry.epoch] = None
         return entry
 
@@ -297,10 +251,10 @@ class Fold:
             entry = self._as_ruled(entry, log)
         place = log.place(entry.seq)
         self._put_aside(entry, place, why)
-        self._entries.append((place, entry.header, entry.signature, entry.payload, None))
+        self.changes.entries.append((place, entry.header, entry.signature, entry.payload, None))
 
     def _put_aside(self, entry: Entry, place: int, why: str) -> None:
-        self._aside.append((place, why, self.now_ms))
+        self.changes.aside.append((place, why, self.now_ms))
         self.set_aside.append(SetAside(message_id(entry.position), why))
 
     def _fold(self, entry: Entry, place: int, said: Said | None) -> int | None:
@@ -309,7 +263,7 @@ class Fold:
             return None
         if kind == Kind.POST or kind == Kind.DIRECT:
             if self.again and (seen := self.again.get(entry.id)) is not None:
-                self._moved.append((place, seen, message_id(entry.position)))
+                self.changes.moved.append((place, seen, message_id(entry.position)))
                 return seen.seq
             if said is None:
                 said = Said.read(unpack_payload(entry.payload), direct=kind == Kind.DIRECT)
@@ -334,7 +288,7 @@ class Fold:
             card = Card.read(content)
             self.state.rename_node(node, card.name)
             node.addresses, node.version = card.addresses, card.version
-            self._nodes[node.n] = node
+            self.changes.nodes[node.n] = node
             self.cards += 1
         elif kind == Kind.AGENT:
             card_ = AgentCard.read(content)
@@ -364,18 +318,18 @@ class Fold:
             self.changed_recoveries.append(node.key)
             return
         node.recovery = recovery
-        self._nodes[node.n] = node
+        self.changes.nodes[node.n] = node
         self.recoveries += 1
 
     def _heed(self, node: NodeRow, heed: Heed) -> None:
         room = max(0, MAX_KEPT_OF_A_PEER - self.state.kept_by[node.n])
         keeps = heed.keeps[:room]
         self.state.kept_by[node.n] += len(keeps)
-        self._heeded += [(statement, node.n, self.now_ms) for statement in keeps]
+        self.changes.heeded += [(statement, node.n, self.now_ms) for statement in keeps]
         for answer in heed.answers:
             if (node.n, answer.agent) in self.state.agents:  # what nobody could be shown is not kept
                 early = not self.state.is_ordered(answer.nonce)
-                self._answers.append((answer.nonce, node.n, *answer[1:], self.now_ms, early))
+                self.changes.answers.append((answer.nonce, node.n, *answer[1:], self.now_ms, early))
                 if early:
                     self._early.add(node.n)
 
@@ -384,7 +338,7 @@ class Fold:
         about = (channel.n, node.n)
         before = self.state.keep.get(about)
         if said.keep_days is not None and (before is None or before.at < entry.hlc):
-            self.state.keep[about] = self._keep[about] = Keep(said.keep_days, entry.hlc)
+            self.state.keep[about] = self.changes.keep[about] = Keep(said.keep_days, entry.hlc)
 
     def _redact(self, entry: Entry, place: int, rule: Redaction) -> None:
         if not may_redact(entry, rule):
@@ -409,7 +363,7 @@ class Fold:
                 raise ValueError(f"its node has {MAX_AGENTS_OF_A_PEER} agents already")
             row = AgentRow(next_number(self.state.agent_at), node.n, agent_id, name, role, at)
             self.state.add_agent(row)
-        self._agents[row.n] = row
+        self.changes.agents[row.n] = row
         return row
 
     def channel(self, node: NodeRow, name: str, by: str, at: int) -> ChannelRow:
@@ -424,7 +378,7 @@ class Fold:
             self.state.add_channel(row)
         elif (not by, at, by, node.key) < (not row.by, row.created, row.by, self._key_of(row.maker)):
             row.created, row.by, row.maker = at, by, node.n if by else None
-        self._channels[row.n] = row
+        self.changes.channels[row.n] = row
         return row
 
     def _key_of(self, node: int | None) -> bytes:
@@ -449,24 +403,24 @@ class Fold:
         if channel:
             channel.messages += 1
             channel.last_seq = seq
-        self._messages.append(
+        self.changes.messages.append(
             (seq, place, channel is None, channel.n if channel else None, agent.n, shown.ms, self.now_ms,
              shown.suspect, said.reply_to)
         )  # fmt: skip
         if word is not None and word.mark not in state.words:
             self._operators_word(word, entry, said, seq)
         if channel:
-            self._mentions += [(word, seq) for word in dict.fromkeys(said.mentions)]
+            self.changes.mentions += [(word, seq) for word in dict.fromkeys(said.mentions)]
         if delivered:
-            self._mailbox += delivered
+            self.changes.mailbox += delivered
             self.delivered[entry.author] = (entry.epoch, entry.seq)
         if entry.author == self.me:
-            self._outbox.append((agent.n, seq))
+            self.changes.outbox.append((agent.n, seq))
         return seq
 
     def answered(self, mark: bytes, request: bytes, seq: int, at: int) -> None:
         """The request of this mark led to the message at ``seq``."""
-        self._answered.append((mark, 0, request, seq, at))
+        self.changes.answered.append((mark, 0, request, seq, at))
 
     def _answered_before(self, entry: Entry, said: Said, seq: int) -> None:
         """Our own word comes back to a database that had lost it, and with it what request it was the answer to."""
@@ -483,7 +437,7 @@ class Fold:
         if word_of(said, entry.colony, entry.author) is not None:
             state.strange_words += strange
             state.words[word.mark] = seq
-            self._words.append((word.key, word.nonce, seq, word.is_order))
+            self.changes.words.append((word.key, word.nonce, seq, word.is_order))
 
     def _delivery(self, sender: AgentRow, said: Said, seq: int) -> list[tuple[int, int, str]]:
         """Rows for the mailboxes of this host's agents. Nobody finds his own words there."""
@@ -513,7 +467,7 @@ class Fold:
         """All rows, in one visit to the connection. Raises sqlite3.Error when the disk is the trouble, and
         UnfoldableError when the rows are."""
         try:
-            await execute_all(conn, [*self._large(), *self._small(), *self._local()])
+            await execute_all(conn, [*self.changes.statements(self.state), *self._local()])
             await self._rule(conn)
             for n in self._returned:
                 await refill_directs(conn, self.me, self.state.agent_at[n])
@@ -539,68 +493,6 @@ class Fold:
             await apply(conn, self.state, self._orders)
         if self.complete:
             self.complete = await recheck(conn, self.state, list(self.complete))
-
-    def _large(self) -> Iterator[Statement]:
-        """Tables that grow with every message."""
-        for insert, rows in (
-            (_ENTRIES, self._entries),
-            (_MESSAGES, self._messages),
-            (_MENTIONS, self._mentions),
-            (_MAILBOX, self._mailbox),
-            (_OUTBOX, self._outbox),
-            (_HEEDED, self._heeded),
-            (_ANSWERS, self._answers),
-            (_WORDS, self._words),
-            (_ANSWERED, self._answered),
-            (_MISSING, self._missing),
-        ):
-            yield from insert.statements(rows)
-        for _, nonce, *_ in self._words:
-            yield _NO_LONGER_EARLY, (nonce,)
-        if self._messages:
-            yield _SET_COUNTERS, (self.state.seq, self.state.messages)
-
-    def _small(self) -> Iterator[Statement]:
-        """Who and what there is: a row each of what this job touched."""
-        for node in self._nodes.values():
-            yield (
-                _SET_NODE,
-                (
-                    node.n, node.key, node.name, json.dumps(node.addresses), node.version, node.seen,
-                    node.recovery,
-                ),
-            )  # fmt: skip
-        for log in self._logs.values():
-            yield _SET_LOG, (log.l, log.node, log.epoch, *log.head, log.disputed)
-        for channel in self._channels.values():
-            yield (
-                _SET_CHANNEL,
-                (
-                    channel.n, channel.name, channel.created, channel.by, channel.messages, channel.last_seq,
-                    channel.maker,
-                ),
-            )  # fmt: skip
-        for about, keep in self._keep.items():
-            yield _SET_KEEP, (*about, *keep)
-        for agent in self._agents.values():
-            yield (
-                _SET_AGENT,
-                (
-                    agent.n, agent.node, agent.id, agent.name, agent.role, agent.created, agent.gone,
-                    agent.last_said,
-                ),
-            )  # fmt: skip
-        for aside in self._aside:
-            yield _SET_ASIDE, aside
-        for withheld in self._withheld:
-            yield _WITHHOLD, withheld
-        for place, seen, new_id in self._moved:
-            yield "UPDATE entries SET shown = NULL WHERE place = ?", (seen.place,)
-            yield "UPDATE messages SET place = ? WHERE seq = ?", (place, seen.seq)
-            yield "UPDATE messages SET reply = ? WHERE reply = ?", (new_id, seen.old_id)
-        for seq, place in self._released:
-            yield "UPDATE entries SET shown = ? WHERE place = ?", (seq, place)
-            yield "DELETE FROM withheld WHERE place = ?", (place,)
 
     def _local(self) -> Iterator[Statement]:
         """Whose an agent is, and mentions of its name that were here before it. Groups count from now."""

@@ -116,7 +116,8 @@ def binding(odd: object) -> Callable[[Fold, Any, int, Said], int]:
     def message(self: Fold, entry: Any, place: int, said: Said) -> int:
         seq = real(self, entry, place, said)
         if said.text == BAD:
-            self._messages[-1] = (*self._messages[-1][:-1], odd)
+            rows = self.changes.messages
+            rows[-1] = (*rows[-1][:-1], odd)
         return seq
 
     return message
