@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import aiosqlite
 
-from maw.core.effects import CheckAdoption, CheckFork, CheckProof, Effect, KeepOwn, ReadBranch, Seek, Send
+from maw.core.effects import CheckAdoption, CheckFork, CheckProof, KeepOwn, ReadBranch, Seek, Send
 from maw.core.entry import Entry
 from maw.core.forks import Parting, Verdict, common_end, judge
 from maw.core.frames import Fork, Locate, Proof
@@ -17,6 +17,8 @@ from maw.core.identity import NodeId, short_key
 from maw.core.replication import Replicator
 from maw.errors import LinkError, MawError
 from maw.node.authoring import wall_clock_ms
+from maw.node.folds import Folds
+from maw.node.reactions import Feed
 from maw.node.reclaiming import Reclaiming
 from maw.store import forks, late
 from maw.store.database import Database
@@ -28,14 +30,11 @@ from maw.store.writer import Writer
 
 log = logging.getLogger(__name__)
 
-Ask = Callable[[Replicator, float], Sequence[Effect]]
-
 _UNREADABLE: Final = (LinkError, sqlite3.Error)
 
 
 class Forking:
-    """``feed`` asks the machine and carries out what it says; ``new_fold`` is as for any batch, ``took`` is told when
-    one is durable; ``unreadable`` hears of rows that cannot be read."""
+    """``feed`` asks the machine and carries out what it says."""
 
     def __init__(
         self,
@@ -44,21 +43,16 @@ class Forking:
         state: State,
         writer: Writer,
         reclaiming: Reclaiming,
-        *,
-        feed: Callable[[Ask], None],
-        new_fold: Callable[[int], Fold],
-        took: Callable[[Fold, NodeId], None],
-        unreadable: Callable[[NodeId, Exception], None],
+        folds: Folds,
+        feed: Feed,
     ) -> None:
         self._me = me
         self._db = db
         self._state = state
         self._writer = writer
         self._reclaiming = reclaiming
+        self._folds = folds
         self._feed = feed
-        self._new_fold = new_fold
-        self._took = took
-        self._unreadable = unreadable
 
     async def start(self, machine: Replicator) -> None:
         """What was disputed when the node ended is disputed still, unless its author has spoken since; and what he
@@ -92,7 +86,7 @@ class Forking:
                 case Verdict.NOTHING:
                     pass
         except _UNREADABLE as error:
-            self._unreadable(effect.author, error)
+            self._folds.unreadable(effect.author, error)
         except MawError as error:
             log.warning(
                 "a fork of %s could not be dealt with yet: %s", short_key(effect.author), error.message
@@ -130,7 +124,7 @@ class Forking:
     async def _dispute(self, proof: Proof) -> None:
         async def write(conn: aiosqlite.Connection) -> None:
             now = wall_clock_ms()
-            await forks.note_dispute(conn, self._new_fold(now), proof, now)
+            await forks.note_dispute(conn, self._folds.new(now), proof, now)
 
         await self._writer.submit(write)
         self._feed(lambda machine, now: machine.disputed(proof.author, proof.epoch, proof))
@@ -149,7 +143,7 @@ class Forking:
                 if await forks.find_parting(self._db, self._state, author, epoch, run) is not None:
                     self._own_disputed(epoch, run[0].seq)
         except _UNREADABLE as error:
-            self._unreadable(author, error)
+            self._folds.unreadable(author, error)
         except MawError as error:
             log.warning("a fork of %s could not be noted yet: %s", short_key(author), error.message)
 
@@ -172,7 +166,7 @@ class Forking:
             await self._writer.submit(lambda conn: forks.end_dispute(conn, self._state, author, epoch))
             self._feed(lambda machine, now: machine.settled(author, epoch, now))
         except _UNREADABLE as error:
-            self._unreadable(author, error)
+            self._folds.unreadable(author, error)
         except MawError as error:
             log.warning("a settled fork of %s could not be noted yet: %s", short_key(author), error.message)
             self._feed(lambda machine, now: machine.forks.postponed(author, epoch, effect.adoption))
@@ -201,7 +195,7 @@ class Forking:
             keep = await head_at(conn, row, found.since - 1)
             if keep is None or keep.id != run[0].prev:
                 raise LinkError("the log has moved on meanwhile", code="stale_batch")
-            fold = self._new_fold(wall_clock_ms())
+            fold = self._folds.new(wall_clock_ms())
             fold.again = await seen_before(conn, self._state, run)
             await cut(conn, self._state, row, keep)
             _fold_all(fold, run)
@@ -211,7 +205,7 @@ class Forking:
 
         def after(fold: Fold) -> None:
             self._feed(lambda machine, now: machine.replaced(author, epoch, found.since, run, now))
-            self._took(fold, author)
+            self._folds.took(fold, author)
 
         await self._writer.submit(write, after)
         log.warning("took the branch of %s that it adopted, from seq %d on", short_key(author), found.since)
@@ -232,7 +226,7 @@ class Forking:
                 self._db, self._state, effect.author, effect.epoch, effect.heads
             )
         except _UNREADABLE as error:
-            self._unreadable(effect.author, error)
+            self._folds.unreadable(effect.author, error)
         self._feed(
             lambda machine, now: machine.forks.branch_read(effect.link, effect.author, effect.epoch, entries)
         )

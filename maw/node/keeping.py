@@ -23,6 +23,7 @@ from maw.core.ruling import IN_FORCE_IS_TOLD
 from maw.core.trust import TrustBook
 from maw.errors import MawError, Refused
 from maw.node.authoring import Authoring, wall_clock_ms
+from maw.node.folds import Folds
 from maw.node.spoken import OperatorsWord
 from maw.store.database import Database
 from maw.store.fold import Fold
@@ -34,7 +35,7 @@ REVOKED_HERE: Final = "revoked"
 
 
 class Keeping:
-    """``book`` gives the TrustBook of the moment; ``took`` is told what came of entries that are shown now."""
+    """``book`` gives the TrustBook of the moment."""
 
     def __init__(
         self,
@@ -46,7 +47,7 @@ class Keeping:
         word: OperatorsWord,
         book: Callable[[], TrustBook],
         alert: Callable[[Alert], None],
-        took: Callable[[Fold], None],
+        folds: Folds,
         redact: Callable[[], Awaitable[None]],
         name_of: Callable[[NodeId], str],
     ) -> None:
@@ -61,7 +62,7 @@ class Keeping:
         self._word = word
         self._book = book
         self._alert = alert
-        self._took = took
+        self._folds = folds
         self._told: set[bytes] | None = None
         self._due = True
         self._hidden: dict[NodeId, dict[int, int]] = {}
@@ -185,7 +186,7 @@ class Keeping:
                 fold = Fold(self._state, self._me, wall_clock_ms(), self.withhold)
                 return await release(conn, fold, why, start), fold
 
-            after, _ = await self._writer.submit(write, lambda done: self._took(done[1]))
+            after, _ = await self._writer.submit(write, lambda done: self._folds.took(done[1]))
 
     async def _tell(self) -> None:
         """Say in our log which statements are in force here, each once."""

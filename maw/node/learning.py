@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Final
 
 import aiosqlite
@@ -11,6 +10,7 @@ import aiosqlite
 from maw.core.entry import Kind
 from maw.core.identity import NodeId
 from maw.node.authoring import wall_clock_ms
+from maw.node.folds import Folds
 from maw.store.database import Database
 from maw.store.fold import Fold
 from maw.store.learning import legible, read_step
@@ -24,23 +24,19 @@ _FIRST: Final = 0
 
 
 class Learning:
-    """``new_fold`` and ``took`` as of ``Runtime``."""
-
     def __init__(
         self,
         me: NodeId,
         db: Database,
         state: State,
         writer: Writer,
-        new_fold: Callable[[int], Fold],
-        took: Callable[[Fold, NodeId], None],
+        folds: Folds,
     ) -> None:
         self._me = me
         self._db = db
         self._state = state
         self._writer = writer
-        self._new_fold = new_fold
-        self._took = took
+        self._folds = folds
         self._done = False
 
     async def settle(self) -> None:
@@ -59,7 +55,7 @@ class Learning:
             async def write(conn: aiosqlite.Connection, after: int = after) -> Step:
                 now_ms = wall_clock_ms()
                 return await read_step(
-                    conn, kind, after, lambda: self._new_fold(now_ms), lambda: self._state.reload(conn)
+                    conn, kind, after, lambda: self._folds.new(now_ms), lambda: self._state.reload(conn)
                 )
 
             folds, going_on = await self._writer.submit(write, self._stored)
@@ -70,4 +66,4 @@ class Learning:
 
     def _stored(self, step: Step) -> None:
         for fold in step[0]:
-            self._took(fold, self._me)
+            self._folds.took(fold, self._me)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Final
 
@@ -21,6 +21,9 @@ from maw.core.identity import NodeId
 from maw.core.mending import MAX_WANTED, Wanted
 from maw.core.replication import Replicator
 from maw.errors import MawError
+from maw.node.authoring import wall_clock_ms
+from maw.node.folds import Folds
+from maw.node.reactions import Feed
 from maw.store import mending
 from maw.store.database import Database
 from maw.store.fold import Fold
@@ -33,8 +36,6 @@ log = logging.getLogger(__name__)
 MEND_TIMEOUT_S: Final = 60.0
 CATCH_UP_S: Final = 60.0
 """How long a missing payload waits for the rule that may explain it, while more of its author is on its way."""
-
-Ask = Callable[[Replicator, float], Sequence[Effect]]
 
 
 class Outcome(Enum):
@@ -55,14 +56,10 @@ class Mender:
         db: Database,
         state: State,
         writer: Writer,
-        feed: Callable[[Ask], None],
-        *,
-        fold: Callable[[], Fold],
-        folded: Callable[[Fold, NodeId], None],
+        folds: Folds,
+        feed: Feed,
     ) -> None:
-        """``fold``: a new one; ``folded``: what it brought of this author is durable."""
-        self._fold = fold
-        self._folded = folded
+        self._folds = folds
         self._missing_since: dict[NodeId, float] = {}
         self._db = db
         self._state = state
@@ -159,7 +156,7 @@ class Mender:
         positions = [entry.position for entry in entries]
 
         async def write(conn: aiosqlite.Connection) -> Fold:
-            fold = self._fold()
+            fold = self._folds.new(wall_clock_ms())
             for entry in entries:
                 place = self._state.logs[entry.author, entry.epoch].place(entry.seq)
                 if await mending.is_missing(conn, place) and await covering(conn, place) is None:
@@ -173,7 +170,7 @@ class Mender:
             return fold
 
         def after(fold: Fold) -> None:
-            self._folded(fold, entries[0].author)
+            self._folds.took(fold, entries[0].author)
             self._feed(lambda machine, now: machine.mended(positions))
             self._tell(positions, Outcome.MENDED)
 

@@ -15,7 +15,6 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 import aiosqlite
 
@@ -47,6 +46,7 @@ from maw.node.desks import InvitingDesk, JoiningDesk
 from maw.node.directory import Directory, alike
 from maw.node.disk import DiskGuard
 from maw.node.far_receipts import FarReceipts
+from maw.node.folds import Folds
 from maw.node.forking import Forking
 from maw.node.home import NodeHome
 from maw.node.housekeeping import Chore, Housekeeping
@@ -64,10 +64,11 @@ from maw.node.orders import Orders
 from maw.node.peering import Peering
 from maw.node.people import People
 from maw.node.presenting import Presenter, iso
+from maw.node.reactions import Ask, Reactions
 from maw.node.receipts import Receipts, Saved
 from maw.node.reclaiming import Reclaiming
 from maw.node.redacting import Redacting
-from maw.node.runtime import Reactions, Runtime
+from maw.node.runtime import Runtime
 from maw.node.scrubbing import DAMAGED, Scrubber, split
 from maw.node.spoken import OperatorsWord
 from maw.node.stated import Stated
@@ -125,15 +126,19 @@ class Node:
             time.monotonic, name=lambda peer: self.directory.name_of(peer),
             alert=self.alerts.raise_alert, settle=self.alerts.settle,
         )  # fmt: skip
-        self.mender = Mender(
-            db, self.state, self.writer, lambda ask: self.runtime.feed(ask),
-            fold=lambda: self.runtime.new_fold(wall_clock_ms()),
-            folded=lambda fold, author: self.runtime.took(fold, author),
+        self.folds = Folds(
+            me, self.state, self.visible, reactions, self._feed,
+            note_receipt=lambda peer, epoch, seq: self.runtime.note_receipt(peer, epoch, seq),
         )  # fmt: skip
-        self.forking = self._make_forking(signer)
+        self.mender = Mender(db, self.state, self.writer, self.folds, self._feed)
+        reclaiming = Reclaiming(
+            signer, self.state, self.writer, lambda: self.authoring, self.receipts, self.folds, self._feed,
+            alert=self.alerts.raise_alert, monotonic=time.monotonic,
+        )  # fmt: skip
+        self.forking = Forking(me, db, self.state, self.writer, reclaiming, self.folds, self._feed)
         self.runtime = Runtime(
             me, Replicator(me, opened.book, held), held, db, self.state, self.writer, opened.clock,
-            self.visible, self.receipts, reactions, self.mender, self.forking, self.conduct,
+            self.visible, self.receipts, self.folds, reactions, self.mender, self.forking, self.conduct,
         )  # fmt: skip
         self.authoring = Authoring(
             signer, opened.book.colony, self.state, self.writer, opened.clock, instance=opened.instance,
@@ -164,13 +169,10 @@ class Node:
             lambda agent, said: self.keeping.refuse(agent, said),
             lambda agent, channel: self.keeping.refuse_frozen(agent, channel),
         )
-        self.stated = Stated(
-            me, db, self.state, self.writer, lambda: self.membership.book,
-            new_fold=self.runtime.new_fold, took=self.runtime.took,
-        )  # fmt: skip
+        self.stated = Stated(me, db, self.state, self.writer, lambda: self.membership.book, self.folds)
         self.keeping = Keeping(
             me, db, self.state, self.writer, self.authoring, word, lambda: self.membership.book,
-            self.alerts.raise_alert, lambda fold: self.runtime.took(fold), self.stated.settle, self.directory.name_of,
+            self.alerts.raise_alert, self.folds, self.stated.settle, self.directory.name_of,
         )  # fmt: skip
         self.redacting = Redacting(
             me, db, self.state, self.writer, self.authoring, self.directory, self.presenter, self.talking
@@ -209,7 +211,7 @@ class Node:
             self.membership, self.inviting.asking, self.board, self.mesh, self.runtime, self.state,
             self.inventory, self.conduct,
         )  # fmt: skip
-        self.learning = Learning(me, db, self.state, self.writer, self.runtime.new_fold, self.runtime.took)
+        self.learning = Learning(me, db, self.state, self.writer, self.folds)
         self.version_watch = VersionWatch(
             __version__, self.alerts.raise_alert, self.alerts.settle, self.directory.name_and_version
         )
@@ -255,21 +257,6 @@ class Node:
             "old idempotency keys": (3600, self.authoring.forget_old_keys),
         }
         return Housekeeping(looks, chores, seldom, self._clock_event)
-
-    def _make_forking(self, signer: Signer) -> Forking:
-        ways: dict[str, Any] = {
-            "feed": lambda ask: self.runtime.feed(ask),
-            "new_fold": lambda now_ms: self.runtime.new_fold(now_ms),
-            "took": lambda fold, author: self.runtime.took(fold, author),
-        }
-        reclaiming = Reclaiming(
-            signer, self.state, self.writer, lambda: self.authoring, self.receipts,
-            alert=self.alerts.raise_alert, monotonic=time.monotonic, **ways,
-        )  # fmt: skip
-        return Forking(
-            signer.node, self.db, self.state, self.writer, reclaiming,
-            unreadable=lambda author, error: self.runtime.unreadable(author, error), **ways,
-        )  # fmt: skip
 
     @property
     def me(self) -> NodeId:
@@ -432,6 +419,9 @@ class Node:
 
     # -- reactions ----------------------------------------------------------------------------------
 
+    def _feed(self, ask: Ask) -> None:
+        self.runtime.feed(ask)
+
     def _alert(self, alert: Alert) -> None:
         self.alerts.raise_alert(alert)
         if alert.kind == DAMAGED:
@@ -471,7 +461,7 @@ class Node:
         if entries:
             self._mark(entries[-1].epoch, entries[-1].seq)
             self.runtime.appended(entries)
-        self.runtime.report(set_aside)
+        self.folds.report(set_aside)
 
     def _mark(self, epoch: int, seq: int) -> None:
         try:

@@ -15,14 +15,15 @@ from typing import Any, Final
 import aiosqlite
 
 from maw.core.colony import message_id
-from maw.core.effects import Alert, Effect
+from maw.core.effects import Alert
 from maw.core.entry import SALT_BYTES, Entry, Head, Kind, Position, make, pack_payload, unpack_payload
 from maw.core.forks import Parting
-from maw.core.identity import NodeId, Signer
+from maw.core.identity import Signer
 from maw.core.redaction import not_beyond
-from maw.core.replication import Replicator
 from maw.errors import LinkError, Refused
 from maw.node.authoring import Authoring, wall_clock_ms
+from maw.node.folds import Folds
+from maw.node.reactions import Feed
 from maw.node.receipts import Receipts
 from maw.store.fold import Fold
 from maw.store.late import Late
@@ -42,7 +43,7 @@ _NOWHERE: Final = -1
 
 
 class Reclaiming:
-    """``feed``, ``new_fold`` and ``took`` as of ``Forking``; ``monotonic``: seconds."""
+    """``feed`` as of ``Forking``; ``monotonic``: seconds."""
 
     def __init__(
         self,
@@ -51,10 +52,9 @@ class Reclaiming:
         writer: Writer,
         authoring: Callable[[], Authoring],
         receipts: Receipts,
+        folds: Folds,
+        feed: Feed,
         *,
-        feed: Callable[[Callable[[Replicator, float], Sequence[Effect]]], None],
-        new_fold: Callable[[int], Fold],
-        took: Callable[[Fold, NodeId], None],
         alert: Callable[[Alert], None],
         monotonic: Callable[[], float],
     ) -> None:
@@ -63,9 +63,8 @@ class Reclaiming:
         self._writer = writer
         self._authoring = authoring
         self._receipts = receipts
+        self._folds = folds
         self._feed = feed
-        self._new_fold = new_fold
-        self._took = took
         self._alert = alert
         self._monotonic = monotonic
         self._not_before = 0.0
@@ -97,11 +96,11 @@ class Reclaiming:
             gone = [item.shown for item in off if item.entry.payload is None and item.shown is not None]
             await forget_shown(conn, self._state, gone)
             lifted = [item for item in off if _says_something(item, keep)]
-            taken = self._new_fold(now_ms)
+            taken = self._folds.new(now_ms)
             for entry in run:
                 taken.add(entry)
             await taken.write(conn)
-            fresh = self._new_fold(now_ms)
+            fresh = self._folds.new(now_ms)
             entries: list[Entry] = []
             await authoring.begin_epoch(
                 conn, fresh, entries, now_ms, "this log was found in two branches",
@@ -118,7 +117,7 @@ class Reclaiming:
             self._feed(lambda machine, now: machine.replaced(me, epoch, found.since, run, now))
             authoring.opened_for(entries, fresh.set_aside)
             self._feed(lambda machine, now: machine.forks.committed(entries))
-            self._took(taken, me)
+            self._folds.took(taken, me)
 
         self._busy = True
         try:
@@ -144,7 +143,7 @@ class Reclaiming:
 
         async def write(conn: aiosqlite.Connection) -> tuple[Fold, list[Entry]]:
             now_ms = wall_clock_ms()
-            fold = self._new_fold(now_ms)
+            fold = self._folds.new(now_ms)
             entries: list[Entry] = []
             held = await head_at(conn, self._state.logs[self._signer.node, epoch], since)
             if held is None:
@@ -179,7 +178,7 @@ class Reclaiming:
 
         async def write(conn: aiosqlite.Connection) -> tuple[Fold, list[Entry]]:
             now_ms = wall_clock_ms()
-            fold = self._new_fold(now_ms)
+            fold = self._folds.new(now_ms)
             entries: list[Entry] = []
             await authoring.begin_epoch(
                 conn, fold, entries, now_ms, "a branch of this log came back late",
@@ -191,7 +190,7 @@ class Reclaiming:
 
         def after(done: tuple[Fold, list[Entry]]) -> None:
             authoring.opened_for(done[1], done[0].set_aside)
-            self._took(done[0], self._signer.node)
+            self._folds.took(done[0], self._signer.node)
 
         self._busy = True
         try:

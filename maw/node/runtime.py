@@ -1,4 +1,4 @@
-"""Carries out the core's effects: the one place where frames, the disk and the following machine meet.
+"""Carries out the core's effects: the one place where frames and the machine meet, and the disk by way of ``Storing``.
 
 Everything here runs on the event loop; the machine is never entered twice at once. What the machine asks
 for is done in the order it asked; an Append's answer comes back from the writer, behind the commit.
@@ -7,13 +7,9 @@ for is done in the order it asked; an Append's answer comes back from the writer
 from __future__ import annotations
 
 import asyncio
-import logging
 import sqlite3
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
-
-import aiosqlite
 
 from maw.core.clock import HybridClock
 from maw.core.effects import (
@@ -47,49 +43,26 @@ from maw.core.log import runs
 from maw.core.pacing import Pace
 from maw.core.replication import Replicator
 from maw.core.serving import INITIAL_CREDIT
-from maw.core.statement import read_statement
-from maw.errors import LinkClosed, LinkError, MawError, ProtocolViolation
+from maw.errors import LinkClosed, LinkError, ProtocolViolation
 from maw.net.link import Link as LiveLink
 from maw.node.authoring import wall_clock_ms
 from maw.node.conduct import Conduct, Traffic
+from maw.node.folds import Folds
 from maw.node.forking import Forking
 from maw.node.mender import Mender
+from maw.node.reactions import Ask, Reactions
 from maw.node.receipts import Receipts
+from maw.node.storing import Storing
 from maw.node.visible import Visible
-from maw.node.vouching import other_recovery_key
-from maw.store.careful import take_carefully
 from maw.store.database import Database
-from maw.store.fold import MAX_EARLY_ANSWERS, Fold, SetAside, UnfoldableError, Withhold
 from maw.store.logs import LogRead, read_after
-from maw.store.replacing import seen_before
 from maw.store.state import State
 from maw.store.writer import Writer
 
-log = logging.getLogger(__name__)
-
-MAX_STATEMENTS_UNDER_WAY: Final = 1_000
-"""On their way to the disk; the book's quotas count what is there, so what is beyond this is asked for again."""
 MAX_READS: Final = 3
 """At once, of all links together."""
 MAX_FORK_CHECKS: Final = 16
 """At once. A proof that is not looked at now is shown again with the next head that contradicts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reactions:
-    """What the rest of the node wants to hear of."""
-
-    alert: Callable[[Alert], None]
-    trust_changed: Callable[[], None]
-    own_log_returned: Callable[[int], None]
-    received: Callable[[Fold], None]
-    """Entries that came over a link are durable."""
-    settle: Callable[[str, str], None]
-    """An alert is over: its kind and subject."""
-    bug: Callable[[str, Exception], None]
-    """Something that should not have happened did, in what this names; the node goes on."""
-    withhold: Withhold
-    own_log_behind: Callable[[bool], None]
 
 
 class Runtime:
@@ -106,6 +79,7 @@ class Runtime:
         clock: HybridClock,
         visible: Visible,
         receipts: Receipts,
+        folds: Folds,
         reactions: Reactions,
         mender: Mender,
         forking: Forking,
@@ -116,11 +90,11 @@ class Runtime:
         self.held = held
         self._db = db
         self._state = state
-        self._writer = writer
-        self._clock = clock
         self._visible = visible
         self._receipts = receipts
+        self._folds = folds
         self._reactions = reactions
+        self._storing = Storing(self, state, writer, clock, folds, reactions)
         self._mender = mender
         self._forking = forking
         self._conduct = conduct
@@ -131,7 +105,6 @@ class Runtime:
         self._tasks: asyncio.TaskGroup | None = None
         self._wake: asyncio.TimerHandle | None = None
         self._paused = False
-        self._statements_under_way = 0
         self._fork_checks = 0
         self._confirmed: dict[Link, int] = {}
         self._reads = asyncio.Semaphore(MAX_READS)
@@ -242,13 +215,13 @@ class Runtime:
                     if link := self._links.get(number):
                         link.send(encode(frame))
                 case Append():
-                    self._append(effect)
+                    self._storing.append(effect)
                 case ReadLog():
                     self._spawn(self._read(effect), "read log")
                 case Receipt(peer, epoch, seq):
-                    self._note_receipt(peer, epoch, seq)
+                    self.note_receipt(peer, epoch, seq)
                 case AppendStatements():
-                    self._append_statements(effect)
+                    self._storing.append_statements(effect)
                 case Alert():
                     self._reactions.alert(effect)
                 case Settled(kind, subject):
@@ -282,13 +255,13 @@ class Runtime:
                     self._spawn(self._forking.keep_own(effect), "keep own branch")
         self._set_wake()
 
-    def _note_receipt(self, peer: NodeId, epoch: int, seq: int) -> None:
+    def note_receipt(self, peer: NodeId, epoch: int, seq: int) -> None:
         """Nobody holds what was not said yet, whatever it says."""
         ours = self.held.head(self._me, epoch).seq
         if ours:
             self._receipts.note(peer, epoch, min(seq, ours), wall_clock_ms())
 
-    def feed(self, ask: Callable[[Replicator, float], Sequence[Effect]]) -> None:
+    def feed(self, ask: Ask) -> None:
         """Asks the machine, and does what it says: the way in for those who know more than the machine."""
         self.carry_out(ask(self.machine, self._now()))
 
@@ -299,9 +272,9 @@ class Runtime:
 
     def _woken(self) -> None:
         self._wake = None
-        self._or_end(lambda: self.carry_out(self.machine.tick(self._now())))
+        self.or_end(lambda: self.carry_out(self.machine.tick(self._now())))
 
-    def _or_end(self, step: Callable[[], None]) -> None:
+    def or_end(self, step: Callable[[], None]) -> None:
         """A step taken in a callback of the event loop, which would only log its fault."""
         try:
             step()
@@ -316,140 +289,14 @@ class Runtime:
             return
         self._tasks.create_task(work, name=name)
 
-    # -- the disk ---------------------------------------------------------------------------------
+    # -- the disk: see also Storing ---------------------------------------------------------------
 
-    def _append(self, effect: Append, *, carefully: bool = False) -> None:
-        async def write(conn: aiosqlite.Connection) -> list[Fold]:
-            now_ms = wall_clock_ms()
-            if self.machine.doomed(effect.batch):
-                raise LinkError("a batch before it was not stored", code="stale_batch")
-            if carefully:
-                for run in runs(effect.entries):
-                    self._still_follows(run[0])
-                return await take_carefully(
-                    conn, effect.entries, lambda: self.new_fold(now_ms), lambda: self._state.reload(conn)
-                )
-            fold = self.new_fold(now_ms)
-            fold.again = await seen_before(conn, self._state, effect.entries)
-            for run in runs(effect.entries):
-                self._still_follows(run[0])  # within a run they were found to follow one another
-                for entry in run:
-                    fold.add(entry)
-                    self._clock.merge(entry.hlc, now_ms)
-            await fold.write(conn)
-            return [fold]
-
-        def finished(future: asyncio.Future[list[Fold]]) -> None:
-            if future.cancelled() or (error := future.exception()) is None:
-                return
-            if isinstance(error, UnfoldableError) and not carefully:
-                self._reactions.alert(_unfoldable(effect.entries, error))
-                self._append(effect, carefully=True)
-                return
-            log.warning("a batch of %d entries was not stored: %s", len(effect.entries), error)
-            self._or_end(lambda: self.carry_out(self.machine.discarded(effect.batch)))
-
-        try:
-            job = self._writer.submit_nowait(write, lambda folds: self._stored(effect, folds))
-        except (asyncio.QueueFull, MawError):
-            self.carry_out(self.machine.discarded(effect.batch))
-            return
-        job.add_done_callback(finished)
-
-    def new_fold(self, now_ms: int) -> Fold:
-        """For entries that came over a link."""
-        return Fold(self._state, self._me, now_ms, self._reactions.withhold)
-
-    def _still_follows(self, entry: Entry) -> None:
-        if self._state.head(entry.author, entry.epoch).id != entry.prev:
-            raise LinkError("the run no longer follows what is on the disk", code="stale_batch")
-
-    def _stored(self, effect: Append, folds: Sequence[Fold]) -> None:
-        """A batch is durable."""
-        for fold in folds:
-            self.note_rules(fold)
-        self._visible.advance(self._state.seq)
-        self.carry_out(self.machine.committed(effect.batch, self._now()))
-        for fold in folds:
-            self.took(fold, effect.entries[0].author)
-        self._note_returned(effect)
-
-    def note_rules(self, fold: Fold) -> None:
-        """Payloads are missing, or no longer: to be known before anything else is said of these logs."""
-        if fold.complete:
-            self.carry_out(self.machine.completeness(fold.complete, self._now()))
-        for rule in fold.rules:
-            for first, last in rule.ranges:
-                self.carry_out(self.machine.mending.ruled(rule.author, rule.epoch, first, last))
-
-    def took(self, fold: Fold, author: NodeId | None = None) -> None:
-        """What came of ``author``'s logs, or was withheld until now, is durable."""
-        self.note_rules(fold)
-        self._visible.advance(self._state.seq)
-        self.report(fold.set_aside)
-        for who, epoch, seq, holder in fold.reached:
-            if who == self._me:
-                self._note_receipt(holder, epoch, seq)
-        if fold.recoveries:
-            self._learn_recoveries()
-        for node, count in fold.dropped_answers.items():
-            self._reactions.alert(answers_dropped(node, count))
-        for node in fold.changed_recoveries:
-            self._reactions.alert(other_recovery_key(node))
-        try:
-            self._reactions.received(fold)
-        except Exception as error:  # it is durable: falling over would not undo it, and come again at a start
-            about = "entries that were withheld" if author is None else f"entries of {short_key(author)}"
-            self._reactions.bug(about, error)
-
-    def _learn_recoveries(self) -> None:
-        """Recovery keys that we hear of now may be what a revocation was waiting for."""
-        known = {key: row.recovery for key, row in self._state.nodes.items() if row.recovery is not None}
-        if self.machine.learn_recoveries(known):
-            self.carry_out(self.machine.trust_changed(self._now()))
-            self._reactions.trust_changed()
-
-    def _note_returned(self, effect: Append) -> None:
+    def returned(self, effect: Append) -> None:
         """Who gives our own log back to us has it."""
         if (link := self._links.get(effect.link)) is not None:
             for run in runs(effect.entries):
                 if run[-1].author == self._me:
-                    self._note_receipt(link.peer, run[-1].epoch, run[-1].seq)
-
-    def report(self, set_aside: Sequence[SetAside]) -> None:
-        for item in set_aside:
-            text = f"entry {item.id} is stored but cannot be shown: {item.why}"
-            self._reactions.alert(Alert("set_aside", item.id.partition("-")[0], text))
-
-    def _append_statements(self, effect: AppendStatements) -> None:
-        room = MAX_STATEMENTS_UNDER_WAY - self._statements_under_way
-        taken, left = effect.items[:room], effect.items[room:]
-        if left:
-            self.machine.gossip.discarded(left)
-        if not taken:
-            return
-        statements = [read_statement(wire) for wire in taken]
-
-        async def write(conn: aiosqlite.Connection) -> None:
-            rows = [(item.id, item.wire, wall_clock_ms()) for item in statements]
-            await conn.executemany("INSERT OR IGNORE INTO statements VALUES (?, ?, ?)", rows)
-
-        def after(_: None) -> None:
-            self.carry_out(self.machine.statements_committed(statements, effect.link, self._now()))
-            self._reactions.trust_changed()
-
-        def finished(future: asyncio.Future[None]) -> None:
-            self._statements_under_way -= len(taken)
-            if not future.cancelled() and future.exception():
-                self.machine.gossip.discarded(taken)
-
-        try:
-            job = self._writer.submit_nowait(write, after)
-        except (asyncio.QueueFull, MawError):
-            self.machine.gossip.discarded(taken)
-            return
-        self._statements_under_way += len(taken)
-        job.add_done_callback(finished)
+                    self.note_receipt(link.peer, run[-1].epoch, run[-1].seq)
 
     async def _read(self, effect: ReadLog) -> None:
         """Not before the link has taken what it was given: else live messages would queue behind what is read."""
@@ -459,16 +306,11 @@ class Runtime:
             async with self._reads:
                 found = await read_after(self._db, self._state, effect.author, effect.heads, effect.size)
         except (LinkError, sqlite3.Error) as error:
-            self.unreadable(effect.author, error)
+            self._folds.unreadable(effect.author, error)
             found = LogRead([], [])
         self.carry_out(
             self.machine.log_read(effect.link, effect.author, effect.serial, found.entries, found.forked)
         )
-
-    def unreadable(self, author: NodeId, error: Exception) -> None:
-        """A damaged row is no reason to fall over, now and at every start: others may have it whole."""
-        text = f"the log of node {short_key(author)} cannot be read from this disk: {error}"
-        self._reactions.alert(Alert("damaged", short_key(author), text))
 
     async def _check_fork(self, effect: CheckFork) -> None:
         try:
@@ -499,21 +341,3 @@ class Runtime:
 
 async def _fail(error: Exception) -> None:
     raise error
-
-
-def answers_dropped(node: NodeId, count: int) -> Alert:
-    about = short_key(node)
-    text = (
-        f"node {about} answers orders that nobody gave, as far as is known here: {count} of its oldest such answers"
-        f" were dropped, {MAX_EARLY_ANSWERS} are kept"
-    )
-    return Alert("answers", about, text)
-
-
-def _unfoldable(entries: Sequence[Entry], error: Exception) -> Alert:
-    about = short_key(entries[0].author)
-    text = (
-        f"entries of node {about} could not be written together ({error}); each is tried alone. This is a bug in"
-        " maw: please report it"
-    )
-    return Alert("unfoldable", about, text)

@@ -14,6 +14,7 @@ from maw.core.identity import NodeId
 from maw.core.redaction import REDACTED, Redaction, StatedRedaction
 from maw.core.trust import TrustBook
 from maw.node.authoring import wall_clock_ms
+from maw.node.folds import Folds
 from maw.store.database import Database
 from maw.store.fold import Fold
 from maw.store.redacting import stated_number, stated_numbers
@@ -22,8 +23,6 @@ from maw.store.writer import Writer
 
 
 class Stated:
-    """``took`` is told of what a fold brought once it is durable."""
-
     def __init__(
         self,
         me: NodeId,
@@ -31,17 +30,14 @@ class Stated:
         state: State,
         writer: Writer,
         book: Callable[[], TrustBook],
-        *,
-        new_fold: Callable[[int], Fold],
-        took: Callable[[Fold, NodeId], None],
+        folds: Folds,
     ) -> None:
         self._me = me
         self._db = db
         self._state = state
         self._writer = writer
         self._book = book
-        self._new_fold = new_fold
-        self._took = took
+        self._folds = folds
         self._done: set[int] | None = None
 
     async def settle(self) -> None:
@@ -69,9 +65,9 @@ class Stated:
 
         async def write(conn: aiosqlite.Connection) -> Fold:
             now_ms = wall_clock_ms()
-            fold = self._new_fold(now_ms)
+            fold = self._folds.new(now_ms)
             fold.take_rule(number, rule, min(one.at_ms, now_ms))
             await fold.write(conn)
             return fold
 
-        await self._writer.submit(write, lambda fold: self._took(fold, one.author))
+        await self._writer.submit(write, lambda fold: self._folds.took(fold, one.author))

@@ -29,7 +29,7 @@ def entry_of(signer: Signer, colony: bytes, text: str, signed: OperatorWord) -> 
 
 async def folded(host: Host, entry: Entry) -> None:
     async def write(conn: aiosqlite.Connection) -> None:
-        fold = host.node.runtime.new_fold(now())
+        fold = host.node.folds.new(now())
         fold.add(entry)
         await fold.write(conn)
 

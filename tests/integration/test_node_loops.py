@@ -141,7 +141,7 @@ async def test_the_machines_own_faults_end_the_node(make_home: MakeHome, where: 
                 runtime.machine.tick = bug  # type: ignore[method-assign]
                 runtime._woken()
             else:
-                runtime._or_end(bug)
+                runtime.or_end(bug)
             assert host.task is not None
             await asyncio.wait([host.task], timeout=5)
             assert host.task.done()

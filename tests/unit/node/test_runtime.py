@@ -106,7 +106,7 @@ async def test_what_cannot_be_read_is_told_and_answered_with_nothing(
 
 
 async def test_set_aside_is_told_by_author(host: Host) -> None:
-    host.node.runtime.report(
+    host.node.folds.report(
         [SetAside("abcdef-1-1", "why"), SetAside("abcdef-1-2", "why"), SetAside("zzzzzz-1-1", "why")]
     )
     alerts = await host.alerts()
