@@ -25,11 +25,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from maw.core.authority import MAX_STANDS, STAND_BYTES, Dismissal, Grant
+from maw.core.authority import STAND_BYTES, Dismissal
 from maw.core.identity import NodeId, digest
 from maw.core.recovery import believable, disputed
 from maw.core.revocation import ROTATE, Cut, Revocation
 from maw.core.ruling import READERS, Revoked, Ruling, Spoken, rule
+from maw.core.standing import to_stand
 from maw.core.statement import ADMIT, FOUND, Admission, Statement, colony_id, read_admission
 from maw.errors import ProtocolViolation
 
@@ -229,19 +230,10 @@ class TrustBook:
         return self._spoken.get(statement)
 
     def to_stand(self, issuers: Collection[NodeId], void: Collection[bytes] = ()) -> list[bytes]:
-        """Statements by these that still count when their keys are ended, as many as one statement lists: first who
-        was shut out, then who was let in or appointed, the rest last, each as they came. So a thief who says much
-        brings nobody back. ``void``: those that are not to stand."""
+        """Statements by these that still count when their keys are ended. ``void``: those that are not to stand."""
+        said = [(statement, self._spoken.get(one)) for one, statement in self._statements.items()]
         shut = {one.id for gone in self.revoked.values() for one in gone.by}
-
-        def weight(identity: bytes) -> int:
-            said = self._spoken.get(identity)
-            if isinstance(said, Dismissal) or identity in shut:
-                return 0
-            return 1 if isinstance(said, Admission | Grant) else 2
-
-        theirs = (one.id for one in self._statements.values() if one.issuer in issuers and one.id not in void)
-        return sorted(theirs, key=weight)[:MAX_STANDS]
+        return to_stand(said, issuers, shut=shut, recoveries=self._recoveries, void=void)
 
     def would_count(self, revocation: Statement) -> bool:
         """Whether a revocation, once held, would be one that counts."""

@@ -19,6 +19,7 @@ from maw.store import trust as rows
 from maw.store.writer import Writer
 
 RECOVERY_KEY: Final = "recovery_key"
+MAX_NAMED: Final = 3
 ROOM_LEFT: Final = 200
 """Statements of one issuer are bounded: so many are left for what is new."""
 
@@ -69,26 +70,31 @@ class Vouching:
         self._seen = seen
 
     def _tell(self, book: TrustBook) -> frozenset[NodeId]:
-        """Of whose recovery key not all say the same."""
+        """Of whose recovery key not all say the same: one alert, for a liar can speak of a thousand nodes."""
         disputed = book.disputed_recoveries
-        for key in disputed.keys() - self._told:
-            self._alerts.raise_alert(self._alert(key, disputed[key], key in book.recoveries))
-        for key in self._told - disputed.keys():
-            self._alerts.settle(RECOVERY_KEY, short_key(key))
+        about = self._name_of(self._signer.node)
+        if not disputed and self._told:
+            self._alerts.settle(RECOVERY_KEY, about)
+        elif disputed.keys() - self._told:
+            # those first whose own log says so: it is their keys that are stolen
+            order = sorted(disputed, key=lambda key: (key not in disputed[key], self._name_of(key)))
+            words = [self._words(key, disputed[key], key in book.recoveries) for key in order[:MAX_NAMED]]
+            more = f"; and {len(order) - MAX_NAMED} more" if len(order) > MAX_NAMED else ""
+            text = (
+                f"{'; '.join(words)}{more}. Who lies has stolen a node's key, or helps who has: maw revoke; an"
+                " operator's word counts anyway"
+            )
+            self._alerts.raise_alert(Alert(RECOVERY_KEY, about, text))
         self._told = frozenset(disputed)
         return self._told
 
-    def _alert(self, key: NodeId, others: frozenset[NodeId], known: bool) -> Alert:
-        who = ", ".join(sorted("its own log" if one == key else self._name_of(one) for one in others))
+    def _words(self, key: NodeId, others: frozenset[NodeId], known: bool) -> str:
+        liars = sorted("its own log" if one == key else self._name_of(one) for one in others)
+        who = ", ".join(liars[:MAX_NAMED]) + (" and others" if len(liars) > MAX_NAMED else "")
         name = f"{self._name_of(key)} ({key_text(key)})"
         if known:
-            text = f"{who} names another recovery key of {name} than is known here: not believed"
-        else:
-            text = f"{who} name different recovery keys of {name}: none is believed"
-        return Alert(
-            RECOVERY_KEY, short_key(key),
-            f"{text}. Who lies has stolen its key, or helps who has: maw revoke; an operator's word counts anyway",
-        )  # fmt: skip
+            return f"of {name} another recovery key is named than is known here, by {who}: not believed"
+        return f"of {name} different recovery keys are named, by {who}: none is believed"
 
     def _lacking(self, book: TrustBook, disputed: frozenset[NodeId]) -> list[Statement]:
         """Our admits of those whose recovery key we know and did not say, with it; else the same, dates too."""

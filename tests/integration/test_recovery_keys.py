@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import time
@@ -9,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from maw.core.identity import NodeId, Signer, digest
-from maw.core.revocation import rotation_statement
+from maw.core.identity import NodeId, Signer, digest, short_key
+from maw.core.revocation import revocation_statement, rotation_statement
 from maw.core.statement import Statement, admit, read_admission
 from maw.errors import MawError
 from maw.node import authoring
@@ -139,3 +140,32 @@ async def test_a_known_key_with_another_recovery_key_is_not_paired_with_again(ma
             await joins(host, evil, word(THIEFS), "evil", [NOWHERE])
         assert known(host, evil.node) == digest(owner.node)
         assert "would pair again" in (await host.alert("recovery_key"))["text"]
+
+
+async def test_who_lies_about_many_is_told_of_once(make_home: MakeHome) -> None:
+    home = make_home("mbp")
+    async with running(home) as host:
+        colony = host.node.membership.book.colony
+        evil, *others = [evil_node(host) for _ in range(6)]
+        for at, one in enumerate((evil, *others)):
+            own = digest(bytes([at]))
+            word = admit(one.local.signer, colony, host.me, "mbp", [NOWHERE], False, 1, back=True, own=own)
+            await joins(host, one, word, f"n{at}", [NOWHERE])
+        liar = evil.local.signer
+        lies = [
+            admit(liar, colony, key, "x", [], False, 1, recovery=digest(THIEFS.node))
+            for key in (host.me, *(one.node for one in others))
+        ]
+        await host.node.membership.keep(lies)
+        told = await host.alert("recovery_key")
+        assert f"by {short_key(evil.node)}: not believed" in told["text"] and "; and 3 more." in told["text"]
+        assert [kind for kind, _ in await host.alerts()].count("recovery_key") == 1
+        assert all(known(host, one.node) == digest(bytes([at])) for at, one in enumerate(others, 1))
+        founder = open_kept_key(home.path / "operator.key", "operator", lambda: "")
+        await host.node.membership.keep([revocation_statement(founder, colony, evil.node, {}, (), "lies", 9)])
+
+        async def settled() -> None:
+            while ("recovery_key", "mbp") in await host.alerts():
+                await asyncio.sleep(0.02)
+
+        await asyncio.wait_for(settled(), 10)

@@ -90,6 +90,10 @@ def vectors() -> dict[str, Any]:
     founding = found(operator, "vectors", NONCE, AT_MS)
     colony = colony_id(founding)
     said = admit(node, colony, other.node, "other", ["10.7.0.2:6290"], True, AT_MS)
+    bound = admit(
+        node, colony, other.node, "other", [], False, AT_MS + 1,
+        recovery=digest(operator.node), own=digest(node.node),
+    )  # fmt: skip
     opening = make(
         node, colony, EPOCH, START, pack(AT_MS), Kind.OPEN,
         pack_payload(NONCE, {"prev": None, "instance": bytes(16), "recovery": None, "why": "new"}),
@@ -126,6 +130,7 @@ def vectors() -> dict[str, Any]:
         "statements": {
             "found": _statement(founding),
             "admit": _statement(said),
+            "admit with recovery keys": _statement(bound),
             "redact": _statement(stated),
         },
         "colony": colony.hex(),

@@ -98,6 +98,17 @@ def test_two_above_who_contradict_each_other_bind_nothing_until_one_is_revoked()
     assert made.recoveries[VICTIM.node] == TRUE
 
 
+def test_a_lie_does_not_stand_when_its_author_is_revoked_by_who_knows() -> None:
+    lie = [lets_in(HELPER, VICTIM, FALSE), joined(VICTIM, HELPER)]
+    other = lets_in(HELPER, OWN)
+    knows = book(*CHAIN)
+    knows.add([*lie, other])
+    stands = knows.to_stand({HELPER.node})
+    assert lie[0].id not in stands and other.id in stands
+    ended = revocation_statement(FOUNDER, COLONY, HELPER.node, {}, stands, "lies", 9)
+    assert book(*CHAIN, *lie, other, ended).recoveries[VICTIM.node] == TRUE, "newcomers know again"
+
+
 def test_one_inviter_who_says_two_things_binds_nothing() -> None:
     made = book(*CHAIN, lets_in(INVITER, VICTIM, FALSE, at=9))
     assert VICTIM.node not in made.recoveries

@@ -81,6 +81,13 @@ def test_an_admit() -> None:
     VerifyKey(raw("keys", "node", "key")).verify(b"maw-statement-v1\0" + body, signature)
 
 
+def test_an_admit_that_says_which_recovery_keys_they_have() -> None:
+    word = read_admission(read_statement(raw("statements", "admit with recovery keys", "wire")))
+    assert word.own == blake(raw("keys", "node", "key"))
+    assert word.recovery is not None and len(word.recovery) == 32
+    assert read_admission(read_statement(raw("statements", "admit", "wire"))).recovery is None
+
+
 def test_a_redaction_by_an_entry_and_by_a_statement() -> None:
     """Both name the post."""
     payload = raw("entries", 2, "payload")
