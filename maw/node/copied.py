@@ -1,4 +1,4 @@
-"""Telling this node that it may be the copy: others refuse it because another running node holds its key."""
+"""Two running nodes with one key, as whoever sees both tells it, and as one of the two does: it may be the copy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from maw.core.effects import Alert
-from maw.core.identity import NodeId
+from maw.core.identity import NodeId, key_text, short_key
+from maw.net.link import Link
 from maw.net.redialler import DialState
 from maw.node.alerts import Alerts
 
@@ -38,3 +39,13 @@ class CopyWatch:
             " its directory, `maw init` anew; if it is the other, stop that one"
         )
         self._alerts.raise_alert(Alert(_KIND, self._me, text))
+
+    def seen(self, old: Link, new: Link) -> None:
+        """One peer is linked twice, by two nodes that run at the same time."""
+        peer = old.peer
+        text = (
+            f"two running nodes hold the key of {self._name_of(peer)} ({key_text(peer)}),"
+            f" one at {old.remote_address} and one at {new.remote_address}: a host was copied, or the key was"
+            " stolen; the newer of the two is refused"
+        )
+        self._alerts.raise_alert(Alert(_KIND, short_key(peer), text))

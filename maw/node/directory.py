@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from maw.core.colony import GENERAL, GROUPS, Recipient, parse_message_id
-from maw.core.effects import Alert
 from maw.core.entry import Position
 from maw.core.identity import NodeId, key_text, parse_key, short_key
 from maw.core.names import nearest, parse_address
@@ -215,23 +214,6 @@ class Directory:
                 candidates=[f"{message} of {self.name_of(key)} ({key_text(key)})" for key in authors],
             )
         return Position(authors[0], ref.epoch, ref.seq)
-
-
-def alike(nodes: Sequence[NodeRow]) -> list[Alert]:
-    """An alert for each name that two trusted nodes bear: it is ambiguous until one is renamed."""
-    by_name: dict[str, list[str]] = {}
-    for row in nodes:
-        if row.name:
-            by_name.setdefault(row.name, []).append(short_key(row.key))
-    return [
-        Alert(
-            "name",
-            name,
-            f"{len(keys)} nodes are called {name} ({', '.join(sorted(keys))}): rename all but one",
-        )
-        for name, keys in by_name.items()
-        if len(keys) > 1
-    ]
 
 
 def no_such_message(ref: str) -> NotFound:

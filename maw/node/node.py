@@ -1,268 +1,45 @@
-"""One node: everything it is made of, put together, and run until told to stop.
-
-Database ─ Writer ─ State          the disk, and what memory knows of it
-TrustBook ─ Membership ─ desks     whom we trust
-Replicator ─ Runtime               what is followed and served
-Switchboard ─ Mesh                 links
-Authoring ─ Talking, People        what is said here
-"""
+"""One node: its parts, run until told to stop."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import sqlite3
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Final
 
-import aiosqlite
-
-from maw import __version__
-from maw.config import Config, PeersFile
-from maw.core.colony import Card
+from maw.config import Config
 from maw.core.effects import Alert
-from maw.core.entry import Entry
-from maw.core.handshake import Local
-from maw.core.held import HeldLogs
-from maw.core.identity import NodeId, Signer, key_text, short_key
-from maw.core.once import Marks
-from maw.core.replication import Replicator
-from maw.core.statement import Statement
-from maw.core.transcript import Hello
-from maw.errors import BadConfig, LinkClosed, MawError, ProtocolViolation
-from maw.net.link import Link
-from maw.net.switchboard import Switchboard
-from maw.net.tls import NodeTls
-from maw.node.alerts import Alerts
-from maw.node.authoring import Authoring, wall_clock_ms
-from maw.node.belonging import Belonging
-from maw.node.clock_watch import ClockWatch
-from maw.node.commanding import Commanding
-from maw.node.conduct import Conduct
-from maw.node.copied import CopyWatch
-from maw.node.descriptors import DescriptorWatch
-from maw.node.desks import InvitingDesk, JoiningDesk
-from maw.node.directory import Directory, alike
-from maw.node.disk import DiskGuard
-from maw.node.far_receipts import FarReceipts
-from maw.node.folds import Folds
-from maw.node.forking import Forking
+from maw.core.identity import Signer
+from maw.errors import BadConfig, MawError, ProtocolViolation
+from maw.node.authoring import wall_clock_ms
 from maw.node.home import NodeHome
 from maw.node.housekeeping import Chore, Housekeeping
-from maw.node.introducing import Introducing
-from maw.node.inventory import Inventory
-from maw.node.joiner import Joiner
-from maw.node.keeping import Keeping
-from maw.node.learning import Learning
-from maw.node.loops import Loops
-from maw.node.membership import Membership
-from maw.node.mender import Mender
-from maw.node.mesh import Mesh
 from maw.node.opening import Opened, open_store
-from maw.node.orders import Orders
-from maw.node.peering import Peering
-from maw.node.people import People
-from maw.node.presenting import Presenter, iso
-from maw.node.reactions import Ask, Reactions
-from maw.node.receipts import Receipts, Saved
-from maw.node.reclaiming import Reclaiming
-from maw.node.redacting import Redacting
-from maw.node.runtime import Runtime
-from maw.node.scrubbing import DAMAGED, Scrubber, split
-from maw.node.spoken import OperatorsWord
-from maw.node.stated import Stated
-from maw.node.talking import Talking
-from maw.node.version_watch import VersionWatch
-from maw.node.visible import Visible
-from maw.node.vouching import Vouching
+from maw.node.parts import Parts
+from maw.node.presenting import iso
 from maw.node.waking import Slept, WallJumped
-from maw.store import trust as rows
 from maw.store.database import Database, open_database
-from maw.store.fold import Fold, SetAside
-from maw.store.writer import Writer
 
 log = logging.getLogger(__name__)
 
 _DAMAGED = (sqlite3.Error, ProtocolViolation, ValueError, TypeError, KeyError, OverflowError)
 """What reading rows raises that no maw wrote."""
 
-WRITER_STILL_S = 60.0
-RUNTIME_STILL_S = 15.0
-HOUSEKEEPING_STILL_S = 60.0
-JOINS_STILL_S = 180.0
-SCRUBBING_STILL_S = 600.0
+RUNTIME_STILL_S: Final = 15.0
+HOUSEKEEPING_STILL_S: Final = 60.0
+JOINS_STILL_S: Final = 180.0
+SCRUBBING_STILL_S: Final = 600.0
 """Loops that take longer over one round stand still: see maw/node/loops.py."""
 
 
-class Node:
-    """Made by ``open_node``. ``run`` does everything; the parts are public for the API and for tests."""
+class Node(Parts):
+    """Made by ``open_node``. ``run`` does everything."""
 
     def __init__(self, home: NodeHome, config: Config, signer: Signer, db: Database, opened: Opened) -> None:
-        self.home = home
-        self.config = config
-        self.signer = signer
-        self.db = db
-        self.state = opened.state
-        self.started_at = time.time()
-        self._opened = opened
-        me = signer.node
-        self.writer = Writer(db.writing, db.path, on_rollback=self._reread, on_trouble=self._trouble)
-        self.alerts = Alerts(self.writer)
-        self.visible = Visible(self.state.seq)
-        self.receipts = Receipts()
-        self._ambiguous: set[str] = set()
-        self.board = Switchboard(me, changed=self._link_changed, copied=self._copied)
-        self.membership = Membership(
-            home, signer, opened.book, self.writer, changed=self._trust_changed, trouble=self._trouble
-        )
-        held = HeldLogs(self.state.heads(), self.state.disputed(), opened.book.cuts, self.state.incomplete())
-        reactions = Reactions(
-            self._alert, self._gossip_changed_trust, self._own_log_returned, self._received,
-            self.alerts.settle, self.alerts.bug, lambda entry, said: self.keeping.withhold(entry, said),
-            lambda behind: setattr(self.authoring, "recovering", behind),
-        )  # fmt: skip
-        self.conduct = Conduct(
-            time.monotonic, name=lambda peer: self.directory.name_of(peer),
-            alert=self.alerts.raise_alert, settle=self.alerts.settle,
-        )  # fmt: skip
-        self.folds = Folds(
-            me, self.state, self.visible, reactions, self._feed,
-            note_receipt=lambda peer, epoch, seq: self.runtime.note_receipt(peer, epoch, seq),
-        )  # fmt: skip
-        self.mender = Mender(db, self.state, self.writer, self.folds, self._feed)
-        reclaiming = Reclaiming(
-            signer, self.state, self.writer, lambda: self.authoring, self.receipts, self.folds, self._feed,
-            alert=self.alerts.raise_alert, monotonic=time.monotonic,
-        )  # fmt: skip
-        self.forking = Forking(me, db, self.state, self.writer, reclaiming, self.folds, self._feed)
-        self.runtime = Runtime(
-            me, Replicator(me, opened.book, held), held, db, self.state, self.writer, opened.clock,
-            self.visible, self.receipts, self.folds, reactions, self.mender, self.forking, self.conduct,
-        )  # fmt: skip
-        self.authoring = Authoring(
-            signer, opened.book.colony, self.state, self.writer, opened.clock, instance=opened.instance,
-            fingerprint=opened.fingerprint, new_epoch=opened.new_epoch,
-            last_epoch=opened.mark.read()[0], recovery=opened.recovery,
-            card=self.card, on_committed=self._appended,
-        )  # fmt: skip
-        self.directory = Directory(me, self.state, lambda: self.membership.book.trusted)
-        self.scrubber = Scrubber(
-            db, self.state, self.writer, self.mender, self.alerts, lambda: self.membership.book.colony
-        )
-        word = OperatorsWord(me, self.state, lambda: self.membership.book)
-        self.presenter = Presenter(
-            me, self.state, self.directory, word, lambda place: self.scrubber.report([split(place)])
-        )
-        self.talking = Talking(
-            me,
-            db,
-            self.state,
-            self.writer,
-            self.authoring,
-            self.directory,
-            self.presenter,
-            self.receipts,
-            Marks(signer),
-            lambda node: self.peering.online(node),
-            lambda node: self.mesh.refused_by(node),
-            lambda agent, said: self.keeping.refuse(agent, said),
-            lambda agent, channel: self.keeping.refuse_frozen(agent, channel),
-        )
-        self.stated = Stated(me, db, self.state, self.writer, lambda: self.membership.book, self.folds)
-        self.keeping = Keeping(
-            me, db, self.state, self.writer, self.authoring, word, lambda: self.membership.book,
-            self.alerts.raise_alert, self.folds, self.stated.settle, self.directory.name_of,
-        )  # fmt: skip
-        self.redacting = Redacting(
-            me, db, self.state, self.writer, self.authoring, self.directory, self.presenter, self.talking
-        )
-        self.orders = Orders(
-            me, db, self.state, self.authoring, self.directory, self.presenter, self.receipts, self.talking,
-            lambda: self.membership.book,
-        )  # fmt: skip
-        self.people = People(me, db, self.state, self.writer, self.authoring, self.directory)
-        self.inviting = InvitingDesk(
-            me, config.name, db, self.writer, self.membership,
-            founding=lambda: self.belonging.founding(), addresses=lambda: self.mesh.addresses(),
-            alert=self.alerts.raise_alert,
-        )  # fmt: skip
-        self.loops = Loops(
-            time.monotonic, alert=self.alerts.raise_alert, settle=self.alerts.settle, bug=self.alerts.bug
-        )
-        self.loops.watch("writer", self.writer.busy_s, WRITER_STILL_S, essential=True)
-        self.mesh = Mesh(
-            config, self._local, NodeTls(signer), self.membership, self.board, self._serve, self.inviting,
-            share=self.runtime.share, loops=self.loops, conduct=self.conduct,
-            refused=lambda source, why: self.version_watch.refused(source, why),
-        )  # fmt: skip
-        self.belonging = Belonging(
-            home, signer, db, self.state, self.writer, self.membership, self.authoring, self.runtime, opened,
-            card=self.card, joined=self._in_a_colony,
-        )  # fmt: skip
-        desk = JoiningDesk(
-            self.writer, self.membership, has_linked=self.belonging.has_linked, adopt=self.belonging.adopt
-        )
-        self.joiner = Joiner(me, db, self.writer, self.mesh, desk, self.alerts.raise_alert)
-        self.inventory = Inventory(
-            me, self.membership, self.board, self.mesh, self.runtime, self.state, self.directory, self.alerts
-        )
-        self.peering = Peering(
-            self.membership, self.inviting.asking, self.board, self.mesh, self.runtime, self.state,
-            self.inventory, self.conduct,
-        )  # fmt: skip
-        self.learning = Learning(me, db, self.state, self.writer, self.folds)
-        self.version_watch = VersionWatch(
-            __version__, self.alerts.raise_alert, self.alerts.settle, self.directory.name_and_version
-        )
-        self.vouching = Vouching(signer, self.membership, self.writer, self.alerts, self.directory.name_of)
-        self.copy_watch = CopyWatch(self.alerts, short_key(me), self.directory.name_of)
-        self.command = Commanding(signer, db, self.state, self.membership, self.directory, self.runtime)
-        self.far_receipts = FarReceipts(me, self.authoring, self.board)
-        self.clock_watch = ClockWatch(config.name, self.alerts.raise_alert, self.alerts.settle)
-        self.disk = DiskGuard(
-            home.path, config.limits.min_free_disk_mib << 20, self._disk_changed, database=home.database
-        )
-        self.descriptors = DescriptorWatch(config.name, self.alerts.raise_alert, self.alerts.settle)
-        self.introducing = Introducing(
-            me, self.state, self.writer, self.authoring, self.belonging, self.people, self.card
-        )
+        super().__init__(home, config, signer, db, opened)
         self.housekeeping = self._make_housekeeping()
-
-    def _make_housekeeping(self) -> Housekeeping:
-        looks = (
-            lambda: self.clock_watch.look(wall_clock_ms(), iso(wall_clock_ms())),
-            self.disk.check,
-            self.descriptors.look,
-            lambda: self.conduct.look(self.runtime.traffic()),
-            self.membership.mend_copy,
-            lambda: self.copy_watch.look(self.mesh.dial_states()),
-            lambda: self.version_watch.look(self.mesh.dial_states()),
-            self.inventory.look,
-        )
-        chores: dict[str, Chore] = {
-            "this node's card": self.introducing.say_card,
-            "what statements ask for": self.keeping.settle,
-            "recovery keys": self.vouching.settle,
-            "kinds of entries that are new": self.learning.settle,
-            "orders that were seen": self.orders.settle,
-            "receipts for authors further off": self.far_receipts.save,
-            "missing entries": lambda: self.mender.keep(asyncio.get_running_loop().time()),
-            "redactions": self.redacting.keep,
-            "alerts": self.alerts.save,
-            "receipts": self._save_receipts,
-        }
-        seldom: dict[str, tuple[int, Chore]] = {
-            "when peers were last seen": (60, self._save_slowly),
-            "old idempotency keys": (3600, self.authoring.forget_old_keys),
-        }
-        return Housekeeping(looks, chores, seldom, self._clock_event)
-
-    @property
-    def me(self) -> NodeId:
-        return self.signer.node
-
-    # -- running ------------------------------------------------------------------------------------
 
     async def run(self, stop: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
         """Until ``stop`` is set: then links end, and all that was accepted is written before it returns.
@@ -324,9 +101,8 @@ class Node:
         self.membership.write_copy()
         if self._opened.notes:
             self.alerts.raise_alert(Alert("recovery", self.config.name, "; ".join(self._opened.notes)))
-        self.alerts.settle(
-            "disk", self.config.name
-        )  # of an earlier run, that may have been killed: told anew if so
+        # of an earlier run, that may have been killed: told anew if it is so still
+        self.alerts.settle("disk", self.config.name)
         self.disk.check()
         self.clock_watch.look(wall_clock_ms(), iso(wall_clock_ms()))
         await self.forking.start(self.runtime.machine)
@@ -341,161 +117,41 @@ class Node:
         else:
             self.authoring.end_epoch(event.describe())
 
-    async def _save_receipts(self) -> None:
-        if self.receipts.unsaved:
-            await self._save_slowly()
-
-    async def _save_slowly(self) -> None:
-        now = wall_clock_ms()
-        for link in self.board.all():
-            if (row := self.state.nodes.get(link.peer)) is not None:
-                row.seen = now
-
-        async def write(conn: aiosqlite.Connection) -> Saved:
-            seen = [(row.seen, row.n) for row in self.state.nodes.values() if row.seen is not None]
-            await conn.executemany("UPDATE nodes SET seen = ? WHERE n = ?", seen)
-            return await self.receipts.save(conn, self.state)
-
-        if not self.authoring.read_only:
-            await self.writer.submit(write, self.receipts.saved)
-
     async def _tidy(self) -> None:
         await self.alerts.save()
         try:
-            await self._save_slowly()
+            await self.saving.save()
         except MawError as error:
             log.warning("receipts were not written, the peers give them again: %s", error.message)
 
-    # -- links --------------------------------------------------------------------------------------
-
-    def card(self) -> Card:
-        return Card(self.config.name, self.mesh.addresses(), __version__)
-
-    def _local(self) -> Local:
-        hello = Hello(
-            self.config.name,
-            self.mesh.addresses(),
-            self.mesh.linking.features(),
-            __version__,
-            wall_clock_ms(),
+    def _make_housekeeping(self) -> Housekeeping:
+        looks = (
+            lambda: self.clock_watch.look(wall_clock_ms(), iso(wall_clock_ms())),
+            self.disk.check,
+            self.descriptors.look,
+            lambda: self.conduct.look(self.runtime.traffic()),
+            self.membership.mend_copy,
+            lambda: self.copy_watch.look(self.mesh.dial_states()),
+            lambda: self.version_watch.look(self.mesh.dial_states()),
+            self.inventory.look,
         )
-        return Local(self.signer, self.membership.book.colony, self._opened.instance, hello)
-
-    async def _serve(self, link: Link) -> None:
-        if not await self.belonging.has_linked():
-            try:
-                await self.writer.submit(lambda conn: rows.set_meta(conn, "linked", 1))
-            except MawError as error:
-                raise LinkClosed(f"this link could not be noted: {error.message}") from None
-        log.info("linked with %s (%s) at %s", link.peer_name, short_key(link.peer), link.remote_address)
-        self.version_watch.met(link.peer, link.remote_address)
-        self.clock_watch.met(
-            link.peer, link.peer_name, link.hello.clock_ms, max(0, int(link.up_since * 1000))
-        )
-        ended = await self.runtime.carry_link(link)
-        log.info("link with %s (%s) ended: %s", link.peer_name, short_key(link.peer), ended.message)
-
-    def _link_changed(self, peer: NodeId) -> None:
-        if (row := self.state.nodes.get(peer)) is not None:
-            row.seen = wall_clock_ms()
-        self.mesh.redial(peer)
-        self.far_receipts.link_changed(peer)
-        self.scrubber.link_changed()
-
-    def _copied(self, old: Link, new: Link) -> None:
-        peer = old.peer
-        text = (
-            f"two running nodes hold the key of {self.directory.name_of(peer)} ({key_text(peer)}),"
-            f" one at {old.remote_address} and one at {new.remote_address}: a host was copied, or the key was"
-            " stolen; the newer of the two is refused"
-        )
-        self.alerts.raise_alert(Alert("copied_host", short_key(peer), text))
-
-    def _retarget(self) -> None:
-        self.keeping.trust_changed()
-        self._watch_names()
-        book = self.membership.book
-        self.mesh.retarget({key: self.peering.addresses(member) for key, member in book.trusted.items()})
-
-    # -- reactions ----------------------------------------------------------------------------------
-
-    def _feed(self, ask: Ask) -> None:
-        self.runtime.feed(ask)
-
-    def _alert(self, alert: Alert) -> None:
-        self.alerts.raise_alert(alert)
-        if alert.kind == DAMAGED:
-            self.scrubber.hurry(alert.subject)
-
-    def _trust_changed(self, fresh: Sequence[Statement]) -> None:
-        """A decision was taken here."""
-        if fresh:
-            self.runtime.carry_out(self.runtime.machine.gossip.committed(fresh, None))
-        self.runtime.trust_changed()
-        self._retarget()
-
-    def _gossip_changed_trust(self) -> None:
-        self.membership.copy_soon()
-        self._retarget()
-
-    def _own_log_returned(self, epoch: int) -> None:
-        newest, _ = self.state.newest_epoch(self.me)
-        if epoch >= newest:
-            self.authoring.end_epoch("others hold more of this node's log than it did")
-
-    def _received(self, fold: Fold) -> None:
-        self.far_receipts.received(fold)
-        if fold.cards:
-            self._retarget()
-
-    def _watch_names(self) -> None:
-        """Two nodes of one name are told of as long as there are two."""
-        told = {alert.subject: alert for alert in alike(self.directory.nodes())}
-        for name in self._ambiguous - set(told):
-            self.alerts.settle("name", name)
-        for name in set(told) - self._ambiguous:
-            self.alerts.raise_alert(told[name])
-        self._ambiguous = set(told)
-
-    def _appended(self, entries: Sequence[Entry], set_aside: list[SetAside]) -> None:
-        if entries:
-            self._mark(entries[-1].epoch, entries[-1].seq)
-            self.runtime.appended(entries)
-        self.folds.report(set_aside)
-
-    def _mark(self, epoch: int, seq: int) -> None:
-        try:
-            self._opened.mark.write(epoch, seq)
-        except OSError as error:
-            self._trouble(f"{self.home.mark}: {error.strerror}")
-
-    def _trouble(self, trouble: str | None) -> None:
-        if trouble:
-            self.alerts.raise_alert(
-                Alert("disk", self.config.name, f"the database cannot be written: {trouble}")
-            )
-        else:
-            self.alerts.settle("disk", self.config.name)
-
-    def _disk_changed(self, why: str | None) -> None:
-        self.authoring.read_only = why
-        self.runtime.pause(why is not None)
-        if why:
-            self.alerts.raise_alert(Alert("disk", self.config.name, why))
-        else:
-            self.alerts.settle("disk", self.config.name)
-
-    async def _reread(self) -> None:
-        await self.state.reload(self.db.writing)
-
-    def _in_a_colony(self) -> None:
-        epoch, head = self.state.newest_epoch(self.me)
-        self._mark(epoch, head.seq)
-        self._trust_changed(())
-
-    async def read_peers(self) -> PeersFile:
-        """Take peers.toml as it reads now: see ``Belonging.read_peers``."""
-        return await self.belonging.read_peers()
+        chores: dict[str, Chore] = {
+            "this node's card": self.introducing.say_card,
+            "what statements ask for": self.keeping.settle,
+            "recovery keys": self.vouching.settle,
+            "kinds of entries that are new": self.learning.settle,
+            "orders that were seen": self.orders.settle,
+            "receipts for authors further off": self.far_receipts.save,
+            "missing entries": lambda: self.mender.keep(asyncio.get_running_loop().time()),
+            "redactions": self.redacting.keep,
+            "alerts": self.alerts.save,
+            "receipts": self.saving.save_receipts,
+        }
+        seldom: dict[str, tuple[int, Chore]] = {
+            "when peers were last seen": (60, self.saving.save),
+            "old idempotency keys": (3600, self.authoring.forget_old_keys),
+        }
+        return Housekeeping(looks, chores, seldom, self._clock_event)
 
 
 def _unusable(home: NodeHome, error: object) -> BadConfig:

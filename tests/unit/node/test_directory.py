@@ -8,7 +8,8 @@ from maw.core.colony import message_id
 from maw.core.entry import START, Head, Position
 from maw.core.identity import NodeId, key_text, short_key
 from maw.errors import Ambiguous, BadInput, NotFound, NotSignedIn, Refused
-from maw.node.directory import Directory, alike, hash_token, new_token
+from maw.node.directory import Directory, hash_token, new_token
+from maw.node.name_watch import alike
 from maw.store.state import AgentRow, ChannelRow, LogRow, NodeRow, State
 from tests.unit.store.opened import Author
 
