@@ -37,7 +37,7 @@ from maw.core.once import KEYS_KEPT_MS, Asked
 from maw.errors import Conflict, InternalError, MawError, Refused, Unavailable
 from maw.store.fold import Fold, SetAside
 from maw.store.state import State
-from maw.store.writer import Writer
+from maw.store.writer import Closing, Writer
 
 MAX_DRAFTS: Final = 10_000
 MAX_DRAFTS_A_COMMIT: Final = 1_000
@@ -211,7 +211,9 @@ class Authoring:
             self._under_way.add(job)
             job.add_done_callback(lambda future: self._flushed(future, taken))
 
-    async def _write(self, conn: aiosqlite.Connection, taken: list[_Draft]) -> tuple[Fold, list[Entry]]:
+    async def _write(
+        self, conn: aiosqlite.Connection, taken: list[_Draft]
+    ) -> tuple[Fold, list[Entry]] | Closing[tuple[Fold, list[Entry]]]:
         """Runs in the writer. From here on a later ``say`` belongs to the next commit."""
         taken += self._drafts[:MAX_DRAFTS_A_COMMIT]
         del self._drafts[:MAX_DRAFTS_A_COMMIT]
@@ -246,8 +248,7 @@ class Authoring:
                 assert draft.result.seq is not None
                 known[draft.once.mark] = (draft.once.request, draft.result)
                 fold.answered(draft.once.mark, draft.once.request, draft.result.seq, now_ms)
-        await fold.write(conn)
-        return fold, entries
+        return await fold.close(conn, (fold, entries))
 
     def _settled(self, draft: _Draft, known: Known) -> bool:
         """This key was used before: the same request gets the same answer, another one an error."""

@@ -27,7 +27,7 @@ from maw.store.careful import take_carefully
 from maw.store.fold import Fold, UnfoldableError
 from maw.store.replacing import seen_before
 from maw.store.state import State
-from maw.store.writer import Writer
+from maw.store.writer import Closing, Writer
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Storing:
         self._statements_under_way = 0
 
     def append(self, effect: Append, *, carefully: bool = False) -> None:
-        async def write(conn: aiosqlite.Connection) -> list[Fold]:
+        async def write(conn: aiosqlite.Connection) -> list[Fold] | Closing[list[Fold]]:
             now_ms = wall_clock_ms()
             if self._runtime.machine.doomed(effect.batch):
                 raise LinkError("a batch before it was not stored", code="stale_batch")
@@ -87,8 +87,7 @@ class Storing:
                 for entry in run:
                     fold.add(entry)
                     self._clock.merge(entry.hlc, now_ms)
-            await fold.write(conn)
-            return [fold]
+            return await fold.close(conn, [fold])
 
         def finished(future: asyncio.Future[list[Fold]]) -> None:
             if future.cancelled() or (error := future.exception()) is None:

@@ -13,11 +13,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aiosqlite
 
 from maw.errors import BadConfig
+from maw.store.connection import WritingConnection
 from maw.store.schema import migrate
 
 READERS: Final = 2
@@ -37,7 +38,7 @@ class Database:
     """An open database. ``fresh``: this call made it."""
 
     path: Path
-    writing: aiosqlite.Connection
+    writing: WritingConnection
     fresh: bool
     _readers: asyncio.Queue[aiosqlite.Connection]
 
@@ -60,13 +61,19 @@ class Database:
         return found[0] if found else None
 
 
-async def _connect(uri: str, cache_kib: int) -> aiosqlite.Connection:
-    opening = aiosqlite.connect(uri, uri=True, isolation_level=None, cached_statements=256)
+C = TypeVar("C", bound=aiosqlite.Connection)
+
+
+async def _connect(kind: type[C], uri: str, cache_kib: int) -> C:
+    conn = kind(
+        lambda: sqlite3.connect(uri, uri=True, isolation_level=None, cached_statements=256),
+        iter_chunk_size=64,
+    )
     try:
-        conn = await opening
+        await conn
     except BaseException:
         # aiosqlite tells its thread to stop and does not wait: it would speak to a loop that is closed
-        await asyncio.to_thread(opening._thread.join)
+        await asyncio.to_thread(conn._thread.join)
         raise
     try:
         await conn.execute(f"PRAGMA cache_size = -{cache_kib}")
@@ -83,7 +90,7 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
     async with AsyncExitStack() as stack:
         try:
             writing = await stack.enter_async_context(
-                _closing(await _connect(f"file:{_quoted(path)}", WRITER_CACHE_KIB))
+                _closing(await _connect(WritingConnection, f"file:{_quoted(path)}", WRITER_CACHE_KIB))
             )
             if not await _number(
                 writing, "page_count"
@@ -101,7 +108,9 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
             await _make_shrinkable(writing, path)
             readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue(READERS)
             for _ in range(READERS):
-                reader = await _connect(f"file:{_quoted(path)}?mode=ro", READER_CACHE_KIB)
+                reader = await _connect(
+                    aiosqlite.Connection, f"file:{_quoted(path)}?mode=ro", READER_CACHE_KIB
+                )
                 readers.put_nowait(await stack.enter_async_context(_closing(reader)))
         except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter: a damaged schema
             raise BadConfig(
@@ -136,7 +145,7 @@ async def _number(conn: aiosqlite.Connection, pragma: str) -> int:
 
 
 @asynccontextmanager
-async def _closing(conn: aiosqlite.Connection) -> AsyncIterator[aiosqlite.Connection]:
+async def _closing(conn: C) -> AsyncIterator[C]:
     try:
         yield conn
     finally:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, TypeVar
 
 import aiosqlite
 
@@ -30,6 +30,7 @@ from maw.store.redacting import MAX_AHEAD, Order, apply, recheck
 from maw.store.replacing import Seen
 from maw.store.rows import Statement, execute_all
 from maw.store.state import AgentRow, ChannelRow, Keep, LogRow, NodeRow, State, next_number
+from maw.store.writer import Closing
 
 _DROP_EARLY: Final = """DELETE FROM answers WHERE node = ? AND early AND (nonce, agent) IN
     (SELECT nonce, agent FROM answers WHERE node = ? AND early ORDER BY at DESC LIMIT -1 OFFSET ?)"""
@@ -122,6 +123,15 @@ def _reason(error: Exception) -> str:
     """One line that says what was wrong; the kind of error too where it is none that a reader raises."""
     words = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
     return plain_words(words)[:200]
+
+
+def _named(error: Exception) -> Exception:
+    """Of the disk: full, read-only, failing (Operational), damaged (just DatabaseError); else the rows are at fault."""
+    is_disk = isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
+    return error if is_disk or isinstance(error, MemoryError) else UnfoldableError(_reason(error))
+
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -467,17 +477,24 @@ class Fold:
         """All rows, in one visit to the connection. Raises sqlite3.Error when the disk is the trouble, and
         UnfoldableError when the rows are."""
         try:
-            await execute_all(conn, [*self.changes.statements(self.state), *self._local()])
+            await execute_all(conn, self._statements())
             await self._rule(conn)
             for n in self._returned:
                 await refill_directs(conn, self.me, self.state.agent_at[n])
-        except MemoryError:
-            raise
         except Exception as error:
-            # of the disk: full, read-only, failing (Operational), damaged (just DatabaseError)
-            if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
+            if (named := _named(error)) is error:
                 raise
-            raise UnfoldableError(_reason(error)) from error
+            raise named from error
+
+    async def close(self, conn: aiosqlite.Connection, result: T) -> T | Closing[T]:
+        """As ``write``, where nothing of the job comes after it: rows that are all there is go with the COMMIT."""
+        if self._filled or self._early or self._orders or self.complete or self._returned:
+            await self.write(conn)
+            return result
+        return Closing(result, self._statements(), _named)
+
+    def _statements(self) -> list[Statement]:
+        return [*self.changes.statements(self.state), *self._local()]
 
     async def _rule(self, conn: aiosqlite.Connection) -> None:
         """What is seldom: payloads that rules drop, that are missing, or that came after all."""

@@ -6,6 +6,8 @@ Laws
   3. One bad job does not take others along: each has a savepoint when it is not alone.
   4. When anything was rolled back, ``on_rollback`` rereads what memory believed of the database.
   5. ``after`` callbacks run in commit order, before any later job begins.
+  6. A job that is alone may leave its last rows to the COMMIT (``Closing``): all of it is one visit to the
+     connection's thread then, BEGIN too.
 
 No job waits for company: while one commit syncs, the next ones gather.
 """
@@ -16,14 +18,16 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import aiosqlite
 
 from maw.errors import MawError, Unavailable
+from maw.store.connection import WritingConnection
+from maw.store.rows import Statement, execute_all
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +40,17 @@ CHECKPOINT_PATIENCE_MS: Final = 100
 BUSY_MS: Final = 5000
 TRUNCATE_ABOVE_BYTES: Final = 64 << 20
 
-Work = Callable[[aiosqlite.Connection], Awaitable[T]]
+
+@dataclass(frozen=True, slots=True)
+class Closing(Generic[T]):
+    """What a work returns that leaves its last rows to the writer. ``named``: what to raise for an error of theirs."""
+
+    result: T
+    statements: Sequence[Statement]
+    named: Callable[[Exception], Exception]
+
+
+Work = Callable[[aiosqlite.Connection], Awaitable[T | Closing[T]]]
 
 
 @dataclass(slots=True)
@@ -51,7 +65,7 @@ class Writer:
 
     def __init__(
         self,
-        conn: aiosqlite.Connection,
+        conn: WritingConnection,
         path: Path,
         *,
         on_rollback: Callable[[], Awaitable[None]],
@@ -150,24 +164,34 @@ class Writer:
     async def _transact(self, jobs: list[_Job]) -> None:
         results: list[tuple[_Job, Any]] = []
         changes = self._conn.total_changes
+        closing: Closing[Any] | None = None
+        alone = len(jobs) == 1
         try:
-            await self._conn.execute("BEGIN IMMEDIATE")
+            self._conn.begin()
             for job in jobs:
-                if len(jobs) > 1:
+                if not alone:
                     await self._conn.execute("SAVEPOINT job")
                 try:
-                    results.append((job, await job.work(self._conn)))
+                    result = await job.work(self._conn)
+                    if isinstance(result, Closing):
+                        closing, result = result, result.result
+                        if not alone:
+                            await self._close(closing)
+                    results.append((job, result))
                 except sqlite3.OperationalError:
                     raise
                 except Exception as error:  # one job's fault is its own: the others go on
-                    if len(jobs) == 1:
+                    if alone:
                         raise
                     await self._conn.execute("ROLLBACK TO job")
                     await self._on_rollback()
                     _fail(job, _as_raised(error))
-                if len(jobs) > 1:
+                if not alone:
                     await self._conn.execute("RELEASE job")
-            await self._conn.execute("COMMIT")
+            if alone and closing is not None:
+                await self._close(closing, ("COMMIT", ()))
+            else:
+                await self._conn.execute("COMMIT")
         except Exception as error:  # the transaction is lost as a whole: say so to everybody in it
             await self._roll_back()
             await self._on_rollback()
@@ -187,7 +211,15 @@ class Writer:
             if not job.done.done():
                 job.done.set_result(result)
 
+    async def _close(self, closing: Closing[Any], *more: Statement) -> None:
+        try:
+            await execute_all(self._conn, [*closing.statements, *more])
+        except Exception as error:
+            named = closing.named(error)
+            raise named from (None if named is error else error)
+
     async def _roll_back(self) -> None:
+        self._conn.forget_begin()
         if self._conn.in_transaction:
             await self._conn.execute("ROLLBACK")
 

@@ -8,14 +8,16 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 import pytest
 
 from maw.errors import Conflict, MawError, Unavailable
 from maw.store import writer as writer_module
-from maw.store.writer import MAX_JOBS_A_COMMIT, MAX_QUEUED
+from maw.store.writer import MAX_JOBS_A_COMMIT, MAX_QUEUED, Closing
 from tests.unit.store.opened import Store, open_store, until
 
 
@@ -284,3 +286,72 @@ async def test_trouble_is_told_once_it_is_over(tmp_path: Path) -> None:
         await store.writer.submit(put("a"))
         await store.writer.submit(put("b"))
         assert store.troubles == ["disk I/O error", "disk I/O error", None]
+
+
+def closing(key: str, *, named: Any = lambda error: error, before: str | None = None) -> Any:
+    """Leaves its row to the writer; ``before`` is a row that it puts in by itself."""
+
+    async def work(conn: Any) -> Closing[str]:
+        if before:
+            await conn.execute("INSERT INTO meta VALUES (?, 1)", (before,))
+        return Closing(key, [("INSERT INTO meta VALUES (?, 1)", (key,))], named)
+
+    return work
+
+
+async def test_a_job_alone_is_one_visit_when_it_leaves_its_rows_to_the_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_store(tmp_path / "c.db") as store:
+        visits: list[object] = []
+        visit = aiosqlite.Connection._execute
+
+        async def counted(self: aiosqlite.Connection, fn: Any, *args: Any, **kwargs: Any) -> Any:
+            visits.append(fn)
+            return await visit(self, fn, *args, **kwargs)  # type: ignore[no-untyped-call]
+
+        monkeypatch.setattr(aiosqlite.Connection, "_execute", counted)
+        assert await store.writer.submit(closing("a")) == "a"
+        assert len(visits) == 1
+        assert await store.writer.submit(closing("b", before="c")) == "b"
+        assert len(visits) == 3
+        monkeypatch.undo()
+        assert await keys(store) == {"a", "b", "c"}
+
+
+async def test_rows_left_to_the_commit_fail_as_their_job_would(tmp_path: Path) -> None:
+    async with open_store(tmp_path / "c.db") as store:
+        await store.writer.submit(put("there"))
+        wrong = closing("there", before="half", named=lambda error: Conflict(f"named: {error}"))
+        with pytest.raises(Conflict, match="named: UNIQUE"):
+            await store.writer.submit(wrong)
+        assert store.rereads == 1
+        done = await asyncio.gather(
+            *(store.writer.submit(job) for job in (closing("a"), wrong, closing("b"))), return_exceptions=True
+        )
+        assert [type(item) for item in done] == [str, Conflict, str]
+        assert await keys(store) == {"there", "a", "b"}
+
+
+async def test_where_begin_fails_no_row_gets_in_whatever_the_job_makes_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_store(tmp_path / "c.db") as store:
+        await store.db.writing.execute("PRAGMA busy_timeout = 20")
+
+        async def stubborn(conn: Any) -> None:
+            for key in ("one", "two"):
+                with suppress(sqlite3.Error):
+                    await conn.execute("INSERT INTO meta VALUES (?, 1)", (key,))
+
+        other = sqlite3.connect(tmp_path / "c.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        for job in (stubborn, put("a"), closing("b"), nothing):
+            with pytest.raises(Unavailable, match="locked"):
+                await store.writer.submit(job)
+        other.execute("ROLLBACK")
+        other.close()
+        assert await keys(store) == set()
+        assert await store.writer.submit(closing("b")) == "b"
+        assert await keys(store) == {"b"}
+        assert store.troubles[-1] is None, "and it is over"
