@@ -73,6 +73,7 @@ def salvage(source: Path, target: Path, me: NodeId, colony: bytes, progress: Pro
             new.execute("INSERT OR REPLACE INTO meta VALUES ('colony', ?)", (colony,))
             _carve(source, new, colony)
             _nodes_and_entries(old, new, colony, done, progress)
+            _others_agents(new, me, done)
             if not done.entries and not _tables(old):
                 raise _nothing(source)
             new.execute("DROP TABLE temp.carved")
@@ -146,6 +147,7 @@ def _copy_table(old: sqlite3.Connection, new: sqlite3.Connection, table: str, do
             done.torn[table] = 0
         return
     keys = [row[1] for row in new.execute(f"PRAGMA table_info({table})") if row[5]] or ["rowid"]
+    numbered = [names.index(key) for key in keys if key in names]
     columns, marks = ", ".join(names), ", ".join("?" * len(names))
     count = 0
     for way in ("ASC", "DESC"):
@@ -156,6 +158,9 @@ def _copy_table(old: sqlite3.Connection, new: sqlite3.Connection, table: str, do
             if row is None:
                 whole = False
                 break
+            if any(row[at] is None for at in numbered):  # it would be given a number that others go by
+                whole = False
+                continue
             try:
                 put = new.execute(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})", row)  # noqa: S608
                 count += put.rowcount
@@ -235,6 +240,7 @@ def _nodes_and_entries(
     old: sqlite3.Connection, new: sqlite3.Connection, colony: bytes, done: Salvaged, progress: Progress
 ) -> None:
     _copy_table(old, new, "nodes", done)
+    _unknown_agents(new, done)
     logs = list(_logs(old, new))
     numbers = {key: n for n, key in new.execute("SELECT n, key FROM nodes")}
     total = sum(log.seq for log in logs)
@@ -248,6 +254,31 @@ def _nodes_and_entries(
         if head is not None:
             new.execute("INSERT OR REPLACE INTO logs VALUES (?, ?, ?, ?, ?, ?)", row)
         progress(done.entries + len(done.lost), total)
+
+
+def _unknown_agents(new: sqlite3.Connection, done: Salvaged) -> None:
+    """Rows go by the numbers of nodes and agents. Those whose number is not known any more go, before it is another's:
+    all of them can be made again from the entries."""
+    for table, sql in (
+        ("agents", "DELETE FROM agents WHERE node NOT IN (SELECT n FROM nodes)"),
+        ("local_agents", "DELETE FROM local_agents WHERE agent NOT IN (SELECT n FROM agents)"),
+        ("mailbox", "DELETE FROM mailbox WHERE agent NOT IN (SELECT n FROM agents)"),
+        ("outbox", "DELETE FROM outbox WHERE agent NOT IN (SELECT n FROM agents)"),
+    ):
+        _note_gone(new, done, table, new.execute(sql).rowcount)
+
+
+def _others_agents(new: sqlite3.Connection, me: NodeId, done: Salvaged) -> None:
+    """What speaks on this host belongs to its key: a flipped bit makes nobody else's agent ours."""
+    ours = "SELECT a.n FROM agents a JOIN nodes n ON n.n = a.node WHERE n.key = ?"
+    gone = new.execute(f"DELETE FROM local_agents WHERE agent NOT IN ({ours})", (me,)).rowcount  # noqa: S608
+    _note_gone(new, done, "local_agents", gone)
+
+
+def _note_gone(new: sqlite3.Connection, done: Salvaged, table: str, gone: int) -> None:
+    if gone:
+        (left,) = new.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - names of ours
+        done.torn[table] = left
 
 
 def _logs(old: sqlite3.Connection, new: sqlite3.Connection) -> Iterator[_Log]:

@@ -298,3 +298,33 @@ def test_a_torn_list_of_tables_costs_no_entry(path: Path, byte: int) -> None:
         assert rows(target, ENTRIES) == before
         for left in target.parent.glob("new.db*"):
             left.unlink()
+
+
+OURS = "SELECT a.name FROM local_agents l JOIN agents a ON a.n = l.agent JOIN nodes n ON n.n = a.node WHERE n.key = ?"
+INDEX_OF_AGENTS = "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_agents_1'"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE agents SET node = 3 - node",
+        "UPDATE agents SET node = 77",
+        "UPDATE local_agents SET agent = 2",
+        "DELETE FROM nodes",
+        # rows without their numbers, which another table goes by
+        f"UPDATE sqlite_master SET rootpage = ({INDEX_OF_AGENTS}) WHERE name = 'agents'",
+    ],
+    ids=["hosts swapped", "no such host", "another's agent", "hosts lost", "numbers lost"],
+)
+def test_nobody_elses_agent_becomes_ours_and_ours_nobody_elses(path: Path, damage: str) -> None:
+    before = rows(path, MAILBOX)
+    with closing(sqlite3.connect(path, isolation_level=None)) as conn:
+        conn.execute("PRAGMA writable_schema = ON")
+        assert conn.execute(damage).rowcount > 0
+    done, target = saved(path)
+    with closing(open_readonly(target)) as conn:
+        assert conn.execute(OURS, (ME.node,)).fetchall() == [("arthur",)]
+        assert conn.execute("SELECT count(*) FROM local_agents").fetchone() == (1,)
+        assert verify_database(conn, me=ME.node).findings == []
+    assert done.torn
+    assert len(rows(target, MAILBOX)) == len(before)
