@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import MakeHome
 from tests.e2e.booted import BootedHost, boot_requirements_missing
+from tests.e2e.daemons import Daemon, MakeDaemon
 from tests.e2e.lab import Lab, TestHost, requirements_missing
 
 
@@ -17,6 +19,20 @@ def need(missing: str | None) -> None:
         pytest.fail(f"MAW_REQUIRE_LAB is set, but this {missing}")
     if missing:
         pytest.skip(missing)
+
+
+@pytest.fixture
+def daemon(make_home: MakeHome) -> Iterator[MakeDaemon]:
+    """``daemon("mbp")``: founded and up; whatever still runs at the end is killed."""
+    made: list[Daemon] = []
+
+    def make(name: str) -> Daemon:
+        made.append(Daemon(make_home(name).path))
+        return made[-1].start()
+
+    yield make
+    for one in made:
+        one.__exit__(None, None, None)
 
 
 @pytest.fixture

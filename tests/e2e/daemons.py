@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -117,6 +117,10 @@ class Daemon:
             if not page:
                 return found
             found += page
+
+
+MakeDaemon = Callable[[str], Daemon]
+"""Of the fixture ``daemon``."""
 
 
 def request(

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -22,23 +21,10 @@ from maw.store.copying import open_readonly
 from maw.store.verifying import verify_database
 from tests.conftest import MakeHome
 from tests.e2e.conftest import need
-from tests.e2e.daemons import MAW, Daemon
+from tests.e2e.daemons import MAW, Daemon, MakeDaemon
 from tests.e2e.lab import requirements_missing, wait_until
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@pytest.fixture
-def daemon(make_home: MakeHome) -> Iterator[Callable[[str], Daemon]]:
-    made: list[Daemon] = []
-
-    def make(name: str) -> Daemon:
-        made.append(Daemon(make_home(name).path))
-        return made[-1].start()
-
-    yield make
-    for one in made:
-        one.__exit__(None, None, None)
 
 
 def say(node: Daemon, count: int, words: str) -> list[str]:
@@ -69,7 +55,7 @@ def begun(making: subprocess.Popen[bytes], folder: Path) -> bool:
     return making.poll() is not None or any(folder.glob(".making-*"))
 
 
-def test_killed_at_any_moment_no_half_backup_is_listed(daemon: Callable[[str], Daemon]) -> None:
+def test_killed_at_any_moment_no_half_backup_is_listed(daemon: MakeDaemon) -> None:
     node = daemon("mbp")
     say(node, 60, "x" * 30_000)
     folder = node.home / "backups"
@@ -111,9 +97,7 @@ def test_a_full_disk_leaves_nothing_half(
         subprocess.run(["umount", disk], check=True)
 
 
-def test_a_dead_disk_a_new_host_and_everything_is_back(
-    daemon: Callable[[str], Daemon], tmp_path: Path
-) -> None:
+def test_a_dead_disk_a_new_host_and_everything_is_back(daemon: MakeDaemon, tmp_path: Path) -> None:
     mbp, oracle = daemon("mbp"), daemon("oracle")
     pair(mbp, oracle)
     early = say(mbp, 20, "early")
@@ -137,7 +121,7 @@ def test_a_dead_disk_a_new_host_and_everything_is_back(
         new.__exit__(None, None, None)
 
 
-def test_it_refuses_while_the_daemon_runs(daemon: Callable[[str], Daemon]) -> None:
+def test_it_refuses_while_the_daemon_runs(daemon: MakeDaemon) -> None:
     node = daemon("mbp")
     path = json.loads(node.maw("backup", "--json"))["path"]
     done = subprocess.run(
@@ -152,9 +136,7 @@ def test_it_refuses_while_the_daemon_runs(daemon: Callable[[str], Daemon]) -> No
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_flipped_bits_are_mended_and_nothing_acknowledged_is_lost(
-    daemon: Callable[[str], Daemon], seed: int
-) -> None:
+def test_flipped_bits_are_mended_and_nothing_acknowledged_is_lost(daemon: MakeDaemon, seed: int) -> None:
     """Bits flipped anywhere in the file of a stopped node: it is repaired, started, and has everything."""
     random_ = random.Random(seed)
     mbp, oracle = daemon("mbp"), daemon("oracle")
@@ -211,7 +193,7 @@ def alerts(node: Daemon) -> set[str]:
 
 @pytest.mark.parametrize("told_to", [True, False])
 def test_bits_flipped_under_a_running_daemon_are_mended_without_a_restart(
-    daemon: Callable[[str], Daemon], told_to: bool
+    daemon: MakeDaemon, told_to: bool
 ) -> None:
     """It notices by itself; `maw verify --repair` has it done at once. Whatever is read meanwhile is whole or is
     said to be damaged."""
@@ -242,9 +224,7 @@ def test_bits_flipped_under_a_running_daemon_are_mended_without_a_restart(
 
 
 @pytest.mark.parametrize("torn", ["first page", "last quarter", "emptied middle"])
-def test_what_is_left_of_a_torn_file_is_saved_and_the_rest_fetched(
-    daemon: Callable[[str], Daemon], torn: str
-) -> None:
+def test_what_is_left_of_a_torn_file_is_saved_and_the_rest_fetched(daemon: MakeDaemon, torn: str) -> None:
     mbp, oracle = daemon("mbp"), daemon("oracle")
     pair(mbp, oracle)
     said = [*say(mbp, 150, "ours"), *say(oracle, 150, "theirs")]

@@ -10,7 +10,7 @@ import signal
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,22 +18,8 @@ import pytest
 
 from maw.node.home import NodeHome
 from tests.conftest import MakeHome
-from tests.e2e.daemons import Daemon, request
+from tests.e2e.daemons import Daemon, MakeDaemon, request
 from tests.e2e.lab import wait_until
-
-
-@pytest.fixture
-def daemon(make_home: MakeHome) -> Iterator[Callable[[str], Daemon]]:
-    """``daemon("mbp")``: founded and up; whatever still runs at the end is killed."""
-    made: list[Daemon] = []
-
-    def make(name: str) -> Daemon:
-        made.append(Daemon(make_home(name).path))
-        return made[-1].start()
-
-    yield make
-    for one in made:
-        one.__exit__(None, None, None)
 
 
 def longer(found: Sequence[object], count: int) -> bool:
@@ -62,7 +48,7 @@ def burst(daemon: Daemon, who: str, count: int, acknowledged: list[tuple[str, st
     return thread
 
 
-def test_killed_in_a_burst_it_has_all_it_acknowledged_once(daemon: Callable[[str], Daemon]) -> None:
+def test_killed_in_a_burst_it_has_all_it_acknowledged_once(daemon: MakeDaemon) -> None:
     node = daemon("mbp")
     acknowledged: list[tuple[str, str]] = []
     cursor = 0
@@ -88,7 +74,7 @@ def test_killed_in_a_burst_it_has_all_it_acknowledged_once(daemon: Callable[[str
         assert own == sorted(own), "FIFO per speaker"
 
 
-def test_a_terminated_daemon_finishes_what_it_accepted(daemon: Callable[[str], Daemon]) -> None:
+def test_a_terminated_daemon_finishes_what_it_accepted(daemon: MakeDaemon) -> None:
     node = daemon("mbp")
     acknowledged: list[tuple[str, str]] = []
     threads = [burst(node, f"{who}", 5000, acknowledged) for who in range(4)]
@@ -103,7 +89,7 @@ def test_a_terminated_daemon_finishes_what_it_accepted(daemon: Callable[[str], D
     assert node.stop() == 0
 
 
-def test_a_long_poll_does_not_hold_up_the_end(daemon: Callable[[str], Daemon]) -> None:
+def test_a_long_poll_does_not_hold_up_the_end(daemon: MakeDaemon) -> None:
     node = daemon("mbp")
     connection = node.connect()
     assert request(connection, "GET", "/healthz")[0] == 200
@@ -114,7 +100,7 @@ def test_a_long_poll_does_not_hold_up_the_end(daemon: Callable[[str], Daemon]) -
     connection.close()
 
 
-def test_a_second_daemon_on_the_same_directory_is_refused(daemon: Callable[[str], Daemon]) -> None:
+def test_a_second_daemon_on_the_same_directory_is_refused(daemon: MakeDaemon) -> None:
     node = daemon("mbp")
     code, said = node.fails()
     assert code == 6
@@ -123,7 +109,7 @@ def test_a_second_daemon_on_the_same_directory_is_refused(daemon: Callable[[str]
     assert node.ask("GET", "/healthz")[0] == 200, "the first goes on"
 
 
-def test_a_socket_left_behind_is_no_obstacle(daemon: Callable[[str], Daemon]) -> None:
+def test_a_socket_left_behind_is_no_obstacle(daemon: MakeDaemon) -> None:
     node = daemon("mbp")
     node.kill()
     assert (node.home / "maw.sock").exists()
@@ -131,7 +117,7 @@ def test_a_socket_left_behind_is_no_obstacle(daemon: Callable[[str], Daemon]) ->
     assert node.ask("GET", "/healthz")[0] == 200
 
 
-def test_pairing_and_talking_across_kills(daemon: Callable[[str], Daemon]) -> None:
+def test_pairing_and_talking_across_kills(daemon: MakeDaemon) -> None:
     mbp, oracle = daemon("mbp"), daemon("oracle")
     mbp.maw("agent", "add", "arthur")
     oracle.maw("agent", "add", "neo")
@@ -165,7 +151,7 @@ def test_pairing_and_talking_across_kills(daemon: Callable[[str], Daemon]) -> No
     assert mbp.stop() == oracle.stop() == 0
 
 
-def test_a_repeated_request_after_a_crash_is_one_message(daemon: Callable[[str], Daemon]) -> None:
+def test_a_repeated_request_after_a_crash_is_one_message(daemon: MakeDaemon) -> None:
     node = daemon("mbp")
     path, body = "/api/channels/general/messages", {"text": "once"}
     first = node.ask("POST", path, body, agent="owner", Idempotency_Key="k1")
@@ -181,7 +167,7 @@ def logged(node: Daemon, words: str, after: int) -> bool:
     return words in node.log.read_text()[after:]
 
 
-def test_peers_toml_is_read_again_on_sighup(daemon: Callable[[str], Daemon]) -> None:
+def test_peers_toml_is_read_again_on_sighup(daemon: MakeDaemon) -> None:
     node = daemon("mbp")
     assert node.process is not None
     peers = node.home / "peers.toml"
@@ -314,7 +300,7 @@ def test_a_mesh_port_that_is_taken_is_waited_for(make_home: MakeHome) -> None:
         )
 
 
-def test_the_files_it_makes_are_the_owners_only(daemon: Callable[[str], Daemon]) -> None:
+def test_the_files_it_makes_are_the_owners_only(daemon: MakeDaemon) -> None:
     node = daemon("mbp")
     node.ask("POST", "/api/channels/general/messages", {"text": "x"}, agent="owner")
     modes = {path.name: path.stat().st_mode & 0o777 for path in node.home.iterdir()}

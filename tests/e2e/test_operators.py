@@ -6,29 +6,10 @@ import json
 import re
 import shutil
 import socket
-from collections.abc import Callable, Iterator
 from typing import Any
 
-import pytest
-
-from tests.conftest import MakeHome
-from tests.e2e.daemons import Daemon
+from tests.e2e.daemons import Daemon, MakeDaemon
 from tests.e2e.lab import wait_until
-
-MakeDaemon = Callable[[str], Daemon]
-
-
-@pytest.fixture
-def daemon(make_home: MakeHome) -> Iterator[MakeDaemon]:
-    made: list[Daemon] = []
-
-    def make(name: str) -> Daemon:
-        made.append(Daemon(make_home(name).path))
-        return made[-1].start()
-
-    yield make
-    for one in made:
-        one.__exit__(None, None, None)
 
 
 def pair(inviter: Daemon, joiner: Daemon) -> None:

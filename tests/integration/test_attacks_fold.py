@@ -10,8 +10,8 @@ from maw.core.colony import Card, Said
 from maw.core.entry import Kind
 from maw.store.fold import Fold
 from tests.conftest import MakeHome
+from tests.integration.evil import Evil, evil_peer
 from tests.integration.nodes import running, until
-from tests.integration.test_node_wire import Evil, evil_peer
 from tests.unit.store.test_fold_faults import BAD, ODD, binding, raising
 
 

@@ -32,10 +32,10 @@ from maw.net.listener import Bounds
 from maw.net.reception import STRANGERS_BYTES, ReceptionTimers
 from maw.node import conduct
 from tests.conftest import MakeHome
+from tests.integration.evil import Evil, evil_peer
 from tests.integration.linknode import LinkNode, everything, linked
 from tests.integration.linknode import until as soon
 from tests.integration.nodes import Host, acquainted, all_running, pair
-from tests.integration.test_node_wire import Evil, evil_peer
 
 ID = b"i" * 32
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
 
 import aiosqlite
 import pytest
@@ -15,10 +16,15 @@ from maw.core.identity import Signer
 from maw.core.revocation import revocation_statement
 from maw.core.word import OperatorWord, sign_word
 from maw.errors import Refused
+from tests.conftest import MakeHome
 from tests.integration.nodes import Host, until
-from tests.integration.test_orders import _is, arrived, now, two, until_true, word
+from tests.integration.operators import arrived, equals, now, two_hosts, until_true, word
 
-__all__ = ["two"]
+
+@pytest.fixture
+async def two(make_home: MakeHome) -> AsyncIterator[tuple[Host, Host, Signer]]:
+    async with two_hosts(make_home, "neo", "trinity") as hosts:
+        yield hosts
 
 
 def entry_of(signer: Signer, colony: bytes, text: str, signed: OperatorWord) -> Entry:
@@ -108,7 +114,7 @@ async def test_the_frozen_say_nothing_in_notes_and_reasons(two: tuple[Host, Host
         one = await mbp.service.order(boss, sent["id"])
         return {a["state"]: a["note"] for a in one["agents"] if a["agent"] == "neo@oracle"}
 
-    await until_true(lambda: _is(answer, {"obeyed": ""}), "it is shown that neo obeyed, and no more")
+    await until_true(lambda: equals(answer, {"obeyed": ""}), "it is shown that neo obeyed, and no more")
 
 
 async def test_only_what_is_in_force_is_told(two: tuple[Host, Host, Signer]) -> None:
@@ -183,11 +189,13 @@ async def test_what_a_thief_answers_for_his_victim_s_agents_goes_with_him(
     (there,) = await arrived(oracle, "neo")
     await oracle.service.answer_orders(await oracle.as_("neo"), [there["id"]], "obeyed", "")
     await until_true(
-        lambda: _is(states, {"neo@oracle": "obeyed", "trinity@oracle": "waiting"}), "it is heard"
+        lambda: equals(states, {"neo@oracle": "obeyed", "trinity@oracle": "waiting"}), "it is heard"
     )
     cut = dict(mbp.node.runtime.held.of(oracle.me))
     await oracle.service.answer_orders(await oracle.as_("trinity"), [there["id"]], "obeyed", "by the thief")
-    await until_true(lambda: _is(states, {"neo@oracle": "obeyed", "trinity@oracle": "obeyed"}), "so is this")
+    await until_true(
+        lambda: equals(states, {"neo@oracle": "obeyed", "trinity@oracle": "obeyed"}), "so is this"
+    )
     colony = mbp.node.membership.book.colony
     await mbp.node.membership.keep([revocation_statement(key, colony, oracle.me, cut, (), "stolen", now())])
     for _ in range(2):

@@ -18,9 +18,9 @@ from maw.errors import MawError
 from maw.net.joining import join
 from maw.node.desks import Welcome, pack_acceptance
 from tests.conftest import MakeHome
+from tests.integration.evil import evil_peer
 from tests.integration.linknode import LinkNode
 from tests.integration.nodes import NOWHERE, Host, all_running, pair, running, until
-from tests.integration.test_node_wire import evil_peer
 
 FAR = tuple(f"{'h' * 250}{at:02}:6290" for at in range(16))
 """As many addresses as allowed, each as long as allowed."""

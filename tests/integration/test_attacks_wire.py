@@ -18,8 +18,8 @@ from maw.node import directory, presenting, runtime
 from maw.node.forking import Forking
 from maw.store import fold
 from tests.conftest import MakeHome
+from tests.integration.evil import Evil, evil_peer, stored
 from tests.integration.nodes import Host, running, until
-from tests.integration.test_node_wire import Evil, evil_peer, stored
 
 ID = b"a" * 16
 

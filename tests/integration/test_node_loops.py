@@ -11,9 +11,9 @@ import pytest
 from maw.core.frames import Unfollow
 from maw.node.loops import STANDS_STILL
 from tests.conftest import MakeHome
+from tests.integration.evil import evil_peer
 from tests.integration.linknode import LinkNode
 from tests.integration.nodes import Host, acquainted, all_running, pair, running, until
-from tests.integration.test_node_wire import evil_peer
 
 
 class Bug(Exception):

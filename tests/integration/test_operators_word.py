@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import AsyncIterator
 from functools import partial
-from pathlib import Path
 
 import msgpack
 import pytest
@@ -19,33 +17,16 @@ from maw.core.revocation import revocation_statement
 from maw.core.statement import Statement, sign_statement
 from maw.errors import Refused
 from maw.node.home import NodeHome
-from maw.node.keptkey import open_kept_key
 from tests.conftest import MakeHome
-from tests.integration.nodes import Host, acquainted, all_running, pair, running, until
-
-
-def no_passphrase() -> str:
-    raise AssertionError("the key is not sealed")
-
-
-def founder(home: Path) -> Signer:
-    return open_kept_key(home / "operator.key", "operator", no_passphrase)
-
-
-def now() -> int:
-    return int(time.time() * 1000)
+from tests.integration.nodes import Host, running, until
+from tests.integration.operators import founder, now, two_hosts
 
 
 @pytest.fixture
 async def two(make_home: MakeHome) -> AsyncIterator[tuple[Host, Host, Signer]]:
     """``mbp`` with arthur invited ``oracle`` with neo; and the operator key of their Colony."""
-    home = make_home("mbp")
-    async with all_running(home, make_home("oracle")) as (mbp, oracle):
-        await mbp.add("arthur")
-        await oracle.add("neo")
-        await pair(mbp, oracle)
-        await acquainted(mbp, oracle)
-        yield mbp, oracle, founder(home.path)
+    async with two_hosts(make_home, "neo") as hosts:
+        yield hosts
 
 
 def _heard(host: Host, statement: Statement) -> bool:

@@ -3,77 +3,26 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 
-from maw.api.backend import Json
 from maw.core.authority import dismissal_statement, grant_statement
 from maw.core.freezing import ALL, Target, freeze_statement
 from maw.core.heeding import MAX_ANSWERS
 from maw.core.identity import Signer
-from maw.core.word import OperatorWord, sign_word
+from maw.core.word import OperatorWord
 from maw.errors import BadInput, Conflict, Refused
-from maw.node.keptkey import open_kept_key
 from tests.conftest import MakeHome
-from tests.integration.nodes import Host, acquainted, all_running, pair, running, until
-
-TARGET = ("#general",)
-
-
-def no_passphrase() -> str:
-    raise AssertionError("the key is not sealed")
-
-
-def founder(home: Path) -> Signer:
-    return open_kept_key(home / "operator.key", "operator", no_passphrase)
-
-
-def now() -> int:
-    return int(time.time() * 1000)
+from tests.integration.nodes import Host, running, until
+from tests.integration.operators import arrived, equals, founder, now, two_hosts, until_true, word
 
 
 @pytest.fixture
 async def two(make_home: MakeHome) -> AsyncIterator[tuple[Host, Host, Signer]]:
     """``mbp`` with arthur invited ``oracle`` with neo and trinity; and the operator key of their Colony."""
-    home = make_home("mbp")
-    async with all_running(home, make_home("oracle")) as (mbp, oracle):
-        await mbp.add("arthur")
-        await oracle.add("neo", "trinity")
-        await pair(mbp, oracle)
-        await acquainted(mbp, oracle)
-        yield mbp, oracle, founder(home.path)
-
-
-def word(
-    host: Host, key: Signer, text: str, targets: tuple[str, ...] = TARGET, *, is_order: bool = True,
-    at_ms: int | None = None,
-) -> OperatorWord:  # fmt: skip
-    colony = host.node.membership.book.colony
-    return sign_word(
-        key, colony, host.me, now() if at_ms is None else at_ms, os.urandom(16), is_order, targets, text
-    )
-
-
-async def arrived(host: Host, name: str, count: int = 1) -> list[Json]:
-    found: list[Json] = []
-
-    async def look() -> bool:
-        found[:] = await host.inbox(name)
-        return len(found) >= count
-
-    await until_true(look, f"{count} in the inbox of {name}")
-    return found
-
-
-async def until_true(true: Callable[[], object], what: str) -> None:
-    import asyncio
-
-    async with asyncio.timeout(10):
-        while not await true():  # type: ignore[misc]
-            await asyncio.sleep(0.01)
+    async with two_hosts(make_home, "neo", "trinity") as hosts:
+        yield hosts
 
 
 async def test_an_order_is_shown_as_one_on_every_host(two: tuple[Host, Host, Signer]) -> None:
@@ -101,14 +50,14 @@ async def test_who_has_seen_it_and_who_has_obeyed(two: tuple[Host, Host, Signer]
     assert await states() == {"neo@oracle": "waiting", "trinity@oracle": "waiting"}
     (there,) = await arrived(oracle, "neo")
     await until_true(
-        lambda: _is(states, {"neo@oracle": "seen", "trinity@oracle": "waiting"}), "neo has seen it"
+        lambda: equals(states, {"neo@oracle": "seen", "trinity@oracle": "waiting"}), "neo has seen it"
     )
     neo = await oracle.as_("neo")
     await oracle.service.answer_orders(neo, [there["id"]], "obeyed", "stopped at 12:01")
     trinity = await oracle.as_("trinity")
     await oracle.service.answer_orders(trinity, [str(there["seq"])], "declined", "not mine")
     await until_true(
-        lambda: _is(states, {"neo@oracle": "obeyed", "trinity@oracle": "declined"}), "both have answered"
+        lambda: equals(states, {"neo@oracle": "obeyed", "trinity@oracle": "declined"}), "both have answered"
     )
     await oracle.inbox("neo")
     await oracle.node.orders.settle()
@@ -119,11 +68,6 @@ async def test_who_has_seen_it_and_who_has_obeyed(two: tuple[Host, Host, Signer]
     assert {host["host"]: host["state"] for host in (await mbp.service.order(boss, sent["id"]))["hosts"]} == {
         "mbp": "replicated", "oracle": "replicated"
     }  # fmt: skip
-
-
-async def _is(states: Callable[[], object], wanted: dict[str, str]) -> bool:
-    found: bool = await states() == wanted  # type: ignore[misc]
-    return found
 
 
 async def test_more_are_answered_at_once_than_an_entry_holds(two: tuple[Host, Host, Signer]) -> None:

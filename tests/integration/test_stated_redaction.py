@@ -16,7 +16,8 @@ from maw.errors import BadInput, NotFound, Refused
 from maw.node.home import NodeHome, read_key
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, acquainted, all_running, pair, running, until
-from tests.integration.test_operators_word import founder, now, say
+from tests.integration.operators import founder, now
+from tests.integration.test_operators_word import say
 from tests.integration.test_redaction import gone_from, text_of
 
 
