@@ -8,7 +8,8 @@ Laws
      hash when it was decoded. So it does not matter who gives it.
   4. A place asked of all links in vain rests, longer each time; a link that is new is asked at once.
   5. A link that said it holds all payloads of a log and does not give one is told of when the place is lacking
-     GRACE_S later: until then the rule that let it be dropped may be on its way.
+     GRACE_S later still: until then the rule that let it be dropped may be on its way. One that does not answer at
+     all is given SILENT_S: a slow link may be all that is wrong with it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ MAX_WANTED: Final = 1_000
 """Places looked for at once; whoever wants more brings them when there is room."""
 ASK_DEADLINE_S: Final = 10.0
 GRACE_S: Final = 30.0
+SILENT_S: Final = 600.0
 REST_S: Final = 30.0
 REST_MAX_S: Final = 3_600.0
 WITHHOLDING: Final = "withholding"
@@ -48,11 +50,10 @@ class Wanted:
 class _Lack:
     id: bytes | None
     payload: bool
-    since: float
     asking: Link | None = None
     asked: set[Link] = field(default_factory=set)
-    broken: set[Link] = field(default_factory=set)
-    """Links that said they hold it, payload and all, and did not give it."""
+    broken: dict[Link, float] = field(default_factory=dict)
+    """Links that said they hold it, payload and all, and did not give it; and when that is told."""
     rest: float = REST_S / 2
     rest_until: float = 0.0
 
@@ -96,6 +97,7 @@ class Mending:
             return []
         for lack in self._lacks.values():
             lack.asked.discard(link)
+            lack.broken.pop(link, None)
             if lack.asking == link:
                 lack.asking = None
         return self._pump(now)
@@ -110,7 +112,7 @@ class Mending:
                 known.rest_until = 0.0
                 known.asked.clear()
             elif self.room > 0:
-                self._lacks[item.position] = _Lack(item.id, item.payload, now)
+                self._lacks[item.position] = _Lack(item.id, item.payload)
             else:
                 refused.append(item.position)
         return [*([InVain(tuple(refused))] if refused else []), *self._pump(now)]
@@ -138,11 +140,11 @@ class Mending:
         effects: list[Effect] = []
         for link, partner in self._partners.items():
             if partner.places and now >= partner.deadline:
-                self._refused(link, partner.places)
+                self._refused(link, partner.places, now + SILENT_S)
                 partner.places = ()
         for position, lack in self._lacks.items():
-            if lack.broken and now >= lack.since + GRACE_S:
-                effects += self._blame(position, lack)
+            if lack.broken:
+                effects += self._blame(position, lack, now)
         return effects + self._pump(now)
 
     def mend(self, link: Link, frame: Mend, now: float) -> list[Effect]:
@@ -154,7 +156,7 @@ class Mending:
         taken, refused = self._judge(link, frame)
         answered = {entry.position for entry in taken} | refused
         if not answered.isdisjoint(partner.places):  # else it is the late answer to an Ask that was given up
-            self._refused(link, [place for place in partner.places if place in refused])
+            self._refused(link, [place for place in partner.places if place in refused], now + GRACE_S)
             for place in partner.places:
                 lack = self._lacks.get(place)
                 if lack is not None and lack.asking == link and place not in answered:
@@ -190,7 +192,7 @@ class Mending:
                 lack.asked |= self._partners.keys()
         return []
 
-    def _refused(self, link: Link, places: Iterable[Position]) -> None:
+    def _refused(self, link: Link, places: Iterable[Position], told_at: float) -> None:
         for place in places:
             lack = self._lacks.get(place)
             if lack is None or lack.asking != link:
@@ -198,11 +200,12 @@ class Mending:
             lack.asking = None
             lack.asked.add(link)
             if lack.payload and self._claims(link, place):
-                lack.broken.add(link)
+                lack.broken[link] = min(told_at, lack.broken.get(link, told_at))
 
-    def _blame(self, position: Position, lack: _Lack) -> list[Effect]:
+    def _blame(self, position: Position, lack: _Lack, now: float) -> list[Effect]:
         effects: list[Effect] = []
-        for link in sorted(lack.broken & self._partners.keys()):
+        for link in sorted(link for link, told_at in lack.broken.items() if now >= told_at):
+            del lack.broken[link]
             peer = self._partners[link].peer
             told = self._blamed.setdefault(peer, set())
             if position in told:
@@ -214,7 +217,6 @@ class Mending:
                 " of it is known here"
             )
             effects.append(Alert(WITHHOLDING, short_key(peer), text))
-        lack.broken.clear()
         return effects
 
     def _pump(self, now: float) -> list[Effect]:

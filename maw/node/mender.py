@@ -107,6 +107,8 @@ class Mender:
         dropped them may be: then it is waited for, but not without end."""
         skip: set[NodeId] = set()
         room = 0
+        authors = {author for author, _ in self._state.incomplete()}
+        self._missing_since = {author: self._missing_since.get(author, now) for author in authors}
 
         def look(machine: Replicator, _: float) -> Sequence[Effect]:
             nonlocal room
@@ -117,10 +119,9 @@ class Mender:
             return machine.completeness(self._news(machine), now)
 
         self._feed(look)
-        if not self._missing_since and not self._state.incomplete():
+        if not self._missing_since:
             return
-        wanted, authors = await mending.lacking(self._db, self._state, skip, room)
-        self._missing_since = {author: self._missing_since.get(author, now) for author in authors}
+        wanted = await mending.lacking(self._db, self._state, skip, room)
         new = [item for item in wanted if item.position.author not in skip]
 
         def want(machine: Replicator, at: float) -> Sequence[Effect]:

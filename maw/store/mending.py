@@ -167,18 +167,11 @@ async def is_missing(conn: aiosqlite.Connection, place: int) -> bool:
     return bool(list(await conn.execute_fetchall("SELECT 1 FROM missing WHERE place = ?", (place,))))
 
 
-async def lacking(
-    db: Database, state: State, skip: Collection[NodeId], room: int
-) -> tuple[list[Wanted], set[NodeId]]:
-    """What came without payload and rule, up to ``room`` places, without the logs of ``skip``; and the authors of whom
-    anything is missing."""
+async def lacking(db: Database, state: State, skip: Collection[NodeId], room: int) -> list[Wanted]:
+    """What came without payload and rule, up to ``room`` places, without the logs of ``skip``."""
     wanted: list[Wanted] = []
-    authors: set[NodeId] = set()
     for (author, epoch), log in state.logs.items():
-        if log.whole is None:
-            continue
-        authors.add(author)
-        if author in skip or len(wanted) >= room:
+        if log.whole is None or author in skip or len(wanted) >= room:
             continue
         rows = await db.rows(
             "SELECT e.header, e.signature FROM missing m JOIN entries e ON e.place = m.place"
@@ -188,7 +181,7 @@ async def lacking(
         for header, signature in rows:
             entry = decode(header, signature)
             wanted.append(Wanted(Position(author, epoch, entry.seq), entry.id))
-    return wanted, authors
+    return wanted
 
 
 async def _whole(db: Database, log: LogRow, position: Position) -> Entry | None:

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from maw.core.entry import START, Entry, Kind
+from maw.core.entry import START, Entry, Kind, Position
 from maw.core.identity import NodeId
+from maw.core.mending import MAX_WANTED
+from maw.core.redaction import Range, droppable
 from tests.simulation.node import SimNode, Surroundings
+from tests.simulation.rules import read_rule
 from tests.simulation.trace import Violation
 
 CHECKERS: Final = {
@@ -22,6 +25,7 @@ CHECKERS: Final = {
     "diverged": "replicas, statements and trust are equal after healing; forks are known where they are held",
     "unsafe": "nothing is sent, announced or receipted that a power cut could take back",
     "leaky": "after healing all credit is back, no batch, read or follow hangs; chains and signatures are whole",
+    "unredacted": "of what was redacted no payload is on any disk or shown to anybody; of all else every payload is",
     "noisy": "who has nothing to say is silent",
     "alarmed": "no honest node is accused, hung up on, or denied",
 }
@@ -37,9 +41,24 @@ def converged(around: Surroundings) -> bool:
         and len(node.book.trusted) == len(around.nodes) - 1 - len(around.revoked)
         and node.book.revoked.keys() == around.revoked.keys()
         and node.disk.rows.statements.keys() == first.statements.keys()
+        and not to_be_had(around, node)
+        and all(one.id in node.disk.rows.rules.stated for one in node.book.ruling.redactions)
         and _settled(around, node) == heads
         for node in honest
     )
+
+
+def to_be_had(around: Surroundings, node: SimNode) -> list[Position]:
+    """What is missing on this replica, and an honest one holds with its payload."""
+    return [
+        position for position in node.disk.rows.rules.missing
+        if any(entry.payload is not None for other in around.honest for entry in _at(other, position))
+    ]  # fmt: skip
+
+
+def _at(node: SimNode, position: Position) -> list[Entry]:
+    log = node.disk.rows.logs.get((position.author, position.epoch), [])
+    return log[position.seq - 1 : position.seq]
 
 
 def _settled(around: Surroundings, node: SimNode) -> dict[NodeId, object]:
@@ -75,12 +94,13 @@ def why_not(around: Surroundings) -> str:
             f"n{node.index}{' (hostile)' if node.hostile else ''} alive={node.alive}"
             f" links={sorted(node.linked)} lacks={lacks} untrusted={untrusted}"
             f" statements={len(node.disk.rows.statements)}/{len(statements)}"
+            f" missing={[f'{around.names.of[m.author]}/{m.epoch}:{m.seq}' for m in node.disk.rows.rules.missing]}"
         )
     return "\n".join(lines)
 
 
 def check_end(around: Surroundings) -> None:
-    for check in (lost, duplicated, reordered, diverged, leaky):
+    for check in (lost, duplicated, reordered, diverged, leaky, unredacted):
         check(around)
 
 
@@ -131,6 +151,8 @@ def reordered(around: Surroundings) -> None:
 def _in_order(around: Surroundings, index: int, does: str, entries: list[Entry]) -> None:
     last: dict[object, tuple[int, int]] = {}
     for entry in entries:
+        if entry.id in around.nodes[index].disk.rows.rules.late:
+            continue  # its payload came later than what its author said after it
         if entry.kind == Kind.OPEN:  # nobody is shown it: another branch's may stand where it came later
             continue
         author, epoch, seq = entry.position
@@ -172,6 +194,8 @@ def leaky(around: Surroundings) -> None:
     for node in around.honest:
         _chains(around, node)
         serving, followed = node.replicator.serving, node.replicator.followed
+        if node.replicator.mending.room < MAX_WANTED - len(node.disk.rows.rules.missing):
+            raise Violation("leaky", f"n{node.index} looks for payloads that it holds, or that are gone")
         if serving.busy or followed.busy:
             raise Violation("leaky", f"n{node.index} waits: serving {serving.busy}, followed {followed.busy}")
         if around.knobs.hostile:
@@ -199,5 +223,32 @@ def _chains(around: Surroundings, node: SimNode) -> None:
             if not entry.signature_holds() and not around.by_key[author].hostile:
                 raise Violation("leaky", f"n{node.index}: a bad signature at {epoch}:{entry.seq}")
             last = entry.head
-    if len(node.disk.rows.visible) != sum(len(log) for log in node.disk.rows.logs.values()):
+    rows = node.disk.rows
+    if len(rows.visible) + len(rows.rules.missing) != sum(len(log) for log in rows.logs.values()):
         raise Violation("leaky", f"n{node.index}: entries and what is visible differ in number")
+
+
+def unredacted(around: Surroundings) -> None:
+    """Worked out anew from the words that rule: what authors said of their own, and operators of anybody's."""
+    for node in around.honest:
+        rows = node.disk.rows
+        ruled: dict[tuple[NodeId, int], list[Range]] = {}
+        for (author, epoch), log in rows.logs.items():
+            for entry in log:
+                rule = read_rule(entry)
+                if rule is not None and rule.author == author and rule.epoch <= epoch:
+                    ruled.setdefault((author, rule.epoch), []).extend(rule.ranges)
+        for stated in node.book.ruling.redactions:
+            ruled.setdefault((stated.author, stated.epoch), []).extend(stated.ranges)
+        shown = {entry.id: entry for entry in rows.visible}
+        for place, log in rows.logs.items():
+            for entry in log:
+                gone = droppable(entry.kind) and any(a <= entry.seq <= b for a, b in ruled.get(place, ()))
+                seen = shown.get(entry.id, entry)
+                if gone == (entry.payload is None) == (seen.payload is None):
+                    continue
+                if entry.position in rows.rules.missing:  # nobody honest holds it
+                    continue
+                name = f"{around.names.of[entry.author]}/{entry.epoch}:{entry.seq}"
+                what = "still has the payload of" if gone else "has no payload, and no rule against it, of"
+                raise Violation("unredacted", f"n{node.index} {what} {name}")

@@ -11,17 +11,19 @@ import random
 from array import array
 from bisect import bisect_right, insort
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
-from maw.core.entry import START, Entry, Head, Kind, unpack_payload
+from maw.core.entry import START, Entry, Head, Kind, Position, unpack_payload
 from maw.core.frames import TARGET_BATCH, Proof
 from maw.core.identity import NodeId
 from maw.core.log import Heads, cut_at_signature
+from maw.core.redaction import Range, droppable
 from maw.core.statement import Statement
 from maw.core.trust import Pin
 from tests.simulation.clockwork import Clockwork
+from tests.simulation.rules import Rules, rule_of
 from tests.simulation.trace import Trace
 
 Place = tuple[NodeId, int]
@@ -65,6 +67,7 @@ class Rows:
     """Boot, machine and file that wrote last."""
     joining: str = ""
     """How far our own join is: "", "begun", "pinned" or "done"."""
+    rules: Rules = field(default_factory=Rules)
     grown: set[Place] = field(default_factory=set)
     """Logs that were written to since the last commit ended."""
     _epochs: dict[NodeId, list[int]] = field(default_factory=dict)
@@ -106,18 +109,75 @@ class Rows:
             tops[place] = entry.head
         for entry in entries:
             at = shown[entry.id] if shown and entry.id in shown else self._stands_for(entry)
+            held = self._as_ruled(entry)
             place = (entry.author, entry.epoch)
             if place not in self.logs:
                 self.logs[place] = []
                 self._note_epoch(*place)
-            self.logs[place].append(entry)
+            self.logs[place].append(held)
             self.grown.add(place)
             if at is not None:
-                self.visible[at] = entry
+                self.visible[at] = held
+            elif held.position not in self.rules.missing:
+                self._show(held)
+            if (rule := rule_of(held)) is not None:
+                self.take_rule((rule.author, rule.epoch), rule.ranges)
+
+    def _show(self, entry: Entry) -> None:
+        self.seq += 1
+        self.visible.append(entry)
+        self.seqs.append(self.seq)
+
+    # -- payloads that are gone -------------------------------------------------------------------------
+
+    def _as_ruled(self, entry: Entry) -> Entry:
+        """Without payload where a rule came before it; without both it is missing."""
+        ruled = self.rules.covers(entry.position)
+        if ruled and droppable(entry.kind):
+            return replace(entry, payload=None)
+        if entry.payload is None and not ruled:
+            self.rules.missing[entry.position] = entry
+        return entry
+
+    def take_rule(self, place: Place, ranges: Sequence[Range]) -> None:
+        """What it covers loses its payload; who reads is shown that something stood there."""
+        self.rules.add(place, ranges)
+        log = self.logs.get(place, [])
+        for first, last in ranges:
+            for at in range(first - 1, min(last, len(log))):
+                entry = log[at]
+                if self.rules.missing.pop(entry.position, None) is not None:
+                    self.rules.late.add(entry.id)
+                    self._show(entry)
+                elif entry.payload is not None and droppable(entry.kind):
+                    log[at] = replace(entry, payload=None)
+                    self.visible[self._shown_at(entry)] = log[at]
+                    self.rules.dropped += 1
+
+    def fill(self, entry: Entry) -> None:
+        """The payload of an entry that was held without it; nobody brings one back that a rule dropped."""
+        if self.rules.missing.pop(entry.position, None) is None:
+            return
+        self.logs[entry.author, entry.epoch][entry.seq - 1] = entry
+        self.rules.late.add(entry.id)
+        self._show(entry)
+
+    def _shown_at(self, entry: Entry) -> int:
+        return next(at for at, one in enumerate(self.visible) if one.id == entry.id)
+
+    def read_places(self, places: Sequence[Position]) -> tuple[list[Entry], list[Position]]:
+        """As ``maw.store.mending.read_places``."""
+        found: list[Entry] = []
+        lacking: list[Position] = []
+        for position in places:
+            log = self.logs.get((position.author, position.epoch), [])
+            if position.seq > len(log):
+                lacking.append(position)
                 continue
-            self.seq += 1
-            self.visible.append(entry)
-            self.seqs.append(self.seq)
+            found.append(log[position.seq - 1])
+            if sum(entry.size for entry in found) >= TARGET_BATCH:
+                break
+        return found, lacking
 
     def _stands_for(self, entry: Entry) -> int | None:
         """Where it is shown already, under the entry that it says again; as ``maw.store.replacing.seen_before``."""
@@ -172,7 +232,7 @@ class Rows:
         return Rows(
             {place: list(log) for place, log in self.logs.items()},
             list(self.visible), self.seqs[:], self.seq, dict(self.proofs), dict(self.statements),
-            dict(self.pins), dict(self.used), self.fingerprint, self.joining,
+            dict(self.pins), dict(self.used), self.fingerprint, self.joining, self.rules.copy(),
         )  # fmt: skip
 
     def forget_after(self, entries: int, statements: int) -> None:
@@ -180,7 +240,8 @@ class Rows:
         while len(self.visible) > entries:
             entry = self.visible.pop()
             self.seqs.pop()
-            self.logs[entry.author, entry.epoch].pop()
+            while self.logs[entry.author, entry.epoch].pop().id != entry.id:  # missing, and so not shown
+                pass
             if not self.logs[entry.author, entry.epoch]:
                 self._drop_log((entry.author, entry.epoch))
         while len(self.statements) > statements:
@@ -279,6 +340,9 @@ class Disk:
         if power != self._power:
             return
         answers = self._commit(group)
+        if dropped := self.rows.rules.dropped:
+            self._trace.count("payloads dropped by a rule", dropped)
+            self.rows.rules.dropped = 0
         for place in self.rows.grown:
             self.high[place] = max(self.high.get(place, 0), len(self.rows.logs.get(place, ())))
         self.rows.grown.clear()

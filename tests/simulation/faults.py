@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from maw.core.freezing import NODE, Target, freeze_statement, thaw_statement
+from maw.core.redaction import redaction_statement
 from maw.core.revocation import revocation_statement
 from maw.core.statement import Statement
 from tests.simulation.disk import CRASH_POINTS, Rows
@@ -48,6 +49,8 @@ class Faults:
             "apart": self.part_for_a_day,
             "revoked": self.revoke,
             "freeze": self.freeze_by_word,
+            "redacted": self.redact,
+            "censor": self.redact_anothers,
             "crash": partial(self.crash, power=False),
             **{point: partial(self.crash_around_commit, point) for point in CRASH_POINTS},
             "power_cut": partial(self.crash, power=True),
@@ -294,6 +297,32 @@ class Faults:
 
     def _now_ms(self) -> int:
         return int((WALL_START_S + self._around.clockwork.now) * 1000)
+
+    # -- words taken back -------------------------------------------------------------------------------------
+
+    def redact(self) -> None:
+        """By who said it, or by an operator on any host; he may speak of what is to come, too."""
+        staying = [
+            o for o in self._around.honest if not (self._knobs.has("revoked") and o is self._nodes[-1])
+        ]
+        author, host = self._rng.choice(staying), self._rng.choice(staying)
+        if self._rng.random() < 0.7:
+            if author.serves_readers:
+                author.redacting.redact()
+            return
+        logs = [(place, log) for place, log in host.disk.rows.logs.items() if place[0] == author.key]
+        if not logs:
+            return
+        (_, epoch), log = self._rng.choice(logs)
+        first = self._rng.randint(1, len(log))
+        ranges = ((first, first + self._rng.choice((0, 0, 1, 5))),)
+        around, at = self._around, self._now_ms()
+        word = redaction_statement(around.operator, around.colony, author.key, epoch, ranges, "drill", at)
+        host.insist([word])
+
+    def redact_anothers(self) -> None:
+        """The hostile node rules over words that are not its own."""
+        self._nodes[-1].redacting.redact_anothers(self._rng.choice(self._around.honest).key)
 
     # -- clocks -------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ What each knob of ``HOSTILE`` does
   bad_signer  signs some entries badly and a later one well, so that a run is good and a part of it is not
   liar        announces heads that nobody holds, of logs that exist and of epochs that do not
   withholder  says it follows, says it is up to date, and sends nothing of what others wrote
+  censor      passes others' words on without their payloads, says it has them, and redacts in its own log what others
+              said
   dripper     sends what others wrote at a few bytes a second
 """
 
@@ -18,7 +20,7 @@ import msgpack
 
 from maw.core.effects import CheckAdoption, CheckFork, CheckProof, KeepOwn, Link, ReadBranch, Seek
 from maw.core.entry import Entry, Head, Kind, decode, hash_payload, make, pack_payload
-from maw.core.frames import Entries, Follow, Fork, Frame, Have, Held, LogName
+from maw.core.frames import Entries, Follow, Fork, Frame, Have, Held, LogName, Mend
 from maw.core.identity import DOMAIN_ENTRY, SIGNATURE_BYTES, Signer
 from tests.simulation.node import SimNode, Surroundings
 
@@ -132,12 +134,21 @@ class HostileNode(SimNode):
             if not kept:
                 return
             frame = Entries(kept)
+        if isinstance(frame, Entries | Mend) and knobs.has("censor"):
+            frame = replace(frame, entries=tuple(self._censored(entry) for entry in frame.entries))
         if isinstance(frame, Entries) and knobs.has("impostor") and self.around.rng.random() < LIES:
             frame = Entries((*frame.entries, *self._in_their_name(frame.entries[-1])))
         if isinstance(frame, Entries) and knobs.has("dripper"):
             self._drip(link, frame)
             return
         super().send(link, frame)
+
+    def _censored(self, entry: Entry) -> Entry:
+        """About half of what others say: the same each time."""
+        if entry.author == self.key or entry.payload is None or entry.kind != Kind.POST or entry.id[0] % 2:
+            return entry
+        self.around.trace.count("payloads withheld")
+        return replace(entry, payload=None)
 
     def _lie(self, frame: Have) -> Have:
         """One head far beyond what anybody wrote, and one of an epoch that was never opened."""

@@ -36,22 +36,28 @@ SHOWS: Final = {
     "pairing": "pairings broken off",
     "revoked": "nodes locked out by a revocation",
     "freeze": "posts refused under a freeze",
+    "redacted": "payloads dropped by a rule",
     "forger": "entries signed twice and shown both ways",
     "impostor": "entries forged in another's name",
     "bad_signer": "entries with a bad signature within a run",
     "liar": "heads announced that nobody holds",
     "withholder": "entries withheld",
     "dripper": "entries dripped",
+    "censor": "payloads withheld",
 }
 """Each knob and the count by which its effect is seen."""
 FAULTS: Final = tuple(SHOWS)
-HOSTILE: Final = frozenset({"forger", "impostor", "bad_signer", "liar", "withholder", "dripper"})
+HOSTILE: Final = frozenset({"forger", "impostor", "bad_signer", "liar", "withholder", "dripper", "censor"})
 """What one node of a run, the last, does to the others."""
+LATER: Final = frozenset({"redacted", "censor"})
+"""Drawn after all others, so that what an older seed drew it draws still."""
 CRASHES: Final = frozenset(fault for fault in FAULTS if fault.startswith("crash"))
 AGAINST: Final = {
     "pairing": frozenset({"revoked", "apart"}),
     "outbound": frozenset({"revoked"}),
     **dict.fromkeys(HOSTILE, frozenset({"revoked"})),
+    "redacted": frozenset({"forked"}),
+    "censor": frozenset({"revoked", "forked"}),
     **dict.fromkeys(CRASHES, frozenset({"snapshot"})),
 }
 """What a knob does not go together with, and would give way to."""
@@ -98,6 +104,8 @@ def chosen(knobs: Knobs, faults: Iterable[str]) -> Knobs:
     kept = set(faults)
     if "revoked" in kept:  # the last is: whom it let in would be out with it, and who reaches it alone
         kept -= {"pairing", "outbound", *HOSTILE}
+    if "forked" in kept:  # what becomes of rules in a branch that gives way is not modelled
+        kept -= LATER
     if "apart" in kept:  # an invite is good for minutes
         kept -= {"pairing"}
     if "snapshot" in kept:  # a process that falls over before it writes again has forgotten that time jumped
@@ -112,9 +120,9 @@ def _faults(rng: random.Random) -> frozenset[str]:
     if kind < 0.12:
         return frozenset()
     share = 0.12 if kind < 0.4 else 0.4
-    found = {fault for fault in FAULTS if fault not in HOSTILE and rng.random() < share}
+    found = {fault for fault in FAULTS if fault not in HOSTILE | LATER and rng.random() < share}
     if rng.random() < 0.25:
-        found |= set(rng.sample(sorted(HOSTILE), rng.randint(1, 2)))
+        found |= set(rng.sample(sorted(HOSTILE - LATER), rng.randint(1, 2)))
     return frozenset(found)
 
 
@@ -122,6 +130,9 @@ def draw(seed: int, nodes: int) -> Knobs:
     """The knobs of one run: the same for the same seed and number of nodes."""
     rng = random.Random(f"knobs {seed} {nodes}")
     faults = _faults(rng)
+    later = random.Random(f"later knobs {seed} {nodes}")
+    if faults:
+        faults |= {knob for knob, share in (("redacted", 0.3), ("censor", 0.06)) if later.random() < share}
     shapes: tuple[str, ...]
     if nodes > 20:
         shapes, posts, span = ("ring", "star", "random", "cliques"), rng.randint(40, 80), rng.uniform(3, 8)

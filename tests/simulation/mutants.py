@@ -26,13 +26,15 @@ from maw.core.gossip import Gossip
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId
 from maw.core.log import check_run
+from maw.core.mending import Mending
 from maw.core.serving import Serving
 from maw.errors import ProtocolViolation
-from tests.simulation import forking, writing
+from tests.simulation import forking, rules, writing
 from tests.simulation.disk import Disk, Rows
 from tests.simulation.knobs import Knobs, chosen, draw
 from tests.simulation.node import SimNode
 from tests.simulation.readers import PAGE, Reader
+from tests.simulation.rules import Rules
 from tests.simulation.trace import Violation
 from tests.simulation.world import run_knobs
 from tests.simulation.writing import Writing
@@ -218,6 +220,22 @@ def _blind_clock(self: Writing) -> None:
     pass
 
 
+def _nothing_ahead(self: Rules, position: Any) -> bool:
+    return False
+
+
+def _anybody_may(entry: Entry, rule: Any) -> bool:
+    return True
+
+
+def _want_nothing(self: Mending, wanted: Any, now: float) -> list[Effect]:
+    return []
+
+
+def _look_on(self: Mending, *_: Any) -> list[Effect]:
+    return []
+
+
 @dataclass(frozen=True, slots=True)
 class Mutant:
     """``owner.name`` is replaced by ``bug``; caught within ``bound`` seeds from any start.
@@ -278,6 +296,12 @@ MUTANTS: Final = (
     Mutant("a parting further up than an answer reaches is not found", forking, "common_end", _search_no_further, 80,
            ("forked",), had=True, rare=True),
     Mutant("what is above a revocation's cut is held on", HeldLogs, "cut", _cut_nothing, 60, ("revoked",)),
+    Mutant("a rule that comes before what it names is forgotten", Rules, "covers", _nothing_ahead, 30, ("redacted",),
+           in_model=True),
+    Mutant("anybody may redact", rules, "may_redact", _anybody_may, 20, ("censor",)),
+    Mutant("a payload that is missing is not asked for", Mending, "want", _want_nothing, 20, ("censor",)),
+    Mutant("what was redacted is looked for on", Mending, "ruled", _look_on, 60, ("redacted", "censor"),
+           rare=True),
 )  # fmt: skip
 
 

@@ -18,12 +18,15 @@ from maw.core.effects import (
     CheckProof,
     Effect,
     Hangup,
+    InVain,
     KeepOwn,
     Link,
+    Mended,
     OwnLogBehind,
     OwnLogReturned,
     ReadBranch,
     ReadLog,
+    ReadPlaces,
     Receipt,
     Seek,
     Send,
@@ -42,6 +45,7 @@ from tests.simulation.forking import Forking
 from tests.simulation.knobs import Knobs
 from tests.simulation.network import Network
 from tests.simulation.readers import POLL_S, Reader
+from tests.simulation.redacting import Redacting
 from tests.simulation.trace import Names, Trace
 from tests.simulation.watcher import Watcher
 from tests.simulation.writing import Home, Writing
@@ -119,6 +123,7 @@ class SimNode:
         self.replicator = Replicator(self.key, self.book, self.held)
         self.writing = Writing(self)
         self.forking = Forking(self)
+        self.redacting = Redacting(self)
         self.forked = False
         """Our own log was ever found in two branches."""
         self.once: set[bytes] = set()
@@ -135,12 +140,14 @@ class SimNode:
         self.alive = True
         self.incarnation += 1
         self.book = TrustBook(self.key, self.around.colony, rows.statements.values(), rows.pins.values())
-        held = HeldLogs(rows.heads(), rows.proofs)
+        incomplete = {log: head for log, head in rows.rules.incomplete().items() if head is not None}
+        held = HeldLogs(rows.heads(), rows.proofs, incomplete=incomplete)
         self.held = held
         self.replicator = Replicator(self.key, self.book, held, credit=self.around.knobs.credit)
         self.writing = Writing(self, slept_unknowing)
         self.forking = Forking(self)
         self.forking.start()
+        self.redacting = Redacting(self)
         self.paused = False
         self.note(f"starts, incarnation {self.incarnation}")
         if not self.writing.new_epoch:
@@ -198,6 +205,7 @@ class SimNode:
     def _tick_on(self) -> None:
         self.writing.look_at_clocks()
         self.do(self.replicator.tick(self.now))
+        self.redacting.keep()
         self.after(TICK_S * self.around.clockwork.pace, self._tick_on)
 
     def _read_on(self) -> None:
@@ -401,7 +409,11 @@ class SimNode:
                     self._hang_up(link, f"{code}: {reason}")
                 case Alert(kind, subject, text):
                     self.watcher.alert(kind, subject, text)
-                case Settled() | OwnLogBehind():
+                case ReadPlaces():
+                    self.after(self.around.rng.uniform(0.0002, 0.004), self.redacting.read, effect)
+                case Mended():
+                    self.redacting.write_back(effect)
+                case Settled() | OwnLogBehind() | InVain():
                     pass
                 case _:
                     raise AssertionError(f"nobody carries out {effect}")
@@ -434,6 +446,7 @@ class SimNode:
         def done(_: None) -> None:
             self.note(f"committed batch {effect.batch} {self.around.names.span(effect.entries)}")
             self.watcher.brought(effect.link, effect.entries)
+            self.redacting.folded(effect.entries)
             self.do(replicator.committed(effect.batch, self.now))
 
         def lost() -> None:

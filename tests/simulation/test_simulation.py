@@ -14,7 +14,7 @@ from typing import NoReturn
 import pytest
 
 from tests.simulation.checkers import CHECKERS
-from tests.simulation.knobs import FAULTS, HOSTILE, SHAPES, SHOWS, chosen, draw
+from tests.simulation.knobs import AGAINST, FAULTS, HOSTILE, SHAPES, SHOWS, chosen, draw
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.running import Campaign
 from tests.simulation.world import World, run_seed
@@ -113,6 +113,22 @@ def test_every_forked_epoch_is_found_though_its_author_went_on_for_long(seed: in
     world.clockwork.at(0.3, world.faults.cut_off, apart, world.knobs.span + 5)
     world.run()
     assert min(len(node.disk.rows.proofs) for node in world.around.honest) >= 10
+
+
+def test_who_withholds_payloads_is_told_apart_from_who_drops_them_by_a_rule() -> None:
+    """That no honest node is accused is for the checkers to see; here, that the other is."""
+    wanted = {
+        "payloads dropped by a rule", "payloads withheld", "payloads that came later",
+        "withheld payloads noticed", "rules over the words of others",
+    }  # fmt: skip
+    done = Campaign()
+    for seed in range(80):
+        drawn = draw(seed, 3)
+        if not done.run_knobs(chosen(drawn, drawn.faults - AGAINST["censor"] | {"censor", "redacted"})):
+            _fail(done)
+        if wanted <= done.total().keys():
+            return
+    pytest.fail(f"without effect: {wanted - done.total().keys()}")
 
 
 # -- replay ---------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from maw.core.effects import Link
 from maw.core.entry import Entry
 from maw.core.frames import Entries, Frame, Have
 from maw.core.identity import NodeId, short_key
+from maw.core.mending import WITHHOLDING
 from maw.core.serving import MAX_READS
 from tests.simulation.knobs import HOSTILE
 from tests.simulation.trace import Violation
@@ -121,6 +122,9 @@ class Watcher:
             return
         if kind == "own_log" and subject in {short_key(o.key) for o in node.around.nodes if o.hostile}:
             node.around.trace.count("claims in vain noticed")
+            return
+        if kind == WITHHOLDING and subject in {short_key(o.key) for o in node.around.nodes if o.hostile}:
+            node.around.trace.count("withheld payloads noticed")
             return
         forgers = [
             short_key(o.key) for o in node.around.nodes if o.hostile and node.around.knobs.has("forger")

@@ -6,6 +6,7 @@ import random
 from typing import TextIO
 
 from maw.core.identity import Signer
+from maw.core.mending import REST_MAX_S
 from maw.core.statement import admit, colony_id, found
 from maw.core.trust import INVITED, JOINED, Pin
 from tests.simulation.checkers import check_end, converged, why_not
@@ -135,7 +136,7 @@ class World:
         check_end(self.around)
 
     def _await_convergence(self) -> None:
-        end = self.clockwork.now + PATIENCE_S
+        end = self.clockwork.now + PATIENCE_S + (REST_MAX_S if self.knobs.has("censor") else 0.0)
         while not converged(self.around):
             if self.clockwork.now > end:
                 raise Violation("stale", f"no convergence: {why_not(self.around)}")

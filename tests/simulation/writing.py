@@ -5,7 +5,7 @@ When a new epoch is due is decided by the daemon's own rules (``why_new_epoch``,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -52,7 +52,7 @@ class Writing:
         self._posts = 0
         self._under_way = 0
         self._still: Callable[[], None] | None = None
-        self._waiting: list[tuple[int, int]] = []
+        self._waiting: list[Callable[[], list[Entry]]] = []
         epochs = self._rows.epochs(node.key)
         log = self._rows.logs[node.key, epochs[-1]] if epochs else []
         self.clock = HybridClock(log[-1].hlc if log else 0)
@@ -88,39 +88,56 @@ class Writing:
     def end_epoch(self, why: str) -> None:
         self.new_epoch = self.new_epoch or why
 
+    def may_say(self) -> bool:
+        """Counts why not."""
+        node = self._node
+        why = None
+        if node.paused:
+            why = "on a full disk"
+        elif node.key in node.book.revoked:
+            why = "to a revoked key"
+        elif node.book.ruling.freezes.on(node.key, None, None) is not None:
+            why = "under a freeze"
+        if why is not None:
+            node.around.trace.count(f"posts refused {why}")
+        return why is None
+
     def post(self, count: int, size: int) -> None:
         """``count`` messages of ``size`` bytes; acknowledged when the disk has them."""
-        node = self._node
-        if node.paused:
-            node.around.trace.count("posts refused on a full disk")
-            return
-        if node.key in node.book.revoked:
-            node.around.trace.count("posts refused to a revoked key")
-            return
-        if node.book.ruling.freezes.on(node.key, None, None) is not None:
-            node.around.trace.count("posts refused under a freeze")
-            return
+        if self.may_say():
+            self.submit(partial(self._write, count, size))
+
+    def submit(self, work: Callable[[], list[Entry]]) -> None:
+        """Entries of our own: while a fork is ended they wait."""
         if self._still is not None:
-            self._waiting.append((count, size))
+            self._waiting.append(work)
             return
         self._under_way += 1
-        done, lost = node.guard(self._posted), node.guard(self._post_lost)
-        node.disk.submit(Job(partial(self._write, count, size), done, lost))
+        node = self._node
+        node.disk.submit(Job(work, node.guard(self._posted), node.guard(self._post_lost)))
 
     def _posted(self, entries: list[Entry]) -> None:
-        self._node.posted(entries)
+        if entries:
+            self._node.posted(entries)
         self._landed()
 
     def _write(self, count: int, size: int) -> list[Entry]:
+        contents: list[Mapping[str, object]] = []
+        for _ in range(count):
+            self._posts += 1
+            contents.append({"n": self._posts, "text": "x" * size})
+        return self.write(Kind.POST, contents)
+
+    def write(self, kind: Kind, contents: Sequence[Mapping[str, object]]) -> list[Entry]:
+        """Within a commit."""
         self.look_at_clocks()
         rows, me = self._rows, self._node.key
         made = self.begin_epoch() if self.new_epoch else []
         epoch = made[0].epoch if made else rows.epochs(me)[-1]
         head = made[0].head if made else rows.head(me, epoch)
-        for _ in range(count):
-            self._posts += 1
+        for content in contents:
             head = made[-1].head if made else head
-            made.append(self.entry(epoch, head, Kind.POST, {"n": self._posts, "text": "x" * size}))
+            made.append(self.entry(epoch, head, kind, content))
         made = self._node.before_writing(made)
         rows.append(made)
         self.new_epoch = None
@@ -155,8 +172,9 @@ class Writing:
     def go_on(self) -> None:
         self._still = None
         waiting, self._waiting = self._waiting, []
-        for count, size in waiting:
-            self.post(count, size)
+        for work in waiting:
+            if self.may_say():
+                self.submit(work)
 
     def _landed(self) -> None:
         self._under_way -= 1

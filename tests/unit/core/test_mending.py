@@ -8,7 +8,16 @@ from maw.core.effects import Alert, Effect, Hangup, InVain, Link, Mended, ReadPl
 from maw.core.entry import Entry, Position, decode
 from maw.core.frames import MAX_ASKED, Ask, Mend
 from maw.core.identity import NodeId, short_key
-from maw.core.mending import ASK_DEADLINE_S, GRACE_S, MAX_WANTED, REST_S, WITHHOLDING, Mending, Wanted
+from maw.core.mending import (
+    ASK_DEADLINE_S,
+    GRACE_S,
+    MAX_WANTED,
+    REST_S,
+    SILENT_S,
+    WITHHOLDING,
+    Mending,
+    Wanted,
+)
 from tests.unit.core.builders import chain, of, sent, signer
 
 AUTHOR, RELAY, OTHER = (signer(n) for n in range(1, 4))
@@ -167,6 +176,27 @@ def test_a_rule_that_comes_within_the_grace_ends_it_without_a_word() -> None:
         bench.answer(link, [BARE[0]])
     assert bench.machine.settled([LOG[0].position]) == []
     assert bench.wait(GRACE_S) == []
+
+
+def test_the_grace_counts_from_when_it_was_not_given_however_long_it_is_lacking() -> None:
+    """Who comes back after a day has a rule to tell, perhaps."""
+    bench = Bench()
+    bench.want(LOG[0])
+    bench.wait(86_400)
+    bench.up(A, AUTHOR.node, True)
+    bench.answer(A, [BARE[0]])
+    assert not of(bench.wait(GRACE_S - 1), Alert)
+    assert of(bench.wait(1), Alert)
+
+
+def test_silence_is_told_of_late_for_a_slow_link_may_be_all_that_is_wrong() -> None:
+    bench = Bench()
+    bench.up(A, AUTHOR.node, True)
+    bench.want(LOG[0])
+    bench.wait(ASK_DEADLINE_S)
+    bench.machine.mend(A, Mend((), ()), bench.now)  # so that nothing else is asked of it
+    assert not of(bench.wait(GRACE_S + 1), Alert)
+    assert of(bench.wait(SILENT_S), Alert)
 
 
 def test_who_claims_nothing_is_not_blamed() -> None:
