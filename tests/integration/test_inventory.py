@@ -40,7 +40,7 @@ async def test_since_when_a_peer_lacks_something(
         first = await mbp.peer(oracle)
         assert first["lacks"] >= 1
         assert first["lacks_since"] is not None
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # so that now is another time
         mbp.node.inventory.look()
         assert (await mbp.peer(oracle))["lacks_since"] == first["lacks_since"], (
             "since it began, not since now"

@@ -17,6 +17,8 @@ RATE = 600_000
 """Bytes a second: a link of 12 Mbit/s, on which the backlog takes some seconds."""
 AHEAD = 700_000
 """Bytes of backlog that may go out before a message that is said now."""
+APART = 90_000
+"""Bytes of backlog between two live messages."""
 
 
 async def _fill(host: Host, count: int) -> None:
@@ -47,7 +49,13 @@ async def test_a_live_message_goes_ahead_of_a_catch_up_on_the_same_link(make_hom
         await _fill(full, BACKLOG)
         ahead: list[int] = []
         while _holds(late, full.me) < _holds(full, full.me) and len(ahead) < 8:
-            await asyncio.sleep(0.15)
+            before = line.carried
+            await until(
+                lambda before=before: (
+                    line.carried > before + APART or _holds(late, full.me) == _holds(full, full.me)
+                ),  # type: ignore[misc]
+                "the catch-up goes on",
+            )
             carried = line.carried
             seq = _holds(third, third.me)
             await third.post("owner", "live")

@@ -146,7 +146,16 @@ async def test_all_is_seen_and_then_it_rests(make_home: MakeHome, monkeypatch: p
         seen = host.node.scrubber.round
         assert (seen.log, seen.seq) == (1, host.node.state.log_at[1].head.seq)
         began = seen.began
-        await asyncio.sleep(0.2)
+        steps = 0
+        step = host.node.scrubber.step
+
+        async def counted() -> None:
+            nonlocal steps
+            await step()
+            steps += 1
+
+        monkeypatch.setattr(host.node.scrubber, "step", counted)
+        await until(lambda: steps >= 3, "it looks whether it is time")
         assert host.node.scrubber.round.began == began, "the next begins a day later"
 
 

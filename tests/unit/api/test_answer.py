@@ -113,7 +113,7 @@ async def test_a_caller_who_does_not_read_is_waited_for(tmp_path: Path) -> None:
         _, writer = await asyncio.open_unix_connection(tmp_path / "s", limit=1024)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * many)
         seen = -1
-        while made != seen:  # until no more are made
+        while made != seen:  # until no more are made: only by waiting can be seen that nothing comes
             seen = made
             await asyncio.sleep(0.2)
         assert 0 < made < 100

@@ -145,7 +145,7 @@ async def test_who_is_linked_already_is_not_dialled_until_that_ends() -> None:
     world.redialler.set_targets({A: ["a:1"]})
     async with world.running() as redialler:
         await until(lambda: redialler.states()[A].state == "linked")
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(0.03)  # some times what it waits between two attempts: nothing comes
         assert world.dialled == []
         world.linked_by_them.clear()
         redialler.wake(A)
@@ -173,7 +173,7 @@ async def test_new_addresses_are_tried_at_once() -> None:
         redialler.set_targets({A: ["a:2"]})
         await until(lambda: world.dialled == ["a:1", "a:2"])
         redialler.set_targets({A: ["a:2"]})
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # an attempt that was to come would have by now
         assert world.dialled == ["a:1", "a:2"]
 
 
