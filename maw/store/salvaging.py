@@ -33,6 +33,7 @@ from maw.store.schema import MIGRATIONS, SEQ_BITS
 from maw.store.verifying import PAGE, SQL_ERRORS, read_rows
 
 _OWN_WAY: Final = ("entries", "logs", "nodes", "sqlite_sequence")
+_OF_NODES: Final = ("agents", "answers", "heeded", "retention", "receipts", "forks")
 _SAMPLE: Final = 64
 _LOW: Final = (1 << SEQ_BITS) - 1
 
@@ -146,14 +147,20 @@ def _copy_table(old: sqlite3.Connection, new: sqlite3.Connection, table: str, do
         if not _is_older(old):  # from before there was such a table; else the list of tables is torn
             done.torn[table] = 0
         return
-    keys = [row[1] for row in new.execute(f"PRAGMA table_info({table})") if row[5]] or ["rowid"]
-    numbered = [names.index(key) for key in keys if key in names]
+    keys = [row[1:3] for row in new.execute(f"PRAGMA table_info({table})") if row[5]]
+    # a number that is the row's own place is not written in the row: where a bit of the table's declaration has flipped
+    # it would read as nothing, or be looked for in another index; and what others say of it would be of somebody else
+    own = keys[0][0] if len(keys) == 1 and keys[0][1] == "INTEGER" else None
+    numbered = [names.index(key) for key, _ in keys if key in names]
     columns, marks = ", ".join(names), ", ".join("?" * len(names))
+    wanted = ", ".join("rowid" if name == own else name for name in names)
+    source = f"{table} NOT INDEXED" if own else table
+    by = ["rowid"] if own or not keys else [name for name, _ in keys]
     count = 0
     for way in ("ASC", "DESC"):
-        order = ", ".join(f"{key} {way}" for key in keys)
+        order = ", ".join(f"{key} {way}" for key in by)
         whole = True
-        reading = _rows(old, f"SELECT {columns} FROM {table} ORDER BY {order}")  # noqa: S608 - names of ours
+        reading = _rows(old, f"SELECT {wanted} FROM {source} ORDER BY {order}")  # noqa: S608 - names of ours
         for row in reading:
             if row is None:
                 whole = False
@@ -257,10 +264,10 @@ def _nodes_and_entries(
 
 
 def _unknown_agents(new: sqlite3.Connection, done: Salvaged) -> None:
-    """Rows go by the numbers of nodes and agents. Those whose number is not known any more go, before it is another's:
-    all of them can be made again from the entries."""
+    """Rows go by the numbers of nodes and agents. Those whose number is not known any more go, before it is another's,
+    which must get nobody's token or mail with it. Agents and mail are made again from the entries."""
     for table, sql in (
-        ("agents", "DELETE FROM agents WHERE node NOT IN (SELECT n FROM nodes)"),
+        *((table, f"DELETE FROM {table} WHERE node NOT IN (SELECT n FROM nodes)") for table in _OF_NODES),  # noqa: S608
         ("local_agents", "DELETE FROM local_agents WHERE agent NOT IN (SELECT n FROM agents)"),
         ("mailbox", "DELETE FROM mailbox WHERE agent NOT IN (SELECT n FROM agents)"),
         ("outbox", "DELETE FROM outbox WHERE agent NOT IN (SELECT n FROM agents)"),
@@ -285,7 +292,7 @@ def _logs(old: sqlite3.Connection, new: sqlite3.Connection) -> Iterator[_Log]:
     """Every log of which there is an entry, by what its entries say; its row is asked for the head."""
     keys = {n: NodeId(key) for n, key in new.execute("SELECT n, key FROM nodes")}
     told: dict[int, tuple[Any, ...]] = {}
-    for row in _rows(old, "SELECT l, node, epoch, seq, id, disputed FROM logs"):
+    for row in _rows(old, "SELECT rowid, node, epoch, seq, id, disputed FROM logs NOT INDEXED"):
         if row is not None and all(type(value) is int for value in row[:4]):
             told[row[0]] = row
     numbers = (

@@ -227,7 +227,11 @@ class State:
         self.seq, self.messages, self.due = fresh.seq, fresh.messages, fresh.due
 
     async def _read(self, conn: aiosqlite.Connection) -> None:
-        """Into an empty state."""
+        """Into an empty state. ValueError: what the file says of its own tables is damaged."""
+        for table, number in (("nodes", "n"), ("logs", "l"), ("channels", "n"), ("agents", "n")):
+            strange = f"SELECT 1 FROM {table} NOT INDEXED WHERE {number} IS NOT rowid LIMIT 1"  # noqa: S608
+            if list(await conn.execute_fetchall(strange)):
+                raise ValueError(f"the rows of {table} have lost their numbers: its declaration is damaged")
         columns = "n, key, name, addresses, version, seen, recovery"
         for n, key, name, addresses, *rest in await conn.execute_fetchall(
             f"SELECT {columns} FROM nodes ORDER BY n"  # noqa: S608 - fixed words

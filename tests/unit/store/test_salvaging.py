@@ -19,11 +19,13 @@ from maw.core.word import sign_word
 from maw.errors import Unavailable
 from maw.store import trust
 from maw.store.copying import open_readonly
+from maw.store.database import open_database
 from maw.store.fold import Fold
 from maw.store.redacting import stated_number
 from maw.store.replacing import seen_before
 from maw.store.reruling import Rerule
 from maw.store.salvaging import Salvaged, salvage
+from maw.store.state import State
 from maw.store.verifying import verify_database
 from tests.unit.store.opened import COLONY, NOW_MS, Author, open_store
 from tests.unit.store.test_verifying import ME, change
@@ -328,3 +330,64 @@ def test_nobody_elses_agent_becomes_ours_and_ours_nobody_elses(path: Path, damag
         assert verify_database(conn, me=ME.node).findings == []
     assert done.torn
     assert len(rows(target, MAILBOX)) == len(before)
+
+
+def forget_numbers(path: Path, table: str) -> None:
+    """One letter of the declaration of ``table``, as a flipped bit does it; wherever in the file it was written."""
+    number = b"l" if table == "logs" else b"n"
+    sound = b"CREATE TABLE %s (%s INTEGER PRIMARY" % (table.encode(), number)
+    path.write_bytes(path.read_bytes().replace(sound, sound.replace(b"GER", b"GDR")))
+    assert rows(path, f"SELECT count(*) FROM {table} NOT INDEXED WHERE {number.decode()} IS NULL") > [(0,)]
+
+
+AGENTS = "SELECT n, node, id, name FROM agents ORDER BY n"
+OWNED = "SELECT a.name, l.uid, l.token_hash FROM local_agents l JOIN agents a ON a.n = l.agent"
+
+
+@pytest.mark.parametrize("table", ["agents", "nodes", "logs", "channels"])
+def test_a_table_that_has_forgotten_that_its_numbers_are_the_rows_own_keeps_them(
+    path: Path, table: str
+) -> None:
+    sqls = (
+        AGENTS,
+        OWNED,
+        "SELECT n, key FROM nodes",
+        "SELECT * FROM logs",
+        "SELECT * FROM channels",
+        MAILBOX,
+    )
+    before = [rows(path, sql) for sql in sqls]
+    forget_numbers(path, table)
+    _, target = saved(path)
+    assert [rows(target, sql) for sql in sqls] == before
+    with closing(open_readonly(target)) as conn:
+        assert verify_database(conn, me=ME.node).findings == []
+
+
+async def test_a_node_does_not_begin_with_such_a_file(path: Path) -> None:
+    forget_numbers(path, "agents")
+    async with open_database(path) as db:
+        with pytest.raises(ValueError, match="have lost their numbers"):
+            await State().reload(db.writing)
+
+
+def test_who_gets_the_number_of_an_agent_that_was_lost_gets_nothing_else_of_it(path: Path) -> None:
+    """Neither whose it is, nor its token, nor its mail: the last number is given again."""
+    (last,) = rows(path, "SELECT max(n) FROM agents")[0]
+    change(
+        path,
+        f"INSERT INTO local_agents VALUES ({last + 1}, 1234, x'aa', 0)",
+        f"INSERT INTO mailbox VALUES ({last + 1}, 1, 'direct', NULL)",
+        f"INSERT INTO outbox VALUES ({last + 1}, 1)",
+        "DELETE FROM agents",
+    )
+    done, target = saved(path)
+    assert {"local_agents", "mailbox"} <= done.torn.keys()
+    assert rows(target, OWNED) == [("arthur", os.stat(path).st_uid, None)], (
+        "who speaks here is known by our log alone"
+    )
+    assert rows(
+        target, "SELECT count(*) FROM mailbox WHERE agent NOT IN (SELECT agent FROM local_agents)"
+    ) == [(0,)]
+    with closing(open_readonly(target)) as conn:
+        assert verify_database(conn, me=ME.node).findings == []
