@@ -119,21 +119,15 @@ async def _serve(home: NodeHome, config: Config, signer: Signer) -> None:
                 notifier.ready(_summary(node, doors))
                 log.info("%s is up: %s", config.name, _summary(node, doors))
                 beating = tasks.create_task(_beat(notifier, node), name="watchdog")
-                await _first(stop, running)
+                running.add_done_callback(lambda _: stop.set())
+                await stop.wait()
+                loop.add_signal_handler(signal.SIGHUP, lambda: None)  # too late: no task is begun any more
                 beating.cancel()
                 notifier.stopping("finishing what was accepted")
                 log.info("stopping: finishing what was accepted")
         finally:
             doors_closed.set()
     log.info("stopped")
-
-
-async def _first(stop: asyncio.Event, running: asyncio.Task[None]) -> None:
-    waiting = asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({waiting, running}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        waiting.cancel()
 
 
 @contextlib.asynccontextmanager

@@ -98,7 +98,7 @@ class Edge:
             )
         except ConnectionError:
             return http_error_reply(400, detail="the caller hung up")  # which nobody will read
-        except Exception:
+        except Exception:  # the last supervisor: a fault of ours is this request's, and the log has it
             _LOG.exception("%s %s failed", request.method, shown(request.raw_path))
             return internal_reply()
         finally:

@@ -142,7 +142,9 @@ class _Subscriber:
             return _End(WSCloseCode.TRY_AGAIN_LATER, f"{error.message}: resume with after_seq={self._cursor}")
         except MawError as error:
             return _End(WSCloseCode.POLICY_VIOLATION, f"{error.code}: {error.message}")
-        except Exception:
+        except (
+            Exception
+        ):  # the last supervisor: a fault of ours ends this stream, which its subscriber is told
             _LOG.exception("a stream failed after seq %d", self._cursor)
             return _End(WSCloseCode.INTERNAL_ERROR, "a fault inside maw; its log has the details")
 

@@ -167,7 +167,7 @@ def _refuse_to_replace(home: NodeHome) -> None:
         with closing(open_readonly(home.database)) as conn:
             report = verify_database(conn, signatures=False)
             (messages,) = conn.execute("SELECT count(*) FROM messages").fetchone()
-    except (MawError, *SQL_ERRORS):
+    except (MawError, *SQL_ERRORS):  # it cannot be used
         return
     if report.structural:
         return

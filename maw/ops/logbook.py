@@ -30,7 +30,7 @@ class Logbook(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             lines = self._told() + self.format(record) + "\n"
-        except Exception:
+        except Exception:  # a record that cannot be put into words costs itself, and not who wrote it
             self.handleError(record)
             return
         try:

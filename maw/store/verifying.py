@@ -191,7 +191,7 @@ def _bounded(conn: sqlite3.Connection, log: StoredLog, report: Report) -> Stored
     try:
         sql = "SELECT max(place) FROM entries WHERE place > ? AND place < ?"
         (place,) = conn.execute(sql, (low, high)).fetchone()
-    except SQL_ERRORS:
+    except SQL_ERRORS:  # of a file that cannot be read here the pages tell, one by one
         return log
     last = (place or low) - low
     if log.seq <= last + PAGE:
