@@ -48,6 +48,8 @@ def backup(
 ) -> int:
     """Copy all that this node needs to come back, while it runs; checked, and old ones let go."""
     out = Output.to_stdout(as_json)
+    if keep is not None and keep < 1:
+        raise BadInput("--keep: the backup that is made is kept", hint="--keep 1, or more")
     home = own_home()
     config = load_config(home.config)
     folder = to.absolute() if to else config.backup.directory

@@ -23,6 +23,9 @@ ORDINARY: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """Words that other programs have for what a group's commands do; those that it has are suggested."""
 
+LONGEST: Final = 120
+"""Characters of a command's first sentence that a group's help shows, over two lines where need be."""
+
 
 class PlainCommand(TyperCommand):
     """A command whose values are read without pydantic."""
@@ -43,6 +46,11 @@ class KnownGroup(TyperGroup):
 
     def get_params(self, ctx: Any) -> list[Any]:
         return read_plainly(super().get_params(ctx))
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            commands = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+            formatter.write_dl([(name, one.get_short_help_str(LONGEST)) for name, one in commands if one])
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         known = self.list_commands(ctx)

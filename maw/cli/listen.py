@@ -66,7 +66,8 @@ def ack(
         out.json(answer)
     else:
         already = answer.get("already") or []
-        line = f"{len(answer.get('acked') or [])} acknowledged"
+        how = f" as {body['answer']}" if "answer" in body else ""
+        line = f"{len(answer.get('acked') or [])} acknowledged{how}"
         out.line(line + (f", {len(already)} already were" if already else ""))
         if unknown:
             note(f"maw: not known here: {', '.join(map(words, unknown))}")

@@ -120,4 +120,4 @@ def _operator(message: Record) -> str:
 def _standing(message: Record) -> str:
     role = words(message.get("role") or "agent")
     known = message.get("known_by")
-    return f"{role}, known by {words(known)}" if known else role
+    return f"{role}, known by {words(known)}" if known and known != "unknown" else role

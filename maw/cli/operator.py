@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -22,6 +22,9 @@ from maw.home import find_home
 
 if TYPE_CHECKING:
     from maw.core.identity import Signer
+
+_WHO_DOES: Final[Mapping[str, str]] = {"freeze": "`maw freeze`", "revoke": "`maw revoke`"}
+"""Which command lists the hosts that keep to a statement."""
 
 operator_group = command_group("Who may give orders in this Colony: operator keys.")
 
@@ -122,7 +125,11 @@ def remove(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Dismiss an operator: what he said so far stands, whatever he says from now on counts for nothing."""
+    """Dismiss an operator: what he ruled so far stands, whatever he says from now on counts for nothing.
+
+    Freezes, revocations and appointments that he signed stay in force. His orders and messages stay where they are
+    and are no longer shown as an operator's.
+    """
     confirm(f"dismiss the operator {words(who)}?", yes)
     _say("dismiss", {"who": who, **_void(stolen)}, key, as_json)
 
@@ -150,7 +157,15 @@ def freeze(
     if why:
         asked["why"] = why
     _say("freeze", asked, key, as_json)
+    if who.startswith("#") and not _is_channel(who.lstrip("#")):
+        note(
+            f"no channel is called {words(who)} here: it is frozen before it is made. Mistyped? maw thaw '{words(who)}'"
+        )
     return None
+
+
+def _is_channel(name: str) -> bool:
+    return any(one.get("name") == name.lower() for one in plain_daemon().get("/api/channels").body)
 
 
 def thaw(
@@ -190,7 +205,7 @@ def revoke(
     file = key or os.environ.get("MAW_OPERATOR_KEY")
     if recovery is not None:
         _say("revoke", asked, recovery, as_json, kind="recovery")
-    elif file is None:
+    elif not file:
         out = Output.to_stdout(as_json)
         _told(out, plain_daemon().post("/api/peers/revoke", asked).body)
     else:
@@ -238,7 +253,8 @@ def _told(out: Output, statement: Mapping[str, Any]) -> None:
         out.json(statement)
         return
     out.line(f"{words(statement.get('about'))} · {words(statement.get('id'))}")
-    note("every host keeps to it from when it hears of it: `maw freeze --list`, `maw revoke` show who does")
+    shown = _WHO_DOES.get(words(statement.get("type")))
+    note("every host keeps to it from when it hears of it" + (f": {shown} shows who does" if shown else ""))
 
 
 def list_statements(types: tuple[str, ...], none: str, as_json: bool) -> int:
@@ -269,9 +285,9 @@ def read_signer(file: str | None, kind: str = "operator") -> Signer:
     """The key in ``file``, else (an operator's) where $MAW_OPERATOR_KEY says, else in the node's home."""
     from maw.node.keptkey import open_kept_key
 
-    if file is None and kind == "operator":
+    if not file and kind == "operator":
         file = os.environ.get("MAW_OPERATOR_KEY")
-    if file is None:
+    if not file:  # an empty variable says as little as none
         home = find_home(os.environ, os.geteuid())
         path = home.path / f"{kind}.key"
         if not path.is_file():

@@ -174,7 +174,8 @@ def _show(ref: str, as_name: str | None, as_json: bool) -> None:
         out.json(one)
         return
     message = one["message"]
-    out.line(f"{words(message.get('operator'))} to {where(message)}, {out.when(message.get('created_at'))}:")
+    whom = where(message).removeprefix("to ")
+    out.line(f"{words(message.get('operator'))} to {whom}, {out.when(message.get('created_at'))}:")
     out.line(f"  {words(message.get('text'))}")
     missing = [words(host.get("host")) for host in one["hosts"] if host.get("state") != "replicated"]
     hosts: Sequence[Record] = one["hosts"]

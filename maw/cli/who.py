@@ -141,11 +141,12 @@ def list_channels(as_json: Json = False) -> int:
                 f"#{words(one.get('name'))}",
                 words(one.get("messages")),
                 words(one.get("last_seq")),
+                "forever" if one.get("keep_days") is None else f"{words(one['keep_days'])} d",
                 _made(out, one),
             ]
             for one in found
         ]
-        out.table(["channel", "messages", "last seq", "made"], rows)
+        out.table(["channel", "messages", "last seq", "kept", "made"], rows)
     return 0 if found else out.nothing("no channels yet: `maw channel create NAME` opens one")
 
 

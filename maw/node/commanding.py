@@ -15,6 +15,7 @@ import msgpack
 from maw.core.authority import (
     DELEGATING,
     DISMISS,
+    FOUNDER,
     FREEZING,
     MAX_GRANTS,
     OPERATOR,
@@ -55,7 +56,7 @@ from maw.node.membership import Membership
 from maw.node.presenting import Json, iso
 from maw.node.runtime import Runtime
 from maw.store.database import Database
-from maw.store.state import State
+from maw.store.state import AgentRow, State
 
 _VOID: Final = "void"
 MAX_IDLE_SHOWN: Final = 200
@@ -140,8 +141,7 @@ class Commanding:
             if len(names := sorted({one.target.name for one in found})) > 1:
                 raise Ambiguous(f"{who} may be {' or '.join(names)}", hint="say which", candidates=names)
         if not found:
-            names = [one.target.name for one in active]
-            near = nearest(who, names)
+            near = nearest(who, {one.target.name.partition("@")[0] for one in active})
             hint = f"did you mean {near[0]}?" if near else "`maw freeze --list` shows what is frozen"
             raise NotFound(f"{who} is not frozen", code="not_frozen", hint=hint, candidates=near)
         for one in found:
@@ -150,6 +150,12 @@ class Commanding:
 
     def _grant(self, key: NodeId, asked: Json) -> tuple[Json, str]:
         subject, name = parse_key(_text(asked, "key")), check_name(_text(asked, "name"))
+        if name == FOUNDER:
+            raise BadInput(
+                f"{name!r} is whoever founded the Colony: nobody else may be called that",
+                code="reserved_name",
+                hint="another name",
+            )
         rights = [word for word in (asked.get("rights") or "").replace(",", " ").split() if word]
         unknown = [word for word in rights if word not in RIGHTS]
         if unknown or not rights:
@@ -167,14 +173,24 @@ class Commanding:
     def _dismissal(self, key: NodeId, asked: Json) -> tuple[Json, str]:
         authority = self._ruling.authority
         who = _text(asked, "who")
+        if authority.founder is not None and who in (
+            FOUNDER, key_text(authority.founder), short_key(authority.founder),
+        ):  # fmt: skip
+            raise Refused(
+                "nobody can dismiss the founder: that key rules the Colony for as long as it is",
+                code="no_operator",
+                hint="`maw operator list` shows the others",
+            )
         found = [
             one
             for one in authority.holders()
             if who in (authority.name_of(one), key_text(one), short_key(one))
         ]
         if not found:
+            near = nearest(who, [authority.name_of(one) for one in authority.holders()])
+            hint = f"did you mean {near[0]}?" if near else "`maw operator list` shows them"
             raise NotFound(
-                f"no operator is called {who}", code="no_such_operator", hint="`maw operator list`"
+                f"no operator is called {who}", code="no_such_operator", hint=hint, candidates=near
             )
         if len(found) > 1:
             raise Ambiguous(
@@ -316,7 +332,7 @@ class Commanding:
             case Freeze() as freeze:
                 return frozen_words(freeze)
             case Thaw(lifts=lifts):
-                return f"lifts {', '.join(sorted(one.hex()[:12] for one in lifts))}"
+                return self._thawed_words(lifts)
             case StatedRedaction() as stated:
                 return self._redacted_words(stated)
             case Grant() as grant:
@@ -332,6 +348,15 @@ class Commanding:
                     f": {gone.why}" if gone.why else ""
                 )
         return statement.type
+
+    def _thawed_words(self, lifts: Iterable[bytes]) -> str:
+        """``#general, arthur@mbp thawed``; a freeze that is not known here by the piece of its id."""
+        said = {one: self._membership.book.said_by(one) for one in lifts}
+        names = {
+            freeze.target.name if isinstance(freeze, Freeze) else one.hex()[:12]
+            for one, freeze in said.items()
+        }
+        return f"{', '.join(sorted(names))} thawed"
 
     def _redacted_words(self, said: StatedRedaction) -> str:
         count = sum(last - first + 1 for first, last in said.ranges)
@@ -378,9 +403,23 @@ class Commanding:
                 hint=f"@{word} is the agent; a host is named by its key too: {short_key(hosts[0].key)}",
                 candidates=[f"@{word}", *(short_key(row.key) for row in hosts)],
             )
-        agent = self._directory.find_agent(word)
+        agent = self._agent(word)
         node = self._state.node_at[agent.node]
         return Target(AGENT, node=node.key, agent=agent.id, name=self._directory.address(agent))
+
+    def _agent(self, word: str) -> AgentRow:
+        try:
+            return self._directory.find_agent(word)
+        except NotFound as error:
+            if "@" in word:
+                raise
+            near = nearest(word, self._host_names().values())
+            raise NotFound(
+                f"no agent and no host is called {word}",
+                code=error.code,
+                hint=f"did you mean {near[0]}?" if near else error.hint or "",
+                candidates=[*near, *error.candidates],
+            ) from None
 
     def _node(self, word: str) -> NodeId:
         """A node by name, piece of its key, or key; one that is known no more by its key."""

@@ -36,6 +36,8 @@ from maw.store.state import State
 
 REANNOUNCE: Final = "reannounce"
 """Set in the database until the agents were said again in the new key's log."""
+_ABOUT_THE_OLD_KEY: Final = "DELETE FROM alerts WHERE kind IN ('revoked', 'silence') AND subject = ?"
+"""What it was told as the old key is over: nobody linked with a revoked one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ async def rotate(
             await rows.add_statements(conn, [word], now)
             await rows.know_recoveries(conn, {before: hashed, after.node: hashed})
             await _move(conn, state, before, after.node)
+            await conn.execute(_ABOUT_THE_OLD_KEY, (short_key(before),))
             await conn.execute("COMMIT")
             records.statements.append(word)
         replace_file(home.trust_copy, rows.pack_copy(records))

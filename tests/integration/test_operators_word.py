@@ -15,7 +15,7 @@ from maw.core.freezing import ALL, CHANNEL, NODE, Target, freeze_statement, thaw
 from maw.core.identity import Signer, digest, key_text
 from maw.core.revocation import revocation_statement
 from maw.core.statement import Statement, sign_statement
-from maw.errors import Refused
+from maw.errors import MawError, Refused
 from maw.node.home import NodeHome
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, running, until
@@ -221,3 +221,31 @@ async def test_who_was_appointed_a_hundred_times_is_dismissed_at_once(two: tuple
     authority = mbp.node.membership.book.ruling.authority
     assert authority.may_now(ann.node, FREEZING, now())
     assert not authority.may_now(bob.node, FREEZING, now())
+
+
+async def test_what_is_mistyped_is_told_what_was_meant(two: tuple[Host, Host, Signer]) -> None:
+    mbp, _, key = two
+    colony = mbp.node.membership.book.colony
+    ann = Signer(b"a" * 32)
+    await say(mbp, grant_statement(key, colony, ann.node, "annabel", RIGHTS, None, (), 1))
+    freeze = await stated(mbp, key, "freeze", who="@arthur")
+    await say(mbp, freeze)
+    for kind, asked, meant in (
+        ("freeze", {"who": "orakle"}, "no agent and no host is called orakle"),
+        ("freeze", {"who": "arthru"}, "no agent and no host is called arthru"),
+        ("thaw", {"who": "@arthru"}, "did you mean arthur?"),
+        ("dismiss", {"who": "anabel"}, "did you mean annabel?"),
+        ("dismiss", {"who": "founder"}, "nobody can dismiss the founder"),
+        (
+            "operator",
+            {"name": "founder", "key": key_text(ann.node), "rights": "order"},
+            "nobody else may be called",
+        ),
+    ):
+        with pytest.raises(MawError) as refused:
+            await stated(mbp, key, kind, **asked)
+        assert meant in f"{refused.value.message} {refused.value.hint}", asked
+    thaw = await stated(mbp, key, "thaw", who="@arthur")
+    await say(mbp, thaw)
+    [shown] = [one for one in await mbp.node.command.statements() if one["type"] == "thaw"]
+    assert shown["about"] == "arthur@mbp thawed"

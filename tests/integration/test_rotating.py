@@ -7,7 +7,8 @@ import os
 
 import pytest
 
-from maw.core.identity import Signer
+from maw.core.effects import Alert
+from maw.core.identity import Signer, short_key
 from maw.core.statement import admit
 from maw.node.authoring import wall_clock_ms
 from maw.node.home import NodeHome, read_key
@@ -69,3 +70,19 @@ async def test_a_rotation_that_was_cut_off_is_finished_as_it_was_said_first(
     async with running(home) as mbp:
         gone = mbp.node.membership.book.revoked
         assert [len(one.by) for one in gone.values()] == [1]
+
+
+async def test_what_was_told_of_the_old_key_is_over(make_home: MakeHome) -> None:
+    """Nobody is told to rotate a key again that he has rotated; what somebody else's key did stays told of."""
+    home = make_home("mbp")
+    async with running(home) as mbp:
+        old = short_key(mbp.me)
+        for kind in ("revoked", "silence", "copied_host"):
+            mbp.node.alerts.raise_alert(Alert(kind, old, "it is so"))
+        mbp.node.alerts.raise_alert(Alert("silence", "abcdef", "it is so"))
+        assert len(await mbp.alerts()) == 4
+    await rotate(home, recovery(home), "stolen")
+    async with running(home) as mbp:
+        told = await mbp.alerts()
+        assert ("copied_host", old) in told and ("silence", "abcdef") in told
+        assert not {("revoked", old), ("silence", old)} & told.keys()

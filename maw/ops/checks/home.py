@@ -43,7 +43,7 @@ def key(context: Context) -> Finding:
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:
-        hint = "put it back from a backup; without it this is another node"
+        hint = "put it back from a backup; else `maw key rotate --recovery FILE --old KEY`, or this is another node"
         return Finding(name, Verdict.FAIL, f"{path} is not there", hint)
     except OSError as error:
         return Finding(name, Verdict.SKIP, f"{path}: {error.strerror}", "sudo maw doctor sees more")

@@ -345,12 +345,16 @@ def test_channels(cli: Cli, daemon: FakeDaemon) -> None:
         "created_by": "neo@pi",
         "messages": 3,
         "last_seq": 9,
+        "keep_days": None,
     }
+    daemon.answers["GET /api/channels"] = (200, [{**one, "keep_days": 30}])
+    assert " 30 d " in cli("channel", "list").out
     daemon.answers["GET /api/channels"] = (200, [one])
     assert cli("channel", "list").out.split() == [
         "#general",
         "3",
         "9",
+        "forever",
         "2026-11-21T08:00:00Z",
         "by",
         "neo@pi",

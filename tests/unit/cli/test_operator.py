@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +125,28 @@ def test_an_order_goes_nowhere_else(cli: Cli, daemon: FakeDaemon, whom: str, lie
     done = cli("operator", "order", whom, "stop", "--as", "arthur")
     assert done.code == 6 and "nothing was signed" in done.err, done.err
     assert not signed(daemon)
+
+
+def test_a_frozen_channel_that_is_not_there_is_told_of(cli: Cli, daemon: FakeDaemon) -> None:
+    daemon.answers["GET /api/channels"] = (200, [{"name": "noise"}])
+    for name, told in (("noise", False), ("nosie", True)):
+        drafts(daemon, partial(_channel, name))
+        done = cli("freeze", f"#{name}")
+        assert (done.code, "no channel is called" in done.err) == (0, told), done.err
+
+
+def _channel(name: str, _: dict[str, Any]) -> dict[str, Any]:
+    return freeze_fields(Target(CHANNEL, channel=name, name=f"#{name}"), "")
+
+
+def test_an_empty_variable_names_no_key(
+    cli: Cli, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAW_OPERATOR_KEY", "")
+    drafts(daemon, lambda _: freeze_fields(Target(ALL, name="all"), ""))
+    assert cli("freeze", "all").code == 0, "the one in the home"
+    daemon.answers["POST /api/peers/revoke"] = (
+        201,
+        {"id": "0" * 12, "about": "pi is revoked", "type": "revoke"},
+    )
+    assert "maw revoke" in cli("revoke", "pi", "--yes").err, "by the host's own word"
