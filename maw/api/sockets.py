@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from maw.client.daemon import may_be_listening
 from maw.errors import BadConfig, Conflict
 
 MAX_SOCKET_PATH: Final = 107
@@ -115,21 +116,8 @@ def _clear(path: Path) -> None:
         ) from error
     if not stat.S_ISSOCK(mode):
         raise Conflict(f"{path} is there and is not a socket", hint="move it away", code="socket_path_taken")
-    if _answers(path):
+    if may_be_listening(path):
         raise Conflict(
             f"a daemon already answers on {path}", hint="`maw status` asks it", code="already_running"
         )
     path.unlink(missing_ok=True)
-
-
-def _answers(path: Path) -> bool:
-    """Only a refused connection proves that nobody is there; a full queue or no permission does not."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(str(path))
-        except (ConnectionRefusedError, FileNotFoundError):
-            return False
-        except OSError:
-            return True
-    return True

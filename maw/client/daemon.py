@@ -266,6 +266,22 @@ def segment(name: str) -> str:
     return quote(name, safe="")
 
 
+def may_be_listening(path: Path) -> bool:
+    """Whether this socket may be a running daemon's. Only a refused connection proves that it is nobody's; a full
+    queue or no permission does not."""
+    if not path.exists():
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True
+    return True
+
+
 def _state_of(path: Path) -> str:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(5)

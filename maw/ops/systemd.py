@@ -6,12 +6,12 @@ import dataclasses
 import os
 import pwd
 import shutil
-import socket
 import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from maw.client.daemon import may_be_listening
 from maw.errors import Conflict, NotFound, Refused
 from maw.home import SYSTEM_HOME
 from maw.ops import timer
@@ -181,19 +181,10 @@ def _moved_home(machine: Machine, home: Path) -> bool:
             f"and {SYSTEM_HOME} is in use",
             hint=f"MAW_HOME={SYSTEM_HOME} maw service install, if that node is the one meant",
         )
-    if _answers(machine.path(home / "maw.sock")):
+    if may_be_listening(machine.path(home / "maw.sock")):
         raise Refused(
             f"a daemon is running on {home}, which has to move to {SYSTEM_HOME}", hint="stop it first"
         )
-    return True
-
-
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
     return True
 
 
