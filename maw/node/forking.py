@@ -13,20 +13,18 @@ from maw.core.effects import CheckAdoption, CheckFork, CheckProof, KeepOwn, Read
 from maw.core.entry import Entry
 from maw.core.forks import Parting, Verdict, common_end, judge
 from maw.core.frames import Fork, Locate, Proof
-from maw.core.identity import NodeId, short_key
+from maw.core.identity import short_key
 from maw.core.replication import Replicator
 from maw.errors import LinkError, MawError
 from maw.node.authoring import wall_clock_ms
 from maw.node.folds import Folds
 from maw.node.reactions import Feed
 from maw.node.reclaiming import Reclaiming
+from maw.node.store import Store
 from maw.store import forks, late
-from maw.store.database import Database
 from maw.store.fold import Fold
 from maw.store.logs import run_from
 from maw.store.replacing import cut, head_at, seen_before
-from maw.store.state import State
-from maw.store.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -38,18 +36,12 @@ class Forking:
 
     def __init__(
         self,
-        me: NodeId,
-        db: Database,
-        state: State,
-        writer: Writer,
+        store: Store,
         reclaiming: Reclaiming,
         folds: Folds,
         feed: Feed,
     ) -> None:
-        self._me = me
-        self._db = db
-        self._state = state
-        self._writer = writer
+        self._store = store
         self._reclaiming = reclaiming
         self._folds = folds
         self._feed = feed
@@ -57,24 +49,24 @@ class Forking:
     async def start(self, machine: Replicator) -> None:
         """What was disputed when the node ended is disputed still, unless its author has spoken since; and what he
         said may not have been carried out everywhere."""
-        for proof in await forks.proofs(self._db, self._state):
+        for proof in await forks.proofs(self._store.db, self._store.state):
             machine.forks.disputed(proof)
-        for author, said in await forks.all_adoptions(self._db):
+        for author, said in await forks.all_adoptions(self._store.db):
             machine.forks.adopted(author, said)
 
     # -- contradictions -----------------------------------------------------------------------------
 
     async def check_fork(self, effect: CheckFork) -> None:
         try:
-            if effect.author == self._me and await self._came_late(effect):
+            if effect.author == self._store.me and await self._came_late(effect):
                 return
             found = await forks.find_parting(
-                self._db, self._state, effect.author, effect.epoch, effect.entries
+                self._store.db, self._store.state, effect.author, effect.epoch, effect.entries
             )
             if found is None:
                 await self._look_further(effect)
                 return
-            match judge(self._me, found):
+            match judge(self._store.me, found):
                 case Verdict.LOCATE:
                     await self.seek(Seek(effect.link, effect.author, effect.epoch))
                 case Verdict.TAKE:
@@ -93,7 +85,9 @@ class Forking:
             )
 
     async def _came_late(self, effect: CheckFork) -> bool:
-        branch = await late.came_late(self._db, self._state, self._me, effect.epoch, effect.entries)
+        branch = await late.came_late(
+            self._store.db, self._store.state, self._store.me, effect.epoch, effect.entries
+        )
         if branch is not None:
             await self._reclaiming.say_again(effect.epoch, branch)
         return branch is not None
@@ -101,20 +95,22 @@ class Forking:
     async def _look_further(self, effect: CheckFork) -> None:
         """A run that contradicts nothing: what it is to be compared with may lie further up."""
         author, epoch = effect.author, effect.epoch
-        ours = await run_from(self._db, self._state, author, epoch, effect.entries[0].seq)
-        common = common_end(ours, effect.entries, self._state.head(author, epoch).seq)
+        ours = await run_from(self._store.db, self._store.state, author, epoch, effect.entries[0].seq)
+        common = common_end(ours, effect.entries, self._store.state.head(author, epoch).seq)
         if common is not None:
             await self.seek(Seek(effect.link, author, epoch, common))
 
     async def _contradicted(self, effect: CheckFork, found: Parting) -> None:
-        known = self._state.logs[found.author, found.epoch].disputed
-        proof = await forks.make_proof(self._db, self._state, found)
+        known = self._store.state.logs[found.author, found.epoch].disputed
+        proof = await forks.make_proof(self._store.db, self._store.state, found)
         if proof is None or 0 < known <= found.since:
             return
         await self._dispute(proof)
         if known:
             return  # only where the branches part is known better now
-        ours = await run_from(self._db, self._state, found.author, found.epoch, effect.entries[0].seq)
+        ours = await run_from(
+            self._store.db, self._store.state, found.author, found.epoch, effect.entries[0].seq
+        )
         if ours:
             shown = Send(effect.link, Fork(found.author, found.epoch, tuple(ours)))
             self._feed(lambda machine, now: [shown])
@@ -126,21 +122,24 @@ class Forking:
             now = wall_clock_ms()
             await forks.note_dispute(conn, self._folds.new(now), proof, now)
 
-        await self._writer.submit(write)
+        await self._store.writer.submit(write)
         self._feed(lambda machine, now: machine.disputed(proof.author, proof.epoch, proof))
 
     async def check_proof(self, effect: CheckProof) -> None:
         """Somebody proves that a log has forked, of which we may hold either branch, or nothing."""
         author, epoch = effect.author, effect.epoch
         try:
-            adoption = await forks.adoption_of(self._db, self._state, author, epoch)
+            adoption = await forks.adoption_of(self._store.db, self._store.state, author, epoch)
             if adoption is not None and effect.one[0].seq <= adoption.head.seq:
                 return  # its author has ended it; who shows it will hear so
-            if author != self._me:
+            if author != self._store.me:
                 await self._dispute(Proof(author, epoch, effect.one, effect.other))
                 return
             for run in (effect.one, effect.other):
-                if await forks.find_parting(self._db, self._state, author, epoch, run) is not None:
+                if (
+                    await forks.find_parting(self._store.db, self._store.state, author, epoch, run)
+                    is not None
+                ):
                     self._own_disputed(epoch, run[0].seq)
         except _UNREADABLE as error:
             self._folds.unreadable(author, error)
@@ -155,15 +154,19 @@ class Forking:
     async def check_adoption(self, effect: CheckAdoption) -> None:
         author, epoch = effect.author, effect.epoch
         try:
-            ours = await forks.runs_through(self._db, self._state, author, epoch, effect.adoption.head)
+            ours = await forks.runs_through(
+                self._store.db, self._store.state, author, epoch, effect.adoption.head
+            )
             if ours is False:
                 self._feed(lambda machine, now: machine.forks.seek(author, epoch, now))
                 return
-            log_row = self._state.logs.get((author, epoch))
+            log_row = self._store.state.logs.get((author, epoch))
             if log_row is None or not log_row.disputed:
                 return
             # where our chain does not reach so far: follow on, whoever shows another branch then tells
-            await self._writer.submit(lambda conn: forks.end_dispute(conn, self._state, author, epoch))
+            await self._store.writer.submit(
+                lambda conn: forks.end_dispute(conn, self._store.state, author, epoch)
+            )
             self._feed(lambda machine, now: machine.settled(author, epoch, now))
         except _UNREADABLE as error:
             self._folds.unreadable(author, error)
@@ -181,7 +184,7 @@ class Forking:
     async def _take(self, found: Parting) -> None:
         """The branch that counts, for ours."""
         author, epoch, run = found.author, found.epoch, found.run
-        if unsaid := await late.unsaid(self._db, self._state, author, epoch, found.since):
+        if unsaid := await late.unsaid(self._store.db, self._store.state, author, epoch, found.since):
             shown = Fork(author, epoch, tuple(unsaid))
             self._feed(
                 lambda machine, now: [
@@ -191,29 +194,29 @@ class Forking:
             return  # the next tick tries again
 
         async def write(conn: aiosqlite.Connection) -> Fold:
-            row = self._state.logs[author, epoch]
+            row = self._store.state.logs[author, epoch]
             keep = await head_at(conn, row, found.since - 1)
             if keep is None or keep.id != run[0].prev:
                 raise LinkError("the log has moved on meanwhile", code="stale_batch")
             fold = self._folds.new(wall_clock_ms())
-            fold.again = await seen_before(conn, self._state, run)
-            await cut(conn, self._state, row, keep)
+            fold.again = await seen_before(conn, self._store.state, run)
+            await cut(conn, self._store.state, row, keep)
             _fold_all(fold, run)
             await fold.write(conn)
-            await forks.end_dispute(conn, self._state, author, epoch)
+            await forks.end_dispute(conn, self._store.state, author, epoch)
             return fold
 
         def after(fold: Fold) -> None:
             self._feed(lambda machine, now: machine.replaced(author, epoch, found.since, run, now))
             self._folds.took(fold, author)
 
-        await self._writer.submit(write, after)
+        await self._store.writer.submit(write, after)
         log.warning("took the branch of %s that it adopted, from seq %d on", short_key(author), found.since)
 
     # -- asking and answering -----------------------------------------------------------------------
 
     async def seek(self, effect: Seek) -> None:
-        heads = await forks.own_ladder(self._db, self._state, effect.author, effect.epoch)
+        heads = await forks.own_ladder(self._store.db, self._store.state, effect.author, effect.epoch)
         if effect.common is not None:
             heads = [effect.common, *(head for head in heads if head.seq < effect.common.seq)]
         ask = Send(effect.link, Locate(effect.author, effect.epoch, tuple(heads)))
@@ -223,7 +226,7 @@ class Forking:
         entries: Sequence[Entry] = []
         try:
             entries = await forks.branch_after(
-                self._db, self._state, effect.author, effect.epoch, effect.heads
+                self._store.db, self._store.state, effect.author, effect.epoch, effect.heads
             )
         except _UNREADABLE as error:
             self._folds.unreadable(effect.author, error)

@@ -25,11 +25,10 @@ from maw.errors import MawError, Refused
 from maw.node.authoring import Authoring, wall_clock_ms
 from maw.node.folds import Folds
 from maw.node.spoken import OperatorsWord
-from maw.store.database import Database
+from maw.node.store import Store
 from maw.store.fold import Fold
-from maw.store.state import AgentRow, State
+from maw.store.state import AgentRow
 from maw.store.withholding import FROZEN, PENDING, REVOKED, hide_beyond, release
-from maw.store.writer import Writer
 
 REVOKED_HERE: Final = "revoked"
 
@@ -39,10 +38,7 @@ class Keeping:
 
     def __init__(
         self,
-        me: NodeId,
-        db: Database,
-        state: State,
-        writer: Writer,
+        store: Store,
         authoring: Authoring,
         word: OperatorsWord,
         book: Callable[[], TrustBook],
@@ -54,10 +50,7 @@ class Keeping:
         """``redact`` carries out redactions that were stated; ``name_of``: what a node is called here."""
         self._name_of = name_of
         self._redact = redact
-        self._me = me
-        self._db = db
-        self._state = state
-        self._writer = writer
+        self._store = store
         self._authoring = authoring
         self._word = word
         self._book = book
@@ -82,7 +75,7 @@ class Keeping:
             last = gone.cut.get(entry.epoch)
             if last is None or entry.seq > last.seq:
                 return REVOKED
-        if ruling.freezes.active and entry.author != self._me:
+        if ruling.freezes.active and entry.author != self._store.me:
             author = ruling.successor(entry.author)
             frozen = ruling.freezes.on(author, said.agent, said.channel) is not None
             said_ms = shown_time(entry.hlc, wall_clock_ms()).ms
@@ -93,7 +86,7 @@ class Keeping:
     def refuse(self, agent: AgentRow, said: Said) -> None:
         """Raises Refused when a freeze keeps this agent of ours from speaking there, or what it shows as an
         operator's word is none."""
-        spoken = self._word.over(said, self._me, wall_clock_ms())
+        spoken = self._word.over(said, self._store.me, wall_clock_ms())
         if said.word is not None and spoken is None:
             if hosts := self._word.bound_to(said, wall_clock_ms()):
                 names = ", ".join(sorted(self._name_of(host) for host in hosts))
@@ -115,7 +108,7 @@ class Keeping:
 
     def refuse_frozen(self, agent: AgentRow, channel: str | None) -> None:
         """Raises Refused when a freeze keeps this agent of ours from doing anything there."""
-        freeze = self._book().ruling.freezes.on(self._me, agent.id, channel)
+        freeze = self._book().ruling.freezes.on(self._store.me, agent.id, channel)
         if freeze is not None:
             raise Refused(
                 f"{frozen_words(freeze)}: nothing is taken from {agent.name} here",
@@ -131,21 +124,21 @@ class Keeping:
         book = self._book()
         authority = book.ruling.authority
         founder = () if authority.founder is None else (authority.founder,)
-        self._state.operators = frozenset((*founder, *authority.holders()))
-        self._state.former_me = frozenset(
-            key for key in book.revoked if book.ruling.successor(key) == self._me
+        self._store.state.operators = frozenset((*founder, *authority.holders()))
+        self._store.state.former_me = frozenset(
+            key for key in book.revoked if book.ruling.successor(key) == self._store.me
         )
-        gone = book.revoked.get(self._me)
+        gone = book.revoked.get(self._store.me)
         if gone is None:
             self._authoring.barred = None
             return
         why = next((one.why for one in gone.by if one.why), "no reason was given")
         self._authoring.barred = f"this node's key was revoked: {why}"
         text = (
-            f"this node's key {short_key(self._me)} was revoked ({why}): nobody takes its word any more. If this is"
-            " your host and its key was stolen: maw key rotate --recovery FILE"
+            f"this node's key {short_key(self._store.me)} was revoked ({why}): nobody takes its word any more. If this"
+            " is your host and its key was stolen: maw key rotate --recovery FILE"
         )
-        self._alert(Alert(REVOKED_HERE, short_key(self._me), text))
+        self._alert(Alert(REVOKED_HERE, short_key(self._store.me), text))
 
     async def settle(self) -> None:
         """Carry out what has changed. Raises MawError when the disk does not take it; then it is still due."""
@@ -165,13 +158,13 @@ class Keeping:
     async def _hide(self) -> None:
         for key, gone in self._book().revoked.items():
             cut = {epoch: head.seq for epoch, head in gone.cut.items()}
-            if key == self._me or self._hidden.get(key) == cut:
+            if key == self._store.me or self._hidden.get(key) == cut:
                 continue
 
             async def write(conn: aiosqlite.Connection, key: NodeId = key, cut: dict[int, int] = cut) -> int:
-                return await hide_beyond(conn, self._state, key, cut, wall_clock_ms())
+                return await hide_beyond(conn, self._store.state, key, cut, wall_clock_ms())
 
-            hidden = await self._writer.submit(write)
+            hidden = await self._store.writer.submit(write)
             self._hidden[key] = cut
             if hidden:
                 text = f"{hidden} messages that were signed with the revoked key {short_key(key)} are shown no more"
@@ -183,10 +176,10 @@ class Keeping:
             start = after
 
             async def write(conn: aiosqlite.Connection, start: int = start) -> tuple[int | None, Fold]:
-                fold = Fold(self._state, self._me, wall_clock_ms(), self.withhold)
+                fold = Fold(self._store.state, self._store.me, wall_clock_ms(), self.withhold)
                 return await release(conn, fold, why, start), fold
 
-            after, _ = await self._writer.submit(write, lambda done: self._folds.took(done[1]))
+            after, _ = await self._store.writer.submit(write, lambda done: self._folds.took(done[1]))
 
     async def _tell(self) -> None:
         """Say in our log which statements are in force here, each once."""
@@ -194,7 +187,7 @@ class Keeping:
             return
         if self._told is None:
             sql = "SELECT statement FROM heeded WHERE node = (SELECT n FROM nodes WHERE key = ?)"
-            self._told = {statement for (statement,) in await self._db.rows(sql, (self._me,))}
+            self._told = {statement for (statement,) in await self._store.db.rows(sql, (self._store.me,))}
         book = self._book()
         fresh = [
             one.id

@@ -8,14 +8,11 @@ from typing import Final
 import aiosqlite
 
 from maw.core.entry import Kind
-from maw.core.identity import NodeId
 from maw.node.authoring import wall_clock_ms
 from maw.node.folds import Folds
-from maw.store.database import Database
+from maw.node.store import Store
 from maw.store.fold import Fold
 from maw.store.learning import legible, read_step
-from maw.store.state import State
-from maw.store.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -26,16 +23,10 @@ _FIRST: Final = 0
 class Learning:
     def __init__(
         self,
-        me: NodeId,
-        db: Database,
-        state: State,
-        writer: Writer,
+        store: Store,
         folds: Folds,
     ) -> None:
-        self._me = me
-        self._db = db
-        self._state = state
-        self._writer = writer
+        self._store = store
         self._folds = folds
         self._done = False
 
@@ -43,7 +34,7 @@ class Learning:
         """Raises MawError when the disk does not take it; the next call goes on where it was."""
         if self._done:
             return
-        for kind in await legible(self._db):
+        for kind in await legible(self._store.db):
             count = await self._read(kind)
             log.info("read %d entries of kind %d, which came before this version was installed", count, kind)
         self._done = True
@@ -55,10 +46,10 @@ class Learning:
             async def write(conn: aiosqlite.Connection, after: int = after) -> Step:
                 now_ms = wall_clock_ms()
                 return await read_step(
-                    conn, kind, after, lambda: self._folds.new(now_ms), lambda: self._state.reload(conn)
+                    conn, kind, after, lambda: self._folds.new(now_ms), lambda: self._store.state.reload(conn)
                 )
 
-            folds, going_on = await self._writer.submit(write, self._stored)
+            folds, going_on = await self._store.writer.submit(write, self._stored)
             count += len(folds)
             if going_on is None:
                 return count
@@ -66,4 +57,4 @@ class Learning:
 
     def _stored(self, step: Step) -> None:
         for fold in step[0]:
-            self._folds.took(fold, self._me)
+            self._folds.took(fold, self._store.me)

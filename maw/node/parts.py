@@ -69,6 +69,7 @@ from maw.node.saving import Saving
 from maw.node.scrubbing import DAMAGED, Scrubber, split
 from maw.node.spoken import OperatorsWord
 from maw.node.stated import Stated
+from maw.node.store import Store
 from maw.node.talking import Talking
 from maw.node.version_watch import VersionWatch
 from maw.node.visible import Visible
@@ -97,6 +98,7 @@ class Parts:
         self._opened = opened
         me = signer.node
         self.writer = Writer(db.writing, db.path, on_rollback=self._reread, on_trouble=self._trouble)
+        store = Store(me, db, self.state, self.writer)
         self.alerts = Alerts(self.writer)
         self.visible = Visible(self.state.seq)
         self.receipts = Receipts()
@@ -125,7 +127,7 @@ class Parts:
             signer, self.state, self.writer, lambda: self.authoring, self.receipts, self.folds, self._feed,
             alert=self.alerts.raise_alert, monotonic=time.monotonic,
         )  # fmt: skip
-        self.forking = Forking(me, db, self.state, self.writer, reclaiming, self.folds, self._feed)
+        self.forking = Forking(store, reclaiming, self.folds, self._feed)
         self.runtime = Runtime(
             me, Replicator(me, opened.book, held), held, db, self.state, self.writer, opened.clock,
             self.visible, self.receipts, self.folds, reactions, self.mender, self.forking, self.conduct,
@@ -147,10 +149,7 @@ class Parts:
             me, self.state, self.directory, word, lambda place: self.scrubber.report([split(place)])
         )
         self.talking = Talking(
-            me,
-            db,
-            self.state,
-            self.writer,
+            store,
             self.authoring,
             self.directory,
             self.presenter,
@@ -161,19 +160,17 @@ class Parts:
             lambda agent, said: self.keeping.refuse(agent, said),
             lambda agent, channel: self.keeping.refuse_frozen(agent, channel),
         )
-        self.stated = Stated(me, db, self.state, self.writer, lambda: self.membership.book, self.folds)
+        self.stated = Stated(store, lambda: self.membership.book, self.folds)
         self.keeping = Keeping(
-            me, db, self.state, self.writer, self.authoring, word, lambda: self.membership.book,
+            store, self.authoring, word, lambda: self.membership.book,
             self.alerts.raise_alert, self.folds, self.stated.settle, self.directory.name_of,
         )  # fmt: skip
-        self.redacting = Redacting(
-            me, db, self.state, self.writer, self.authoring, self.directory, self.presenter, self.talking
-        )
+        self.redacting = Redacting(store, self.authoring, self.directory, self.presenter, self.talking)
         self.orders = Orders(
             me, db, self.state, self.authoring, self.directory, self.presenter, self.receipts, self.talking,
             lambda: self.membership.book,
         )  # fmt: skip
-        self.people = People(me, db, self.state, self.writer, self.authoring, self.directory)
+        self.people = People(store, self.authoring, self.directory)
         self.inviting = InvitingDesk(
             me, config.name, db, self.writer, self.membership,
             founding=lambda: self.belonging.founding(), addresses=lambda: self.mesh.addresses(),
@@ -203,7 +200,7 @@ class Parts:
             self.membership, self.inviting.asking, self.board, self.mesh, self.runtime, self.state,
             self.inventory, self.conduct,
         )  # fmt: skip
-        self.learning = Learning(me, db, self.state, self.writer, self.folds)
+        self.learning = Learning(store, self.folds)
         self.version_watch = VersionWatch(
             __version__, self.alerts.raise_alert, self.alerts.settle, self.directory.name_and_version
         )

@@ -9,17 +9,15 @@ import aiosqlite
 
 from maw.core.colony import AGENT_ID_BYTES, AgentCard
 from maw.core.entry import Kind
-from maw.core.identity import NodeId
 from maw.core.names import check_name
 from maw.errors import Conflict
 from maw.node.authoring import Authoring, wall_clock_ms
 from maw.node.directory import Directory, hash_token, new_token
 from maw.node.presenting import Json, iso
+from maw.node.store import Store
 from maw.store import pages
-from maw.store.database import Database
 from maw.store.fold import Fold
-from maw.store.state import AgentRow, State
-from maw.store.writer import Writer
+from maw.store.state import AgentRow
 
 
 class People:
@@ -27,17 +25,11 @@ class People:
 
     def __init__(
         self,
-        me: NodeId,
-        db: Database,
-        state: State,
-        writer: Writer,
+        store: Store,
         authoring: Authoring,
         directory: Directory,
     ) -> None:
-        self._me = me
-        self._db = db
-        self._state = state
-        self._writer = writer
+        self._store = store
         self.authoring = authoring
         self._directory = directory
 
@@ -48,19 +40,19 @@ class People:
 
         def claim(fold: Fold) -> None:
             """Within the transaction, so that the agent and whose it is are durable together."""
-            if name in self._state.local:
+            if name in self._store.state.local:
                 raise Conflict(
                     f"there is an agent called {name} on this host already",
                     code="agent_exists",
                     hint=f"`maw agent token {name}` gives it a new token, `maw agent remove {name}` ends it",
                 )
-            row = fold.agent(fold.node(self._me), card.id, name, role, fold.now_ms)
-            row.uid, row.since_seq = uid, self._state.seq
+            row = fold.agent(fold.node(self._store.me), card.id, name, role, fold.now_ms)
+            row.uid, row.since_seq = uid, self._store.state.seq
             row.token_hash = hash_token(token) if token else None
             fold.local_agents.append(row)
 
         await self.authoring.say(Kind.AGENT, card.content(), local=claim)
-        return self._state.local[name]
+        return self._store.state.local[name]
 
     async def remove(self, name: str) -> None:
         row = self._directory.local(name)
@@ -77,20 +69,20 @@ class People:
             await conn.execute("UPDATE local_agents SET token_hash = ? WHERE agent = ?", (hashed, row.n))
 
         def apply(_: None) -> None:
-            self._state.agent_at[row.n].token_hash = hashed  # the row may have been read anew meanwhile
+            self._store.state.agent_at[row.n].token_hash = hashed  # the row may have been read anew meanwhile
 
-        await self._writer.submit(write, apply)
+        await self._store.writer.submit(write, apply)
         return token
 
     async def listing(self) -> list[Json]:
-        unread = await pages.unread_counts(self._db)
+        unread = await pages.unread_counts(self._store.db)
         rows = sorted(self._directory.agents(), key=lambda row: (row.uid is None, row.name, row.node))
         return [self.user_json(row, unread.get(row.n, 0)) for row in rows]
 
     def user_json(self, row: AgentRow, unread: int) -> Json:
         shown: dict[str, Any] = {
             "username": row.name,
-            "host": self._directory.host_name(self._state.node_at[row.node]),
+            "host": self._directory.host_name(self._store.state.node_at[row.node]),
             "address": self._directory.address(row),
             "role": row.role,
             "status": self._status(row),

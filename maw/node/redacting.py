@@ -14,21 +14,19 @@ from typing import Final
 
 from maw.core.colony import MAX_KEEP_DAYS, NewChannel, message_id
 from maw.core.entry import Kind, Position
-from maw.core.identity import NodeId
 from maw.core.redaction import MAX_RANGES, MAX_REASON, REDACTED, RETENTION, Redaction, as_ranges
 from maw.core.text import check_message
 from maw.errors import BadInput, Refused
 from maw.node.authoring import Authoring, wall_clock_ms
 from maw.node.directory import Directory
 from maw.node.presenting import Json, Presenter
+from maw.node.store import Store
 from maw.node.talking import Talking
-from maw.store.database import Database
 from maw.store.pages import Shown
 from maw.store.redacting import drop_due
 from maw.store.schema import SEQ_BITS
 from maw.store.shrinking import give_back, worth_shrinking
-from maw.store.state import AgentRow, ChannelRow, State
-from maw.store.writer import Writer
+from maw.store.state import AgentRow, ChannelRow
 
 log = logging.getLogger(__name__)
 
@@ -49,19 +47,13 @@ class Redacting:
 
     def __init__(
         self,
-        me: NodeId,
-        db: Database,
-        state: State,
-        writer: Writer,
+        store: Store,
         authoring: Authoring,
         directory: Directory,
         presenter: Presenter,
         talking: Talking,
     ) -> None:
-        self._me = me
-        self._db = db
-        self._state = state
-        self._writer = writer
+        self._store = store
         self.authoring = authoring
         self._directory = directory
         self._presenter = presenter
@@ -95,13 +87,13 @@ class Redacting:
 
     async def _is_on_record(self, place: int) -> bool:
         """Whether a rule that covers it is told to others: a restored database may know one whose entry is gone."""
-        return bool(await self._db.rows(_ON_RECORD, (place, place, place)))
+        return bool(await self._store.db.rows(_ON_RECORD, (place, place, place)))
 
     async def _ours(self, ref: str, agent: AgentRow | None, *, is_admin: bool) -> Shown:
         row = await self._talking.find(ref, agent.id if agent else None, all_of_ours=is_admin)
         position = self._presenter.position(row)
-        author = self._state.agent_at[row.agent]
-        if position.author != self._me:
+        author = self._store.state.agent_at[row.agent]
+        if position.author != self._store.me:
             whose = self._directory.address(author)
             raise Refused(
                 f"message {message_id(position)} was said on another host: only that host can redact it",
@@ -132,7 +124,7 @@ class Redacting:
             ranges = as_ranges(seqs)
             for at in range(0, len(ranges), MAX_RANGES):
                 some = tuple(ranges[at : at + MAX_RANGES])
-                rule = Redaction(self._me, epoch, some, why, by, reason, days)
+                rule = Redaction(self._store.me, epoch, some, why, by, reason, days)
                 await self.authoring.say(Kind.REDACT, rule.content())
 
     def _host(self) -> str:
@@ -145,7 +137,7 @@ class Redacting:
         if not 0 <= days <= MAX_KEEP_DAYS:
             raise BadInput(f"days: a whole number from 0 (for ever) to {MAX_KEEP_DAYS}")
         row = self._directory.channel(name)
-        own = self._state.nodes.get(self._me)
+        own = self._store.state.nodes.get(self._store.me)
         made_here = own is not None and row.maker == own.n
         maker = agent is not None and made_here and row.by == self._directory.address(agent)
         if not is_admin and not maker:
@@ -166,40 +158,40 @@ class Redacting:
         if self.authoring.read_only:
             return
         for _ in range(STEPS_A_SECOND):
-            if self._state.due:
-                await self._writer.submit(lambda conn: drop_due(conn, self._state))
+            if self._store.state.due:
+                await self._store.writer.submit(lambda conn: drop_due(conn, self._store.state))
         if self._seconds % RETENTION_EVERY_S == 0:
-            for channel in list(self._state.channels.values()):
+            for channel in list(self._store.state.channels.values()):
                 await self._expire(channel)
         self._seconds += 1
-        if self._state.dropped != self._scrubbed:
-            self._scrubbed = self._state.dropped
+        if self._store.state.dropped != self._scrubbed:
+            self._scrubbed = self._store.state.dropped
             self._shrinking = True
-            self._writer.scrub()
+            self._store.writer.scrub()
         elif self._shrinking and self._seconds % SHRINK_EVERY_S == 0:
-            self._shrinking = await worth_shrinking(self._db)
+            self._shrinking = await worth_shrinking(self._store.db)
             if self._shrinking:
-                await self._writer.submit(give_back)
-                self._writer.scrub()
+                await self._store.writer.submit(give_back)
+                self._store.writer.scrub()
 
     async def _expire(self, channel: ChannelRow) -> None:
         """Drop what this node's agents said in ``channel`` longer ago than the rule allows."""
-        own = self._state.nodes.get(self._me)
-        days = self._state.keep_days(channel, own.n) if own else None
+        own = self._store.state.nodes.get(self._store.me)
+        days = self._store.state.keep_days(channel, own.n) if own else None
         if days is None:
             return
         before = wall_clock_ms() - days * DAY_MS
         while True:
             after = self._looked_at.get(channel.n, 0)
-            rows = await self._db.rows(_EXPIRED, (channel.n, after, EXPIRED_A_STEP))
+            rows = await self._store.db.rows(_EXPIRED, (channel.n, after, EXPIRED_A_STEP))
             old: list[Position] = []
             for seq, place, said, gone in rows:
-                log_row = self._state.log_at[place >> SEQ_BITS]
-                if self._state.node_at[log_row.node].key == self._me:
+                log_row = self._store.state.log_at[place >> SEQ_BITS]
+                if self._store.state.node_at[log_row.node].key == self._store.me:
                     if said >= before:
                         break
                     if not gone:
-                        old.append(Position(self._me, log_row.epoch, place & ((1 << SEQ_BITS) - 1)))
+                        old.append(Position(self._store.me, log_row.epoch, place & ((1 << SEQ_BITS) - 1)))
                 after = seq
             await self._say(old, RETENTION, "", days=days)
             self._looked_at[channel.n] = after

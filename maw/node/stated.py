@@ -15,27 +15,19 @@ from maw.core.redaction import REDACTED, Redaction, StatedRedaction
 from maw.core.trust import TrustBook
 from maw.node.authoring import wall_clock_ms
 from maw.node.folds import Folds
-from maw.store.database import Database
+from maw.node.store import Store
 from maw.store.fold import Fold
 from maw.store.redacting import stated_number, stated_numbers
-from maw.store.state import State
-from maw.store.writer import Writer
 
 
 class Stated:
     def __init__(
         self,
-        me: NodeId,
-        db: Database,
-        state: State,
-        writer: Writer,
+        store: Store,
         book: Callable[[], TrustBook],
         folds: Folds,
     ) -> None:
-        self._me = me
-        self._db = db
-        self._state = state
-        self._writer = writer
+        self._store = store
         self._book = book
         self._folds = folds
         self._done: set[int] | None = None
@@ -46,7 +38,7 @@ class Stated:
         if not found:
             return
         if self._done is None:
-            async with self._db.reading() as conn:
+            async with self._store.db.reading() as conn:
                 self._done = await stated_numbers(conn)
         for one in found:
             number = stated_number(one.id)
@@ -57,7 +49,7 @@ class Stated:
     def _is_known(self, author: NodeId) -> bool:
         """Of whom nothing can be here, nothing need be dropped; when he is let in, this is settled again."""
         book = self._book()
-        return author == self._me or author in self._state.nodes or author in book.trusted
+        return author == self._store.me or author in self._store.state.nodes or author in book.trusted
 
     async def _carry_out(self, one: StatedRedaction, number: int) -> None:
         by = f"operator {self._book().ruling.authority.name_of(one.issuer)}"
@@ -70,4 +62,4 @@ class Stated:
             await fold.write(conn)
             return fold
 
-        await self._writer.submit(write, lambda fold: self._folds.took(fold, one.author))
+        await self._store.writer.submit(write, lambda fold: self._folds.took(fold, one.author))

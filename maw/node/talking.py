@@ -24,15 +24,14 @@ from maw.node.authoring import Authoring, Written, recovering, wall_clock_ms
 from maw.node.directory import Directory, no_such_message
 from maw.node.presenting import Json, Presenter, gone_words, iso
 from maw.node.receipts import Receipts
+from maw.node.store import Store
 from maw.store import pages
-from maw.store.database import Database
 from maw.store.fold import Fold
 from maw.store.mending import is_missing
 from maw.store.pages import Shown
 from maw.store.redacting import covering
 from maw.store.schema import SEQ_BITS
-from maw.store.state import AgentRow, ChannelRow, State
-from maw.store.writer import Writer
+from maw.store.state import AgentRow, ChannelRow
 
 STORED: Final = "stored"
 REPLICATED: Final = "replicated"
@@ -43,10 +42,7 @@ class Talking:
 
     def __init__(
         self,
-        me: NodeId,
-        db: Database,
-        state: State,
-        writer: Writer,
+        store: Store,
         authoring: Authoring,
         directory: Directory,
         presenter: Presenter,
@@ -63,10 +59,7 @@ class Talking:
         self._refused_by = refused_by
         self._may_say = may_say
         self._may_open = may_open
-        self._me = me
-        self._db = db
-        self._state = state
-        self._writer = writer
+        self._store = store
         self.authoring = authoring
         self._directory = directory
         self._presenter = presenter
@@ -135,7 +128,7 @@ class Talking:
         def local(_: Fold) -> None:
             if said.word is not None:  # it counts once: it is judged here, after what its key has settled
                 self._may_say(agent, said)
-            row = self._state.agent_at.get(agent.n)
+            row = self._store.state.agent_at.get(agent.n)
             if row is None or row.id != agent.id:  # it came back in a batch that was rolled back meanwhile
                 raise recovering()
 
@@ -158,7 +151,7 @@ class Talking:
 
     async def create_channel(self, agent: AgentRow, name: str) -> Json:
         channel = check_name(name.lstrip("#"), "channel")
-        if channel in self._state.channels:
+        if channel in self._store.state.channels:
             raise Conflict(f"there is a channel called {channel} already", code="channel_exists")
         self._may_open(agent, channel)
         content = NewChannel(channel, self._directory.address(agent)).content()
@@ -166,29 +159,31 @@ class Talking:
         return self.channel_json(channel)
 
     def channel_json(self, name: str) -> Json:
-        row = self._state.channels[name]
+        row = self._store.state.channels[name]
         return {
             "name": row.name, "created_at": iso(row.created), "created_by": row.by,
             "messages": row.messages, "last_seq": row.last_seq, "keep_days": self._keep_days(row),
         }  # fmt: skip
 
     def _keep_days(self, row: ChannelRow) -> int | None:
-        own = self._state.nodes.get(self._me)
-        return self._state.keep_days(row, own.n) if own else None
+        own = self._store.state.nodes.get(self._store.me)
+        return self._store.state.keep_days(row, own.n) if own else None
 
     # -- what became of it --------------------------------------------------------------------------
 
     async def _receipt(self, written: Written, said: Said, agent: AgentRow, warnings: list[str]) -> Json:
         assert written.seq is not None
         if written.position is None or written.repeated:
-            row = await pages.at_seq(self._db, written.seq)
+            row = await pages.at_seq(self._store.db, written.seq)
             assert row is not None
             return {
                 **self._receipt_of(self._presenter.position(row), row, self._presenter.said(row)),
                 "warnings": warnings,
             }
-        place = self._state.logs[written.position.author, written.position.epoch].place(written.position.seq)
-        channel = self._state.channels[said.channel].n if said.channel else None
+        place = self._store.state.logs[written.position.author, written.position.epoch].place(
+            written.position.seq
+        )
+        channel = self._store.state.channels[said.channel].n if said.channel else None
         direct = said.channel is None
         times = (written.said_ms, written.received_ms)
         row = Shown(written.seq, place, direct, channel, agent.n, *times, False, said.reply_to, None)
@@ -214,13 +209,13 @@ class Talking:
             found = [(f"{to.name}@{to.host}", to.node) for to in said.to]
         else:
             rows = self._directory.mentioned(said.mentions)
-            found = [(self._directory.address(row), self._state.node_at[row.node].key) for row in rows]
+            found = [(self._directory.address(row), self._store.state.node_at[row.node].key) for row in rows]
         return [self._recipient(address, node, position) for address, node in found]
 
     def _recipient(self, address: str, node: NodeId, position: Position) -> Json:
-        here = node == self._me
+        here = node == self._store.me
         held = here or self._receipts.has(node, position.epoch, position.seq)
-        row = self._state.nodes.get(node)
+        row = self._store.state.nodes.get(node)
         return {
             "agent": address,
             "host": self._directory.host_name(row) if row else address.partition("@")[2],
@@ -249,14 +244,14 @@ class Talking:
 
     async def sent(self, agent: AgentRow, limit: int) -> list[Json]:
         found = []
-        for row in await pages.sent_by(self._db, agent.n, limit):
+        for row in await pages.sent_by(self._store.db, agent.n, limit):
             position, said = self._presenter.position(row), self._presenter.said(row)
             receipt = self._receipt_of(position, row, said)
             hosts = {item["host"]: item for item in receipt["recipients"]}
             shown = [{"host": host, "state": item["state"], "since": None} for host, item in hosts.items()]
             if not shown:
                 keys = self._receipts.holders(position.epoch, position.seq)
-                rows = [self._state.nodes[key] for key in keys if key in self._state.nodes]
+                rows = [self._store.state.nodes[key] for key in keys if key in self._store.state.nodes]
                 shown = [
                     {"host": self._directory.host_name(r), "state": REPLICATED, "since": None} for r in rows
                 ]
@@ -267,11 +262,11 @@ class Talking:
 
     async def _find(self, ref: str) -> Shown:
         if ref.isascii() and ref.isdigit():
-            row = await pages.at_seq(self._db, min(int(ref), 1 << 62))
+            row = await pages.at_seq(self._store.db, min(int(ref), 1 << 62))
         else:
             position = self._directory.position(ref)
-            log = self._state.logs[position.author, position.epoch]
-            row = await pages.at_place(self._db, log.place(position.seq))
+            log = self._store.state.logs[position.author, position.epoch]
+            row = await pages.at_place(self._store.db, log.place(position.seq))
             if row is None and (told := await self._absent(ref, position, log.place(position.seq))):
                 raise told
         if row is None:
@@ -280,7 +275,7 @@ class Talking:
 
     async def _absent(self, ref: str, position: Position, place: int) -> NotFound | None:
         """Why a message whose entry is held was never seen here, if that is known."""
-        async with self._db.reading() as conn:
+        async with self._store.db.reading() as conn:
             rule = await covering(conn, place)
             missing = await is_missing(conn, place)
         if rule is not None:
@@ -298,7 +293,7 @@ class Talking:
         """A message by id or local seq, if this agent may read it (or, ``all_of_ours``, anything that this node's
         agents said); else as if it were not there."""
         row = await self._find(ref)
-        if all_of_ours and self._presenter.position(row).author == self._me:
+        if all_of_ours and self._presenter.position(row).author == self._store.me:
             return row
         if not self._presenter.may_read(row, self._presenter.said(row), agent_key):
             raise no_such_message(ref)
@@ -337,7 +332,7 @@ class Talking:
             )
             return fresh, done, foreign
 
-        fresh, done, foreign = await self._writer.submit(write)
+        fresh, done, foreign = await self._store.writer.submit(write)
         return {
             "acked": [await self._id_of(seq) for seq in fresh],
             "already": [await self._id_of(seq) for seq in done],
@@ -345,10 +340,10 @@ class Talking:
         }
 
     async def _id_of(self, seq: int) -> str:
-        rows = await self._db.rows("SELECT place FROM messages WHERE seq = ?", (seq,))
-        log = self._state.log_at[rows[0][0] >> SEQ_BITS]
+        rows = await self._store.db.rows("SELECT place FROM messages WHERE seq = ?", (seq,))
+        log = self._store.state.log_at[rows[0][0] >> SEQ_BITS]
         low = rows[0][0] & ((1 << SEQ_BITS) - 1)
-        return message_id(Position(self._state.node_at[log.node].key, log.epoch, low))
+        return message_id(Position(self._store.state.node_at[log.node].key, log.epoch, low))
 
 
 def need_agent(agent: AgentRow | None) -> AgentRow:
