@@ -24,6 +24,8 @@ from maw.errors import Refused
 MAX_APART_MS: Final = 300_000
 """Between the draft's date and the clock of who signs it."""
 
+BY_NAME: Final = "what is signed names hosts: @AGENT@HOST, not a piece of a key. Was that not it, "
+
 Asked = Mapping[str, Any]
 Fields = dict[str, Any]
 
@@ -59,11 +61,13 @@ def compare_word(
         _same("targets", [f"#{asked['channel']}"], targets)
         return tuple(targets)
     wanted = list(dict.fromkeys(asked["to"]))
-    if len(targets) > len(wanted) or not all(any(_is_for(one, word) for word in wanted) for one in targets):
-        raise _other("targets", ", ".join(wanted), targets)
-    for word in wanted:
-        if not any(_is_for(one, word) for one in targets):
-            raise _other("targets", ", ".join(wanted), targets)
+    meant = all(any(_is_for(one, word) for word in wanted) for one in targets)
+    if (
+        not meant
+        or len(targets) > len(wanted)
+        or not all(any(_is_for(t, word) for t in targets) for word in wanted)
+    ):
+        raise _other("targets", ", ".join(wanted), ", ".join(targets), hint=BY_NAME)
     return tuple(targets)
 
 
@@ -77,7 +81,7 @@ def _is_for(target: str, word: str, node: NodeId | None = None) -> bool:
         return False
     if node is not None and of in (short_key(node), key_text(node)):
         return True
-    return not of or called == of or (node is None and of.startswith("mk1"))
+    return not of or called == of
 
 
 # -- what each type has to say -------------------------------------------------------------------------
@@ -209,12 +213,12 @@ def malformed(error: Exception) -> Refused:
     return _other("it", "a draft", f"malformed ({type(error).__name__})")
 
 
-def _other(name: str, wanted: object, got: object) -> Refused:
+def _other(name: str, wanted: object, got: object, *, hint: str = "") -> Refused:
     return Refused(
         f"the daemon drafted something else than was asked: {name} is {_words(got)} instead of {_words(wanted)};"
         " nothing was signed",
         code="draft_differs",
-        hint="do not sign on this host until it is clear why: `maw --version`, `maw doctor`; another host will do",
+        hint=f"{hint}do not sign on this host until it is clear why (`maw --version`, `maw doctor`)",
     )
 
 

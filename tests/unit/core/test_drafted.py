@@ -138,6 +138,14 @@ def test_and_nowhere_else(asked: dict[str, Any], targets: object) -> None:
         word(asked, targets)
 
 
+def test_a_host_is_meant_by_its_name_for_that_is_what_is_signed() -> None:
+    for host in (short_key(HOST), key_text(HOST)):
+        with pytest.raises(Refused, match="targets is") as told:
+            word({"to": [f"neo@{host}"]}, ["neo@mbp"])
+        assert "not a piece of a key" in told.value.hint
+    assert word({"to": [f"neo@mbp~{short_key(HOST)}"]}, ["neo@mbp"]) == ("neo@mbp",)
+
+
 @pytest.mark.parametrize("lie", [{"author": b"short"}, {"colony": b""}, {"at_ms": 5}])
 def test_nor_from_elsewhere(lie: dict[str, Any]) -> None:
     with pytest.raises(Refused, match=f"{next(iter(lie))} is"):
