@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from maw.core.clock import shown_time
 from maw.core.colony import Said
@@ -17,6 +17,7 @@ from maw.core.identity import NodeId, short_key
 from maw.errors import ProtocolViolation
 from maw.store.callings import Callings
 from maw.store.former import former_keys
+from maw.store.pages import MESSAGE, Shown
 from maw.store.schema import SEQ_BITS
 
 PAGE: Final = 2_000
@@ -28,24 +29,8 @@ Tell = Callable[[str, str, str], None]
 Remake = Callable[[Entry, str], None]
 """An entry whose message is to be made again, and what is wrong with it."""
 
-
-class MessageRow(NamedTuple):
-    """A row of ``messages``."""
-
-    seq: int
-    place: int
-    direct: int
-    channel: int | None
-    agent: int
-    said: int
-    received: int
-    suspect: int
-    reply: str | None
-
-
 _REMADE: Final = ("place", "direct", "channel", "agent")
 """Columns that are made again from the entry while the daemon runs."""
-_MESSAGE: Final = "seq, place, direct, channel, agent, said, received, suspect, reply"
 
 
 class Derived:
@@ -97,7 +82,7 @@ class Derived:
             return
         base = log << SEQ_BITS
         first, last = base | said[0].seq, base | said[-1].seq
-        sql = f"""SELECT e.place, e.shown, {", ".join("m." + name for name in MessageRow._fields)}
+        sql = f"""SELECT e.place, e.shown, {", ".join("m." + name for name in MESSAGE)}
             FROM entries e LEFT JOIN messages m ON m.seq = e.shown
             WHERE e.place BETWEEN ? AND ? AND e.shown IS NOT NULL"""  # noqa: S608 - columns' names
         try:
@@ -134,7 +119,7 @@ class Derived:
         if row[0] is None:
             self._tell("message", f"seq {shown}", "it is held and not among the messages")
             return
-        stored = MessageRow(*row)
+        stored = Shown(*row)
         if entry.payload is None:  # redacted: its row stays, and that it was sent from here
             if entry.author in self._ours:
                 self._sent = (self._sent + _hash(stored.agent, shown)) & _SUM
@@ -156,7 +141,7 @@ class Derived:
         if entry.author in self._ours:
             self._sent = (self._sent + _hash(stored.agent, shown)) & _SUM
 
-    def _differs(self, entry: Entry, place: int, said: Said, row: MessageRow, again: bool) -> str | None:
+    def _differs(self, entry: Entry, place: int, said: Said, row: Shown, again: bool) -> str | None:
         """The first column of a message that is not what the entry makes of it. One that its author published
         ``again`` keeps the time of the first; replies follow what they reply to."""
         if type(row.received) is not int:

@@ -13,9 +13,10 @@ from maw.store.redacting import COVERING
 _RULE: Final = COVERING.format(*["m.place"] * 3)
 _GONE: Final = f"""SELECT json_array(why, by, reason, days, at, json((SELECT json_group_array(b.agent)
     FROM local_agents l JOIN mailbox b ON b.agent = l.agent AND b.seq = m.seq))) FROM ({_RULE})"""  # noqa: S608
+MESSAGE: Final = ("seq", "place", "direct", "channel", "agent", "said", "received", "suspect", "reply")
+"""The columns of ``messages``; ``Shown`` begins with them."""
 _COLUMNS: Final = (
-    "m.seq, m.place, m.direct, m.channel, m.agent, m.said, m.received, m.suspect, m.reply, e.payload,"
-    " e.header, e.shown,"
+    f"{', '.join(f'm.{name}' for name in MESSAGE)}, e.payload, e.header, e.shown,"
     f" CASE WHEN e.payload IS NULL THEN ({_GONE}) END"
 )
 _FROM: Final = "messages m LEFT JOIN entries e ON e.place = m.place"
@@ -35,7 +36,7 @@ class Shown(NamedTuple):
     received: int
     suspect: int
     reply: str | None
-    payload: bytes | None
+    payload: bytes | None = None
     header: bytes | None = None
     shown: int | None = None
     gone: str | None = None

@@ -7,14 +7,16 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from maw.api.backend import Json
 from maw.core.identity import Signer
+from maw.core.statement import Statement
 from maw.core.word import OperatorWord, sign_word
 from maw.node.keptkey import open_kept_key
 from tests.conftest import MakeHome
-from tests.integration.nodes import Host, acquainted, all_running, pair
+from tests.integration.nodes import Host, acquainted, all_running, pair, until
 
 TARGET = ("#general",)
 
@@ -41,6 +43,18 @@ async def two_hosts(make_home: MakeHome, *there: str) -> AsyncIterator[tuple[Hos
         await pair(mbp, oracle)
         await acquainted(mbp, oracle)
         yield mbp, oracle, founder(home.path)
+
+
+def _heard(host: Host, statement: Statement) -> bool:
+    return statement.id in host.node.membership.book.statements()
+
+
+async def say(host: Host, statement: Statement, *others: Host) -> None:
+    """By way of one host, until all have it and act on it."""
+    await host.node.membership.keep([statement])
+    for one in (host, *others):
+        await until(partial(_heard, one, statement), "it is heard")
+        await one.node.keeping.settle()
 
 
 def word(

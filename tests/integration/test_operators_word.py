@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator
-from functools import partial
 
 import msgpack
 import pytest
@@ -19,7 +18,7 @@ from maw.errors import MawError, Refused
 from maw.node.home import NodeHome
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, running, until
-from tests.integration.operators import founder, now, two_hosts
+from tests.integration.operators import founder, now, say, two_hosts
 
 
 @pytest.fixture
@@ -27,18 +26,6 @@ async def two(make_home: MakeHome) -> AsyncIterator[tuple[Host, Host, Signer]]:
     """``mbp`` with arthur invited ``oracle`` with neo; and the operator key of their Colony."""
     async with two_hosts(make_home, "neo") as hosts:
         yield hosts
-
-
-def _heard(host: Host, statement: Statement) -> bool:
-    return statement.id in host.node.membership.book.statements()
-
-
-async def say(host: Host, statement: Statement, *others: Host) -> None:
-    """By way of one host, until all have it and act on it."""
-    await host.node.membership.keep([statement])
-    for one in (host, *others):
-        await until(partial(_heard, one, statement), "it is heard")
-        await one.node.keeping.settle()
 
 
 async def test_the_frozen_are_refused_and_reading_goes_on(two: tuple[Host, Host, Signer]) -> None:

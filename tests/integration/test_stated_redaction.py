@@ -15,9 +15,8 @@ from maw.core.statement import Statement, sign_statement
 from maw.errors import BadInput, NotFound, Refused
 from maw.node.home import NodeHome, read_key
 from tests.conftest import MakeHome
-from tests.integration.nodes import Host, acquainted, all_running, pair, running, until
-from tests.integration.operators import founder, now
-from tests.integration.test_operators_word import say
+from tests.integration.nodes import Host, acquainted, pair, running, until
+from tests.integration.operators import founder, now, say, two_hosts
 from tests.integration.test_redaction import gone_from, text_of
 
 
@@ -29,18 +28,13 @@ async def drafted(host: Host, key: Signer, *ids: str, why: str = "a secret") -> 
 
 
 async def test_an_operator_takes_away_what_anybody_said(make_home: MakeHome) -> None:
-    homes = make_home("mbp"), make_home("oracle")
-    async with all_running(*homes) as (mbp, oracle):
-        await mbp.add("arthur")
-        await oracle.add("neo")
-        await pair(mbp, oracle)
-        await acquainted(mbp, oracle)
+    async with two_hosts(make_home, "neo") as (mbp, oracle, boss):
         said = await oracle.post("neo", "the pin is 4711 @arthur")
         kept = await oracle.post("neo", "this stays")
         direct = await oracle.send("neo", "arthur@mbp", "4712")
         await mbp.receives("arthur", ["the pin is 4711 @arthur", "4712"])
 
-        statement = await drafted(mbp, founder(homes[0].path), said["id"], direct["id"])
+        statement = await drafted(mbp, boss, said["id"], direct["id"])
         shown = await mbp.node.command.submit(statement.wire)
         assert shown["in_force"]
         for host, name in ((mbp, "arthur"), (oracle, "neo")):
@@ -64,12 +58,7 @@ async def test_an_operator_takes_away_what_anybody_said(make_home: MakeHome) -> 
 
 
 async def test_nobody_else_can(make_home: MakeHome) -> None:
-    homes = make_home("mbp"), make_home("oracle")
-    async with all_running(*homes) as (mbp, oracle):
-        await mbp.add("arthur")
-        await oracle.add("neo")
-        await pair(mbp, oracle)
-        await acquainted(mbp, oracle)
+    async with two_hosts(make_home, "neo") as (mbp, oracle, boss):
         said = await oracle.post("neo", "stays")
         await until(lambda: mbp.held() == oracle.held(), "they hold the same")
         where = mbp.node.directory.position(said["id"])
@@ -77,10 +66,10 @@ async def test_nobody_else_can(make_home: MakeHome) -> None:
         orderer, stranger = Signer(b"o" * 32), Signer(b"s" * 32)
         await say(
             mbp,
-            grant_statement(founder(homes[0].path), colony, orderer.node, "o", [ORDER], None, [], now()),
+            grant_statement(boss, colony, orderer.node, "o", [ORDER], None, [], now()),
             oracle,
         )
-        for key in (orderer, stranger, read_key(homes[0].key)):
+        for key in (orderer, stranger, read_key(mbp.node.home.key)):
             with pytest.raises(Refused, match="no right to redact"):
                 await drafted(mbp, key, said["id"])
 
@@ -93,8 +82,8 @@ async def test_nobody_else_can(make_home: MakeHome) -> None:
             await mbp.node.command.submit(forged(stranger).wire)
         for key in (
             orderer,
-            read_key(homes[0].key),
-            read_key(homes[1].key),
+            read_key(mbp.node.home.key),
+            read_key(oracle.node.home.key),
         ):  # known, so held; and they mean nothing
             await say(mbp, forged(key), oracle)
         for host in (mbp, oracle):
@@ -102,7 +91,7 @@ async def test_nobody_else_can(make_home: MakeHome) -> None:
             assert not host.node.membership.book.ruling.redactions
         for ids in ([], ["17"], [said["id"], "aaaaaa-1-1"]):
             with pytest.raises((BadInput, NotFound)):
-                await drafted(mbp, founder(homes[0].path), *ids)
+                await drafted(mbp, boss, *ids)
 
 
 async def test_it_holds_for_who_was_away_for_a_new_database_and_for_who_comes_later(
@@ -151,19 +140,12 @@ def lose_database(home: NodeHome) -> None:
 
 async def test_an_operator_who_was_given_the_right(make_home: MakeHome) -> None:
     """And only on the hosts for which he has it."""
-    homes = make_home("mbp"), make_home("oracle")
-    async with all_running(*homes) as (mbp, oracle):
-        await mbp.add("arthur")
-        await oracle.add("neo")
-        await pair(mbp, oracle)
-        await acquainted(mbp, oracle)
+    async with two_hosts(make_home, "neo") as (mbp, oracle, boss):
         theirs, ours = await oracle.post("neo", "theirs"), await mbp.post("arthur", "ours")
         await until(lambda: mbp.held() == oracle.held(), "they hold the same")
         trinity = Signer(b"t" * 32)
         colony = mbp.node.membership.book.colony
-        given = grant_statement(
-            founder(homes[0].path), colony, trinity.node, "trinity", [REDACTING], None, [oracle.me], now()
-        )
+        given = grant_statement(boss, colony, trinity.node, "trinity", [REDACTING], None, [oracle.me], now())
         await say(mbp, given, oracle)
         await say(oracle, await drafted(oracle, trinity, theirs["id"]), mbp)
         await gone_from(mbp, "arthur", theirs["id"])
