@@ -62,6 +62,10 @@ def invite(
         return 0
     out.line(words_of_line(made["line"]))
     note(f"on the other host, {_validity(made, uses)}: maw join LINE   (or: maw join - , and paste it)")
+    if introducer:
+        note("whom that host invites, everybody trusts too")
+    if confirm:
+        note("it is let in when you say so here: maw peers accept NAME")
     addresses = made.get("addresses") or []
     if addresses:
         note(f"it will dial {', '.join(map(words, addresses))}")

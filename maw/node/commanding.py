@@ -124,7 +124,7 @@ class Commanding:
             raise Refused(
                 f"the key {short_key(key)} has no right to {right} here",
                 code="no_operator",
-                hint="`maw operator list` shows who may do what",
+                hint="`maw operator list` shows who may do what; the operator.key of a host that joined rules nothing",
             )
 
     def _freeze(self, key: NodeId, asked: Json) -> tuple[Json, str]:

@@ -119,7 +119,9 @@ def _key(home: NodeHome, source: Source, given: Path | None, force: bool) -> tup
     file = given or inside
     if file is None:
         raise BadInput(
-            "there is no node.key, neither here nor in the backup",
+            "the node.key that is here is another node's, and none is in the backup"
+            if home.key.exists()
+            else "there is no node.key, neither here nor in the backup",
             code="no_key",
             hint="--key FILE, with the copy you kept; without it this is lost, and `maw init` makes a new node",
         )

@@ -155,6 +155,7 @@ def test_the_invite_alone_is_on_standard_output(cli: Cli, daemon: FakeDaemon) ->
     assert (result.code, result.out) == (0, "maw-invite-1:abc\n")
     assert "maw join" in result.err
     assert "10.0.0.7:6290" in result.err
+    assert "everybody trusts too" in result.err and "maw peers accept" in result.err
     assert daemon.last.body == {"ttl_s": 7200, "uses": 3, "for": key, "confirm": True, "introducer": True}
     assert json.loads(cli("invite", "--json").out) == made
     assert daemon.last.body == {"ttl_s": 600, "uses": 1, "for": None, "confirm": False, "introducer": False}

@@ -275,6 +275,9 @@ async def test_not_while_a_daemon_runs(make_home: MakeHome) -> None:
 
 async def test_another_nodes_backup(make_home: MakeHome) -> None:
     home, other = await talked(make_home), make_home("oracle")
+    without = make_backup(other, name="oracle")
+    with pytest.raises(BadInput, match="here is another node's"):
+        restore(home, without.backup.path, force=True)
     made = make_backup(other, name="oracle", with_key=True)
     with pytest.raises(Refused, match="the backup is of"):
         restore(home, made.backup.path)
