@@ -8,9 +8,11 @@ Laws
   3. Only the author ends a dispute: the ``open`` of a later epoch names, in ``adopts``, a head that the branch which
      counts runs through. Who holds another branch lets go of it from where the two part and takes that one, but not
      before all that the adopting epoch publishes again has arrived: then no message is out of sight in between.
-     Nor while it has messages on its own that the author never published again: he is shown them, and does so.
+     Nor while it has messages on its own that the author never published again: he is shown them, and does so. Who
+     has no link to him shows them where his log comes from; there they are passed on likewise.
   4. Where two branches part is found by showing a ladder of one's own heads (``Locate``); the answer, a Fork, begins
-     right after the highest that both hold. Where it does not reach so far, its end is shown next.
+     right after the highest that both hold. Where it does not reach so far, its end is shown next; and likewise where
+     it does not reach the adopted head: what came is kept (MAX_GATHERED at most) until that is among it.
   5. Of our own log the others' branch is taken, and what of ours it lacks is published again. Where nobody shows it
      in KEEP_OWN_S, our own branch is adopted. What we adopted once stays adopted: put back to before we did, our chain
      is the one that gives way.
@@ -50,6 +52,8 @@ MAX_SHOWN: Final = 64
 """Proofs that are shown on one link."""
 SEEK_S: Final = 2.0
 KEEP_OWN_S: Final = 20.0
+MAX_GATHERED: Final = 16 * 1024 * 1024
+"""Bytes of a branch that are kept until it is known to be the one that counts."""
 _MAX_ADOPTS: Final = 64
 """Branches that one open may adopt."""
 
@@ -62,6 +66,7 @@ class Verdict(Enum):
 
     NOTHING = "its branch was not adopted, or not as far as it shows"
     LOCATE = "it is wanted, and where it parts from ours is not known yet"
+    GATHER = "it may be the branch that its author adopted, and does not reach far enough to tell"
     TAKE = "it is the branch that its author adopted"
     RECLAIM = "it is our own log, as others hold it"
     DISPUTE = "two branches, and nothing says which one counts"
@@ -124,7 +129,7 @@ def judge(me: NodeId, found: Parting) -> Verdict:
             if not usable:
                 return Verdict.LOCATE
             # a run that ends before it may be of any branch, the one we let go of last time too
-            return Verdict.TAKE if found.run[-1].seq >= head.seq else Verdict.NOTHING
+            return Verdict.TAKE if found.run[-1].seq >= head.seq else Verdict.GATHER
     if found.author == me:
         return Verdict.RECLAIM if usable else Verdict.LOCATE
     return Verdict.DISPUTE
@@ -176,6 +181,8 @@ class _Search:
     """Of our own log: when our own branch is adopted."""
     since: int = 0
     """Where our own log is known to differ from what others hold."""
+    gathered: tuple[Entry, ...] = ()
+    """The front of a branch, as far as it was shown."""
 
 
 class Forks:
@@ -192,6 +199,8 @@ class Forks:
         self._coming: dict[Place, Adoption] = {}
         self._searches: dict[Place, _Search] = {}
         self._reading: set[Link] = set()
+        self._shown_at: dict[Place, float] = {}
+        """When something was shown to an author, or towards him."""
         self._vague: set[tuple[Link, Place]] = set()
         """Disputes of which this link was asked once where the branches part."""
 
@@ -229,7 +238,21 @@ class Forks:
             check_run(self._colony, Head(run[0].seq - 1, run[0].prev), run)
         except ProtocolViolation as error:
             return [Hangup(link, error.code, error.message)]
+        search = self._searches.get(place)
+        if search is not None and search.gathered and run[0].prev == search.gathered[-1].id:
+            run = (*search.gathered, *run)
         return [CheckFork(link, frame.author, frame.epoch, run)]
+
+    def gather(
+        self, link: Link, author: NodeId, epoch: int, run: tuple[Entry, ...], now: float
+    ) -> list[Effect]:
+        """``run`` parts from ours and does not tell whether it is of the branch that counts: the same link is asked
+        for what follows. Of a branch that nobody looks for nothing is kept."""
+        search = self._searches.get((author, epoch))
+        if search is None or link not in self._told or sum(entry.size for entry in run) > MAX_GATHERED:
+            return []
+        search.gathered, search.next_at = run, now + SEEK_S
+        return [Seek(link, author, epoch, run[-1].head)]
 
     def proof(self, link: Link, frame: Proof) -> list[Effect]:
         """Somebody passes on that a log has forked."""
@@ -259,6 +282,16 @@ class Forks:
     def branch_read(self, link: Link, author: NodeId, epoch: int, entries: Sequence[Entry]) -> list[Effect]:
         self._reading.discard(link)
         return [Send(link, Fork(author, epoch, tuple(entries)))] if link in self._told else []
+
+    def show_author(
+        self, links: Iterable[Link], author: NodeId, epoch: int, run: tuple[Entry, ...], now: float
+    ) -> list[Effect]:
+        """A run that he let go of, with messages that he never published again; ``links`` lead to him. Now and then:
+        who showed it to us does so until he has."""
+        if now < self._shown_at.get((author, epoch), float("-inf")) + SEEK_S / 2:
+            return []
+        self._shown_at[author, epoch] = now
+        return [Send(link, Fork(author, epoch, run)) for link in links]
 
     # -- disputes -----------------------------------------------------------------------------------
 

@@ -226,6 +226,17 @@ class Replicator:
         effects = self.followed.disputed(author, epoch)
         return [*effects, *self.forks.disputed(proof)] if proof is not None else effects
 
+    def show_author(
+        self, author: NodeId, epoch: int, run: Sequence[Entry], now: float, source: Link | None = None
+    ) -> list[Effect]:
+        """``run``, held here or come from ``source``, says what its author let go of and never published again: it is
+        shown to him, or where his log comes from."""
+        links = [link for link, peer in self._peers.items() if peer == author and link != source]
+        through = self.followed.through(author)
+        if not links and through is not None and through != source:
+            links = [through]
+        return self.forks.show_author(links, author, epoch, tuple(run), now)
+
     def settled(self, author: NodeId, epoch: int, now: float) -> list[Effect]:
         """It is durable that what we hold of this log is of the branch that counts."""
         effects = self.forks.settled(author, epoch)

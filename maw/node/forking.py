@@ -71,12 +71,18 @@ class Forking:
                     await self.seek(Seek(effect.link, effect.author, effect.epoch))
                 case Verdict.TAKE:
                     await self._take(found)
+                case Verdict.GATHER:
+                    self._feed(
+                        lambda machine, now: machine.forks.gather(
+                            effect.link, effect.author, effect.epoch, found.run, now
+                        )
+                    )
                 case Verdict.RECLAIM:
                     await self._reclaiming.take(found)
                 case Verdict.DISPUTE:
                     await self._contradicted(effect, found)
                 case Verdict.NOTHING:
-                    pass
+                    await self._pass_on(effect)
         except _UNREADABLE as error:
             self._folds.unreadable(effect.author, error)
         except MawError as error:
@@ -91,6 +97,14 @@ class Forking:
         if branch is not None:
             await self._reclaiming.say_again(effect.epoch, branch)
         return branch is not None
+
+    async def _pass_on(self, effect: CheckFork) -> None:
+        """Whoever shows a branch that does not count may have words on it that its author does not know of."""
+        author, epoch, run = effect.author, effect.epoch, effect.entries
+        if author != self._store.me and await late.is_unsaid(
+            self._store.db, self._store.state, author, epoch, run
+        ):
+            self._feed(lambda machine, now: machine.show_author(author, epoch, run, now, effect.link))
 
     async def _look_further(self, effect: CheckFork) -> None:
         """A run that contradicts nothing: what it is to be compared with may lie further up."""
@@ -185,12 +199,7 @@ class Forking:
         """The branch that counts, for ours."""
         author, epoch, run = found.author, found.epoch, found.run
         if unsaid := await late.unsaid(self._store.db, self._store.state, author, epoch, found.since):
-            shown = Fork(author, epoch, tuple(unsaid))
-            self._feed(
-                lambda machine, now: [
-                    Send(link, shown) for link, peer in machine.links.items() if peer == author
-                ]
-            )
+            self._feed(lambda machine, now: machine.show_author(author, epoch, unsaid, now))
             return  # the next tick tries again
 
         async def write(conn: aiosqlite.Connection) -> Fold:

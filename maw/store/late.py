@@ -101,6 +101,12 @@ async def unsaid(db: Database, state: State, author: NodeId, epoch: int, since: 
     return []
 
 
+async def is_unsaid(db: Database, state: State, author: NodeId, epoch: int, run: Sequence[Entry]) -> bool:
+    """Whether this run, of a branch that was let go of, has messages that its author has not published again."""
+    again, redacted, _ = await _told(db, state, author, epoch)
+    return not redacted and _lacking(run, again)
+
+
 async def came_late(db: Database, state: State, me: NodeId, epoch: int, run: Sequence[Entry]) -> Late | None:
     """Whether ``run``, of our own log, is of a branch that was not adopted and says what was never said again."""
     adoption = await adoption_of(db, state, me, epoch)

@@ -15,7 +15,11 @@ from typing import Any
 
 import pytest
 
+from maw.core.identity import NodeId
+from maw.errors import HandshakeRefused
+from maw.net.link import Link
 from maw.node.home import NodeHome
+from maw.node.mesh import Gate
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, acquainted, all_running, pair, running, until
 
@@ -54,6 +58,18 @@ async def acquaint(*hosts: Host) -> None:
             if host is not other:
                 await until(lambda a=host, b=other: a.linked(b), "all are linked")  # type: ignore[misc]
                 await acquainted(host, other)
+
+
+def keep_apart(monkeypatch: pytest.MonkeyPatch, *pair: NodeId) -> None:
+    """These two do not get a link to each other any more."""
+    admit = Gate.admit_link
+
+    async def admit_others(self: Gate, link: Link) -> None:
+        if {self._membership.book.me, link.peer} == set(pair):
+            raise HandshakeRefused("a firewall, say")
+        await admit(self, link)
+
+    monkeypatch.setattr(Gate, "admit_link", admit_others)
 
 
 async def agree(*hosts: Host) -> None:
@@ -255,10 +271,12 @@ async def test_two_branches_in_the_mesh_are_proved_told_kept_apart_and_settled(
 
 
 @pytest.mark.usefixtures("unnoticed")
+@pytest.mark.parametrize("linked", [True, False], ids=["linked", "through_another"])
 async def test_a_branch_that_comes_back_when_all_is_settled_loses_no_message(
-    make_home: MakeHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_home: MakeHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: bool
 ) -> None:
-    """oracle alone has what mbp acknowledged, and is away while mbp, put back, settles without it."""
+    """oracle alone has what mbp acknowledged, and is away while mbp, put back, settles without it. Where the two cannot
+    reach each other any more, carol passes on what oracle shows."""
     monkeypatch.setattr("maw.core.forks.KEEP_OWN_S", 0.5)
     homes = tuple(make_home(name) for name in ("mbp", "oracle", "carol"))
     async with all_running(*homes) as hosts:
@@ -281,9 +299,12 @@ async def test_a_branch_that_comes_back_when_all_is_settled_loses_no_message(
     async with all_running(homes[0], homes[2]) as (mbp, carol):
         await until(lambda: not disputed(carol), "settled, without oracle", 20)
         assert "no host that is linked has it" in (await mbp.alert("own_fork"))["text"]
+    if not linked:
+        keep_apart(monkeypatch, hosts[0].me, hosts[1].me)
     async with all_running(*homes) as (mbp, oracle, carol):
         await until(lambda: not any(map(disputed, (mbp, oracle, carol))), "settled everywhere", 30)
         await agree(mbp, oracle, carol)
+        assert mbp.linked(oracle) is linked
         expected = ["old", "carol heard", *(f"oracle heard {n} @neo" for n in range(3))]
         for host in (mbp, oracle, carol):
             assert sorted(await host.channel()) == sorted(expected), "every word, once"

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from maw.core.effects import CheckAdoption, CheckFork, CheckProof, Effect, KeepOwn, ReadBranch, Seek, Send
-from maw.core.entry import START, Entry, Head, Kind, unpack_payload
+from maw.core.entry import START, Entry, Kind, unpack_payload
 from maw.core.forks import Parting, Verdict, adoptions, common_end, compact, judge, ladder, where_they_part
 from maw.core.frames import Fork, Locate, Proof
 from maw.core.identity import NodeId
-from maw.core.log import Adoption
 from tests.simulation.disk import Job, RefusedError, page_of
+from tests.simulation.late import Late, adoption_of, came_late, lacking, runs_through, said_again, unsaid
 
 if TYPE_CHECKING:
     from tests.simulation.node import SimNode
@@ -63,29 +63,24 @@ class Forking:
         log = self._rows.logs.get(place, [])
         return page_of(log, seq - 1, self._node.around.knobs.page) if seq <= len(log) else ()
 
-    def _adoption_of(self, author: NodeId, epoch: int) -> Adoption | None:
-        for by in reversed(self._rows.epochs(author)):
-            if by > epoch and (said := adoptions(self._rows.logs[author, by][0]).get(epoch)) is not None:
-                return said
-        return None
-
-    def _runs_through(self, place: Place, head: Head) -> bool | None:
-        log = self._rows.logs.get(place, [])
-        return None if len(log) < head.seq else not head.seq or log[head.seq - 1].id == head.id
-
     def _find_parting(self, place: Place, run: Sequence[Entry]) -> Parting | None:
         found = where_they_part(self._run_from(place, run[0].seq), run)
         if found is None:
             return None
         since, exact = found
-        adoption = self._adoption_of(*place)
-        settled = adoption is not None and self._runs_through(place, adoption.head) is True
+        adoption = adoption_of(self._rows, *place)
+        settled = adoption is not None and runs_through(self._rows, *place, adoption.head) is True
         return Parting(*place, since, exact, tuple(run[since - run[0].seq :]), adoption, settled)
 
     # -- contradictions -----------------------------------------------------------------------------------
 
     def _check_fork(self, effect: CheckFork) -> None:
         place = (effect.author, effect.epoch)
+        if effect.author == self._node.key:
+            late = came_late(self._rows, effect.author, effect.epoch, effect.entries)
+            if late is not None:
+                self._say_again(effect.epoch, late)
+                return
         found = self._find_parting(place, effect.entries)
         if found is None:
             ours = self._run_from(place, effect.entries[0].seq)
@@ -98,12 +93,17 @@ class Forking:
                 self._seek(Seek(effect.link, *place))
             case Verdict.TAKE:
                 self._take(found)
+            case Verdict.GATHER:
+                node = self._node
+                self._feed(node.replicator.forks.gather(effect.link, *place, found.run, node.now))
             case Verdict.RECLAIM:
                 self._reclaim(found)
             case Verdict.DISPUTE:
                 self._contradicted(effect, found)
             case Verdict.NOTHING:
-                pass
+                node, run = self._node, effect.entries
+                if effect.author != node.key and lacking(run, said_again(self._rows, *place)[0]):
+                    self._feed(node.replicator.show_author(*place, run, node.now, effect.link))
 
     def _contradicted(self, effect: CheckFork, found: Parting) -> None:
         place = (found.author, found.epoch)
@@ -132,7 +132,7 @@ class Forking:
 
     def _check_proof(self, effect: CheckProof) -> None:
         node, place = self._node, (effect.author, effect.epoch)
-        adoption = self._adoption_of(*place)
+        adoption = adoption_of(self._rows, *place)
         if adoption is not None and effect.one[0].seq <= adoption.head.seq:
             return
         if effect.author != node.key:
@@ -146,7 +146,7 @@ class Forking:
 
     def _check_adoption(self, effect: CheckAdoption) -> None:
         node, place = self._node, (effect.author, effect.epoch)
-        if self._runs_through(place, effect.adoption.head) is False:
+        if runs_through(self._rows, *place, effect.adoption.head) is False:
             node.do(node.replicator.forks.seek(*place, node.now))
         elif place in self._rows.proofs:
 
@@ -161,6 +161,10 @@ class Forking:
     def _take(self, found: Parting) -> None:
         """The branch that counts, for ours."""
         node, place = self._node, (found.author, found.epoch)
+        page = node.around.knobs.page
+        if shown := unsaid(self._rows, found.author, found.epoch, found.since, page):
+            self._feed(node.replicator.show_author(*place, shown, node.now))
+            return  # the next tick tries again
 
         def work() -> None:
             self._let_go(found)
@@ -200,16 +204,7 @@ class Forking:
             self._rows.append(found.run)
             hlc = lifted[0][0].hlc if lifted else None
             made = writing.begin_epoch(adopts=adopts, again=1 + len(lifted), hlc=hlc)
-            shown: dict[bytes, int] = {}
-            for old, index in lifted:
-                content: dict[str, Any] = unpack_payload(old.payload or b"")
-                content["was"] = [old.epoch, old.seq, old.id]
-                entry = writing.entry(made[-1].epoch, made[-1].head, Kind(old.kind), content, old.hlc)
-                made.append(entry)
-                node.around.said_again(old, entry)
-                if index is not None:
-                    shown[entry.id] = index
-            self._rows.append(made, shown)
+            self._rows.append(made, self._publish_again(made, lifted))
             return made
 
         def done(made: list[Entry]) -> None:
@@ -221,6 +216,43 @@ class Forking:
             node.do(node.replicator.replaced(node.key, found.epoch, found.since, found.run, node.now))
             self._opened(made)
 
+        self._write(work, done)
+
+    def _publish_again(
+        self, made: list[Entry], lifted: Sequence[tuple[Entry, int | None]]
+    ) -> dict[bytes, int]:
+        """In the epoch that ``made`` begins; where what is shown here already stays."""
+        shown: dict[bytes, int] = {}
+        for old, index in lifted:
+            content: dict[str, Any] = unpack_payload(old.payload or b"")
+            content["was"] = [old.epoch, old.seq, old.id]
+            entry = self._node.writing.entry(made[-1].epoch, made[-1].head, Kind(old.kind), content, old.hlc)
+            made.append(entry)
+            self._node.around.said_again(old, entry)
+            if index is not None:
+                shown[entry.id] = index
+        return shown
+
+    def _say_again(self, epoch: int, late: Late) -> None:
+        """A branch of our log that was not adopted comes back late, with what nobody else had."""
+        if not self._may():
+            return
+        node = self._node
+        lifted = [(entry, None) for entry in late.lost if entry.kind != Kind.OPEN]
+
+        def work() -> list[Entry]:
+            adopts = ((epoch, *late.head),)
+            made = node.writing.begin_epoch(adopts=adopts, again=1 + len(lifted), hlc=lifted[0][0].hlc)
+            self._rows.append(made, self._publish_again(made, lifted))
+            return made
+
+        def done(made: list[Entry]) -> None:
+            node.note(f"says again {len(made) - 1} of a branch that came late")
+            node.around.trace.count("branches that came late said again")
+            node.disasters += 1
+            self._opened(made)
+
+        node.forked = True
         self._write(work, done)
 
     def _keep(self, effect: KeepOwn) -> None:
@@ -265,13 +297,16 @@ class Forking:
 
     def _seek(self, effect: Seek) -> None:
         log = self._rows.logs.get((effect.author, effect.epoch), [])
-        top = effect.common.seq if effect.common else len(log)
-        heads = tuple(log[seq - 1].head for seq in (top, *ladder(len(log))) if 0 < seq <= min(top, len(log)))
-        self._feed([Send(effect.link, Locate(effect.author, effect.epoch, heads))])
+        heads = [log[seq - 1].head for seq in ladder(len(log))]
+        if effect.common is not None:
+            heads = [effect.common, *(head for head in heads if head.seq < effect.common.seq)]
+        self._feed([Send(effect.link, Locate(effect.author, effect.epoch, tuple(heads)))])
 
     def _answer(self, effect: ReadBranch) -> None:
         place = (effect.author, effect.epoch)
-        common = next((h for h in sorted(effect.heads, reverse=True) if self._runs_through(place, h)), START)
+        common = next(
+            (h for h in sorted(effect.heads, reverse=True) if runs_through(self._rows, *place, h)), START
+        )
         run = self._run_from(place, common.seq + 1)
         self._node.do(self._node.replicator.forks.branch_read(effect.link, *place, run))
 

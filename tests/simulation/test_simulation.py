@@ -131,6 +131,19 @@ def test_who_withholds_payloads_is_told_apart_from_who_drops_them_by_a_rule() ->
     pytest.fail(f"without effect: {wanted - done.total().keys()}")
 
 
+SEEDS = {
+    2043: "apart,bursts,clock_jump,crash_told,crash_writing,deleted,forked,frozen,partition,slow_link",
+}
+"""Runs of three nodes that saw something once."""
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_a_seed_saw_is_mended(seed: int) -> None:
+    done = Campaign()
+    if not done.run_knobs(chosen(draw(seed, 3), SEEDS[seed].split(","))):
+        _fail(done)
+
+
 # -- replay ---------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+import maw.core.forks
 from maw.core.colony import Open
 from maw.core.effects import (
     Alert,
@@ -120,7 +121,7 @@ OURS = Adoption(LOG[9].head, 2, 2)
         (parting(ME.node, adoption=OURS), Verdict.RECLAIM),
         (parting(adoption=OURS, settled=False), Verdict.DISPUTE),
         (parting(adoption=Adoption(LOG[2].head, 2, 2), settled=True), Verdict.DISPUTE),
-        (parting(adoption=Adoption(Head(40, b"x" * 32), 2, 2)), Verdict.NOTHING),
+        (parting(adoption=Adoption(Head(40, b"x" * 32), 2, 2)), Verdict.GATHER),
     ],
     ids=lambda value: value.name if isinstance(value, Verdict) else "",
 )
@@ -308,3 +309,51 @@ def test_the_search_goes_on_where_an_answer_did_not_reach_the_parting() -> None:
     assert common_end(LOG, LOG, top=10) is None, "nothing of ours lies beyond"
     assert common_end(LOG[:5], BRANCH[:5], top=10) is None, "they differ"
     assert common_end([], BRANCH, top=10) is None
+
+
+def test_a_branch_longer_than_an_answer_is_gathered_until_it_shows_the_adopted_head() -> None:
+    machine = forks(A)
+    assert of(machine.seek(AUTHOR.node, 1, 10.0), Seek) == [Seek(A, AUTHOR.node, 1)]
+    (first,) = of(machine.fork(A, Fork(AUTHOR.node, 1, tuple(BRANCH[4:6]))), CheckFork)
+    (ask,) = machine.gather(A, AUTHOR.node, 1, first.entries, 10.1)
+    assert ask == Seek(A, AUTHOR.node, 1, BRANCH[5].head)
+    assert not machine.tick(10.0 + SEEK_S), "it is under way"
+    (second,) = of(machine.fork(A, Fork(AUTHOR.node, 1, tuple(BRANCH[6:9]))), CheckFork)
+    assert second.entries == tuple(BRANCH[4:9])
+    machine.gather(A, AUTHOR.node, 1, second.entries, 10.2)
+    (third,) = of(machine.fork(A, Fork(AUTHOR.node, 1, tuple(BRANCH[9:]))), CheckFork)
+    assert judge(ME.node, parting(run=third.entries, adoption=THEIRS)) is Verdict.TAKE
+    machine.settled(AUTHOR.node, 1)
+    (anew,) = of(machine.fork(A, Fork(AUTHOR.node, 1, tuple(BRANCH[9:]))), CheckFork)
+    assert anew.entries == tuple(BRANCH[9:])
+
+
+def test_a_run_that_does_not_follow_what_was_gathered_begins_anew() -> None:
+    machine = forks(A)
+    machine.seek(AUTHOR.node, 1, 10.0)
+    machine.gather(A, AUTHOR.node, 1, tuple(BRANCH[4:6]), 10.1)
+    (check,) = of(machine.fork(A, Fork(AUTHOR.node, 1, tuple(LOG[6:9]))), CheckFork)
+    assert check.entries == tuple(LOG[6:9])
+
+
+def test_what_nobody_looks_for_is_not_gathered() -> None:
+    machine = forks(A)
+    assert machine.gather(A, AUTHOR.node, 1, tuple(BRANCH[4:6]), 10.0) == []
+
+
+def test_a_branch_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maw.core.forks, "MAX_GATHERED", 2 * BRANCH[4].size - 1)
+    machine = forks(A)
+    machine.seek(AUTHOR.node, 1, 10.0)
+    assert machine.gather(A, AUTHOR.node, 1, tuple(BRANCH[4:5]), 10.1)
+    assert not machine.gather(A, AUTHOR.node, 1, tuple(BRANCH[4:6]), 10.2)
+
+
+def test_what_was_never_said_again_is_shown_now_and_then() -> None:
+    machine = forks(A, B)
+    run = tuple(LOG[4:])
+    assert sent(machine.show_author([A, B], AUTHOR.node, 1, run, 10.0), Fork, A) == [
+        Fork(AUTHOR.node, 1, run)
+    ]
+    assert machine.show_author([A], AUTHOR.node, 1, run, 10.5) == []
+    assert machine.show_author([A], AUTHOR.node, 1, run, 10.0 + SEEK_S)

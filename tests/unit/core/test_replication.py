@@ -8,7 +8,18 @@ import pytest
 
 from maw.core.effects import Append, AppendStatements, Effect, ReadLog, Receipt, Send
 from maw.core.entry import Entry
-from maw.core.frames import Entries, Frame, Have, StatementDigest, Unknown, decode_frame, encode
+from maw.core.frames import (
+    Entries,
+    Fork,
+    Frame,
+    Have,
+    Held,
+    LogName,
+    StatementDigest,
+    Unknown,
+    decode_frame,
+    encode,
+)
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId, Signer
 from maw.core.replication import Replicator
@@ -221,3 +232,17 @@ def test_a_pending_author_is_followed_until_its_quota_is_used_up(monkeypatch: py
     one.book.pin(pin(THREE))
     one.carry_out(one.machine.trust_changed(0.0))
     assert one.machine.followed.wants(THREE.node), "once it is accepted there is no quota"
+
+
+def test_what_an_author_never_said_again_goes_to_him_or_where_his_log_comes_from() -> None:
+    pins = [Pin(who.node, name, (), JOINED) for who, name in ((TWO, "two"), (THREE, "three"))]
+    side = Side(ONE, *pins)
+    run = chain(TWO, 2)
+    assert not side.machine.show_author(TWO.node, 1, run, 10.0), "nobody leads to him"
+    side.up(THREE.node)
+    have = Have((LogName(0, TWO.node, 1),), (Held(0, run[-1].head, True),), ())
+    side.carry_out(side.machine.receive(LINK, have, 11.0))
+    assert sent(side.machine.show_author(TWO.node, 1, run, 20.0), Fork, LINK)
+    assert not side.machine.show_author(TWO.node, 1, run, 30.0, LINK), "never back to where it came from"
+    side.carry_out(side.machine.link_up(2, TWO.node, 31.0))
+    assert [one.link for one in of(side.machine.show_author(TWO.node, 1, run, 40.0, LINK), Send)] == [2]

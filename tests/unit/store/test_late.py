@@ -9,7 +9,7 @@ import pytest
 
 from maw.core.colony import Open
 from maw.core.entry import Entry, Kind, unpack_payload
-from maw.store.late import came_late, said_again, unsaid
+from maw.store.late import came_late, is_unsaid, said_again, unsaid
 from tests.unit.store.opened import EPOCH, Author, Store, open_store
 
 ME = Author(1)
@@ -122,3 +122,11 @@ async def test_what_was_redacted_meanwhile_does_not_come_back(tmp_path: Path, lo
             assert await came_late(store.db, store.state, ME.node, EPOCH, theirs) is None
         else:
             assert again == {(one.seq, one.id) for one in theirs[3:]}, "what cannot be read says nothing"
+
+
+async def test_who_is_shown_a_branch_knows_whether_its_author_need_see_it(tmp_path: Path) -> None:
+    ours, theirs = branches()
+    async with open_store(tmp_path / "colony.db") as store:
+        await hold(store, *ours, *later(ours[-1], theirs[2:4]))
+        assert await is_unsaid(store.db, store.state, ME.node, EPOCH, theirs)
+        assert not await is_unsaid(store.db, store.state, ME.node, EPOCH, theirs[2:4])
