@@ -40,6 +40,7 @@ from maw.core.offers import CLOSED_EPOCHS, Offers, Target
 from maw.core.redaction import may_lack_payload
 from maw.core.serving import INITIAL_CREDIT, QUESTION
 from maw.core.tracks import Track, Tracks
+from maw.core.ways import Ways
 from maw.errors import ProtocolViolation
 
 OVERDRAFT: Final = 4 * MAX_FRAME
@@ -58,7 +59,6 @@ class Followed:
         fed: Callable[[Link, NodeId], bool] = lambda _link, _author: False,
     ) -> None:
         """``fed``: whether a link follows an author through us."""
-        self._fed = fed
         self._epochs = EpochBudget(held)
         self._me = me
         self._colony = colony
@@ -68,6 +68,7 @@ class Followed:
         self._tracks = Tracks()
         self._arriving = Arriving(held)
         self.offers = Offers(self._inlets, held, self._arriving)
+        self._ways = Ways(me, self._inlets, self.offers, fed)
         self._next_serial = 1
         self.discarded_entries = 0
         """Entries that arrived and were of no use: what moving follows repeat is measured here."""
@@ -174,15 +175,15 @@ class Followed:
         track = self._tracks[author]
         if track.resting:
             return []
-        direct = self._direct(author, track, now)
-        if not moving and track.link in self._inlets and self._usable(track.link, author, track, now):
-            if direct in (None, track.link) and not self._in_a_ring(track.link, author):
+        direct = self._ways.direct(author, track, now)
+        if not moving and track.link in self._inlets and self._ways.usable(track.link, author, track, now):
+            if direct in (None, track.link) and not self._ways.in_a_ring(track.link, author):
                 return []
             if self.offers.any(track.link, author) or self._arriving.awaits(author):
                 track.changes = True  # not now: what is under way would come twice
                 self._tracks.stir(author)
                 return []
-        usable = [link for link in self._inlets if self._usable(link, author, track, now)]
+        usable = self._ways.all_usable(author, track, now)
         if not usable:
             return self._move(author, track, None)
         offering = [link for link in usable if self.offers.any(link, author)]
@@ -190,34 +191,7 @@ class Followed:
             return []
         if direct is not None and (direct in offering or not offering):
             return self._move(author, track, direct)
-        best = max(offering or usable, key=lambda link: self._rank(link, author))
-        return self._move(author, track, best)
-
-    def _direct(self, author: NodeId, track: Track, now: float) -> Link | None:
-        """The author's own link, where it may be followed through."""
-        for link, inlet in self._inlets.items():
-            if inlet.peer == author and self._usable(link, author, track, now):
-                return link
-        return None
-
-    def _rank(self, link: Link, author: NodeId) -> tuple[bool, Target]:
-        return not self._in_a_ring(link, author), self._inlets[link].adverts[author].top()
-
-    def _in_a_ring(self, link: Link, author: NodeId) -> bool:
-        """The link follows the author through us, and has nothing more: nothing will ever come from there."""
-        return (
-            self._fed(link, author)
-            and self._inlets[link].peer != author
-            and not self.offers.any(link, author)
-        )
-
-    def _usable(self, link: Link, author: NodeId, track: Track, now: float) -> bool:
-        if track.held_off(link, now):
-            return False
-        if author == self._me:  # nobody has more of our log than we, but after a disaster
-            return self.offers.any(link, author)
-        inlet = self._inlets[link]
-        return inlet.peer == author or bool(author in inlet.adverts and inlet.adverts[author].heads)
+        return self._move(author, track, self._ways.best(offering or usable, author))
 
     def _move(self, author: NodeId, track: Track, link: Link | None) -> list[Effect]:
         effects: list[Effect] = []
@@ -290,7 +264,9 @@ class Followed:
 
     def _targets(self, author: NodeId, track: Track, now: float) -> list[Target]:
         """What usable links offer; older epochs, of which only a digest is known, when there is nothing else."""
-        found = [target for link, target in self.offers.all(author) if self._usable(link, author, track, now)]
+        found = [
+            target for link, target in self.offers.all(author) if self._ways.usable(link, author, track, now)
+        ]
         return [target for target in found if target != CLOSED_EPOCHS] or found
 
     def tick(self, now: float) -> list[Effect]:
@@ -313,12 +289,7 @@ class Followed:
         """What was advertised did not come in time: another link that has it gets the follow."""
         if self._arriving.came_by(track.link):
             return []  # our own disk is what is slow
-        better = any(
-            self._usable(link, author, track, now) and self.offers.any(link, author)
-            for link in self._inlets
-            if link != track.link
-        )
-        if not better:
+        if not self._ways.better_than(track, author, now):
             return []  # asking the same link again would only send the same again
         if track.link is not None and self.offers.any(track.link, author):
             track.hold_off(track.link, now)
