@@ -159,6 +159,7 @@ _STATUS: Final = _object(
         "follows_moved": _WHOLE,
         "trouble_with": _list(_object({"peer": _TEXT, "key": _TEXT, "trouble": _TEXTS})),
         "database_free_bytes": _WHOLE,
+        "frozen": _TEXTS,
     },
 )
 

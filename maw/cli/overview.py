@@ -24,7 +24,7 @@ def overview(as_json: bool) -> int:
     out.line(f"{out.style(words(state.get('name')), 'bold')} · {_running(out, state)} · {_links(state)}")
     if unread := _unread(state):
         out.line(f"unread: {unread}")
-    for trouble in (*_troubles(state), *_alerts(state)):
+    for trouble in (*_frozen(state), *_troubles(state), *_alerts(state)):
         out.line(out.style(trouble, "yellow"))
     for step in next_steps(state):
         out.line(f"next: {step}")
@@ -90,6 +90,7 @@ def _facts(out: Output, state: Record) -> list[tuple[str, str]]:
         ("memory", size(state.get("rss_bytes"))),
         ("backup", _backup(out, state)),
     ]
+    facts += [("frozen", out.style(freeze, "yellow")) for freeze in _frozen(state)]
     facts += [("peer", out.style(trouble, "yellow")) for trouble in _troubles(state)]
     return [*facts, *(("alert", out.style(alert, "yellow")) for alert in _alerts(state))]
 
@@ -145,6 +146,11 @@ def _is_of_a_copy(alert: Record, state: Record) -> bool:
 
 def _interface_trouble(state: Record) -> bool:
     return bool((state.get("interface") or {}).get("state", "up") != "up")
+
+
+def _frozen(state: Record) -> list[str]:
+    """``#noise is frozen (too loud)``: what explains a refusal, on every host."""
+    return [words(one) for one in state.get("frozen") or ()]
 
 
 def _troubles(state: Record) -> list[str]:

@@ -217,6 +217,7 @@ async def test_what_is_mistyped_is_told_what_was_meant(two: tuple[Host, Host, Si
     await say(mbp, grant_statement(key, colony, ann.node, "annabel", RIGHTS, None, (), 1))
     freeze = await stated(mbp, key, "freeze", who="@arthur")
     await say(mbp, freeze)
+    assert (await mbp.service.status(await mbp.owner()))["frozen"] == ["arthur@mbp is frozen"]
     for kind, asked, meant in (
         ("freeze", {"who": "orakle"}, "no agent and no host is called orakle"),
         ("freeze", {"who": "arthru"}, "no agent and no host is called arthru"),
@@ -234,5 +235,6 @@ async def test_what_is_mistyped_is_told_what_was_meant(two: tuple[Host, Host, Si
         assert meant in f"{refused.value.message} {refused.value.hint}", asked
     thaw = await stated(mbp, key, "thaw", who="@arthur")
     await say(mbp, thaw)
+    assert (await mbp.service.status(await mbp.owner()))["frozen"] == []
     [shown] = [one for one in await mbp.node.command.statements() if one["type"] == "thaw"]
     assert shown["about"] == "arthur@mbp thawed"

@@ -7,20 +7,24 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from maw import __version__
 from maw.api.backend import Json, Speaker
 from maw.api.service.speakers import Speakers
+from maw.core.freezing import Freeze
 from maw.core.identity import key_text
 from maw.core.statement import colony_text
 from maw.node.backup_record import LastBackup, last_backup
+from maw.node.keeping import frozen_words
 from maw.node.presenting import iso
 from maw.store import pages
 from maw.store.shrinking import free_bytes
 from maw.store.state import AgentRow
 
+FREEZES_SHOWN: Final = 20
 _OWNERS_AFFAIR: Final = frozenset({"uid", "has_token", "unread"})
 
 
@@ -88,6 +92,7 @@ class Status(Speakers):
             "rss_bytes": _resident_bytes(),
             "backup": _backup(last_backup(node.home)),
             "trouble_with": node.peering.troubles(),
+            "frozen": _frozen(node.membership.book.ruling.freezes.active),
             "alerts": await node.alerts.recent(node.db, iso),
         }
 
@@ -105,6 +110,11 @@ class Status(Speakers):
                 {key: value for key, value in user.items() if key not in _OWNERS_AFFAIR} for user in users
             ]
         return users
+
+
+def _frozen(active: Iterable[Freeze]) -> list[str]:
+    """In words, each once; of very many the first."""
+    return sorted({frozen_words(one) for one in active})[:FREEZES_SHOWN]
 
 
 def _database_bytes(path: Path) -> int:

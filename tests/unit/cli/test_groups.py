@@ -63,6 +63,9 @@ def test_maw_alone_says_how_it_is_and_what_to_do(cli: Cli, daemon: FakeDaemon) -
         "next: `maw inbox --as arthur`",
     ]
     assert json.loads(cli("--json").out) == STATE
+    daemon.answers["GET /api/status"] = (200, {**STATE, "frozen": ["the whole Colony is frozen (drill)"]})
+    assert "the whole Colony is frozen (drill)" in cli().out.splitlines()
+    assert "frozen    the whole Colony is frozen (drill)" in cli("status").out.splitlines()
 
 
 @pytest.mark.parametrize(
