@@ -78,7 +78,8 @@ class Announcing:
         for author, epochs in changed.items():
             live = self._held.live_epochs(author)
             for epoch in sorted(epochs):
-                if epoch not in live:
+                named = (author, epoch) in numbers and epoch in self._held.of(author)
+                if epoch not in live and not named:  # what was named is told of still: it may have moved back
                     continue
                 if (author, epoch) not in numbers:
                     numbers[author, epoch] = len(numbers)

@@ -132,6 +132,7 @@ def test_who_withholds_payloads_is_told_apart_from_who_drops_them_by_a_rule() ->
 
 
 SEEDS = {
+    40: "apart,big,bursts,clock_jump,copied,crash,crash_queued,disk_full,forked,freeze,frozen,revoked,slow_link",
     2043: "apart,bursts,clock_jump,crash_told,crash_writing,deleted,forked,frozen,partition,slow_link",
 }
 """Runs of three nodes that saw something once."""

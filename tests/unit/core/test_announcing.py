@@ -72,11 +72,27 @@ def test_epochs_that_are_no_longer_live_share_a_digest() -> None:
         effects = announcing.committed(log, float(epoch))
     (have,) = sent(effects, Have)
     assert [(item.below, item.digest) for item in have.closed] == [(3, closed_digest(held.of(ONE.node), 3))]
+    announcing.link_up(SECOND)
     late = chain(ONE, 2, epoch=1)[1:]
     held.advance(late)
-    (have,) = sent(announcing.committed(late, 99.0), Have)
+    effects = announcing.committed(late, 99.0)
+    (have,) = sent(effects, Have, SECOND)
     assert not have.heads
     assert have.closed[0].digest == closed_digest(held.of(ONE.node), 3)
+    (have,) = sent(effects, Have, LINK)
+    assert [item.head for item in have.heads] == [late[0].head], "it has a name there"
+
+
+def test_a_log_that_moved_back_is_told_of_where_it_was_named_though_it_is_closed_by_now() -> None:
+    """Else the other end would wait for ever for what was said to be here."""
+    announcing, held = machine(*chain(ONE, 4))
+    announcing.link_up(LINK)
+    for epoch in range(2, LIVE_EPOCHS + 3):
+        held.advance(chain(ONE, 1, epoch=epoch))
+    shorter = chain(ONE, 2, text="another branch")
+    held.put_back(ONE.node, 1, shorter[-1].head)
+    (have,) = sent(announcing.changed(ONE.node, 1, 5.0), Have)
+    assert [item.head for item in have.heads] == [shorter[-1].head]
 
 
 def test_very_many_logs_are_told_in_several_frames_each_naming_its_own_first() -> None:
