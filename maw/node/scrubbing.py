@@ -276,7 +276,9 @@ class Scrubber:
         why = {position.author: outcome.value for position, outcome in outcomes.items()
                if outcome not in (Outcome.MENDED, Outcome.NOT_HERE)}  # fmt: skip
         for key, count in of.items():
-            text = f"{count} entries of node {short_key(key)} are damaged on this disk"
+            name = self._state.nodes[key].name
+            whose = f"{name} ({short_key(key)})" if name else short_key(key)
+            text = f"{count} entries of node {whose} are damaged on this disk"
             text += f"; {why[key]}" if key in why else "; they are asked of the peers"
             self._alerts.raise_alert(Alert(DAMAGED, short_key(key), text))
         told = {short_key(key) for key in of}

@@ -129,7 +129,8 @@ async def test_the_list_outlasts_a_restart_until_somebody_has_it(make_home: Make
         await asyncio.to_thread(damage, home, of=mbp, on=mbp, texts=1)
         await until(lambda: len(mbp.node.scrubber.round.damaged) == 1, "it is found")
         await until(lambda: mbp.node.scrubber._saved == mbp.node.scrubber.round.text(), "and noted")
-        assert "no host that is linked" in (await mbp.alert("damaged"))["text"]
+        assert "no host that is linked" in (text := (await mbp.alert("damaged"))["text"])
+        assert " of node oracle (" in text or " of node mbp (" in text, "by name"
     async with running(home) as mbp, running(other):
         await until(
             lambda: sound(home) and not mbp.node.scrubber.round.damaged, "mended when the peer is back"
