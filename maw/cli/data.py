@@ -15,9 +15,9 @@ from maw.cli.params import Json
 from maw.cli.progress import Meter
 from maw.client.daemon import Daemon
 from maw.config import Config, load_config
-from maw.core.colony import message_id
 from maw.core.entry import Position
 from maw.core.identity import key_text
+from maw.core.message_ids import message_id
 from maw.errors import BadConfig, BadInput, MawError, NotRunning, Refused, Unavailable
 from maw.home import find_home
 from maw.node import backups, rebuilding, restoring

@@ -14,11 +14,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from maw.core.endpoint import parse_endpoint
-from maw.core.entry import MAX_COUNT, Kind, Position
-from maw.core.identity import ID_BYTES, KEY_BYTES, NodeId, short_key
-from maw.core.names import RESERVED, NameKind, check_name
-from maw.errors import BadInput
+from maw.core.content import (
+    NAMED,
+    Content,
+    read_addresses,
+    read_bytes,
+    read_choice,
+    read_name,
+    read_word,
+    read_words,
+)  # fmt: skip
+from maw.core.entry import MAX_COUNT, Kind
+from maw.core.identity import ID_BYTES, KEY_BYTES, NodeId
 
 AGENT_ID_BYTES: Final = 16
 MAX_TEXT_BYTES: Final = 64 * 1024
@@ -32,87 +39,15 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {"agents": ("agent",), "apes": ("
 """Words that stand for every agent of these roles."""
 GENERAL: Final = "general"
 
-Content = Mapping[str, Any]
-
-_NONE: Final[list[str]] = []
-_NAMED: Final = "[a-z0-9][a-z0-9_-]{0,31}"
-_PLAIN: Final = re.compile(_NAMED)
-_HOST: Final = re.compile(f"{_NAMED}(~[a-z2-7]{{6}})?")
-_MENTION: Final = re.compile(f"{_NAMED}(@{_NAMED})?")
-BY: Final = re.compile(f"({_NAMED}@{_NAMED}(~[a-z2-7]{{6}})?)?")
+_HOST: Final = re.compile(f"{NAMED}(~[a-z2-7]{{6}})?")
+_MENTION: Final = re.compile(f"{NAMED}(@{NAMED})?")
+BY: Final = re.compile(f"({NAMED}@{NAMED}(~[a-z2-7]{{6}})?)?")
 _MESSAGE_ID: Final = re.compile("[a-z2-7]{6}-[0-9a-z]{1,13}-[0-9]{1,19}")
 _VERSION: Final = re.compile("[0-9A-Za-z.+_-]{0,64}")
 
 
 def _is_too_long(text: str) -> bool:
     return len(text) > MAX_TEXT_BYTES // 4 and len(text.encode()) > MAX_TEXT_BYTES
-
-
-def _str(content: Content, key: str, limit: int = 64) -> str:
-    value = content.get(key)
-    if type(value) is not str or not 0 < len(value) <= limit:
-        raise ValueError(f"{key} is missing, or no text of 1 to {limit} characters")
-    return value
-
-
-def _bytes(content: Content, key: str, size: int) -> bytes:
-    value = content.get(key)
-    if type(value) is not bytes or len(value) != size:
-        raise ValueError(f"{key} is not {size} bytes")
-    return value
-
-
-def _strings(content: Content, key: str, count: int, limit: int) -> tuple[str, ...]:
-    value = content.get(key, _NONE)
-    if value == _NONE:
-        return ()
-    if type(value) is not list or len(value) > count:
-        raise ValueError(f"{key} is no list of at most {count}")
-    if not all(type(item) is str and 0 < len(item) <= limit for item in value):
-        raise ValueError(f"{key} holds something else than short texts")
-    return tuple(value)
-
-
-def _name(content: Content, key: str, kind: NameKind) -> str:
-    value = content.get(key)
-    if type(value) is str and _PLAIN.fullmatch(value) and (kind == "channel" or value not in RESERVED):
-        return value
-    try:
-        check_name(_str(content, key), kind)
-    except BadInput as error:
-        raise ValueError(error.message) from None
-    raise ValueError(f"{key} is not in lower case")
-
-
-def _word(content: Content, key: str, pattern: re.Pattern[str]) -> str:
-    value = content.get(key)
-    if type(value) is not str or not pattern.fullmatch(value):
-        raise ValueError(f"{key} is of no form that a maw would write")
-    return value
-
-
-def _words(content: Content, key: str, count: int, limit: int, pattern: re.Pattern[str]) -> tuple[str, ...]:
-    found = _strings(content, key, count, limit)
-    if not all(pattern.fullmatch(word) for word in found):
-        raise ValueError(f"{key} holds something that no maw would write")
-    return found
-
-
-def _addresses(content: Content) -> tuple[str, ...]:
-    found = _strings(content, "addresses", 16, 260)
-    try:
-        for address in found:
-            parse_endpoint(address)
-    except BadInput:
-        raise ValueError("addresses holds something that is none") from None
-    return found
-
-
-def _one_of(content: Content, key: str, choices: tuple[str, ...]) -> str:
-    value = content.get(key)
-    if value not in choices:
-        raise ValueError(f"{key} is none of {', '.join(choices)}")
-    return str(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +120,11 @@ class Card:
 
     @classmethod
     def read(cls, content: Content) -> Card:
-        return cls(_name(content, "name", "node"), _addresses(content), _word(content, "version", _VERSION))
+        return cls(
+            read_name(content, "name", "node"),
+            read_addresses(content),
+            read_word(content, "version", _VERSION),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +142,9 @@ class AgentCard:
     @classmethod
     def read(cls, content: Content) -> AgentCard:
         return cls(
-            _bytes(content, "id", AGENT_ID_BYTES),
-            _name(content, "name", "agent"),
-            _one_of(content, "role", ROLES),
+            read_bytes(content, "id", AGENT_ID_BYTES),
+            read_name(content, "name", "agent"),
+            read_choice(content, "role", ROLES),
             content.get("gone") is True,
         )
 
@@ -228,7 +167,7 @@ class NewChannel:
         days = content.get("keep_days")
         if days is not None and (type(days) is not int or not 0 <= days <= MAX_KEEP_DAYS):
             raise ValueError(f"keep_days is no number from 0 to {MAX_KEEP_DAYS}")
-        return cls(_name(content, "name", "channel"), _word(content, "by", BY), days)
+        return cls(read_name(content, "name", "channel"), read_word(content, "by", BY), days)
 
 
 class Recipient(NamedTuple):
@@ -289,8 +228,8 @@ class Said(NamedTuple):
         return cls(
             *speaker,
             text,
-            _words(content, "mentions", MAX_MENTIONS, 70, _MENTION),
-            _word(content, "reply", _MESSAGE_ID) if "reply" in content else None,
+            read_words(content, "mentions", MAX_MENTIONS, 70, _MENTION),
+            read_word(content, "reply", _MESSAGE_ID) if "reply" in content else None,
             channel,
             _recipients(content) if direct else (),
             content.get("op"),
@@ -309,16 +248,16 @@ def _speaker(agent: object, name: object, role: object, known: object) -> tuple[
     """The same few say most of what is said, and are checked once. Raises ValueError, or TypeError (no key)."""
     content = {"agent": agent, "name": name, "role": role, "known": known}
     return (
-        _bytes(content, "agent", AGENT_ID_BYTES),
-        _name(content, "name", "agent"),
-        _one_of(content, "role", ROLES),
-        _one_of(content, "known", KNOWN_BY),
+        read_bytes(content, "agent", AGENT_ID_BYTES),
+        read_name(content, "name", "agent"),
+        read_choice(content, "role", ROLES),
+        read_choice(content, "known", KNOWN_BY),
     )
 
 
 @lru_cache(maxsize=1024)
 def _channel(name: object) -> str:
-    return _name({"channel": name}, "channel", "channel")
+    return read_name({"channel": name}, "channel", "channel")
 
 
 def _recipients(content: Content) -> tuple[Recipient, ...]:
@@ -332,10 +271,10 @@ def _recipients(content: Content) -> tuple[Recipient, ...]:
         fields = dict(zip(("node", "agent", "name", "host"), item, strict=True))
         found.append(
             Recipient(
-                NodeId(_bytes(fields, "node", KEY_BYTES)),
-                _bytes(fields, "agent", AGENT_ID_BYTES),
-                _name(fields, "name", "agent"),
-                _word(fields, "host", _HOST),
+                NodeId(read_bytes(fields, "node", KEY_BYTES)),
+                read_bytes(fields, "agent", AGENT_ID_BYTES),
+                read_name(fields, "name", "agent"),
+                read_word(fields, "host", _HOST),
             )
         )
     return tuple(found)
@@ -375,54 +314,3 @@ READERS: Final[Mapping[int, Callable[[Content], object]]] = {
     Kind.RECEIPT: HeldHere.read,
 }
 """By kind, what is no message: how it is read, and so checked."""
-
-_NODE_PREFIX: Final = re.compile("[a-z2-7]{6}")
-_DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
-
-
-def _base36(number: int) -> str:
-    text = ""
-    while True:
-        number, digit = divmod(number, 36)
-        text = _DIGITS[digit] + text
-        if not number:
-            return text
-
-
-def message_id(position: Position) -> str:
-    """How a message is named by people and scripts: piece of the node's key, epoch, seq."""
-    return f"{log_words(position.author, position.epoch)}{position.seq}"
-
-
-@lru_cache(maxsize=1024)
-def log_words(author: NodeId, epoch: int) -> str:
-    """What the ids of all messages of a log begin with."""
-    return f"{short_key(author)}-{_base36(epoch)}-"
-
-
-class MessageRef(NamedTuple):
-    """A message id taken apart: the author by the first characters of its key."""
-
-    node_prefix: str
-    epoch: int
-    seq: int
-
-
-def parse_message_id(text: str) -> MessageRef:
-    """Raises BadInput when ``text`` cannot be a message id."""
-    parts = text.strip().lower().split("-")
-    try:
-        prefix, epoch, seq = parts
-        ref = MessageRef(prefix, int(epoch, 36), int(seq)) if _NODE_PREFIX.fullmatch(prefix) else None
-    except ValueError:
-        ref = None
-    if (
-        ref is None
-        or len(ref.node_prefix) != 6
-        or not (0 < ref.epoch <= MAX_COUNT and 0 < ref.seq <= MAX_COUNT)
-    ):
-        raise BadInput(
-            f"{text[:60]!r} is no message id",
-            hint="ids look like k7q2mx-syvr30-42, or give the number that `maw inbox` shows in front",
-        )
-    return ref

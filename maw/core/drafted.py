@@ -13,9 +13,9 @@ from typing import Any, Final
 import msgpack
 
 from maw.core.authority import DISMISS, OPERATOR, grant_fields
-from maw.core.colony import parse_message_id
 from maw.core.freezing import AGENT, ALL, CHANNEL, FREEZE, MAX_WHY, NODE, THAW, Target, freeze_fields
 from maw.core.identity import ID_BYTES, KEY_BYTES, NodeId, key_text, parse_key, short_key
+from maw.core.message_ids import parse_message_id
 from maw.core.names import check_name, parse_address
 from maw.core.redaction import REDACT, as_ranges, redaction_fields
 from maw.core.revocation import REVOKE

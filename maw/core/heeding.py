@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from maw.core.colony import AGENT_ID_BYTES, Content
+from maw.core.colony import AGENT_ID_BYTES
+from maw.core.content import Content
 from maw.core.identity import ID_BYTES
 
 NONCE_BYTES: Final = 16

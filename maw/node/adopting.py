@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import aiosqlite
 
 from maw.core.clock import HybridClock
-from maw.core.colony import Card, Open, message_id
+from maw.core.colony import Card, Open
 from maw.core.entry import SALT_BYTES, START, Entry, Kind, decode, make, pack_payload, unpack_payload
 from maw.core.identity import Signer
 from maw.core.log import EPOCH_CHANCE_BITS, fresh_epoch
+from maw.core.message_ids import message_id
 from maw.store.redacting import forget_shown
 from maw.store.schema import SEQ_BITS
 from maw.store.state import LogRow, State

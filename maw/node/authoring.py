@@ -18,7 +18,8 @@ from typing import Any, Final
 import aiosqlite
 
 from maw.core.clock import HybridClock, wall_ms
-from maw.core.colony import READERS, Card, Content, Open, Said
+from maw.core.colony import READERS, Card, Open, Said
+from maw.core.content import Content
 from maw.core.entry import (
     SALT_BYTES,
     START,

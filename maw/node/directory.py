@@ -12,9 +12,10 @@ import secrets
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-from maw.core.colony import GENERAL, GROUPS, Recipient, parse_message_id
+from maw.core.colony import GENERAL, GROUPS, Recipient
 from maw.core.entry import Position
 from maw.core.identity import NodeId, key_text, parse_key, short_key
+from maw.core.message_ids import parse_message_id
 from maw.core.names import nearest, parse_address
 from maw.errors import Ambiguous, BadInput, NotFound, NotSignedIn, Refused
 from maw.store.state import AgentRow, ChannelRow, NodeRow, State

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
-from maw.core.colony import Said, log_words, message_id
+from maw.core.colony import Said
 from maw.core.entry import Position, hash_payload, unpack_payload
 from maw.core.identity import NodeId, short_key
+from maw.core.message_ids import log_words, message_id
 from maw.core.redaction import RETENTION
 from maw.node.directory import Directory
 from maw.node.spoken import OperatorsWord, Spoken

@@ -14,11 +14,11 @@ from typing import Any, Final
 
 import aiosqlite
 
-from maw.core.colony import message_id
 from maw.core.effects import Alert
 from maw.core.entry import SALT_BYTES, Entry, Head, Kind, Position, make, pack_payload, unpack_payload
 from maw.core.forks import Parting
 from maw.core.identity import Signer
+from maw.core.message_ids import message_id
 from maw.core.redaction import not_beyond
 from maw.errors import LinkError, Refused
 from maw.node.authoring import Authoring, wall_clock_ms

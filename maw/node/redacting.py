@@ -12,8 +12,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
-from maw.core.colony import MAX_KEEP_DAYS, NewChannel, message_id
+from maw.core.colony import MAX_KEEP_DAYS, NewChannel
 from maw.core.entry import Kind, Position
+from maw.core.message_ids import message_id
 from maw.core.redaction import MAX_RANGES, MAX_REASON, REDACTED, RETENTION, Redaction, as_ranges
 from maw.core.text import check_message
 from maw.errors import BadInput, Refused

@@ -19,10 +19,10 @@ from typing import Any, Final
 
 import aiosqlite
 
-from maw.core.colony import parse_message_id
 from maw.core.effects import Alert
 from maw.core.entry import Position
 from maw.core.identity import NodeId, short_key
+from maw.core.message_ids import parse_message_id
 from maw.core.soundness import LogName, judge
 from maw.errors import MawError
 from maw.node.alerts import Alerts

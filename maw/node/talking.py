@@ -12,9 +12,10 @@ from typing import Final
 
 import aiosqlite
 
-from maw.core.colony import GROUPS, MAX_RECIPIENTS, NewChannel, Said, message_id
+from maw.core.colony import GROUPS, MAX_RECIPIENTS, NewChannel, Said
 from maw.core.entry import Kind, Position
 from maw.core.identity import NodeId
+from maw.core.message_ids import message_id
 from maw.core.names import check_name, mentions
 from maw.core.once import Asked, Marks, request_of
 from maw.core.text import check_message

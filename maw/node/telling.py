@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from maw.core.authority import RIGHTS, Dismissal, Grant
-from maw.core.colony import message_id
 from maw.core.entry import Position
 from maw.core.freezing import Freeze, Thaw
 from maw.core.identity import NodeId, digest, key_text, short_key
+from maw.core.message_ids import message_id
 from maw.core.redaction import StatedRedaction
 from maw.core.revocation import Revocation
 from maw.core.ruling import IN_FORCE_IS_TOLD, Ruling

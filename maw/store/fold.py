@@ -16,10 +16,11 @@ from typing import Final, TypeVar
 import aiosqlite
 
 from maw.core.clock import shown_time, wall_ms
-from maw.core.colony import GROUPS, AgentCard, Card, HeldHere, NewChannel, Open, Said, message_id
+from maw.core.colony import GROUPS, AgentCard, Card, HeldHere, NewChannel, Open, Said
 from maw.core.entry import Entry, Head, Kind, unpack_payload
 from maw.core.heeding import Heed
 from maw.core.identity import NodeId
+from maw.core.message_ids import message_id
 from maw.core.once import KEYS_KEPT_MS, MARK_BYTES, request_of
 from maw.core.redaction import Redaction, droppable, may_redact
 from maw.core.transcript import plain_words

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 import aiosqlite
 
-from maw.core.colony import message_id, read_was
+from maw.core.colony import read_was
 from maw.core.entry import START, Entry, Head, decode, unpack_payload
+from maw.core.message_ids import message_id
 from maw.errors import LinkError
 from maw.store.redacting import complete_head
 from maw.store.schema import SEQ_BITS

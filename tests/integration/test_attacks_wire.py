@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from maw.core.colony import message_id
 from maw.core.effects import CheckFork
 from maw.core.entry import START, Entry, Kind, make, pack_payload
 from maw.core.frames import Entries, Fork
 from maw.core.identity import Signer
+from maw.core.message_ids import message_id
 from maw.errors import Ambiguous
 from maw.node import directory, presenting, runtime
 from maw.node.forking import Forking

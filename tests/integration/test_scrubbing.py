@@ -8,9 +8,9 @@ from contextlib import closing
 
 import pytest
 
-from maw.core.colony import message_id
 from maw.core.entry import Position
 from maw.core.identity import short_key
+from maw.core.message_ids import message_id
 from maw.node import scrubbing
 from maw.node.home import NodeHome
 from maw.node.scrubbing import Round

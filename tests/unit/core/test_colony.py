@@ -10,20 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maw.core.colony import (
-    MAX_TEXT_BYTES,
-    AgentCard,
-    Card,
-    HeldHere,
-    NewChannel,
-    Open,
-    Recipient,
-    Said,
-    message_id,
-    parse_message_id,
-)
+from maw.core.colony import MAX_TEXT_BYTES, AgentCard, Card, HeldHere, NewChannel, Open, Recipient, Said
 from maw.core.entry import MAX_COUNT, Position, pack_payload, unpack_payload
 from maw.core.identity import NodeId, short_key
+from maw.core.message_ids import message_id, parse_message_id
 from maw.errors import BadInput
 
 NODE, AGENT = NodeId(b"n" * 32), b"a" * 16

@@ -8,11 +8,11 @@ import msgpack
 import pytest
 
 from maw.core.authority import DISMISS, OPERATOR, dismissal_fields, grant_fields
-from maw.core.colony import message_id
 from maw.core.drafted import MAX_APART_MS, compare, compare_word
 from maw.core.entry import Head, Position
 from maw.core.freezing import AGENT, ALL, CHANNEL, FREEZE, NODE, THAW, Target, freeze_fields, thaw_fields
 from maw.core.identity import digest, key_text, short_key
+from maw.core.message_ids import message_id
 from maw.core.redaction import REDACT, redaction_fields
 from maw.core.revocation import REVOKE, revocation_fields
 from maw.errors import Refused

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from maw.core.colony import message_id
 from maw.core.entry import START, Head, Position
 from maw.core.identity import NodeId, key_text, short_key
+from maw.core.message_ids import message_id
 from maw.errors import Ambiguous, BadInput, NotFound, NotSignedIn, Refused
 from maw.node.directory import Directory, hash_token, new_token
 from maw.node.name_watch import alike

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from maw.core.colony import Recipient, Said, message_id
+from maw.core.colony import Recipient, Said
 from maw.core.entry import Position, pack_payload
+from maw.core.message_ids import message_id
 from maw.core.trust import TrustBook
 from maw.node.directory import Directory
 from maw.node.presenting import Presenter, iso

@@ -110,8 +110,8 @@ async def test_a_message_by_id_by_seq_and_not_at_all(host: Host) -> None:
 
 
 async def test_an_entry_that_is_no_message_is_not_found_as_one(host: Host) -> None:
-    from maw.core.colony import message_id
     from maw.core.entry import Position
+    from maw.core.message_ids import message_id
 
     epoch, _ = host.node.state.newest_epoch(host.me)
     with pytest.raises(NotFound):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from maw.core.colony import Said, message_id
+from maw.core.colony import Said
 from maw.core.entry import unpack_payload
 from maw.core.identity import Signer
+from maw.core.message_ids import message_id
 from maw.store import pages
 from maw.store.pages import Shown
 from tests.unit.store.opened import Author, Store, open_store

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from maw.core.colony import message_id
 from maw.core.entry import Entry, Head, Kind, unpack_payload
+from maw.core.message_ids import message_id
 from maw.store.fold import Fold
 from maw.store.replacing import Lifted, cut, head_at, lift, seen_before
 from tests.unit.store.opened import EPOCH, NOW_MS, Author, Store, open_store
