@@ -171,7 +171,7 @@ class Orders:
         return {"agent": address, "state": state, "note": note, "at": iso(int(str(at)))}
 
     def _addressed(self, row: Shown) -> list[tuple[int, bytes]]:
-        """Whose inbox it is for, as (node number, agent id)."""
+        """Whose inbox it is for, as (node number, agent id). A group is who was there when it was said."""
         said = self._presenter.said(row)
         if said.channel is None:
             return [
@@ -182,7 +182,7 @@ class Orders:
         return [
             (one.node, one.id)
             for one in self._directory.agents()
-            if one.n != row.agent and (one.n in named or one.role in roles)
+            if one.n != row.agent and (one.n in named or (one.role in roles and one.created <= row.said))
         ]
 
     def _hosts(self, row: Shown, answered: set[NodeId]) -> list[Json]:

@@ -37,6 +37,11 @@ async def test_an_order_is_shown_as_one_on_every_host(two: tuple[Host, Host, Sig
     assert (plain["known_by"], plain["operator"], plain["order"]) == ("uid", None, False)
 
 
+def names(host: Host) -> set[str]:
+    directory = host.node.directory
+    return {directory.address(agent) for agent in directory.agents()}
+
+
 async def test_who_has_seen_it_and_who_has_obeyed(two: tuple[Host, Host, Signer]) -> None:
     mbp, oracle, key = two
     text = "@agents stop the deploys"
@@ -48,6 +53,9 @@ async def test_who_has_seen_it_and_who_has_obeyed(two: tuple[Host, Host, Signer]
         return {agent["agent"]: agent["state"] for agent in one["agents"]}
 
     assert await states() == {"neo@oracle": "waiting", "trinity@oracle": "waiting"}
+    await oracle.add("late")
+    await until(lambda: "late@oracle" in names(mbp), "mbp knows late")
+    assert set(await states()) == {"neo@oracle", "trinity@oracle"}, "who came after it never had it"
     (there,) = await arrived(oracle, "neo")
     await until_true(
         lambda: equals(states, {"neo@oracle": "seen", "trinity@oracle": "waiting"}), "neo has seen it"
