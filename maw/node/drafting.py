@@ -28,7 +28,7 @@ from maw.core.names import check_name, nearest
 from maw.core.redaction import MAX_STATED_RANGES, REDACT, as_ranges, redaction_fields
 from maw.core.revocation import REVOKE, revocation_fields
 from maw.core.ruling import Ruling
-from maw.errors import Ambiguous, BadInput, NotFound, Refused
+from maw.errors import Ambiguous, BadInput, Conflict, NotFound, Refused
 from maw.node.directory import Directory
 from maw.node.membership import Membership
 from maw.node.presenting import Json
@@ -127,6 +127,17 @@ class Drafting:
                 code="reserved_name",
                 hint="another name",
             )
+        authority = self._ruling.authority
+        for one in authority.holders():
+            known = authority.name_of(one)
+            if (one == subject) != (
+                known == name
+            ):  # dismissing the one would dismiss the other, or neither be meant
+                raise Conflict(
+                    f"the operator {known} has the key {short_key(one)} already",
+                    code="already_operator",
+                    hint=f"add it as {known}" if one == subject else "another name",
+                )
         rights = [word for word in (asked.get("rights") or "").replace(",", " ").split() if word]
         unknown = [word for word in rights if word not in RIGHTS]
         if unknown or not rights:

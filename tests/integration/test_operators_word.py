@@ -14,7 +14,7 @@ from maw.core.freezing import ALL, CHANNEL, NODE, Target, freeze_statement, thaw
 from maw.core.identity import Signer, digest, key_text
 from maw.core.revocation import revocation_statement
 from maw.core.statement import Statement, sign_statement
-from maw.errors import MawError, Refused
+from maw.errors import Conflict, MawError, Refused
 from maw.node.home import NodeHome
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, running, until
@@ -238,3 +238,20 @@ async def test_what_is_mistyped_is_told_what_was_meant(two: tuple[Host, Host, Si
     assert (await mbp.service.status(await mbp.owner()))["frozen"] == []
     [shown] = [one for one in await mbp.node.command.statements() if one["type"] == "thaw"]
     assert shown["about"] == "arthur@mbp thawed"
+
+
+async def test_one_key_is_one_operator_and_one_name_one_key(two: tuple[Host, Host, Signer]) -> None:
+    mbp, _oracle, key = two
+    ann, bob = Signer(b"a" * 32), Signer(b"b" * 32)
+
+    async def add(who: Signer, name: str, rights: str) -> None:
+        asked = {"key": key_text(who.node), "name": name, "rights": rights, "hosts": "", "until_ms": None}
+        await say(mbp, await stated(mbp, key, "operator", **asked))
+
+    await add(ann, "ann", "order")
+    for who, name, hint in ((ann, "trinity", "add it as ann"), (bob, "ann", "another name")):
+        with pytest.raises(Conflict, match="the operator ann has") as refused:
+            await add(who, name, "freeze")
+        assert (refused.value.code, refused.value.hint) == ("already_operator", hint)
+    await add(ann, "ann", "order,freeze")
+    assert mbp.node.membership.book.ruling.authority.may_now(ann.node, FREEZING, now())
