@@ -13,7 +13,7 @@ from typing import Final
 
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId
-from maw.core.trust import Member
+from maw.core.members import Member
 
 CARRIED_AUTHORS: Final = 32
 CARRIED_ENTRIES: Final = 2_000

@@ -1,12 +1,6 @@
 """Whom this node trusts, and why.
 
-Trusted are: the pinned (by invite, by hand in peers.toml, accepted here), and whom an introducer of ours
-admits. An introducer is the node that invited us, one that an introducer (or we) admitted with that right,
-or one that gave that right to an introducer of ours who joined it: so everybody below a tree of invitations
-with that right knows everybody else, each having paired once. Everybody else who was admitted by somebody
-known is *pending* until accepted here. What was forgotten here stays forgotten, whatever others say, until a
-new local invite. An admit by somebody who has no say here adds a voucher to a trusted peer and changes
-nothing else of it.
+What follows from its parts, who is trusted and who is pending, is worked out in ``members``.
 
 What an operator, a recovery key or whoever stands above has revoked is out, whatever pins, files or admits say;
 a key that took another's place by rotation inherits its trust (see ``ruling``).
@@ -22,11 +16,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from maw.core.authority import STAND_BYTES, Dismissal
 from maw.core.identity import NodeId, digest
+from maw.core.members import Member, Pin, View, work_out
 from maw.core.recovery import believable, disputed
 from maw.core.revocation import ROTATE, Cut, Revocation
 from maw.core.ruling import READERS, Revoked, Ruling, Spoken, rule
@@ -34,52 +29,12 @@ from maw.core.standing import to_stand
 from maw.core.statement import ADMIT, FOUND, Admission, Statement, colony_id, read_admission
 from maw.errors import ProtocolViolation
 
-INVITED: Final = "invited"
-JOINED: Final = "joined"
-BY_HAND: Final = "peers.toml"
-ACCEPTED: Final = "accepted"
-ADMITTED: Final = "admitted"
 MAX_STATEMENTS: Final = 10_000
 MAX_BY_ISSUER: Final = 1_000
 """Statements of one issuer; of all pending issuers together."""
 MAX_BYTES_BY_ISSUER: Final = 2 * 1024 * 1024
 ENDING_RESERVE: Final = 200
 """Beyond that, revocations and dismissals: who has said much can still shut a thief out."""
-MAX_ADDRESSES_KEPT: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Pin:
-    """A peer trusted by a decision taken on this host."""
-
-    key: NodeId
-    name: str
-    addresses: tuple[str, ...]
-    how: str
-    introducer: bool = False
-    at_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A peer as the book sees it. ``vouched_by``: whose admits name it."""
-
-    key: NodeId
-    name: str
-    addresses: tuple[str, ...]
-    how: str
-    vouched_by: tuple[NodeId, ...]
-    admission: bytes | None = None
-    """The admit (wire bytes) to show when dialling somebody who may not know it yet."""
-
-
-@dataclass(slots=True)
-class _View:
-    trusted: dict[NodeId, Member] = field(default_factory=dict)
-    pending: dict[NodeId, Member] = field(default_factory=dict)
-    introducers: frozenset[NodeId] = frozenset()
-    ruling: Ruling = field(default_factory=Ruling)
-    former: frozenset[NodeId] = frozenset()
 
 
 @dataclass(slots=True)
@@ -123,7 +78,7 @@ class TrustBook:
         self._pins = {pin.key: pin for pin in pins}
         self._by_hand: dict[NodeId, Pin] = {}
         self._forgotten = set(forgotten)
-        self._view = _View()
+        self._view = View()
         self.generation = 0
         """How often it was worked out: who saw the same number saw the same book."""
         self.add(statements)
@@ -367,100 +322,11 @@ class TrustBook:
 
     def _rebuild(self) -> None:
         self.generation += 1
-        ruling = self._rule()
-        pins = {
-            key: replace(pin, key=key)
-            for pin in self._all_pins()
-            if (key := ruling.successor(pin.key)) not in self._forgotten
-            and key != self.me
-            and pin.key not in self._forgotten
-        }
-        heir = ruling.successor
-        admissions = [
-            (replace(admission, issuer=heir(admission.issuer), subject=heir(admission.subject)), statement)
-            for admission, statement in ruling.admissions
-            if admission.subject not in self._forgotten
-        ]
-        introducers = self._find_introducers(pins, admissions)
-        view = _View(introducers=frozenset(introducers - set(ruling.revoked)), ruling=ruling)
-        latest: dict[tuple[NodeId, NodeId], tuple[Admission, Statement]] = {}
-        for admission, statement in sorted(admissions, key=lambda pair: (pair[0].at_ms, pair[1].id)):
-            about = (admission.issuer, admission.subject)
-            latest.pop(about, None)
-            latest[about] = (admission, statement)
-        for admission, statement in latest.values():
-            self._enter(view, admission, statement, introducers)
-        for key, pin in pins.items():
-            known = view.trusted.get(key) or view.pending.pop(key, None)
-            vouched = known.vouched_by if known else ()
-            addresses = tuple(dict.fromkeys((*pin.addresses, *(known.addresses if known else ()))))
-            view.trusted[key] = Member(
-                key, pin.name or (known.name if known else ""), addresses, pin.how, vouched
-            )
-        heirs = view.trusted.keys() | {self.me}
-        replaced = {old for old in ruling.revoked if ruling.successor(old) in heirs} - {self.me}
-        view.former = frozenset(view.trusted.keys() & ruling.revoked.keys()) | replaced
-        for key in ruling.revoked:
-            view.trusted.pop(key, None)
-            view.pending.pop(key, None)
+        view = work_out(self.me, self._all_pins(), self._forgotten, self._rule())
         self._view = view
         self._counted = sum(
             count for key, count in self._issued.count.items() if self._is_known(key) or key in view.pending
         )
-
-    def _find_introducers(
-        self, pins: Mapping[NodeId, Pin], admissions: Iterable[tuple[Admission, Statement]]
-    ) -> set[NodeId]:
-        """Revoked ones too: what stands of their word still counts."""
-        given: dict[NodeId, set[NodeId]] = {}
-        joined: set[tuple[NodeId, NodeId]] = set()
-        for admission, _ in admissions:
-            if admission.introducer:
-                given.setdefault(admission.issuer, set()).add(admission.subject)
-            if admission.back:
-                joined.add((admission.issuer, admission.subject))
-        # who let a host in, and gave it the right, introduces wherever that host does
-        mutual = [(guest, host) for guest, host in joined if guest in given.get(host, ())]
-        for guest, host in mutual:
-            given.setdefault(guest, set()).add(host)
-        introducers = {key for key, pin in pins.items() if pin.introducer or pin.how == JOINED}
-        grew = True
-        while grew:
-            more = set().union(*(given.get(key, ()) for key in introducers | {self.me})) - self._forgotten
-            grew = not more <= introducers
-            introducers |= more
-        introducers.discard(self.me)
-        return introducers
-
-    def _enter(
-        self, view: _View, admission: Admission, statement: Statement, introducers: Collection[NodeId]
-    ) -> None:
-        """Of several issuers the latest gives the name; their addresses add up, the latest first."""
-        key = admission.subject
-        if key == self.me or key in self._forgotten:
-            return
-        counts = (
-            admission.issuer in introducers
-            or admission.issuer == self.me
-            or view.ruling.admits_everywhere(admission, statement)
-        )
-        trusted, pending = view.trusted.get(key), view.pending.get(key)
-        known = trusted or pending
-        vouched = tuple(dict.fromkeys((*(known.vouched_by if known else ()), admission.issuer)))
-        if trusted is not None and not counts:
-            view.trusted[key] = replace(trusted, vouched_by=vouched)
-            return
-        before = trusted if counts else pending  # what strangers said of addresses ends with trust
-        addresses = dict.fromkeys((*admission.addresses, *(before.addresses if before else ())))
-        member = Member(
-            key, admission.name, tuple(addresses)[:MAX_ADDRESSES_KEPT], ADMITTED, vouched, statement.wire
-        )
-        # our own admit stands beside a pin made here; it counts alone too
-        if counts:
-            view.pending.pop(key, None)
-            view.trusted[key] = member
-        else:
-            view.pending[key] = member
 
 
 def _read(statement: Statement) -> Spoken | None:

@@ -15,9 +15,10 @@ from maw.config import PeersFile, load_peers
 from maw.core.colony import Card
 from maw.core.held import HeldLogs
 from maw.core.identity import Signer
+from maw.core.members import Pin
 from maw.core.replication import Replicator
 from maw.core.statement import FOUND, Statement, colony_text
-from maw.core.trust import Pin, TrustBook
+from maw.core.trust import TrustBook
 from maw.errors import Conflict, Refused
 from maw.node.adopting import own_entries, sign_again
 from maw.node.authoring import Authoring, wall_clock_ms

@@ -18,6 +18,7 @@ from maw.core.effects import Alert
 from maw.core.endpoint import parse_endpoint
 from maw.core.handshake import JoinClaim
 from maw.core.identity import NodeId, key_text, short_key
+from maw.core.members import INVITED, JOINED, Pin
 from maw.core.names import check_name
 from maw.core.pairing import SECRET_BYTES, Denied, Invite, InviteLine, Use, encode_line, judge
 from maw.core.statement import (
@@ -29,7 +30,7 @@ from maw.core.statement import (
     read_admission,
     read_statement,
 )
-from maw.core.trust import INVITED, JOINED, Pin, TrustBook
+from maw.core.trust import TrustBook
 from maw.errors import Ambiguous, BadInput, Conflict, NotFound, ProtocolViolation, Refused
 from maw.node.authoring import wall_clock_ms
 from maw.node.membership import Membership

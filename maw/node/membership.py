@@ -14,10 +14,11 @@ import aiosqlite
 
 from maw.config import PeerEntry
 from maw.core.identity import NodeId, Signer, key_text, parse_key, short_key
+from maw.core.members import ACCEPTED, BY_HAND, JOINED, Member, Pin
 from maw.core.names import nearest
 from maw.core.ruling import Revoked
 from maw.core.statement import Statement, admit, read_statement
-from maw.core.trust import ACCEPTED, BY_HAND, JOINED, Member, Pin, Tally, TrustBook
+from maw.core.trust import Tally, TrustBook
 from maw.errors import Ambiguous, BadInput, Conflict, HandshakeRefused, NotFound, ProtocolViolation, Refused
 from maw.node.authoring import wall_clock_ms
 from maw.node.home import NodeHome, replace_file

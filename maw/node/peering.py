@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from maw.core.identity import NodeId, key_text, short_key
-from maw.core.trust import Member
+from maw.core.members import Member
 from maw.net.link import Link
 from maw.net.switchboard import Switchboard
 from maw.node.conduct import Conduct

@@ -15,9 +15,9 @@ import aiosqlite
 import msgpack
 
 from maw.core.identity import NodeId
+from maw.core.members import Pin
 from maw.core.pairing import Invite, Use
 from maw.core.statement import Statement, read_statement
-from maw.core.trust import Pin
 from maw.errors import BadConfig, ProtocolViolation
 
 COPY_VERSION = 2

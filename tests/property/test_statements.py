@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maw.core.identity import DOMAIN_STATEMENT
+from maw.core.members import INVITED, JOINED, Pin
 from maw.core.statement import admit, read_admission, read_statement, sign_statement
-from maw.core.trust import INVITED, JOINED, Pin, TrustBook
+from maw.core.trust import TrustBook
 from maw.errors import ProtocolViolation
 from tests.unit.core.builders import COLONY, signer
 

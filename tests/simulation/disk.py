@@ -19,9 +19,9 @@ from maw.core.entry import START, Entry, Head, Kind, Position, unpack_payload
 from maw.core.frames import TARGET_BATCH, Proof
 from maw.core.identity import NodeId
 from maw.core.log import Heads, cut_at_signature
+from maw.core.members import Pin
 from maw.core.redaction import Range, droppable
 from maw.core.statement import Statement
-from maw.core.trust import Pin
 from tests.simulation.clockwork import Clockwork
 from tests.simulation.rules import Rules, rule_of
 from tests.simulation.trace import Trace

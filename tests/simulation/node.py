@@ -36,9 +36,10 @@ from maw.core.entry import Entry, Head, Position
 from maw.core.frames import Entries, Frame
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId, Signer
+from maw.core.members import Pin
 from maw.core.replication import Replicator
 from maw.core.statement import Statement, read_statement
-from maw.core.trust import Pin, TrustBook
+from maw.core.trust import TrustBook
 from tests.simulation.clockwork import Clockwork
 from tests.simulation.disk import Disk, Job, RefusedError
 from tests.simulation.forking import Forking

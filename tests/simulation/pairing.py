@@ -10,9 +10,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from maw.core.members import INVITED, JOINED, Pin
 from maw.core.pairing import Denied, Invite, Use, judge
 from maw.core.statement import Statement, admit
-from maw.core.trust import INVITED, JOINED, Pin
 from tests.simulation.disk import Job, RefusedError
 from tests.simulation.trace import Violation
 

@@ -6,9 +6,9 @@ import random
 from typing import TextIO
 
 from maw.core.identity import Signer
+from maw.core.members import INVITED, JOINED, Pin
 from maw.core.mending import REST_MAX_S
 from maw.core.statement import admit, colony_id, found
-from maw.core.trust import INVITED, JOINED, Pin
 from tests.simulation.checkers import check_end, converged, why_not
 from tests.simulation.clockwork import Clockwork
 from tests.simulation.faults import DAY_S, Faults

@@ -6,7 +6,7 @@ from maw.core.carrying import CARRIED_AUTHORS, CARRIED_ENTRIES, carried
 from maw.core.entry import Head
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId
-from maw.core.trust import ADMITTED, Member
+from maw.core.members import ADMITTED, Member
 from tests.unit.core.builders import chain, signer
 
 FRIEND, OTHER, STRANGER, NEWCOMER, LATER = (signer(n).node for n in range(1, 6))

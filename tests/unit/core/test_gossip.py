@@ -3,8 +3,9 @@ from __future__ import annotations
 from maw.core.effects import AppendStatements, Hangup
 from maw.core.frames import StatementDigest, StatementIds, Statements
 from maw.core.gossip import BOOKS_AT_ONCE, ROUND_S, Gossip
+from maw.core.members import JOINED, Pin
 from maw.core.statement import MAX_STATEMENT, Statement, admit, read_statement, sign_statement
-from maw.core.trust import JOINED, MAX_BY_ISSUER, Pin, TrustBook
+from maw.core.trust import MAX_BY_ISSUER, TrustBook
 from tests.unit.core.builders import COLONY, of, sent, signer
 
 ME, INVITER, OTHER, FAR = (signer(n) for n in range(1, 5))

@@ -10,8 +10,9 @@ from maw.core.frames import Closed, Entries, Follow, Following, Have, UpToDate
 from maw.core.held import HeldLogs
 from maw.core.homecoming import OWN_LOG, PATIENCE_MAX_S, PATIENCE_S, SETTLE_S
 from maw.core.identity import NodeId, short_key
+from maw.core.members import INVITED, Pin
 from maw.core.replication import Replicator
-from maw.core.trust import INVITED, Pin, TrustBook
+from maw.core.trust import TrustBook
 from tests.unit.core.builders import COLONY, chain, have, of, sent, signer
 
 ME, PEER, OTHER = (signer(n) for n in (1, 2, 3))

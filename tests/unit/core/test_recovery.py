@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 from maw.core.identity import Signer, digest
+from maw.core.members import INVITED, JOINED, Pin
 from maw.core.revocation import revocation_statement, rotation_statement
 from maw.core.statement import (
     Statement,
@@ -15,7 +16,7 @@ from maw.core.statement import (
     read_statement,
     sign_statement,
 )
-from maw.core.trust import INVITED, JOINED, Pin, TrustBook
+from maw.core.trust import TrustBook
 from tests.unit.core.builders import signer
 
 ME, ROOT, INVITER, VICTIM, HELPER, OWN = (signer(n) for n in range(1, 7))

@@ -22,10 +22,11 @@ from maw.core.frames import (
 )
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId, Signer
+from maw.core.members import INVITED, JOINED, Pin
 from maw.core.replication import Replicator
 from maw.core.serving import INITIAL_CREDIT
 from maw.core.statement import Statement, admit, read_statement
-from maw.core.trust import INVITED, JOINED, Pin, TrustBook
+from maw.core.trust import TrustBook
 from tests.unit.core.builders import COLONY, chain, of, sent, signer
 
 ONE, TWO, THREE = signer(1), signer(2), signer(3)

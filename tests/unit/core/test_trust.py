@@ -4,9 +4,10 @@ import pytest
 
 from maw.core.authority import MAX_STANDS
 from maw.core.identity import NodeId, Signer, digest
+from maw.core.members import BY_HAND, INVITED, JOINED, Pin
 from maw.core.revocation import revocation_statement, rotation_statement
 from maw.core.statement import Statement, admit, colony_id, found, sign_statement
-from maw.core.trust import BY_HAND, INVITED, JOINED, MAX_BY_ISSUER, Pin, Tally, TrustBook
+from maw.core.trust import MAX_BY_ISSUER, Tally, TrustBook
 from tests.unit.core.builders import COLONY, signer
 
 ME, INVITER, OTHER, STRANGER, THIRD = (signer(n) for n in range(1, 6))

@@ -11,8 +11,8 @@ import pytest
 
 from maw.core.entry import START, Entry, Kind, decode, unpack_payload
 from maw.core.log import check_run
+from maw.core.members import JOINED, Pin
 from maw.core.statement import colony_id, found
-from maw.core.trust import JOINED, Pin
 from maw.errors import Unavailable
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, running

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from maw.core.identity import Signer, key_text, short_key
+from maw.core.members import INVITED, JOINED, Pin
 from maw.core.statement import admit
-from maw.core.trust import INVITED, JOINED, Pin
 from maw.errors import Ambiguous, BadInput, HandshakeRefused, NotFound
 from maw.node.membership import Membership, parse_for
 from maw.store import trust as rows

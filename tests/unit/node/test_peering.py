@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from maw.api.backend import Json
 from maw.core.identity import key_text, short_key
-from maw.core.trust import ACCEPTED, Pin
+from maw.core.members import ACCEPTED, Pin
 from tests.conftest import MakeHome
 from tests.integration.nodes import NOWHERE, Host, all_running, pair, running, until
 from tests.unit.store.opened import Author

@@ -8,9 +8,9 @@ import msgpack
 import pytest
 
 from maw.core.identity import Signer
+from maw.core.members import INVITED, Pin
 from maw.core.pairing import Invite, Use
 from maw.core.statement import admit, colony_id, found
-from maw.core.trust import INVITED, Pin
 from maw.errors import BadConfig, ProtocolViolation
 from maw.store import trust
 from maw.store.trust import TrustRecords
