@@ -117,15 +117,39 @@ class Phase(enum.Enum):
     FAILED = "over"
 
 
-def _fail(failure: LinkError) -> Step:
-    return Step(send=(encode(Refusal(failure.code, failure.message)),), failure=failure)
-
-
 def _unexpected(frame: Frame, phase: Phase) -> ProtocolViolation:
     return ProtocolViolation(f"{type(frame).__name__.lower()} while {phase.value}")
 
 
-class Dialler:
+class _Side:
+    """What both sides have in common."""
+
+    __slots__ = ("phase",)
+
+    def __init__(self) -> None:
+        self.phase = Phase.OPEN
+
+    def receive(self, raw: bytes) -> Step:
+        """One frame of the other side's; see ``Step``."""
+        try:
+            frame = decode(raw)
+        except ProtocolViolation as problem:
+            return self._failed(problem)
+        if isinstance(frame, Refusal):
+            self.phase = Phase.FAILED
+            return Step(failure=frame.as_error())
+        return self._take(frame, raw) or self._failed(_unexpected(frame, self.phase))
+
+    def _take(self, frame: Frame, raw: bytes) -> Step | None:
+        """What follows from a frame that has its place here; None for one that has not."""
+        raise NotImplementedError
+
+    def _failed(self, failure: LinkError) -> Step:
+        self.phase = Phase.FAILED
+        return Step(send=(encode(Refusal(failure.code, failure.message)),), failure=failure)
+
+
+class Dialler(_Side):
     """The side that connected; with ``joining`` it is a joiner (role J) and there is no Hello.
 
     ``expected``: the key the certificate (SHA-256 of its DER) was checked against; ``nonce``: 32 new bytes.
@@ -133,7 +157,7 @@ class Dialler:
 
     __slots__ = (
         "_admission", "_certificate", "_confirm", "_expected", "_joining", "_me", "_nonce",
-        "_opening", "_signature", "_transcript", "phase",
+        "_opening", "_signature", "_transcript",
     )  # fmt: skip
 
     def __init__(
@@ -146,6 +170,7 @@ class Dialler:
         admission: bytes | None = None,
         joining: Joining | None = None,
     ) -> None:
+        super().__init__()
         _check_randomness(me, nonce)
         self._me = me
         self._expected = expected
@@ -157,7 +182,6 @@ class Dialler:
         self._transcript: Transcript | None = None
         self._signature = b""
         self._confirm: Confirm | None = None
-        self.phase = Phase.OPEN
 
     def start(self) -> Step:
         """The first frame. Refuses to dial our own key: whoever has it is us, or a copy of us."""
@@ -166,28 +190,15 @@ class Dialler:
             return Step(failure=HandshakeRefused("you dialled yourself", code="self_dial"))
         return Step(send=(self._opening,))
 
-    def receive(self, raw: bytes) -> Step:
-        """One frame of the listener's; see ``Step``."""
-        try:
-            frame = decode(raw)
-        except ProtocolViolation as problem:
-            return self._failed(problem)
+    def _take(self, frame: Frame, raw: bytes) -> Step | None:
         match frame:
-            case Refusal():
-                self.phase = Phase.FAILED
-                return Step(failure=frame.as_error())
             case Answer() if self.phase is Phase.OPEN:
                 return self._prove(frame, raw)
             case Confirm() if self.phase is Phase.PROOF:
                 return self._check(frame)
             case Hello() if self.phase is Phase.HELLO:
                 return self._finish(frame)
-            case _:
-                return self._failed(_unexpected(frame, self.phase))
-
-    def _failed(self, failure: LinkError) -> Step:
-        self.phase = Phase.FAILED
-        return _fail(failure)
+        return None
 
     def _prove(self, answer: Answer, raw: bytes) -> Step:
         if answer.version not in self._me.versions:
@@ -251,17 +262,18 @@ class Dialler:
         )
 
 
-class Listener:
+class Listener(_Side):
     """The side that was connected to; it learns from step 3 whether a peer or a joiner is there.
 
     ``certificate``: SHA-256 of the DER of the certificate this connection was served with.
     """
 
     __slots__ = (
-        "_answer", "_certificate", "_me", "_nonce", "_opening", "_proof", "_transcript", "_version", "phase",
+        "_answer", "_certificate", "_me", "_nonce", "_opening", "_proof", "_transcript", "_version",
     )  # fmt: skip
 
     def __init__(self, me: Local, certificate: bytes, nonce: bytes) -> None:
+        super().__init__()
         _check_randomness(me, nonce)
         self._me = me
         self._certificate = certificate
@@ -271,18 +283,9 @@ class Listener:
         self._answer = b""
         self._proof: Proof | None = None
         self._transcript: Transcript | None = None
-        self.phase = Phase.OPEN
 
-    def receive(self, raw: bytes) -> Step:
-        """One frame of the dialler's; see ``Step``."""
-        try:
-            frame = decode(raw)
-        except ProtocolViolation as problem:
-            return self._failed(problem)
+    def _take(self, frame: Frame, raw: bytes) -> Step | None:
         match frame:
-            case Refusal():
-                self.phase = Phase.FAILED
-                return Step(failure=frame.as_error())
             case Opening() if self.phase is Phase.OPEN:
                 return self._answer_opening(frame, raw)
             case Proof() if self.phase is Phase.PROOF:
@@ -291,8 +294,7 @@ class Listener:
                 self.phase = Phase.WELCOME
                 proof = self._proof
                 return Step(established=Established(proof.dialler, proof.instance, self._version, frame))
-            case _:
-                return self._failed(_unexpected(frame, self.phase))
+        return None
 
     def accept(self) -> Step:
         """Our gatekeeper (or the invite) lets the one who asked in: proves who we are in turn."""
@@ -323,10 +325,6 @@ class Listener:
     def refuse(self, why: LinkError) -> Step:
         """Our own no, as the last frame."""
         return self._failed(why)
-
-    def _failed(self, failure: LinkError) -> Step:
-        self.phase = Phase.FAILED
-        return _fail(failure)
 
     def _answer_opening(self, opening: Opening, raw: bytes) -> Step:
         common = set(opening.versions) & set(self._me.versions)
