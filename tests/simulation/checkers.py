@@ -109,7 +109,10 @@ def lost(around: Surroundings) -> None:
         shown = {around.root(entry.id) for entry in node.disk.rows.visible}
         for entry_id, (author, epoch, seq) in around.acknowledged.items():
             cut = around.revoked.get(author)
-            void = cut is not None and seq > cut.get(epoch, START).seq
+            void = cut is not None and (
+                seq > cut.get(epoch, START).seq  # or of another branch than the one that was cut
+                or any(around.root(one.id) != entry_id for one in _at(node, Position(author, epoch, seq)))
+            )
             if entry_id not in shown and not void:
                 name = around.names.of[author]
                 raise Violation("lost", f"n{node.index} lacks {name}/{epoch}:{seq}, acknowledged")

@@ -294,7 +294,7 @@ MUTANTS: Final = (
     Mutant("a proof of a fork is passed over", SimNode, "on_fork", _no_restart_of_fork, 20, ("forger",),
            in_model=True),
     Mutant("a parting further up than an answer reaches is not found", forking, "common_end", _search_no_further, 80,
-           ("forked",), had=True, rare=True),
+           ("forked", "bursts", "apart"), had=True, rare=True),
     Mutant("what is above a revocation's cut is held on", HeldLogs, "cut", _cut_nothing, 60, ("revoked",)),
     Mutant("a rule that comes before what it names is forgotten", Rules, "covers", _nothing_ahead, 30, ("redacted",),
            in_model=True),
