@@ -19,6 +19,8 @@ from maw.errors import BadInput, HandshakeRefused, LinkError
 from maw.net.gatekeeper import Gatekeeper, Serve
 from maw.net.link import Link
 
+LOOK_S: Final = 5.0
+"""How often it is looked whether every peer has its task, besides at every change."""
 _PORT: Final = re.compile(r"(?<=[0-9\]]):[0-9]{1,5}\b")
 _log = logging.getLogger(__name__)
 
@@ -124,16 +126,22 @@ class Redialler:
     def states(self) -> dict[NodeId, DialState]:
         return {node: peer.state for node, peer in self._peers.items()}
 
-    async def run(self) -> None:
-        """Until cancelled."""
+    async def run(self, beat: Callable[[], None] = lambda: None) -> None:
+        """Until cancelled. It may be run again after a fault: the links it dialled ended with it, and are dialled
+        anew. ``beat`` is called in each round."""
         async with asyncio.TaskGroup() as group:
             while True:
+                beat()
                 self._changed.clear()
                 for node, peer in self._peers.items():
-                    if peer.task is None:
+                    if peer.task is None or peer.task.done():
                         name = f"redial {short_key(node)}"
                         peer.task = group.create_task(self._keep_going(node, peer), name=name)
-                await self._changed.wait()
+                try:
+                    async with asyncio.timeout(LOOK_S):
+                        await self._changed.wait()
+                except TimeoutError:
+                    pass
 
     async def _keep_going(self, node: NodeId, peer: _Peer) -> None:
         """What goes wrong with one peer is not to cost the others their links."""

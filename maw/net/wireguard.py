@@ -11,7 +11,7 @@ import asyncio
 import logging
 import re
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,12 +59,15 @@ class InterfaceState:
         }[self.word]
 
 
-async def watch(name: str, *, poll: float = POLL_SECONDS) -> AsyncGenerator[InterfaceState]:
+async def watch(
+    name: str, *, poll: float = POLL_SECONDS, beat: Callable[[], None] = lambda: None
+) -> AsyncGenerator[InterfaceState]:
     """Yield the state of interface ``name`` at once, then each time it is another one, without end.
 
     ``poll`` is the longest time in seconds between two looks without a notification. States that pass while
     the consumer is busy are skipped: it gets the newest. Lost notifications and netlink errors are logged and
-    survived; BadConfig is raised for a name no interface can have, and where there is no netlink.
+    survived; BadConfig is raised for a name no interface can have, and where there is no netlink. ``beat`` is
+    called before each look, also one that fails.
     Close it (``contextlib.aclosing``) to let go of its sockets.
     """
     if not _KERNEL_NAME.fullmatch(name):
@@ -82,9 +85,11 @@ async def watch(name: str, *, poll: float = POLL_SECONDS) -> AsyncGenerator[Inte
     last: InterfaceState | None = None
     backoff = _FIRST_BACKOFF_SECONDS
     while True:
+        beat()
         try:
             with Routing(name) as routing:
                 while True:
+                    beat()
                     state = InterfaceState(name, *await routing.look())
                     backoff = _FIRST_BACKOFF_SECONDS
                     if state != last:

@@ -2,13 +2,18 @@
 
     loop                     a fault in it                           standing still is noticed after
     writer, runtime          ends the node; systemd starts it anew   60 s in one commit · 15 s; not fed to systemd
+    reads from the disk      told to who asked                       60 s in one of them
     housekeeping             told, begins again after a pause        60 s
     joins                    told, begins again                      180 s
+    scrubbing                told, begins again                      600 s
     listen, interface,       told, begins again                      60 s
-    choose links
+    watch wg0, choose links
+    redial                   told, begins again; dials anew          60 s
     a peer's redialling      told, begins again; that peer waits     its own timeouts
     a connection, a link     told, and that one ends                 nothing heard for 12 s
     a request at a door      told (500), and that one ends           the caller's own patience
+    a stream                 told, and that one ends                 10 s in which its reader takes nothing
+    this watch itself        ends the node                           not fed to systemd
 
 Writer and runtime own what everything else believes: after a fault there, nobody knows what is true in memory, and
 the disk does. The others own nothing that is not read again when they begin.
@@ -104,6 +109,10 @@ class Loops:
                 return await loop()
             except Exception as error:
                 self.stumbled(name, error)
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    # a TaskGroup in which a task fails in the moment of the stop raises that, and loses the stop
+                    raise asyncio.CancelledError from error
             pause = (
                 FIRST_PAUSE_S if self._clock() - begun > LONGEST_PAUSE_S else min(2 * pause, LONGEST_PAUSE_S)
             )
@@ -120,4 +129,4 @@ class Loops:
                 Alert("disk", name, f"the loop {name!r} stumbled over {cause}; it begins again by itself")
             )
         else:
-            self._bug(name, error)
+            self._bug(name, cause if isinstance(cause, Exception) else error)

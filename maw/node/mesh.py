@@ -194,11 +194,11 @@ class Mesh:
     async def run(self) -> None:
         """Listens and dials until cancelled."""
         async with self._listener, asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._redialler.run(), name="redial")
             name, work = (
                 ("interface", self._follow) if self._config.mesh.interface else ("listen", self._listen)
             )
-            for what, loop in (("choose links", self._choose_links), (name, work)):
+            loops = (("redial", self._redialler.run), ("choose links", self._choose_links), (name, work))
+            for what, loop in loops:
                 beat = self._loops.pulse(what, STILL_S)
                 tasks.create_task(self._loops.keep(what, partial(loop, beat)), name=what)
 
@@ -240,18 +240,20 @@ class Mesh:
         states: asyncio.Queue[InterfaceState] = asyncio.Queue(1)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch(name, states), name=f"watch {name}")
-            state = await states.get()
+            state: InterfaceState | None = None
             while True:
                 beat()
-                await self._enter(state)
+                if state is not None:
+                    await self._enter(state)
                 try:
                     async with asyncio.timeout(REBIND_S):
                         state = await states.get()
-                except TimeoutError:
-                    pass  # an address that could not be bound is tried again
+                except TimeoutError:  # an address that could not be bound is tried again
+                    self._bound.set()  # and what is local does not wait for a kernel that says nothing
 
     async def _watch(self, name: str, states: asyncio.Queue[InterfaceState]) -> None:
-        async with aclosing(watch(name)) as changes:
+        beat = self._loops.pulse(f"watch {name}", STILL_S)
+        async with aclosing(watch(name, beat=beat)) as changes:
             async for state in changes:
                 if states.full():
                     states.get_nowait()  # only the newest counts

@@ -83,6 +83,8 @@ log = logging.getLogger(__name__)
 
 WRITER_STILL_S: Final = 60.0
 """A commit or a checkpoint that takes longer stands still: see maw/node/loops.py."""
+READS_STILL_S: Final = 60.0
+"""And so does a read: there are few connections to read with, and whoever reads next waits for one."""
 
 
 class Parts:
@@ -180,6 +182,7 @@ class Parts:
             time.monotonic, alert=self.alerts.raise_alert, settle=self.alerts.settle, bug=self.alerts.bug
         )
         self.loops.watch("writer", self.writer.busy_s, WRITER_STILL_S, essential=True)
+        self.loops.watch("reads", db.reading_s, READS_STILL_S)
         self.mesh = Mesh(
             config, self._local, NodeTls(signer), self.membership, self.board, self._serve, self.inviting,
             share=self.runtime.share, loops=self.loops, conduct=self.conduct,

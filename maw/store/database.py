@@ -9,9 +9,10 @@ import asyncio
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -41,15 +42,22 @@ class Database:
     writing: WritingConnection
     fresh: bool
     _readers: asyncio.Queue[aiosqlite.Connection]
+    _since: dict[aiosqlite.Connection, float] = field(default_factory=dict)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[aiosqlite.Connection]:
         """A reading connection of one's own for as long as the block lasts. Keep it short."""
         conn = await self._readers.get()
+        self._since[conn] = time.monotonic()
         try:
             yield conn
         finally:
+            del self._since[conn]
             self._readers.put_nowait(conn)
+
+    def reading_s(self) -> float:
+        """Seconds that the longest of the reads at hand has taken so far; 0 when there is none."""
+        return time.monotonic() - min(self._since.values()) if self._since else 0.0
 
     async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """All rows of one bounded query, in its own snapshot."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from maw.core.frames import Unfollow
+from maw.net.wireguard import InterfaceState
 from maw.node.loops import STANDS_STILL
 from tests.conftest import MakeHome
 from tests.integration.evil import evil_peer
 from tests.integration.linknode import LinkNode
-from tests.integration.nodes import Host, acquainted, all_running, pair, running, until
+from tests.integration.nodes import Host, acquainted, all_running, config_of, pair, running, until
 
 
 class Bug(Exception):
@@ -62,6 +64,7 @@ PARTS: dict[str, tuple[Callable[[Host], Any], str, str]] = {
     "joins": (lambda host: host.node.joiner, "_db", "rows"),
     "choose links": (lambda host: host.node.mesh, "linking", "targets"),
     "listen": (lambda host: host.node.mesh, "_listener", "set_addresses"),
+    "redial": (lambda host: host.node.mesh._redialler, "_changed", "clear"),
 }
 
 
@@ -170,6 +173,31 @@ async def test_one_that_stands_still_is_told_by_name(host: Host, monkeypatch: py
     assert (STANDS_STILL, "housekeeping") not in await host.alerts()
 
 
+@pytest.fixture
+async def on_an_interface(make_home: MakeHome, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Host]:
+    """On an interface that is not there: there is nothing to see for as long as the watch waits for news."""
+    monkeypatch.setattr("maw.node.mesh.REBIND_S", 0.05)
+    home = make_home("mbp")
+    config = config_of(home)
+    config = replace(config, mesh=replace(config.mesh, listen=(), interface="maw-none0"))
+    async with running(home, config=config) as mbp:
+        yield mbp
+        await mbp.post("owner", "still here")
+
+
+async def test_the_watch_of_an_interface_that_stands_still_is_told_though_the_rest_beats(
+    on_an_interface: Host,
+) -> None:
+    loops = on_an_interface.node.loops
+    watched, _, essential = loops._watched["watch maw-none0"]
+    await until(lambda: on_an_interface.node.mesh.interface is not None, "it was looked at")
+    loops.watch("watch maw-none0", watched, 0.2, essential=essential)
+    await until(lambda: watched() > 0.2, "nothing happens for a while")
+    assert loops._watched["interface"][0]() < 0.2, "what follows it beats on"
+    assert loops.look(), "the rest goes on: no reason to end"
+    assert (STANDS_STILL, "watch maw-none0") in await on_an_interface.alerts()
+
+
 async def test_a_writer_that_stands_still_is_no_longer_called_alive(host: Host) -> None:
     released = asyncio.Event()
 
@@ -185,3 +213,30 @@ async def test_a_writer_that_stands_still_is_no_longer_called_alive(host: Host) 
     released.set()
     await job
     await until(host.node.loops.look, "it moves again")
+
+
+async def test_a_read_that_stands_still_is_told(host: Host) -> None:
+    quiet, _, essential = host.node.loops._watched["reads"]
+    host.node.loops.watch("reads", quiet, 0.2, essential=essential)
+    async with host.node.db.reading():
+        await until(lambda: not host.node.loops.look() or quiet() > 0.2, "it hangs")
+        assert host.node.loops.look(), "the other connection goes on"
+        assert (STANDS_STILL, "reads") in await host.alerts()
+    assert host.node.loops.look()
+    assert (STANDS_STILL, "reads") not in await host.alerts()
+
+
+async def test_a_kernel_that_says_nothing_of_the_interface_keeps_nobody_from_what_is_local(
+    make_home: MakeHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(*_: Any, **__: Any) -> AsyncGenerator[InterfaceState]:
+        await asyncio.Event().wait()
+        yield InterfaceState("wg0", present=False, up=False, addresses=())
+
+    monkeypatch.setattr("maw.node.mesh.REBIND_S", 0.05)
+    monkeypatch.setattr("maw.node.mesh.watch", silent)
+    home = make_home("mbp")
+    config = config_of(home)
+    config = replace(config, mesh=replace(config.mesh, listen=(), interface="wg0"))
+    async with asyncio.timeout(10), running(home, config=config) as mbp:
+        await mbp.post("owner", "hi")

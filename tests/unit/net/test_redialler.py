@@ -258,6 +258,32 @@ async def test_a_bug_is_no_peers_fault() -> None:
     assert caught.group_contains(ZeroDivisionError)
 
 
+async def test_after_a_fault_it_runs_again_and_dials_anew() -> None:
+    world = World()
+    world.up = {"a:1"}
+    world.redialler.set_targets({A: ["a:1"]})
+    first = asyncio.ensure_future(world.redialler.run())
+    await until(lambda: world.links)
+    world.redialler._peers[B] = None  # type: ignore[assignment]  # what nobody thought of
+    world.redialler._changed.set()
+    with pytest.raises(ExceptionGroup):
+        await first
+    assert world.dropped
+    del world.redialler._peers[B]
+    async with world.running() as redialler:
+        await until(lambda: len(world.links) == 2)
+        await until(lambda: redialler.states()[A].state == "linked")
+
+
+async def test_it_beats_also_while_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maw.net.redialler.LOOK_S", 0.001)
+    beats: list[int] = []
+    task = asyncio.ensure_future(World().redialler.run(lambda: beats.append(1)))
+    await until(lambda: len(beats) > 3)
+    task.cancel()
+    await asyncio.wait([task])
+
+
 def test_waits_double_to_the_cap_and_are_spread_from_zero() -> None:
     rng = random.Random(1)
     backoff = Backoff(first=0.25, cap=30.0)

@@ -130,3 +130,16 @@ async def test_netlink_errors_are_survived_and_logged(
     assert await words(1) == ["up"]
     assert script.opened == script.closed == 3
     assert [r.levelname for r in caplog.records] == ["WARNING", "WARNING"]
+
+
+async def test_it_beats_at_each_look_also_where_nothing_changes_or_looking_fails(
+    script: type[Script],
+) -> None:
+    script.looks = iter([UP, UP, OSError(errno.ENOMEM, "no memory"), DOWN])
+    script.nudges = iter([False, False])
+    beats: list[int] = []
+    async with aclosing(watch("wg0", beat=lambda: beats.append(1))) as states:
+        assert (await anext(states)).word == "up"
+        before = len(beats)
+        assert (await anext(states)).word == "down"
+        assert len(beats) - before >= 4

@@ -111,3 +111,28 @@ async def test_being_cancelled_is_no_stumbling() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not bench.bugs
+
+
+async def test_a_stop_in_the_moment_of_a_fault_is_not_lost() -> None:
+    """A TaskGroup raises what its task failed with, and not that it was cancelled meanwhile."""
+    bench = Bench()
+    runs: list[int] = []
+
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    async def loop() -> None:
+        runs.append(1)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fail())
+            group.create_task(asyncio.Event().wait())
+            await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(bench.loops.keep("interface", loop))
+    while not runs:
+        await asyncio.sleep(0)
+    task.cancel()
+    async with asyncio.timeout(0.3):
+        await asyncio.wait([task])
+    assert task.cancelled()
+    assert runs == [1]
