@@ -9,6 +9,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
+import pytest
+
 from maw.core.handshake import Local
 from maw.core.identity import NodeId, Signer
 from maw.core.transcript import Hello
@@ -145,3 +147,10 @@ def timers(**changed: float) -> LinkTimers:
 
 def everything(of: Iterable[LinkNode]) -> list[Link]:
     return [link for node in of for link in node.switchboard.all()]
+
+
+async def refusal(a: LinkNode, address: str, b: LinkNode, code: str) -> HandshakeRefused:
+    with pytest.raises(HandshakeRefused) as caught:
+        await a.dialer.dial(address, b.node)
+    assert caught.value.code == code
+    return caught.value
