@@ -198,3 +198,16 @@ async def acquainted(one: Host, other: Host) -> None:
         ),
         "each knows the other's agents",
     )
+
+
+async def settle(mbp: Host, oracle: Host) -> None:
+    """Arthur on the one, neo on the other, and the two know each other."""
+    await mbp.add("arthur")
+    await oracle.add("neo")
+    await pair(mbp, oracle)
+    await acquainted(mbp, oracle)
+
+
+def epochs(host: Host) -> list[int]:
+    """Of its own log, oldest first."""
+    return sorted(epoch for author, epoch in host.held() if author == host.me)
