@@ -158,6 +158,9 @@ _STATUS: Final = _object(
         "entries_repeated": _WHOLE,
         "follows_moved": _WHOLE,
         "trouble_with": _list(_object({"peer": _TEXT, "key": _TEXT, "trouble": _TEXTS})),
+        "refused_connections": _object(
+            {"count": _WHOLE, "worst": _list(_object({"address": _TEXT, "count": _WHOLE, "why": _TEXT}))}
+        ),
         "database_free_bytes": _WHOLE,
         "frozen": _TEXTS,
     },

@@ -24,7 +24,7 @@ def overview(as_json: bool) -> int:
     out.line(f"{out.style(words(state.get('name')), 'bold')} · {_running(out, state)} · {_links(state)}")
     if unread := _unread(state):
         out.line(f"unread: {unread}")
-    for trouble in (*_frozen(state), *_troubles(state), *_alerts(state)):
+    for trouble in (*_frozen(state), *_troubles(state), *_refused(state), *_alerts(state)):
         out.line(out.style(trouble, "yellow"))
     for step in next_steps(state):
         out.line(f"next: {step}")
@@ -92,6 +92,7 @@ def _facts(out: Output, state: Record) -> list[tuple[str, str]]:
     ]
     facts += [("frozen", out.style(freeze, "yellow")) for freeze in _frozen(state)]
     facts += [("peer", out.style(trouble, "yellow")) for trouble in _troubles(state)]
+    facts += [("refused", out.style(refused, "yellow")) for refused in _refused(state)]
     return [*facts, *(("alert", out.style(alert, "yellow")) for alert in _alerts(state))]
 
 
@@ -158,6 +159,22 @@ def _troubles(state: Record) -> list[str]:
     return [
         f"{words(one.get('peer'))}: {', '.join(words(word) for word in one.get('trouble') or ())}"
         for one in state.get("trouble_with") or ()
+    ]
+
+
+def _refused(state: Record) -> list[str]:
+    """``203.0.113.7: 812 connections refused in the last minute (too many half-open)``"""
+    refused = state.get("refused_connections") or {}
+    worst = refused.get("worst") or ()
+    lines = [
+        f"{words(one.get('address'))}: {one.get('count')} connections refused in the last minute"
+        f" ({words(one.get('why'))})"
+        for one in worst
+    ]
+    others = (refused.get("count") or 0) - sum(one.get("count") or 0 for one in worst)
+    return [
+        *lines,
+        *([f"other addresses: {others} connections refused in the last minute"] if others else []),
     ]
 
 

@@ -24,12 +24,14 @@ from maw.net.gatekeeper import Gatekeeper, Serve
 from maw.net.quietlog import QuietLog
 from maw.net.reception import HUNG_UP, Reception
 from maw.net.redialler import LINKS_ENOUGH
+from maw.net.refusals import TOO_MANY, Refusals
 
 _log = logging.getLogger(__name__)
 
 _BACKLOG: Final = 128
 _NO_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_HARMLESS: Final = frozenset({"duplicate", LINKS_ENOUGH, HUNG_UP})
+_NO_REFUSALS: Final = frozenset({"duplicate", LINKS_ENOUGH})
+_HARMLESS: Final = _NO_REFUSALS | {HUNG_UP}
 _WORDS: Final = {
     errno.EADDRINUSE: "another program listens there already",
     errno.EADDRNOTAVAIL: "no interface of this host has this address",
@@ -69,7 +71,8 @@ class Listener:
     """An async context manager: while it is entered, the connections it accepts are served by its own tasks.
 
     On leaving, sockets and connections are closed. ``bug`` is told of a fault that is no peer's, and that connection
-    ends; without it, such a fault ends the listener. ``refused`` hears of the IP address whose connection was refused.
+    ends; without it, such a fault ends the listener. ``refused`` hears of the IP address whose connection was refused;
+    ``refusals`` counts them.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class Listener:
         self._known = known
         self._of_peers: Counter[str] = Counter()
         self._told_refused = refused
+        self.refusals = Refusals(time.monotonic)
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sockets: dict[tuple[str, int], socket.socket] = {}
@@ -188,6 +192,7 @@ class Listener:
         full = places.total() >= (self._bounds.known if known else self._bounds.strangers)
         if full or places[source] >= self._bounds.per_source:
             accepted.close()
+            self.refusals.note(source, TOO_MANY)
             whose = "all sources" if full else source
             self._quiet.say(
                 logging.WARNING, f"{source} full", f"too many unauthenticated connections from {whose}"
@@ -211,6 +216,8 @@ class Listener:
                 finally:
                     self._gatekeeper.drop_link(link)
         except LinkError as problem:
+            if problem.code not in _NO_REFUSALS:
+                self.refusals.note(source, problem.code)
             if problem.code not in _HARMLESS:
                 about = f"{source} {problem.code}"  # one kind of refusal must not hide another
                 message = f"refused a connection from {source}: {problem.message}"

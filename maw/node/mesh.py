@@ -26,6 +26,7 @@ from maw.net.link import Link, LinkTimers
 from maw.net.listener import Binding, Listener
 from maw.net.reception import Reception
 from maw.net.redialler import DialState, Redialler
+from maw.net.refusals import Refusals
 from maw.net.switchboard import Switchboard
 from maw.net.tls import NodeTls
 from maw.net.wireguard import InterfaceState, watch
@@ -136,6 +137,11 @@ class Mesh:
     @property
     def bindings(self) -> Sequence[Binding]:
         return self._listener.bindings
+
+    @property
+    def refusals(self) -> Refusals:
+        """Connections that were refused here, by address."""
+        return self._listener.refusals
 
     def dial_states(self) -> Mapping[NodeId, DialState]:
         """How it stands with those who are dialled, and how it ended with those who are not any more."""

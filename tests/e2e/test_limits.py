@@ -34,6 +34,7 @@ UPGRADE: Final = (
     b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 STRANGERS: Final = 1_000
+OFFENDER: Final = "127.0.4.7"
 MOST_MIB: Final = 48
 """What all of them together may add to a daemon's memory."""
 
@@ -157,12 +158,13 @@ async def flood(node: LinkNode, hub: Hub) -> None:
 
 @contextmanager
 def strangers(address: str) -> Iterator[None]:
-    """A thousand connections from two hundred addresses: half of them silent, half stopped amid TLS."""
+    """A thousand connections from two hundred addresses, a fifth of them from one: half of them silent, half stopped
+    amid TLS."""
     host, port = address.rsplit(":", 1)
     with ExitStack() as stack:
         for n in range(STRANGERS):
             made = stack.enter_context(socket.socket())
-            made.bind((f"127.0.2.{1 + n % 200}", 0))
+            made.bind((OFFENDER if n % 5 == 0 else f"127.0.2.{1 + n % 200}", 0))
             made.setblocking(False)
             made.connect_ex((host, int(port)))
             if n % 2:
@@ -231,6 +233,7 @@ async def test_everybody_at_once(make_home: MakeHome) -> None:
         before = await hub.rss_mib()
         async with trusted(hub, "flooder", "dripper") as nodes, dripping(nodes["dripper"], hub):
             stack.enter_context(strangers(hub.address))
+            refused = await asyncio.to_thread(mbp.maw, "status")
             subscriber = stack.enter_context(never_reading(mbp.home / "maw.sock"))
             flooding = asyncio.ensure_future(flood(nodes["flooder"], hub))
             assert trinity.process is not None
@@ -259,6 +262,10 @@ async def test_everybody_at_once(make_home: MakeHome) -> None:
         assert max(under) < 5, "nobody waits for one who does not answer"
         assert grown < MOST_MIB
         assert "flooder: flooding: slowed by" in shown
+        assert re.search(
+            rf"{OFFENDER}: \d+ connections refused in the last minute \(too many half-open", refused
+        )
+        assert re.search(r"other addresses: \d+ connections refused in the last minute", refused)
         for name in ("trinity", "dripper"):
             assert re.search(rf"{name}: .*(slow|silent)", shown)
         assert "slow_reader" in shown

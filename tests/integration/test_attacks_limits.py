@@ -220,6 +220,8 @@ async def test_a_thousand_strangers_keep_no_peer_out(
             refused = sum("too many" in record.getMessage() for record in caplog.records)
             assert refused, "the bound was never reached"
             assert refused < 300, "and said once a source"
+            assert listener.refusals.total() == 1000 - Bounds().strangers, "each is counted"
+            assert listener.refusals.worst()[0].address.startswith("127.0.1.")
             peer = LinkNode("peer")
             monkeypatch.setattr(
                 "maw.net.dialer.aiohttp.TCPConnector",
@@ -231,6 +233,38 @@ async def test_a_thousand_strangers_keep_no_peer_out(
         finally:
             for writer in held:
                 writer.transport.abort()
+
+
+@pytest.mark.parametrize("how", ["half-open", "unknown key"])
+async def test_an_address_that_is_refused_again_and_again_is_named(good: tuple[Host, Host], how: str) -> None:
+    mbp, oracle = good
+    host, port = oracle.node.mesh.addresses()[0].rsplit(":", 1)
+    offender = "127.0.3.7"
+    held: list[asyncio.StreamWriter] = []
+    try:
+        if how == "half-open":
+            for _ in range(40):
+                _, writer = await asyncio.open_connection(host, int(port), local_addr=(offender, 0))
+                held.append(writer)
+            await soon(lambda: oracle.node.mesh.refusals.total() == 32)
+            words = "too many half-open"
+        else:
+            stranger = LinkNode("stranger", colony=oracle.node.membership.book.colony)
+            stranger.dialer._admission = lambda _: None
+            offender = "127.0.0.1"
+            for _ in range(20):
+                with pytest.raises(LinkError, match="not trusted"):
+                    await stranger.dialer.dial(f"{host}:{port}", oracle.me)
+            await soon(lambda: oracle.node.mesh.refusals.total() >= 20)
+            words = "unknown key"
+        status = await oracle.service.status(await oracle.owner())
+        (worst,) = status["refused_connections"]["worst"]
+        assert (worst["address"], words in worst["why"]) == (offender, True)
+        assert worst["count"] == status["refused_connections"]["count"] >= 20
+        assert mbp.linked(oracle), "a peer is not kept out"
+    finally:
+        for writer in held:
+            writer.transport.abort()
 
 
 async def test_the_bound_of_strangers_does_not_log_without_end(caplog: pytest.LogCaptureFixture) -> None:

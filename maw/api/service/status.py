@@ -8,6 +8,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -92,6 +93,10 @@ class Status(Speakers):
             "rss_bytes": _resident_bytes(),
             "backup": _backup(last_backup(node.home)),
             "trouble_with": node.peering.troubles(),
+            "refused_connections": {
+                "count": node.mesh.refusals.total(),
+                "worst": [asdict(one) for one in node.mesh.refusals.worst()],
+            },
             "frozen": _frozen(node.membership.book.ruling.freezes.active),
             "alerts": await node.alerts.recent(node.db, iso),
         }

@@ -68,6 +68,20 @@ def test_maw_alone_says_how_it_is_and_what_to_do(cli: Cli, daemon: FakeDaemon) -
     assert "frozen    the whole Colony is frozen (drill)" in cli("status").out.splitlines()
 
 
+def test_who_is_refused_again_and_again_is_named(cli: Cli, daemon: FakeDaemon) -> None:
+    worst = [{"address": "203.0.113.7", "count": 812, "why": "too many half-open"}]
+    state = {**STATE, "refused_connections": {"count": 820, "worst": worst}}
+    daemon.answers["GET /api/status"] = (200, state)
+    lines = (
+        "203.0.113.7: 812 connections refused in the last minute (too many half-open)",
+        "other addresses: 8 connections refused in the last minute",
+    )
+    assert all(line in cli().out.splitlines() for line in lines)
+    assert [line.split(maxsplit=1)[1] for line in cli("status").out.splitlines() if "refused" in line] == [
+        *lines
+    ]
+
+
 @pytest.mark.parametrize(
     ("change", "step"),
     [
