@@ -25,10 +25,9 @@ async def metrics(call: Call) -> web.StreamResponse:
 
 async def openapi(call: Call) -> web.StreamResponse:
     if call.api.openapi is None:
-        from maw.api.app import ROUTES as EVERY_ROUTE
         from maw.api.openapi import document
 
-        call.api.openapi = document(EVERY_ROUTE)
+        call.api.openapi = document(call.api.routes)
     return reply(call.api.openapi, headers=call.api.headers)
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from aiohttp import web
 
-from maw.api.app import Edge
+from maw.api.app import ROUTES, Edge
 from maw.api.backend import Backend
 from maw.api.connection import Server
 from maw.api.limits import MAX_REST_CONNECTIONS, MAX_SOCKET_CONNECTIONS, Pace
@@ -88,7 +88,7 @@ class Doors:
             raise
 
     async def _open(self, sockets: list[socket.socket]) -> None:
-        self._api = Api(self._backend, Waiting(self._backend), self._pace)
+        self._api = Api(self._backend, Waiting(self._backend), ROUTES, self._pace)
         doors: list[Door] = [SocketDoor(self._backend)]
         if self._settings.rest is not None:
             hosts = {self._settings.rest[0], *self._settings.hosts}

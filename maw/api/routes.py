@@ -29,11 +29,14 @@ class Access(Enum):
 
 
 class Api:
-    """What handlers share: the node and those who wait. One for both doors."""
+    """What handlers share: the node and those who wait, and which routes there are. One for both doors."""
 
-    def __init__(self, backend: Backend, waiting: Waiting, pace: Pace | None = None) -> None:
+    def __init__(
+        self, backend: Backend, waiting: Waiting, routes: Sequence[Route], pace: Pace | None = None
+    ) -> None:
         self.backend = backend
         self.waiting = waiting
+        self.routes = routes
         self.pace = pace or Pace()
         self.headers = with_headers(X_Maw_Replica=backend.node_name)
         self.openapi: Json | None = None

@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,13 +25,6 @@ from tests.integration.nodes import (
     settle,
     until,
 )
-
-
-@pytest.fixture
-async def two(make_home: MakeHome) -> AsyncIterator[tuple[Host, Host]]:
-    async with all_running(make_home("mbp"), make_home("oracle")) as (mbp, oracle):
-        await settle(mbp, oracle)
-        yield mbp, oracle
 
 
 def lose_database(home: NodeHome) -> None:
@@ -256,9 +248,10 @@ async def test_a_damaged_copy_of_trust_is_named(make_home: MakeHome) -> None:
     assert "trust.copy" in no.value.message
 
 
-async def test_a_clock_that_was_set_opens_a_new_epoch(two: tuple[Host, Host]) -> None:
-    mbp, _ = two
-    before = epochs(mbp)
-    await mbp.node._clock_event(WallJumped(-4000.0))
-    await mbp.post("arthur", "after the jump")
-    assert len(epochs(mbp)) == len(before) + 1
+async def test_a_clock_that_was_set_opens_a_new_epoch(make_home: MakeHome) -> None:
+    async with running(make_home("mbp")) as mbp:
+        await mbp.add("arthur")
+        before = epochs(mbp)
+        await mbp.node._clock_event(WallJumped(-4000.0))
+        await mbp.post("arthur", "after the jump")
+        assert len(epochs(mbp)) == len(before) + 1
