@@ -154,7 +154,8 @@ class Mending:
             return [Hangup(link, "unasked", "the peer mends what nobody asked for")]
         partner.open_asks -= 1
         taken, refused = self._judge(link, frame)
-        answered = {entry.position for entry in taken} | refused
+        # also what is lacking no more: it was asked for, and the link is free for the next question
+        answered = {entry.position for entry in frame.entries} | refused
         if not answered.isdisjoint(partner.places):  # else it is the late answer to an Ask that was given up
             self._refused(link, [place for place in partner.places if place in refused], now + GRACE_S)
             for place in partner.places:

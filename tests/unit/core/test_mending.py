@@ -238,3 +238,14 @@ def test_one_question_of_a_peer_is_read_for_at_a_time() -> None:
     effects = bench.machine.places_read(B, [LOG[0]], [LOG[1].position])
     assert sent(effects, Mend, B) == [Mend((LOG[0],), (LOG[1].position,))]
     assert bench.machine.asked(B, ask) == [ReadPlaces(B, ask.places)]
+
+
+def test_an_answer_that_comes_after_its_place_was_settled_frees_the_link() -> None:
+    """Else nothing more would be asked of it until the deadline of what it has answered."""
+    bench = Bench()
+    bench.want(LOG[0])
+    assert asked(bench.up(A, AUTHOR.node, True), A) == [LOG[0].position]
+    bench.machine.settled([LOG[0].position])  # who wanted it gave up before the link came
+    assert not of(bench.answer(A, [LOG[0]]), Mended)
+    assert asked(bench.want(LOG[0]), A) == [LOG[0].position]
+    assert of(bench.answer(A, [LOG[0]]), Mended)
