@@ -8,7 +8,8 @@ Laws
   2. A node that starts with less than it had said, as the mark beside its key tells, is behind until that much is
      here; until every peer it trusts has said what it holds, and none holds more; or for SETTLE_S.
   3. No claim holds us up for ever: a peer that says it holds more, where nothing has come for PATIENCE_S, or not all
-     in PATIENCE_MAX_S, is told of and waited for no more, until it has given what it claims.
+     in PATIENCE_MAX_S, is waited for no more, until it has given what it claims. The owner is told of it only where
+     nothing of our own log has come for ACCUSE_S more: over a slow line it is long in coming from honest peers.
 """
 
 from __future__ import annotations
@@ -26,6 +27,12 @@ SETTLE_S: Final = 15.0
 PATIENCE_S: Final = 20.0
 PATIENCE_MAX_S: Final = 600.0
 """The first is less than a client waits for an answer."""
+ACCUSE_S: Final = 600.0
+
+_ACCUSATION: Final = (
+    "node {} says that it holds more of this node's own log than this host does, and for ten minutes nothing of it has"
+    " come: it is waited for no more"
+)
 
 Said = tuple[int, int]
 """(epoch, seq) up to which something was said."""
@@ -44,7 +51,9 @@ class Homecoming:
         self._heard: dict[Link, NodeId] = {}
         """Links that have said what they hold."""
         self._claims: dict[Link, NodeId] = {}
-        self._vain: set[NodeId] = set()
+        self._vain: dict[NodeId, float] = {}
+        """Who is waited for no more, and since when nothing has come."""
+        self._accused: set[NodeId] = set()
         self._began = self._moved = 0.0
         self._count = 0
         self._missing: Said | None = None
@@ -80,13 +89,15 @@ class Homecoming:
         effects: list[Effect] = []
         peer = self._heard.get(link)
         if peer in self._vain and not self._offers.beyond(link, self._me):
-            self._vain.discard(peer)
-            effects.append(Settled(OWN_LOG, short_key(peer)))
+            del self._vain[peer]
+            if peer in self._accused:
+                self._accused.discard(peer)
+                effects.append(Settled(OWN_LOG, short_key(peer)))
         return [*effects, *self._tell()]
 
     def tick(self, now: float, *, paused: bool = False) -> list[Effect]:
         """``paused``: nothing is asked for, so that nobody is to blame for what does not come."""
-        if not self.behind:
+        if not self.behind and not self._vain:
             return []
         if now >= self._until:
             self._missing = None
@@ -95,19 +106,22 @@ class Homecoming:
             self._began = now
         if paused or count != self._count:
             self._moved, self._count = now, count
+            self._vain = dict.fromkeys(self._vain, now)
         effects = self._tell()
         if now - self._moved >= PATIENCE_S or now - self._began >= PATIENCE_MAX_S:
-            effects += [self._in_vain(peer) for peer in sorted(set(self._claims.values()))]
+            self._vain |= dict.fromkeys(sorted(set(self._claims.values())), now)
             self._claims.clear()
-        return [*effects, *self._tell()]
+        return [*effects, *self._tell(), *self._accuse(now)]
 
-    def _in_vain(self, peer: NodeId) -> Effect:
-        self._vain.add(peer)
-        text = (
-            f"node {short_key(peer)} says that it holds more of this node's own log than this host does, and it does"
-            " not come: it is waited for no more"
-        )
-        return Alert(OWN_LOG, short_key(peer), text)
+    def _accuse(self, now: float) -> list[Effect]:
+        long = {peer for peer, since in self._vain.items() if now - since >= ACCUSE_S} - self._accused
+        if not long:
+            return []
+        claims = {peer for link, peer in self._heard.items() if self._offers.beyond(link, self._me)}
+        self._accused |= (named := long & claims)
+        return [
+            Alert(OWN_LOG, short_key(peer), _ACCUSATION.format(short_key(peer))) for peer in sorted(named)
+        ]
 
     def _tell(self) -> list[Effect]:
         for link in [link for link in self._claims if not self._offers.beyond(link, self._me)]:

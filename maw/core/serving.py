@@ -9,7 +9,10 @@ Laws
      catch-up keeps others waiting. A read asks for what credit there is beyond that, within READ_SIZES: large
      reads on a fast link, whose credit is back before the next one, and small ones on a slow link, which
      overdraws by at most MAX_READS of the smallest. Credit never rises above what it began with.
-  4. A Follow of serial 0 is a question, not a follow: "does what you hold contradict this head?" It moves no
+  4. A head that contradicts ours ends the follow, with the proof. Where there are later epochs only that epoch is left
+     out: in one of those the author says which branch counts, and publishes again what the follower is to hold before
+     it lets go of the other.
+  5. A Follow of serial 0 is a question, not a follow: "does what you hold contradict this head?" It moves no
      cursor, and is answered with a Fork or with silence.
 """
 
@@ -181,8 +184,11 @@ class Serving:
         if cursor is None or cursor.serial != serial:
             return self._pump(link)
         if forked:
+            epoch, proof = forked[0].epoch, Fork(author, forked[0].epoch, tuple(forked))
+            if any(later > epoch for later in self._held.of(author)):
+                cursor.sent[epoch] = Head(MAX_COUNT, NO_PREV)
+                return [Send(link, proof), *self._proceed(link, author, cursor)]
             del outlet.cursors[author]
-            proof = Fork(author, forked[0].epoch, tuple(forked))
             why = CannotFollow(author, serial, "your head contradicts what is held here")
             return [Send(link, proof), Send(link, why), *self._pump(link)]
         unsent = [entry for run in runs(entries) for entry in self._held.within(_after(cursor, run))]

@@ -132,16 +132,21 @@ def test_who_withholds_payloads_is_told_apart_from_who_drops_them_by_a_rule() ->
 
 
 SEEDS = {
-    40: "apart,big,bursts,clock_jump,copied,crash,crash_queued,disk_full,forked,freeze,frozen,revoked,slow_link",
-    2043: "apart,bursts,clock_jump,crash_told,crash_writing,deleted,forked,frozen,partition,slow_link",
+    (
+        40,
+        3,
+    ): "apart,big,bursts,clock_jump,copied,crash,crash_queued,disk_full,forked,freeze,frozen,revoked,slow_link",
+    (2043, 3): "apart,bursts,clock_jump,crash_told,crash_writing,deleted,forked,frozen,partition,slow_link",
+    (96, 10): "big,bursts,crash,crash_told,disk_refuses,forked,freeze,one_way",
+    (1138, 3): "apart,big,bursts,copied,deleted,frozen,partition,redacted,slow_link,snapshot",
 }
-"""Runs of three nodes that saw something once."""
+"""Runs that saw something once: the number and the nodes they were drawn from, and their knobs."""
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_what_a_seed_saw_is_mended(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "nodes"), SEEDS)
+def test_what_a_seed_saw_is_mended(seed: int, nodes: int) -> None:
     done = Campaign()
-    if not done.run_knobs(chosen(draw(seed, 3), SEEDS[seed].split(","))):
+    if not done.run_knobs(chosen(draw(seed, nodes), SEEDS[seed, nodes].split(","))):
         _fail(done)
 
 

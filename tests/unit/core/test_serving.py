@@ -222,6 +222,25 @@ def test_a_contradicting_head_is_answered_with_the_proof() -> None:
     assert sent(effects, CannotFollow)
 
 
+def test_a_contradicted_epoch_does_not_keep_later_ones_back() -> None:
+    later = chain(ONE, 3, epoch=2)
+    machine, held = serving(*LOG, *later)
+    branch = chain(ONE, 8, text="another branch")
+    (read,) = of(machine.follow(LINK, ask(e1=branch[7].head)), ReadLog)
+    effects = machine.log_read(LINK, ONE.node, read.serial, [], LOG[7:])
+    assert sent(effects, Fork) == [Fork(ONE.node, 1, tuple(LOG[7:]))]
+    assert not sent(effects, CannotFollow)
+    (read,) = of(effects, ReadLog)
+    effects = machine.log_read(LINK, ONE.node, read.serial, later, [])
+    assert [(entry.epoch, entry.seq) for frame in sent(effects, Entries) for entry in frame.entries] == [
+        (2, 1), (2, 2), (2, 3)
+    ]  # fmt: skip
+    assert sent(effects, UpToDate)
+    more = chain(ONE, 2, after=LOG[7].head)
+    held.advance(more)
+    assert not sent(machine.committed(more), Entries), "of that one nothing more goes over this follow"
+
+
 def test_a_question_about_a_fork_moves_no_cursor() -> None:
     machine, held = serving(*LOG[:4])
     machine.follow(LINK, ask(e1=LOG[3].head))
