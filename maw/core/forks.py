@@ -46,6 +46,7 @@ from maw.core.frames import Fork, Locate, Proof
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId, short_key
 from maw.core.log import Adoption, check_run
+from maw.core.redaction import may_lack_payload
 from maw.errors import ProtocolViolation
 
 MAX_SHOWN: Final = 64
@@ -118,7 +119,9 @@ def common_end(ours: Sequence[Entry], theirs: Sequence[Entry], top: int) -> Head
 
 def judge(me: NodeId, found: Parting) -> Verdict:
     """What follows from a contradiction (laws 3 and 5)."""
-    usable = found.exact and all(entry.payload is not None for entry in found.run)
+    usable = found.exact and all(
+        entry.payload is not None or may_lack_payload(entry.kind) for entry in found.run
+    )
     if found.adoption is not None:
         head = found.adoption.head
         if found.settled and found.since <= head.seq:
@@ -131,7 +134,9 @@ def judge(me: NodeId, found: Parting) -> Verdict:
             # a run that ends before it may be of any branch, the one we let go of last time too
             return Verdict.TAKE if found.run[-1].seq >= head.seq else Verdict.GATHER
     if found.author == me:
-        return Verdict.RECLAIM if usable else Verdict.LOCATE
+        # a run without any payload is what a proof is made of: whoever has it in full may show it yet
+        whole = usable and any(entry.payload is not None for entry in found.run)
+        return Verdict.RECLAIM if whole else Verdict.LOCATE
     return Verdict.DISPUTE
 
 

@@ -323,5 +323,41 @@ async def test_a_branch_that_comes_back_when_all_is_settled_loses_no_message(
         sound(home)
 
 
+@pytest.mark.usefixtures("unnoticed")
+async def test_a_branch_of_which_a_message_was_redacted_is_taken_all_the_same(
+    make_home: MakeHome, tmp_path: Path
+) -> None:
+    homes = tuple(make_home(name) for name in ("mbp", "oracle", "carol"))
+    async with all_running(*homes) as hosts:
+        await acquaint(*hosts)
+        await hosts[0].post("arthur", "old")
+        await agree(*hosts)
+    night = TimeMachine(homes[0], tmp_path / "night")
+    async with all_running(homes[0], homes[1]) as (mbp, oracle):
+        said = [await mbp.post("arthur", f"first branch {n}") for n in range(3)]
+        await mbp.service.redact(await mbp.as_("arthur"), [said[1]["id"]], None)
+        await until(lambda: mbp.held() == oracle.held(), "oracle has it")
+    night.back()
+    async with all_running(homes[0], homes[2]) as (mbp, carol):
+        for n in range(2):
+            await mbp.post("arthur", f"second branch {n}")
+        await until(lambda: mbp.held() == carol.held(), "carol has it")
+    async with all_running(*homes) as everybody:
+        for host in everybody:
+            async with asyncio.timeout(30):
+                while {"first branch 2", "second branch 1"} - {*await host.channel()}:
+                    await asyncio.sleep(0.05)
+        await agree(*everybody)
+        await until(lambda: not any(map(disputed, everybody)), "settled everywhere", 30)
+        for host in everybody:
+            texts = await host.channel()
+            gone = [text for text in texts if text.startswith("[redacted by")]
+            assert len(gone) == (host.me == everybody[1].me), "whom it never reached is shown nothing of it"
+            expected = {"old", "first branch 0", "first branch 2", "second branch 0", "second branch 1"}
+            assert sorted({*texts} - {*gone}) == sorted(expected)
+    for home in homes:
+        sound(home)
+
+
 def _says(host: Host, author: Host) -> bool:
     return all(host.held().get(place) == seq for place, seq in author.held().items() if place[0] == author.me)
