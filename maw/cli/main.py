@@ -197,7 +197,7 @@ def _run(args: list[str]) -> int:
     except typer.Abort:
         return INTERRUPTED
     except _USAGE_ERROR as error:
-        raise _usage(error) from None
+        raise _usage(error, group, args) from None
     return result if isinstance(result, int) else 0
 
 
@@ -229,10 +229,10 @@ def _load(name: str, where: str) -> Any:
     return command
 
 
-def _usage(error: Any) -> BadInput:
+def _usage(error: Any, group: Any, args: Sequence[str]) -> BadInput:
     """typer's complaint about the command line, in maw's words."""
     message = str(error.format_message()).strip().rstrip(".")
-    path = error.ctx.command_path if getattr(error, "ctx", None) else "maw"
+    path = error.ctx.command_path if getattr(error, "ctx", None) else _named(group, args)
     hint = f"`{path} --help` shows how"
     if (option := _meant(error)) is not None:
         hint = f"did you mean `{path} {option}`?"
@@ -241,6 +241,17 @@ def _usage(error: Any) -> BadInput:
     if "CHANNEL" in message and message.startswith("Missing"):
         hint += "; to a shell # begins a comment: write general, or '#general' in quotes"
     return BadInput(shown(message[:1].lower() + message[1:]), code="usage", hint=hint)
+
+
+def _named(group: Any, args: Sequence[str]) -> str:
+    """The command that these words begin with, where typer does not say which one it complains of."""
+    path, command = ["maw"], group
+    for word in args:
+        command = command.get_command(None, word) if hasattr(command, "get_command") else None
+        if command is None:
+            break
+        path.append(word)
+    return " ".join(path)
 
 
 def _meant(error: Any) -> str | None:

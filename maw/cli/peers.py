@@ -34,6 +34,12 @@ HEAD: Final = (
     "name", "state", "since", "behind", "lacks", "agents", "version", "rtt", "key", "how", "address",
 )  # fmt: skip
 _HOW: Final = {"invited": "invited here", "joined": "joined from here", "accepted": "accepted here"}
+_SETTLED: Final = {
+    "accepted": "is accepted: this node links with it now",
+    "introducer": "is an introducer now: whom it lets in is trusted here too",
+    "confirmed": "is let in: it joins now",
+    "forgotten": "is forgotten: there is no trust and no link any more",
+}
 _OURS: Final = frozenset({"invited", "joined"})
 """Two that have paired admit each other: that says nothing more."""
 _MANY: Final = 3
@@ -90,19 +96,19 @@ def accept(
     as_json: Json = False,
 ) -> None:
     """Trust a pending peer, or everybody whom a peer lets in."""
-    _settle("accept", {"who": who, **({"introducer": True} if introducer else {})}, "accepted", as_json)
+    _settle("accept", {"who": who, **({"introducer": True} if introducer else {})}, as_json)
 
 
 @peers_group.command("forget")
 def forget(who: Who, as_json: Json = False) -> None:
     """End trust and link with a peer, here and for good; a new invite from here undoes it."""
-    _settle("forget", {"who": who}, "forgotten", as_json)
+    _settle("forget", {"who": who}, as_json)
 
 
 @peers_group.command("reload")
 def reload(as_json: Json = False) -> None:
     """Read peers.toml again. A broken file is refused, and the old peers stay."""
-    _settle("reload", {}, "reloaded", as_json)
+    _settle("reload", {}, as_json)
 
 
 def _tell_pending(pending: Sequence[Mapping[str, Any]]) -> None:
@@ -121,27 +127,28 @@ def _tell_pending(pending: Sequence[Mapping[str, Any]]) -> None:
             note(f"{words(one.get('name'))} is pending: `maw peers accept {words(one.get('short'))}`")
 
 
-def _settle(action: str, body: Mapping[str, Any], done: str, as_json: bool) -> None:
+def _settle(action: str, body: Mapping[str, Any], as_json: bool) -> None:
     out = Output.to_stdout(as_json)
     report = plain_daemon().post(f"/api/peers/{action}", body).body
     if out.as_json:
         out.json(report)
         return
-    told = [f"{words(name)} {words(value)}" for name, value in _flat(report)]
-    out.line(" · ".join([done, *told]))
+    out.line(_read_again(report) if action == "reload" else _settled(report))
 
 
-def _flat(report: Any) -> list[tuple[str, Any]]:
-    """What the report says beyond that it was done."""
-    if not isinstance(report, dict):
-        return []
-    flat = {
-        name: value for name, value in report.items() if value not in (None, "", [], {}) and value is not True
-    }
-    return [
-        (name, ", ".join(map(str, value)) if isinstance(value, list) else value)
-        for name, value in flat.items()
-    ]
+def _settled(report: Mapping[str, Any]) -> str:
+    """``pi (mk1…) is accepted: this node links with it now``"""
+    state, key = words(report.get("state")), words(report.get("key"))
+    who = f"{words(report['name'])} ({key})" if report.get("name") else key
+    return f"{who} {_SETTLED.get(state, f'is {state}')}"
+
+
+def _read_again(report: Mapping[str, Any]) -> str:
+    """``peers.toml was read again: 3 peers; new here: pi, oracle``"""
+    told = f"peers.toml was read again: {words(report.get('peers'))} peers"
+    if added := report.get("added"):
+        told += f"; new here: {', '.join(map(words, added))}"
+    return told + (f"; {report['removed']} are gone" if report.get("removed") else "")
 
 
 def _state(peer: Mapping[str, Any]) -> str:

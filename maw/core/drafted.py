@@ -14,7 +14,7 @@ import msgpack
 
 from maw.core.authority import DISMISS, OPERATOR, grant_fields
 from maw.core.freezing import AGENT, ALL, CHANNEL, FREEZE, MAX_WHY, NODE, THAW, Target, freeze_fields
-from maw.core.identity import ID_BYTES, KEY_BYTES, NodeId, key_text, parse_key, short_key
+from maw.core.identity import ID_BYTES, KEY_BYTES, OPERATOR_NEW, NodeId, key_text, parse_key, short_key
 from maw.core.message_ids import parse_message_id
 from maw.core.names import check_name, parse_address
 from maw.core.redaction import REDACT, as_ranges, redaction_fields
@@ -90,7 +90,7 @@ def _is_for(target: str, word: str, node: NodeId | None = None) -> bool:
 def _grant(asked: Asked, fields: Fields) -> tuple[Fields, list[str]]:
     rights, hosts = _listed(asked.get("rights")), _listed(asked.get("hosts"))
     named = _keys(fields, "hosts")
-    key, name = parse_key(asked["key"]), check_name(asked["name"])
+    key, name = parse_key(asked["key"], printed_by=OPERATOR_NEW), check_name(asked["name"], "operator")
     exact = [parse_key(word) for word in hosts if word.startswith("mk1")]
     if len(named) != len(hosts) or not set(exact) <= set(named):
         raise _other("hosts", ", ".join(hosts) or "all", [key_text(one) for one in named])

@@ -124,9 +124,10 @@ def _unexpected(frame: Frame, phase: Phase) -> ProtocolViolation:
 class _Side:
     """What both sides have in common."""
 
-    __slots__ = ("phase",)
+    __slots__ = ("_me", "phase")
 
-    def __init__(self) -> None:
+    def __init__(self, me: Local) -> None:
+        self._me = me
         self.phase = Phase.OPEN
 
     def receive(self, raw: bytes) -> Step:
@@ -137,7 +138,7 @@ class _Side:
             return self._failed(problem)
         if isinstance(frame, Refusal):
             self.phase = Phase.FAILED
-            return Step(failure=frame.as_error())
+            return Step(failure=frame.as_error(self._me.signer.node))
         return self._take(frame, raw) or self._failed(_unexpected(frame, self.phase))
 
     def _take(self, frame: Frame, raw: bytes) -> Step | None:
@@ -156,7 +157,7 @@ class Dialler(_Side):
     """
 
     __slots__ = (
-        "_admission", "_certificate", "_confirm", "_expected", "_joining", "_me", "_nonce",
+        "_admission", "_certificate", "_confirm", "_expected", "_joining", "_nonce",
         "_opening", "_signature", "_transcript",
     )  # fmt: skip
 
@@ -170,9 +171,8 @@ class Dialler(_Side):
         admission: bytes | None = None,
         joining: Joining | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(me)
         _check_randomness(me, nonce)
-        self._me = me
         self._expected = expected
         self._certificate = certificate
         self._nonce = nonce
@@ -269,13 +269,12 @@ class Listener(_Side):
     """
 
     __slots__ = (
-        "_answer", "_certificate", "_me", "_nonce", "_opening", "_proof", "_transcript", "_version",
+        "_answer", "_certificate", "_nonce", "_opening", "_proof", "_transcript", "_version",
     )  # fmt: skip
 
     def __init__(self, me: Local, certificate: bytes, nonce: bytes) -> None:
-        super().__init__()
+        super().__init__(me)
         _check_randomness(me, nonce)
-        self._me = me
         self._certificate = certificate
         self._nonce = nonce
         self._version = 0

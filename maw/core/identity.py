@@ -59,6 +59,10 @@ class Signer:
         return f"Signer({short_key(self.node)})"
 
 
+NODE_KEY: Final = "`maw key` on the other host"
+OPERATOR_NEW: Final = "`maw operator new`"
+
+
 def verify(node: bytes, domain: bytes, data: bytes, signature: bytes) -> bool:
     """True when ``signature`` is ``node``'s over ``domain ‖ data``. Never raises on bad input."""
     if len(signature) != SIGNATURE_BYTES or len(node) != KEY_BYTES:
@@ -81,15 +85,16 @@ def short_key(node: bytes) -> str:
     return base64.b32encode(node[:5]).decode("ascii").lower()[:6]
 
 
-def parse_key(text: str) -> NodeId:
-    """The node id written as ``text``. Raises BadInput naming what is wrong with it."""
+def parse_key(text: str, *, printed_by: str = NODE_KEY) -> NodeId:
+    """The key written as ``text``. Raises BadInput naming what is wrong with it; ``printed_by``: the command that
+    shows such keys, and where."""
     word = text.strip()
     if not word.startswith(_PREFIX):
         looks_wireguard = len(word) == 44 and word.endswith("=")
         hint = (
-            "this looks like a WireGuard key: `maw key` on the other host prints the one meant here"
+            f"this looks like a WireGuard key: {printed_by} prints the one meant here"
             if looks_wireguard
-            else "`maw key` on the other host prints it"
+            else f"{printed_by} prints it"
         )
         raise BadInput(f"not a maw key: it does not begin with {_PREFIX}", code="bad_key", hint=hint)
     try:
@@ -98,13 +103,13 @@ def parse_key(text: str) -> NodeId:
         raise BadInput(
             "not a maw key: it holds characters no key has, or some are missing",
             code="bad_key",
-            hint="copy the whole line that `maw key` prints",
+            hint=f"copy the whole line that {printed_by} prints",
         ) from None
     node, check = raw[:KEY_BYTES], raw[KEY_BYTES:]
     if len(raw) != KEY_BYTES + _CHECK_BYTES or key_text(node) != word.lower() or not check:
         raise BadInput(
             "the key is mistyped: its checksum does not match",
             code="bad_key",
-            hint="copy the whole line that `maw key` prints",
+            hint=f"copy the whole line that {printed_by} prints",
         )
     return NodeId(node)

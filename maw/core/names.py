@@ -26,7 +26,7 @@ GROUPS: Final = frozenset({"agents", "apes", "all"})
 RESERVED: Final = frozenset({"operator", "system", "here"}) | GROUPS
 """No agent and no node may be called one of these: they would be mistaken for an authority or a group."""
 
-NameKind = Literal["agent", "channel", "node"]
+NameKind = Literal["agent", "channel", "node", "operator"]
 
 _STARTS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
 _LETTERS: Final = _STARTS | {"-", "_"}
@@ -186,7 +186,7 @@ def _without_spans(paragraph: str) -> str:
 
 
 def _bad(kind: NameKind, what: str) -> BadInput:
-    article = "an" if kind == "agent" else "a"
+    article = "an" if kind in ("agent", "operator") else "a"
     return BadInput(
         f"{article} {kind} name {what}",
         code="bad_name",

@@ -25,7 +25,7 @@ from typing import Final
 
 import msgpack
 
-from maw.core.identity import ID_BYTES, KEY_BYTES, SIGNATURE_BYTES, NodeId, digest
+from maw.core.identity import ID_BYTES, KEY_BYTES, SIGNATURE_BYTES, NodeId, digest, short_key
 from maw.errors import HandshakeRefused, InternalError, ProtocolViolation
 
 VERSIONS: Final = (1,)
@@ -154,13 +154,21 @@ class Paired:
     pass
 
 
+PENDING: Final = "pending"
+"""The code by which a node is refused that is known and that nobody has accepted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     code: str
     reason: str
 
-    def as_error(self) -> HandshakeRefused:
-        """The refusal as it is met by who was refused."""
+    def as_error(self, me: NodeId | None = None) -> HandshakeRefused:
+        """The refusal as it is met by who was refused, ``me``."""
+        if self.code == PENDING and me is not None:  # their words are said of their side
+            short = short_key(me)
+            there = f"this host ({short}) is known there and not accepted yet: say `maw peers accept {short}` there"
+            return HandshakeRefused(there, code=self.code)
         return HandshakeRefused(f"refused by the other side: {self.reason}", code=self.code)
 
 

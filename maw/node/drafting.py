@@ -23,7 +23,7 @@ from maw.core.authority import (
     grant_fields,
 )
 from maw.core.freezing import AGENT, ALL, CHANNEL, FREEZE, NODE, THAW, Target, freeze_fields, thaw_fields
-from maw.core.identity import NodeId, digest, key_text, parse_key, short_key
+from maw.core.identity import OPERATOR_NEW, NodeId, digest, key_text, parse_key, short_key
 from maw.core.names import check_name, nearest
 from maw.core.redaction import MAX_STATED_RANGES, REDACT, as_ranges, redaction_fields
 from maw.core.revocation import REVOKE, revocation_fields
@@ -120,7 +120,8 @@ class Drafting:
         return thaw_fields(one.id for one in found), f"thaw {found[0].target.name}"
 
     def _grant(self, key: NodeId, asked: Json) -> tuple[Json, str]:
-        subject, name = parse_key(_text(asked, "key")), check_name(_text(asked, "name"))
+        subject = parse_key(_text(asked, "key"), printed_by=OPERATOR_NEW)
+        name = check_name(_text(asked, "name"), "operator")
         if name == FOUNDER:
             raise BadInput(
                 f"{name!r} is whoever founded the Colony: nobody else may be called that",

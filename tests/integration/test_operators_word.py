@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgpack
 import pytest
 
-from maw.core.authority import FREEZING, RIGHTS, grant_statement
+from maw.core.authority import FREEZING, OPERATOR, RIGHTS, grant_statement
 from maw.core.entry import decode
 from maw.core.freezing import ALL, CHANNEL, NODE, Target, freeze_statement, thaw_statement
 from maw.core.identity import Signer, digest, key_text
 from maw.core.revocation import revocation_statement
 from maw.core.statement import Statement, sign_statement
-from maw.errors import Conflict, MawError, Refused
+from maw.errors import BadInput, Conflict, MawError, Refused
 from maw.node.home import NodeHome
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, running, until
@@ -255,3 +256,22 @@ async def test_one_key_is_one_operator_and_one_name_one_key(two: tuple[Host, Hos
         assert (refused.value.code, refused.value.hint) == ("already_operator", hint)
     await add(ann, "ann", "order,freeze")
     assert mbp.node.membership.book.ruling.authority.may_now(ann.node, FREEZING, now())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"key": "mk1abc"}, ("not a maw key", "`maw operator new`")),
+        ({"name": "ann b"}, ("an operator name has ' ' at position 4", "")),
+    ],
+)
+async def test_what_is_wrong_with_a_new_operator_is_said_of_an_operator(
+    make_home: MakeHome, change: dict[str, Any], words: tuple[str, str]
+) -> None:
+    home = make_home("mbp")
+    async with running(home) as host:
+        asked = {"name": "ann", "key": key_text(Signer(bytes(32)).node), "rights": "order", **change}
+        with pytest.raises(BadInput) as no:
+            await host.node.command.draft(OPERATOR, key_text(founder(home.path).node), asked)
+        assert words[0] in no.value.message
+        assert words[1] in no.value.hint

@@ -172,6 +172,13 @@ def test_a_replay_is_the_same_byte_for_byte_whatever_python_hashes() -> None:
     assert b"commit " in shown[0] and b"seed=11" in shown[0] and b"digest" in shown[0]
 
 
+def test_who_looks_at_the_beginning_of_a_replay_alone_gets_no_traceback() -> None:
+    script = f"set -o pipefail; {sys.executable} -m tests.simulation --replay 11 --nodes 25 | head -1"
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("commit ")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def replay(seed: str, nodes: str, hash_seed: str) -> bytes:
     command = [sys.executable, "-m", "tests.simulation", "--replay", seed, "--nodes", nodes]
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}

@@ -147,21 +147,40 @@ def test_no_peers_is_1(cli: Cli, daemon: FakeDaemon) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "path", "body", "out"),
+    ("args", "path", "body", "state", "out"),
     [
-        (["accept", "pi"], "accept", {"who": "pi"}, "accepted"),
-        (["accept", "pi", "--introducer"], "accept", {"who": "pi", "introducer": True}, "accepted"),
-        (["forget", "pi"], "forget", {"who": "pi"}, "forgotten"),
-        (["reload"], "reload", {}, "reloaded"),
+        (["accept", "pi"], "accept", {"who": "pi"}, "accepted", "is accepted: this node links with it now"),
+        (["accept", "pi"], "accept", {"who": "pi"}, "confirmed", "is let in: it joins now"),
+        (
+            ["accept", "pi", "--introducer"],
+            "accept",
+            {"who": "pi", "introducer": True},
+            "introducer",
+            "is an introducer now: whom it lets in is trusted here too",
+        ),
+        (
+            ["forget", "pi"],
+            "forget",
+            {"who": "pi"},
+            "forgotten",
+            "is forgotten: there is no trust and no link any more",
+        ),
     ],
 )
 def test_settling_with_peers(
-    args: list[str], path: str, body: dict[str, Any], out: str, cli: Cli, daemon: FakeDaemon
+    args: list[str], path: str, body: dict[str, Any], state: str, out: str, cli: Cli, daemon: FakeDaemon
 ) -> None:
-    daemon.answers[f"POST /api/peers/{path}"] = (200, {"name": "pi", "added": ["x", "y"], "ok": True})
+    daemon.answers[f"POST /api/peers/{path}"] = (200, {"name": "pi", "key": "mk1abc", "state": state})
     result = cli("peers", *args)
-    assert (result.code, result.out) == (0, f"{out} · name pi · added x, y\n")
+    assert (result.code, result.out) == (0, f"pi (mk1abc) {out}\n")
     assert daemon.last.body == body
+
+
+def test_reading_peers_again_says_what_changed(cli: Cli, daemon: FakeDaemon) -> None:
+    daemon.answers["POST /api/peers/reload"] = (200, {"peers": 3, "added": ["x", "y"], "removed": 0})
+    assert cli("peers", "reload").out == "peers.toml was read again: 3 peers; new here: x, y\n"
+    daemon.answers["POST /api/peers/reload"] = (200, {"peers": 1, "added": [], "removed": 2})
+    assert cli("peers", "reload").out == "peers.toml was read again: 1 peers; 2 are gone\n"
 
 
 def test_the_invite_alone_is_on_standard_output(cli: Cli, daemon: FakeDaemon) -> None:

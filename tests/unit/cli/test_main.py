@@ -85,9 +85,15 @@ def test_an_unknown_command_names_the_nearest(args: list[str], hint: str, cli: C
         (["backup", "list"], "did you mean `maw backup --list`?"),
         (["invite", "list"], "did you mean `maw invite --list`?"),
         (["backup", "tomorrow"], "`maw backup --help` shows how"),
+        (["ack", "--note"], "`maw ack --help` shows how"),
+        (["peers", "accept", "--introducers"], "`maw peers accept --help` shows how"),
+        (["operator", "add", "--for"], "`maw operator add --help` shows how"),
+        (["--nonsense"], "`maw --help` shows how"),
     ],
 )
-def test_a_word_too_many_that_is_an_options_name(args: list[str], hint: str, cli: Cli) -> None:
+def test_a_wrong_option_or_a_word_too_many_that_is_an_options_name(
+    args: list[str], hint: str, cli: Cli
+) -> None:
     result = cli(*args)
     assert (result.code, hint in result.err) == (2, True), result.err
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from maw.core.handshake import Dialler, Joining, Listener, Local, Phase, Step
-from maw.core.identity import Signer, key_text
+from maw.core.identity import Signer, key_text, short_key
 from maw.core.pairing import invite_id
 from maw.core.statement import colony_text
 from maw.core.transcript import Hello, Opening, Proof, Refusal, decode, encode
@@ -64,6 +64,18 @@ def refused(step: Step, code: str) -> LinkError:
     assert isinstance(said, Refusal)
     assert (said.code, said.reason) == (code, step.failure.message)
     return step.failure
+
+
+def test_who_is_pending_is_told_what_to_say_there_and_by_which_name() -> None:
+    dialler, listener = pair()
+    listener.receive(only(dialler.receive(only(listener.receive(only(dialler.start()))))))
+    step = dialler.receive(encode(Refusal("pending", "p4yf54 is known but not accepted here yet")))
+    assert isinstance(step.failure, HandshakeRefused)
+    assert step.failure.code == "pending"
+    short = short_key(A.signer.node)
+    assert step.failure.message == (
+        f"this host ({short}) is known there and not accepted yet: say `maw peers accept {short}` there"
+    )
 
 
 def test_both_come_to_know_each_other() -> None:

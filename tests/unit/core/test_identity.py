@@ -5,7 +5,16 @@ import os
 
 import pytest
 
-from maw.core.identity import DOMAIN_ENTRY, DOMAIN_LINK, Signer, key_text, parse_key, short_key, verify
+from maw.core.identity import (
+    DOMAIN_ENTRY,
+    DOMAIN_LINK,
+    OPERATOR_NEW,
+    Signer,
+    key_text,
+    parse_key,
+    short_key,
+    verify,
+)
 from maw.errors import BadInput
 from tests.unit.core.builders import signer
 
@@ -47,6 +56,14 @@ def test_what_is_no_key_is_refused_with_a_hint(text: str) -> None:
         parse_key(text)
     assert caught.value.code == "bad_key"
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["abc", "mk1" + "a" * 56, key_text(bytes(32))[:-1]])
+def test_an_operators_key_is_printed_by_another_command(text: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse_key(text, printed_by=OPERATOR_NEW)
+    assert "`maw operator new`" in caught.value.hint
+    assert "maw key" not in caught.value.hint
 
 
 def test_a_wireguard_key_is_told_apart() -> None:

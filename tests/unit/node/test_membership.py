@@ -9,6 +9,7 @@ import pytest
 from maw.core.identity import Signer, key_text, short_key
 from maw.core.members import INVITED, JOINED, Pin
 from maw.core.statement import admit
+from maw.core.transcript import PENDING
 from maw.errors import Ambiguous, BadInput, HandshakeRefused, NotFound
 from maw.node.membership import Membership, parse_for
 from maw.store import trust as rows
@@ -63,7 +64,7 @@ async def test_the_pending_are_told_what_is_lacking(host: Host) -> None:
     members = host.node.membership
     await trust(members, PEER, "peer")
     await members.keep([admit(PEER, members.book.colony, OTHER.node, "other", (), False, 1)])
-    assert refusal(members, OTHER) == "pending"
+    assert refusal(members, OTHER) == PENDING
     told = await members.accept("other")
     assert (told.key, told.name) == (OTHER.node, "other")
     assert members.judge(OTHER.node, None) is None
