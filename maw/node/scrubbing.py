@@ -20,7 +20,7 @@ from typing import Any, Final
 import aiosqlite
 
 from maw.core.effects import Alert
-from maw.core.entry import Position
+from maw.core.entry import Head, Position
 from maw.core.identity import NodeId, short_key
 from maw.core.message_ids import parse_message_id
 from maw.core.soundness import LogName, judge
@@ -174,19 +174,34 @@ class Scrubber:
 
     async def look(self, row: LogRow, first: int, last: int) -> int:
         """Judges these places of one log; how many are damaged."""
-        found = await self._damaged(row, first, last)
+        found = await self._damaged(row, row.head, first, last)
         if found:
             # what is being written, or signed again as this node joins, is ahead of the disk for a moment
             await asyncio.sleep(CONFIRM_S)
             if (again := self._state.log_at.get(row.l)) is None:
                 return 0
-            found &= await self._damaged(again, first, last)
+            head = again.head
+            if not await self._written() or again.head.seq < head.seq:
+                return 0
+            found &= await self._damaged(again, head, first, last)
         self.report((row.l, seq) for seq in found)
         return len(found)
 
-    async def _damaged(self, row: LogRow, first: int, last: int) -> set[int]:
+    async def _written(self) -> bool:
+        """Returns when all that was being written is on the disk, however slow that is; false where it is not."""
+
+        async def nothing(_: aiosqlite.Connection) -> None:
+            return
+
+        try:
+            await self._writer.submit(nothing)
+        except MawError:
+            return False
+        return True
+
+    async def _damaged(self, row: LogRow, head: Head, first: int, last: int) -> set[int]:
+        """Judged by ``head``, which this log had at some moment."""
         name = LogName(self._colony(), self._state.node_at[row.node].key, row.epoch)
-        head = row.head
         last = min(last, head.seq)
         return set(await asyncio.to_thread(self._judge, name, row.l, first, last, head.seq, head.id))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from maw.node import scrubbing
 from maw.node.home import NodeHome
 from maw.node.scrubbing import Round
 from maw.store.copying import open_readonly
+from maw.store.rows import execute_all
 from maw.store.verifying import verify_database
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, pair, running, until
@@ -143,6 +145,9 @@ async def test_all_is_seen_and_then_it_rests(make_home: MakeHome, monkeypatch: p
     async with running(home) as host:
         for n in range(200):
             await host.post("owner", f"{n}")
+        host.node.scrubber.round = (
+            Round()
+        )  # one that was over before all of this was said sees the rest a day later
         await until(lambda: host.node.scrubber.round.ended > 0, "a round is over")
         seen = host.node.scrubber.round
         assert (seen.log, seen.seq) == (1, host.node.state.log_at[1].head.seq)
@@ -158,6 +163,33 @@ async def test_all_is_seen_and_then_it_rests(make_home: MakeHome, monkeypatch: p
         monkeypatch.setattr(host.node.scrubber, "step", counted)
         await until(lambda: steps >= 3, "it looks whether it is time")
         assert host.node.scrubber.round.began == began, "the next begins a day later"
+
+
+async def test_what_is_written_slowly_is_not_called_damaged(
+    make_home: MakeHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in a transaction counts in memory before it is on the disk: it is waited for, however long."""
+    monkeypatch.setattr(scrubbing, "PAUSE_S", 30.0)
+    monkeypatch.setattr(scrubbing, "CONFIRM_S", 0.01)
+    async with running(make_home("mbp")) as host:
+        await host.post("owner", "before")
+        _, head = host.node.state.newest_epoch(host.me)
+        real, slow = execute_all, asyncio.Event()
+
+        async def slowly(*args: Any) -> None:
+            await slow.wait()
+            await real(*args)
+
+        monkeypatch.setattr("maw.store.writer.execute_all", slowly)
+        post = asyncio.ensure_future(host.post("owner", "slow"))
+        await until(lambda: host.node.state.newest_epoch(host.me)[1] != head, "it counts already")
+        row = host.node.state.log_at[1]
+        look = asyncio.ensure_future(host.node.scrubber.look(row, 1, row.head.seq))
+        await asyncio.wait([look], timeout=0.5)
+        assert not host.node.scrubber.round.damaged
+        slow.set()
+        assert await look == 0
+        await post
 
 
 def test_what_is_noted_is_read_back_and_nonsense_begins_anew() -> None:
