@@ -13,7 +13,8 @@ Laws
      out: in one of those the author says which branch counts, and publishes again what the follower is to hold before
      it lets go of the other.
   5. A Follow of serial 0 is a question, not a follow: "does what you hold contradict this head?" It moves no
-     cursor, and is answered with a Fork or with silence.
+     cursor, and is answered with a Fork or with silence. None is passed over: each epoch asked about gets a read of
+     its own, for no other question about it need come as long as the link lives.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class _Outlet:
     credit: int
     cursors: dict[NodeId, _Cursor] = field(default_factory=dict)
     questions: dict[NodeId, Heads] = field(default_factory=dict)
+    """The heads asked about, of epochs that are held here: of each the latest, and so never more than we hold."""
     waiting: dict[NodeId, None] = field(default_factory=dict)
     """An ordered set: who asks again and again stands in the line once."""
     reading: int = 0
@@ -111,12 +113,10 @@ class Serving:
         return [Send(link, Following(ask.author, ask.serial)), *self._proceed(link, ask.author, cursor)]
 
     def _asked(self, link: Link, ask: Follow) -> list[Effect]:
-        outlet = self._outlets[link]
-        if ask.author not in outlet.questions and self._held.of(ask.author):
+        outlet, ours = self._outlets[link], self._held.of(ask.author)
+        if heads := {epoch: head for epoch, head in ask.heads if epoch in ours}:
             outlet.waiting[ask.author] = None
-            # nothing is wanted of other epochs: else a page of old ones would be read, and never those asked about
-            others = dict.fromkeys(self._held.of(ask.author), Head(MAX_COUNT, NO_PREV))
-            outlet.questions[ask.author] = others | dict(ask.heads)
+            outlet.questions.setdefault(ask.author, {}).update(heads)
         return self._pump(link)
 
     def unfollow(self, link: Link, author: NodeId) -> None:
@@ -256,9 +256,10 @@ class Serving:
             cursor = outlet.cursors.get(author)
             queued = cursor is not None and cursor.queued
             if author in outlet.questions:
-                if not queued:
+                heads = self._next_question(outlet, author)
+                if not queued and author not in outlet.questions:
                     del outlet.waiting[author]
-                return ReadLog(link, author, QUESTION, outlet.questions.pop(author), READ_SIZES[0])
+                return ReadLog(link, author, QUESTION, heads, READ_SIZES[0])
             if cursor is None or not queued:
                 del outlet.waiting[author]
             elif outlet.credit > self._reserve:
@@ -270,6 +271,16 @@ class Serving:
             elif not outlet.questions:
                 break
         return None
+
+    def _next_question(self, outlet: _Outlet, author: NodeId) -> Heads:
+        """Where to read from for one of the epochs asked about."""
+        asked = outlet.questions[author]
+        epoch = next(iter(asked))
+        head = asked.pop(epoch)
+        if not asked:
+            del outlet.questions[author]
+        # nothing is wanted of other epochs: else a page of old ones would be read, and never those asked about
+        return dict.fromkeys(self._held.of(author), Head(MAX_COUNT, NO_PREV)) | {epoch: head}
 
 
 def _after(cursor: _Cursor, run: Sequence[Entry]) -> Sequence[Entry]:

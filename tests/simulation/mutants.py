@@ -166,12 +166,8 @@ def _newest_and_one(newest: int, now_ms: int, chance: int) -> int:
     return max(newest + 1, now_ms)
 
 
-def _ask_from_the_first(self: Serving, link: int, ask: Any) -> list[Effect]:
-    outlet = self._outlets[link]
-    if ask.author not in outlet.questions and self._held.of(ask.author):
-        outlet.waiting[ask.author] = None
-        outlet.questions[ask.author] = dict(ask.heads)
-    return self._pump(link)
+def _ask_from_the_first(self: Serving, outlet: Any, author: NodeId) -> Any:
+    return outlet.questions.pop(author)
 
 
 def _no_dispute(self: Followed, author: NodeId, epoch: int) -> list[Effect]:
@@ -289,7 +285,7 @@ MUTANTS: Final = (
     Mutant("live before the backlog is sent", Serving, "_proceed", _live_without_queue, 10),
     Mutant("a moved follow begins at nothing", Followed, "_refollow", _follow_from_nothing, 30),
     Mutant("a have said too soon is forgotten", Announcing, "tick", _say_once, 10),
-    Mutant("a question about a fork reads older epochs", Serving, "_asked", _ask_from_the_first, 80,
+    Mutant("a question about a fork reads older epochs", Serving, "_next_question", _ask_from_the_first, 80,
            ("forger", "bursts", "power_cut"), had=True, rare=True),
     Mutant("a proof of a fork is passed over", SimNode, "on_fork", _no_restart_of_fork, 20, ("forger",),
            in_model=True),

@@ -139,6 +139,10 @@ SEEDS = {
     (2043, 3): "apart,bursts,clock_jump,crash_told,crash_writing,deleted,forked,frozen,partition,slow_link",
     (96, 10): "big,bursts,crash,crash_told,disk_refuses,forked,freeze,one_way",
     (1138, 3): "apart,big,bursts,copied,deleted,frozen,partition,redacted,slow_link,snapshot",
+    (
+        5340,
+        3,
+    ): "apart,bursts,deleted,dripper,forger,forked,one_way,partition,power_cut,restored,slow_disk,snapshot",
 }
 """Runs that saw something once: the number and the nodes they were drawn from, and their knobs."""
 

@@ -262,11 +262,35 @@ def test_a_question_about_one_epoch_reads_no_other() -> None:
     assert read.heads[1].seq > LOG[-1].seq
 
 
+def test_of_many_questions_about_one_author_each_is_answered() -> None:
+    """All of them come at once when two nodes meet whose author forked in every epoch that they name."""
+    logs = {epoch: chain(ONE, 2, epoch=epoch) for epoch in (1, 2, 3, 4)}
+    machine, _ = serving(*(entry for log in logs.values() for entry in log))
+    other = Head(2, b"x" * 32)
+    effects = [
+        effect
+        for epoch in logs
+        for effect in machine.follow(LINK, Follow(ONE.node, QUESTION, ((epoch, other),)))
+    ]
+    answered: list[int] = []
+    while reads := of(effects, ReadLog):
+        (epoch,) = (epoch for epoch, head in reads[0].heads.items() if head == other)
+        effects = machine.log_read(LINK, ONE.node, QUESTION, [], logs[epoch][1:])
+        answered += [fork.epoch for fork in sent(effects, Fork)]
+    assert answered == [1, 2, 3, 4]
+    assert not machine.busy
+
+
 def test_questions_without_end_cost_one_read_at_a_time() -> None:
     machine, _ = serving(*LOG)
-    asked = [machine.follow(LINK, ask(serial=QUESTION)) for _ in range(100)]
+    asked = [machine.follow(LINK, ask(serial=QUESTION, e1=LOG[1].head, e9=LOG[1].head)) for _ in range(100)]
     assert sum(len(of(effects, ReadLog)) for effects in asked) == MAX_READS
     assert machine.busy == MAX_READS
+    reads = 0
+    while machine.busy:
+        machine.log_read(LINK, ONE.node, QUESTION, [], [])
+        reads += 1
+    assert reads == 2, "the one under way, and all that came meanwhile; nothing of an epoch that is not held"
 
 
 def test_a_head_beyond_everything_asks_for_nothing_of_that_epoch() -> None:
