@@ -40,10 +40,15 @@ _ROWS: Final[Sequence[tuple[str, _Cell]]] = (
     ("an idle node: processor", _of(lambda one: one.idle_cpu, "% of a core")),
     ("an idle node: wake-ups", _of(lambda one: one.idle_wakeups, "/s")),
     ("an idle link, both ways", _of(lambda one: one.idle_link_bytes, "bytes/s")),
+    ("an idle node, all its links, both ways", _of(lambda one: _all_links(one), "bytes/s")),
     ("resident, mean (most)", lambda one: f"{one.resident:.1f} ({one.resident_most:.1f}) MiB{_verdict(one)}"),
     ("of it nobody else's", _of(lambda one: one.private, "MiB")),
     ("threads, open descriptors", lambda one: f"{one.threads:.0f}, {one.descriptors:.0f}"),
 )
+
+
+def _all_links(one: Measured) -> float | None:
+    return None if one.idle_link_bytes is None else one.idle_link_bytes * one.links
 
 
 def met(one: Measured) -> bool | None:
