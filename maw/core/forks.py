@@ -15,7 +15,8 @@ Laws
      it does not reach the adopted head: what came is kept (MAX_GATHERED at most) until that is among it.
   5. Of our own log the others' branch is taken, and what of ours it lacks is published again. Where nobody shows it
      in KEEP_OWN_S, our own branch is adopted. What we adopted once stays adopted: put back to before we did, our chain
-     is the one that gives way.
+     is the one that gives way. Before that, later epochs of ours that are coming back are waited for (homecoming): what
+     they publish again is not published once more.
   6. An adoption that was not carried out when the node ended is carried out when it starts.
 """
 

@@ -82,6 +82,14 @@ class Offers:
             return None
         return advert.complete(place.epoch) >= place.seq
 
+    def after(self, author: NodeId, epoch: int) -> bool:
+        """Whether a link says it holds something of this author's later live epochs that is not on our disk yet."""
+        return any(
+            later > epoch and head.seq > self._held.head(author, later).seq
+            for inlet in self._inlets.values() if (advert := inlet.adverts.get(author)) is not None
+            for later, head in advert.heads.items()
+        )  # fmt: skip
+
     def ahead(self, link: Link, author: NodeId) -> int:
         """Entries of ``author`` that this link says it holds and we do not, and may: up to a revocation's cut."""
         advert = self._inlets[link].adverts.get(author, Advert())

@@ -165,6 +165,11 @@ class Replicator:
             case Unknown():
                 return []
 
+    def own_is_coming(self, epoch: int) -> bool:
+        """Whether epochs of our own log that are later than this one are still coming back, and waited for: they may
+        have ended a fork of it, before this node was put back."""
+        return self.homecoming.behind and self.followed.offers.after(self._me, epoch)
+
     def appended(self, entries: Sequence[Entry], now: float) -> list[Effect]:
         """Entries of our own are durable."""
         self._held.advance(entries)

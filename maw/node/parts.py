@@ -127,6 +127,7 @@ class Parts:
         self.mender = Mender(db, self.state, self.writer, self.folds, self._feed)
         reclaiming = Reclaiming(
             signer, self.state, self.writer, lambda: self.authoring, self.receipts, self.folds, self._feed,
+            coming=lambda epoch: self.runtime.machine.own_is_coming(epoch),
             alert=self.alerts.raise_alert, monotonic=time.monotonic,
         )  # fmt: skip
         self.forking = Forking(store, reclaiming, self.folds, self._feed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, Final
 
 import aiosqlite
@@ -28,7 +28,7 @@ from maw.node.receipts import Receipts
 from maw.store.fold import Fold
 from maw.store.late import Late
 from maw.store.redacting import forget_shown
-from maw.store.replacing import Lifted, Seen, head_at, lift
+from maw.store.replacing import Lifted, Seen, head_at, lift, published_again
 from maw.store.state import State
 from maw.store.writer import Writer
 
@@ -43,7 +43,7 @@ _NOWHERE: Final = -1
 
 
 class Reclaiming:
-    """``feed`` as of ``Forking``; ``monotonic``: seconds."""
+    """``feed`` as of ``Forking``; ``coming``: as ``Replicator.own_is_coming``; ``monotonic``: seconds."""
 
     def __init__(
         self,
@@ -55,6 +55,7 @@ class Reclaiming:
         folds: Folds,
         feed: Feed,
         *,
+        coming: Callable[[int], bool],
         alert: Callable[[Alert], None],
         monotonic: Callable[[], float],
     ) -> None:
@@ -65,6 +66,7 @@ class Reclaiming:
         self._receipts = receipts
         self._folds = folds
         self._feed = feed
+        self._coming = coming
         self._alert = alert
         self._monotonic = monotonic
         self._not_before = 0.0
@@ -73,7 +75,7 @@ class Reclaiming:
 
     async def take(self, found: Parting) -> None:
         """The others' branch of our log for ours. Raises MawError when it cannot be done (yet)."""
-        if not self._may():
+        if self._coming(found.epoch) or not self._may():
             return
         me, epoch, run = self._signer.node, found.epoch, found.run
         ours = self._state.head(me, epoch).seq - found.since + 1
@@ -95,7 +97,9 @@ class Reclaiming:
             off = await lift(conn, row, keep)
             gone = [item.shown for item in off if item.entry.payload is None and item.shown is not None]
             await forget_shown(conn, self._state, gone)
-            lifted = [item for item in off if _says_something(item, keep)]
+            # put back to before we ended this fork, and given by others what we published again of it then
+            said = await published_again(conn, self._state, me, epoch)
+            lifted = [item for item in off if _says_something(item, keep) and not _is_said(item, said)]
             taken = self._folds.new(now_ms)
             for entry in run:
                 taken.add(entry)
@@ -107,7 +111,8 @@ class Reclaiming:
                 adopts=((epoch, *found.through),), again=2 + len(lifted),
                 hlc=lifted[0].entry.hlc if lifted else None,
             )  # fmt: skip
-            self._publish_again(fresh, entries, lifted, keep)
+            renamed = {message_id(old): message_id(now_at) for old, now_at in said.values()}
+            self._publish_again(fresh, entries, lifted, keep, renamed)
             await fresh.write(conn)
             return taken, fresh, entries, len(lifted)
 
@@ -172,7 +177,7 @@ class Reclaiming:
     async def say_again(self, epoch: int, late: Late) -> None:
         """A branch of our log that was not adopted comes back late, with what nobody else had. Raises MawError."""
         lifted = [item for one in late.lost if _says_something(item := Lifted(one, None), late.keep)]
-        if not lifted or not self._may():
+        if not lifted or self._coming(epoch) or not self._may():
             return
         authoring = self._authoring()
 
@@ -184,7 +189,7 @@ class Reclaiming:
                 conn, fold, entries, now_ms, "a branch of this log came back late",
                 adopts=((epoch, *late.head),), again=2 + len(lifted), hlc=lifted[0].entry.hlc,
             )  # fmt: skip
-            self._publish_again(fold, entries, lifted, late.keep)
+            self._publish_again(fold, entries, lifted, late.keep, {})
             await fold.write(conn)
             return fold, entries
 
@@ -205,9 +210,16 @@ class Reclaiming:
             " hands: `maw revoke`, or `maw key rotate`"
         )
 
-    def _publish_again(self, fold: Fold, entries: list[Entry], lifted: Sequence[Lifted], keep: Head) -> None:
-        """In the epoch that ``entries`` begin; what is shown here stays where it is shown."""
-        renamed: dict[str, str] = {}
+    def _publish_again(
+        self,
+        fold: Fold,
+        entries: list[Entry],
+        lifted: Sequence[Lifted],
+        keep: Head,
+        renamed: dict[str, str],
+    ) -> None:
+        """In the epoch that ``entries`` begin; what is shown here stays where it is shown. ``renamed``: ids of what was
+        published again before, old and new."""
         shown: dict[bytes, Seen] = {}
         fold.again = shown
         for old, seq in ((item.entry, item.shown) for item in lifted):
@@ -249,6 +261,11 @@ def _says_something(item: Lifted, keep: Head) -> bool:
     if item.entry.payload is None or item.entry.kind in (Kind.OPEN, Kind.CARD, Kind.RECEIPT):
         return False
     return _still_said(item.entry, keep) is not None
+
+
+def _is_said(item: Lifted, said: Container[bytes]) -> bool:
+    """What is shown still is shown from nowhere else."""
+    return item.shown is None and item.entry.id in said
 
 
 def _still_said(entry: Entry, keep: Head) -> dict[str, Any] | None:

@@ -14,7 +14,9 @@ from typing import Any, Final
 import aiosqlite
 
 from maw.core.colony import read_was
-from maw.core.entry import START, Entry, Head, decode, unpack_payload
+from maw.core.entry import START, Entry, Head, Position, decode, unpack_payload
+from maw.core.forks import adoptions
+from maw.core.identity import NodeId
 from maw.core.message_ids import message_id
 from maw.errors import LinkError
 from maw.store.redacting import complete_head
@@ -76,6 +78,42 @@ async def _seen(conn: aiosqlite.Connection, state: State, entry: Entry) -> Seen 
     if old.id != entry_id or old.kind != entry.kind or _words(unpack_payload(rows[0][2])) != _words(content):
         return None
     return Seen(rows[0][3], log.place(seq), message_id(old.position))
+
+
+_OPENS: Final = """SELECT header, signature, payload FROM entries
+    WHERE place IN (SELECT (l << ?) + 1 FROM logs WHERE node = ? AND epoch > ?) AND instr(payload, ?) > 0"""
+_AGAIN: Final = "SELECT place, payload FROM entries WHERE place > ? AND place <= ? ORDER BY place LIMIT 500"
+
+
+async def published_again(
+    conn: aiosqlite.Connection, state: State, author: NodeId, epoch: int
+) -> dict[bytes, tuple[Position, Position]]:
+    """What later epochs, as far as they are here, publish again of a branch of this one that their author let go of:
+    by id, where it stood and where it stands. Without what was redacted there."""
+    found: dict[bytes, tuple[Position, Position]] = {}
+    node = state.nodes.get(author)
+    asked = (SEQ_BITS, node.n if node else None, epoch, b"adopts")
+    for row in await conn.execute_fetchall(_OPENS, asked):
+        opened = decode(*row)
+        log, adoption = state.logs[author, opened.epoch], adoptions(opened).get(epoch)
+        at, end = log.place(1), log.place(adoption.again if adoption else 0)
+        while page := list(await conn.execute_fetchall(_AGAIN, (at, end))):
+            at = page[-1][0]
+            for place, payload in page:
+                was = _was(payload)
+                if was is not None and was[0] == epoch:
+                    now_at = Position(author, opened.epoch, place - log.place(0))
+                    found[was[2]] = Position(author, *was[:2]), now_at
+    return found
+
+
+def _was(payload: bytes | None) -> tuple[int, int, bytes] | None:
+    if payload is None or WAS not in payload:
+        return None
+    try:
+        return read_was(unpack_payload(payload))
+    except ValueError:  # set aside where it is folded
+        return None
 
 
 def _words(content: dict[str, Any]) -> dict[str, Any]:

@@ -202,6 +202,59 @@ async def test_what_was_said_before_and_after_a_restore_is_everywhere_once(
 
 
 @pytest.mark.usefixtures("unnoticed")
+async def test_who_is_put_back_to_before_he_ended_a_fork_says_nothing_twice(
+    make_home: MakeHome, tmp_path: Path
+) -> None:
+    """mbp ends its fork while carol is away, is put back to before that, and finds the same fork again."""
+    homes = tuple(make_home(name) for name in ("mbp", "oracle", "carol"))
+    async with all_running(*homes) as hosts:
+        await acquaint(*hosts)
+        await hosts[0].post("arthur", "old")
+        await agree(*hosts)
+    night = TimeMachine(homes[0], tmp_path / "night")
+    async with all_running(*homes) as hosts:
+        await hosts[0].post("arthur", "today")
+        await agree(*hosts)
+    night.back()
+    async with running(homes[0]) as mbp:
+        dark = await mbp.post("arthur", "dark @neo @trinity")
+        await mbp.post("arthur", "and on", reply_to=dark["id"])
+        await mbp.post("arthur", "dark again @neo")
+    forked = TimeMachine(homes[0], tmp_path / "forked")
+    async with all_running(*homes[:2]) as (mbp, oracle):
+        assert "3 entries" in (await mbp.alert("own_fork"))["text"]
+        await agree(mbp, oracle)
+        assert await oracle.texts("neo") == ["dark @neo @trinity", "dark again @neo"]
+        (first, *_) = await oracle.inbox("neo")
+        await oracle.service.ack(await oracle.as_("neo"), [first["id"]])
+        cursor = oracle.node.visible.seq
+
+    forked.back()
+    async with all_running(homes[0], homes[1]) as (mbp, other):
+        again = (await mbp.alert("own_fork"))["text"]
+        assert "0 entries" in again, "what it published again was waited for"
+        await agree(mbp, other)
+    async with all_running(*homes) as (mbp, oracle, carol):
+        await mbp.post("arthur", "life goes on")
+        await agree(mbp, oracle, carol)
+        expected = ["old", "today", "dark @neo @trinity", "and on", "dark again @neo", "life goes on"]
+        for host in (mbp, oracle, carol):
+            await until(lambda h=host: not disputed(h), "settled")  # type: ignore[misc]
+            page = await host.service.channel_page(
+                await host.owner(), "general", after_seq=0, before_seq=None, limit=50
+            )
+            assert sorted(item["text"] for item in page.items) == sorted(expected), "every word, once"
+            by_text = {item["text"]: item for item in page.items}
+            assert by_text["and on"]["reply_to"] == by_text["dark @neo @trinity"]["id"]
+            if host is oracle:
+                assert [text for text, item in by_text.items() if item["seq"] > cursor] == ["life goes on"]
+        assert await oracle.texts("neo") == ["dark again @neo"], "acknowledged stays so"
+        assert await carol.texts("trinity") == ["dark @neo @trinity"]
+    for home in homes:
+        sound(home)
+
+
+@pytest.mark.usefixtures("unnoticed")
 async def test_two_branches_in_the_mesh_are_proved_told_kept_apart_and_settled(
     make_home: MakeHome, tmp_path: Path
 ) -> None:

@@ -194,13 +194,17 @@ class Forking:
 
     def _reclaim(self, found: Parting) -> None:
         """The others' branch for ours; what of ours it lacks is said again in a new epoch."""
-        if not self._may():
+        if self._node.replicator.own_is_coming(found.epoch) or not self._may():
             return
         node, writing = self._node, self._node.writing
         adopts = ((found.epoch, found.run[-1].seq, found.run[-1].id),)
 
         def work() -> list[Entry]:
-            lifted = [item for item in self._let_go(found) if item[0].kind != Kind.OPEN]
+            said, _ = said_again(self._rows, node.key, found.epoch)
+            lifted = [
+                (old, shown) for old, shown in self._let_go(found)
+                if old.kind != Kind.OPEN and (shown is not None or (old.seq, old.id) not in said)
+            ]  # fmt: skip
             self._rows.append(found.run)
             hlc = lifted[0][0].hlc if lifted else None
             made = writing.begin_epoch(adopts=adopts, again=1 + len(lifted), hlc=hlc)
@@ -210,7 +214,7 @@ class Forking:
         def done(made: list[Entry]) -> None:
             node.note(f"takes back {node.around.names.span(found.run)}, says again {len(made) - 1}")
             node.around.trace.count("forks of an honest log ended by its author")
-            # what is said again now, and rolled back to before that, would be said again twice: known, see testing.md
+            # rolled back to before this, and linked with nobody who has it, it would be said twice: testing.md, Open
             node.disasters += 1
             node.forked = True
             node.do(node.replicator.replaced(node.key, found.epoch, found.since, found.run, node.now))
@@ -235,7 +239,7 @@ class Forking:
 
     def _say_again(self, epoch: int, late: Late) -> None:
         """A branch of our log that was not adopted comes back late, with what nobody else had."""
-        if not self._may():
+        if self._node.replicator.own_is_coming(epoch) or not self._may():
             return
         node = self._node
         lifted = [(entry, None) for entry in late.lost if entry.kind != Kind.OPEN]

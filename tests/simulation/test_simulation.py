@@ -140,6 +140,10 @@ SEEDS = {
     (96, 10): "big,bursts,crash,crash_told,disk_refuses,forked,freeze,one_way",
     (1138, 3): "apart,big,bursts,copied,deleted,frozen,partition,redacted,slow_link,snapshot",
     (
+        5051,
+        3,
+    ): "apart,bursts,copied,disk_refuses,forked,freeze,frozen,link_loss,partition,restored,slow_disk,snapshot",
+    (
         5340,
         3,
     ): "apart,bursts,deleted,dripper,forger,forked,one_way,partition,power_cut,restored,slow_disk,snapshot",

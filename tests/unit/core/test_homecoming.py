@@ -208,3 +208,21 @@ def test_a_node_alone_waits_for_nobody() -> None:
     machine = Replicator(ME.node, TrustBook(ME.node, COLONY), held)
     assert machine.homecoming.lost((1, 10), 0.0) == []
     assert not machine.homecoming.behind
+
+
+def test_a_later_epoch_of_ours_that_is_coming_is_waited_for_and_not_for_ever() -> None:
+    """It may have ended a fork, before this node was put back."""
+    bench = Bench(10)
+    bench.holds(A, 20)
+    assert bench.behind() and not bench.machine.own_is_coming(1), (
+        "of the forked epoch itself nothing is waited for"
+    )
+    bench.says(A, (ME.node, 1, LOG[19].head), (ME.node, 2, chain(ME, 3, epoch=2)[-1].head))
+    assert bench.machine.own_is_coming(1) and not bench.machine.own_is_coming(2)
+    bench.wait(PATIENCE_S + 1)
+    assert not bench.machine.own_is_coming(1), "whoever claims it and gives nothing holds up nothing"
+    bench = Bench(10)
+    bench.says(A, (ME.node, 1, LOG[9].head), (ME.node, 2, chain(ME, 3, epoch=2)[-1].head))
+    assert bench.machine.own_is_coming(1)
+    bench.note(bench.machine.link_down(A, bench.now))
+    assert not bench.machine.own_is_coming(1)

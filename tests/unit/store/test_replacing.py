@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from maw.core.entry import Entry, Head, Kind, unpack_payload
+from maw.core.colony import Open
+from maw.core.entry import Entry, Head, Kind, Position, unpack_payload
 from maw.core.message_ids import message_id
 from maw.store.fold import Fold
-from maw.store.replacing import Lifted, cut, head_at, lift, seen_before
+from maw.store.replacing import Lifted, cut, head_at, lift, published_again, seen_before
 from tests.unit.store.opened import EPOCH, NOW_MS, Author, Store, open_store
 
 ME = Author(9)
@@ -100,6 +101,47 @@ async def test_nobody_publishes_another_authors_words(tmp_path: Path) -> None:
         content = {**unpack_payload(first.payload or b""), "was": [first.epoch, first.seq, first.id]}
         await taken(store, thief.say(Kind.POST, content))
         assert len(await messages(store)) == 2
+
+
+async def test_what_later_epochs_publish_again_is_found_by_what_it_was(tmp_path: Path) -> None:
+    async with open_store(tmp_path / "colony.db") as store:
+        lost = Author(1)
+        old = [lost.post(f"dark {n}") for n in range(3)]
+        ending, later, other = (
+            Author(1, epoch=EPOCH + 1),
+            Author(1, epoch=EPOCH + 2),
+            Author(2, epoch=EPOCH + 1),
+        )
+        await taken(store, opened(ending, again=3), said_again(ending, old[0]), said_again(ending, old[1]))
+        await taken(store, said_again(ending, old[2]))  # beyond what it says it publishes again
+        await taken(store, opened(later, again=1), opened(other, again=2), said_again(other, old[0]))
+        await taken(store, Author(1, epoch=EPOCH + 3).post("adopts: nothing"))
+
+        async def found(epoch: int) -> dict[bytes, tuple[Position, Position]]:
+            return await store.writer.submit(
+                lambda conn: published_again(conn, store.state, lost.node, epoch)
+            )
+
+        assert await found(EPOCH) == {
+            old[0].id: (old[0].position, Position(lost.node, EPOCH + 1, 2)),
+            old[1].id: (old[1].position, Position(lost.node, EPOCH + 1, 3)),
+        }
+        assert await found(EPOCH + 1) == {}
+        place = store.state.logs[lost.node, EPOCH + 1].place(2)
+        await store.writer.submit(
+            lambda conn: conn.execute("UPDATE entries SET payload = NULL WHERE place = ?", (place,))
+        )
+        assert list(await found(EPOCH)) == [old[1].id], "what was redacted is not told"
+
+
+def opened(author: Author, *, again: int) -> Entry:
+    adopts = ((EPOCH, 1, bytes(32)),)
+    return author.say(Kind.OPEN, Open(None, b"i" * 16, None, "forked", adopts, again).content())
+
+
+def said_again(author: Author, old: Entry) -> Entry:
+    content = {**unpack_payload(old.payload or b""), "was": [old.epoch, old.seq, old.id]}
+    return author.say(old.kind, content)
 
 
 async def test_a_branch_that_is_cut_takes_its_messages_along_and_nothing_else(tmp_path: Path) -> None:
