@@ -31,8 +31,11 @@ class TroubleError(RuntimeError):
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Ours, without what would lead maw to somebody's real node."""
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("MAW_") and key != "TMUX"}
+    """Ours, without what would lead maw to somebody's real node, or have it compile itself at every start."""
+    without = ("TMUX", "PYTHONDONTWRITEBYTECODE")
+    clean = {
+        key: value for key, value in os.environ.items() if not key.startswith("MAW_") and key not in without
+    }
     return {**clean, **more}
 
 
