@@ -8,8 +8,8 @@ and sender, counts, tells streams and links, and answers with the whole message.
 Where a post's time goes, by samples of who holds the interpreter: 30% taking the request in (aiohttp, a task for
 each, wake-ups; the prototype pays this too), 20% the writer (a quarter of it signing), 14% the receipt and its JSON,
 7% the answer's head and the write, 7% gathering it into a commit, 4% who speaks, 2% the body's JSON, the rest checks.
-BEGIN, rows and COMMIT are one visit to the database's thread. What is left to gain lies in aiohttp's task for each
-request, which Python 3.12 starts eagerly.
+A message that is alone is one visit to the database's thread; many at once are three, for what gathers meanwhile goes
+along. What is left to gain lies in aiohttp's task for each request, which Python 3.12 starts eagerly.
 """
 
 from __future__ import annotations

@@ -146,9 +146,9 @@ these cores: a message to all of N nodes is N synced commits and N streams in on
 latency here grows with N and would not on hosts of their own. There, one node's processor time for a message
 (which holds its stream and its receipts too) and one hop (above) are what counts.
 
-What would stop a hundred on one machine is its cores: a message costs each node some 13 ms of processor with thirty
-(much of it receipts and the stream), so a hundred would spend more than a second of two cores on every message. Memory
-would not (37 MiB a node that nobody else has), nor links, which are bounded above thirty. Tried once at load 36: a
-hundred daemons were up after 624 s, then one join timed out in its handshake; the benchmark now joins again, as its
-hint says. Pairings are one for each node.
+What would stop a hundred on one machine is its cores: a message costs each of thirty nodes some 8 ms of processor here
+(most of it receipts over 29 links, and the stream). Above thirty a node links with about eight others, so that this
+stops growing ([a simulated thousand](testing.md#what-grows-and-how)). Memory would not stop it (36 MiB a node that
+nobody else has), nor pairings, which are one for each node. Tried once at load 36: a hundred daemons were up after 624 s,
+then one join timed out in its handshake; the benchmark now joins again, as its hint says.
 """

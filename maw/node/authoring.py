@@ -216,6 +216,10 @@ class Authoring:
         self, conn: aiosqlite.Connection, taken: list[_Draft]
     ) -> tuple[Fold, list[Entry]] | Closing[tuple[Fold, list[Entry]]]:
         """Runs in the writer. From here on a later ``say`` belongs to the next commit."""
+        if (
+            len(self._drafts) > 1
+        ):  # begins it: on the way to the disk's thread and back more are heard, who go along
+            await conn.execute("SELECT 1")
         taken += self._drafts[:MAX_DRAFTS_A_COMMIT]
         del self._drafts[:MAX_DRAFTS_A_COMMIT]
         self._flushing = False
@@ -249,6 +253,11 @@ class Authoring:
                 assert draft.result.seq is not None
                 known[draft.once.mark] = (draft.once.request, draft.result)
                 fold.answered(draft.once.mark, draft.once.request, draft.result.seq, now_ms)
+        if (
+            len(taken) > 1
+        ):  # for the same reason; who is alone has his answer sooner by one visit for all of it
+            await fold.write(conn)
+            return fold, entries
         return await fold.close(conn, (fold, entries))
 
     def _settled(self, draft: _Draft, known: Known) -> bool:
