@@ -149,6 +149,6 @@ latency here grows with N and would not on hosts of their own. There, one node's
 What would stop a hundred on one machine is its cores: a message costs each of thirty nodes some 8 ms of processor here
 (most of it receipts over 29 links, and the stream). Above thirty a node links with about eight others, so that this
 stops growing ([a simulated thousand](testing.md#what-grows-and-how)). Memory would not stop it (36 MiB a node that
-nobody else has), nor pairings, which are one for each node. Tried once at load 36: a hundred daemons were up after 624 s,
-then one join timed out in its handshake; the benchmark now joins again, as its hint says.
+nobody else has), nor pairings, which are one for each node. Tried once at load 36: a hundred daemons were up after
+624 s, then one join timed out in its handshake; the benchmark now joins again, as its hint says.
 """
