@@ -4,6 +4,12 @@ Bounded by the interpreter on the receiving side: one thread takes every entry a
 chain and folds it into rows, and another has SQLite insert them. Signatures are checked once a run. The
 sender, on the other core, reads pages and verifies where it cuts; it is rarely what is waited for. The time
 includes dialling, TLS, the handshake and the pairing itself.
+
+Behind what is asked on most runs: on this shared machine the same code gave 28,000 to 47,000 messages/s within one day.
+An entry costs that thread some 20 µs: 3 to take it apart and hash it, 6 to fold it (7 before speakers were checked once
+and not for each message), the rest the TLS stream, the chain, credit, and waiting for the interpreter while the other
+thread binds rows (4). Reads grow with the credit that is left, up to 256 KiB: 64 KiB at a time cost a third. What is
+left to gain is to fold in a process of its own, or rows bound without the interpreter.
 """
 
 from __future__ import annotations
