@@ -6,6 +6,7 @@ A command is run by the shell exactly as it is shown, so what a viewer types doe
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shlex
 import shutil
@@ -117,7 +118,23 @@ def stage(screen: Screen) -> Iterator[Stage]:
     finally:
         with _undisturbed():
             place.end()
+            _remove(root)
+
+
+def _remove(root: Path) -> None:
+    """All of it. A child of a shell that was ended may make one file more before it ends too: then once again."""
+    deadline = time.monotonic() + KINDLY_S
+    while True:
+        try:
             shutil.rmtree(root)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.ENOENT) or time.monotonic() > deadline:
+                raise
+            if not root.exists():
+                return
+            time.sleep(0.05)
+        else:
+            return
 
 
 def until(what: str, condition: Callable[[], bool], seconds: float = DEADLINE_S) -> None:

@@ -78,6 +78,27 @@ def test_a_process_that_ignores_terminate_is_killed(screen: Screen, monkeypatch:
     assert stubborn.returncode == -9
 
 
+def test_files_made_while_all_is_removed_are_removed_too(screen: Screen) -> None:
+    """As by the child of a shell that ended before it: here by one that nobody waits for, for a third of a second."""
+    making = (
+        "import pathlib, sys, time\n"
+        "root, end = pathlib.Path(sys.argv[1]), time.monotonic() + 0.3\n"
+        "n = 0\n"
+        "while time.monotonic() < end:\n"
+        "    n += 1\n"
+        "    try:\n"
+        "        (root / f'made{n}').touch()\n"
+        "    except FileNotFoundError:\n"
+        "        break\n"
+    )
+    with stage(screen) as place:
+        root = place.root
+        child = subprocess.Popen([sys.executable, "-c", making, str(root)])
+        until("it makes files", lambda: (root / "made100").exists())
+    assert child.wait(10) == 0
+    assert not root.exists()
+
+
 def test_until_says_what_did_not_happen() -> None:
     began = time.monotonic()
     with pytest.raises(DemoError, match="the moon is made of cheese"):
