@@ -16,7 +16,7 @@ $(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "maw needs Python 3.11 or newer; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@echo "setting up $(VENV) (once, about a minute)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,mcp]' -c requirements.lock
 	@touch $@
 
 demo: $(READY)  ## two nodes on this machine federate, a message crosses, REST reads it
