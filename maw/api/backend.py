@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
+from maw.core.intents import CHAT
 from maw.core.word import OperatorWord
 
 Json = dict[str, Any]
@@ -139,6 +140,7 @@ class Backend(Protocol):
         reply_to: str | None,
         idempotency_key: str | None,
         word: OperatorWord | None = None,
+        intent: str = CHAT,
     ) -> Json:
         """The receipt, once the message is durable here. ``word``: an operator's signature on it."""
 
@@ -151,6 +153,7 @@ class Backend(Protocol):
         reply_to: str | None,
         idempotency_key: str | None,
         word: OperatorWord | None = None,
+        intent: str = CHAT,
     ) -> Json:
         """``to`` as the caller wrote it: ``arthur``, ``@arthur``, ``arthur@mbp``. The receipt, as above."""
 

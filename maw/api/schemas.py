@@ -47,6 +47,7 @@ _MESSAGE: Final[Json] = {
     "known_by": {"type": "string", "enum": ["uid", "token", "operator key", "unknown"]},
     "operator": _or_null(_TEXT),
     "order": _FLAG,
+    "intent": {"type": "string", "enum": ["chat", "ask", "inform", "ack"]},
     "text": _TEXT,
     "mentions": _TEXTS,
     "created_at": _TIME,

@@ -18,6 +18,7 @@ from maw.api.replies import error_reply, reply
 from maw.api.routes import Access, Call, Route, body, query
 from maw.core.colony import MAX_KEEP_DAYS
 from maw.core.heeding import DECLINED, MAX_NOTE, OBEYED
+from maw.core.intents import CHAT, INTENTS
 from maw.core.word import OperatorWord, read_word
 from maw.errors import BadInput, Unavailable, Unconfirmed
 
@@ -31,6 +32,9 @@ CONFIRM: Final = query(
 TEXT: Final = Field("text", Text(), "what to say, at most 64 KiB of UTF-8", required=True)
 WORD: Final = Field("word", Line(MAX_WORD), "an operator's signature on it, in base64: docs/protocol.md")
 REPLY_TO: Final = Field("reply_to", Ref(), "the message this answers: id, or seq here")
+INTENT: Final = Field(
+    "intent", Choice(INTENTS), "what is wanted of who reads it; inform and ack wake nobody", default=CHAT
+)
 
 
 def _turn(call: Call) -> AbstractAsyncContextManager[None]:
@@ -48,6 +52,7 @@ async def post_channel(call: Call) -> web.StreamResponse:
             reply_to=args["reply_to"],
             idempotency_key=call.idempotency_key,
             word=_word(args["word"], args["reply_to"]),
+            intent=args["intent"],
         )
     return await _receipt_reply(call, receipt)
 
@@ -62,6 +67,7 @@ async def post_direct(call: Call) -> web.StreamResponse:
             reply_to=args["reply_to"],
             idempotency_key=call.idempotency_key,
             word=_word(args["word"], args["reply_to"]),
+            intent=args["intent"],
         )
     return await _receipt_reply(call, receipt)
 
@@ -146,7 +152,7 @@ ROUTES: Final = (
         idempotent=True,
         path_fields=(CHANNEL,),
         query=CONFIRM,
-        body=body(TEXT, REPLY_TO, WORD),
+        body=body(TEXT, REPLY_TO, INTENT, WORD),
     ),
     Route(
         "POST",
@@ -162,6 +168,7 @@ ROUTES: Final = (
             Field("to", Recipients(), "arthur, @arthur, arthur@host, or a list", required=True),
             TEXT,
             REPLY_TO,
+            INTENT,
             WORD,
         ),
     ),

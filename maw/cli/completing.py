@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from maw.core.intents import INTENTS
+
 PATIENCE_S: Final = 0.5
 _MANY: Final = 50
 
@@ -48,6 +50,10 @@ def messages(ctx: Any, incomplete: str) -> list[str]:
     found = list(reversed(_ask("/api/inbox", _parameter(ctx, "as_name"), limit=_MANY)))
     field = "seq" if incomplete.isdecimal() else "id"
     return _starting(incomplete, (str(one[field]) for one in found))
+
+
+def intents(ctx: Any, incomplete: str) -> list[str]:
+    return _starting(incomplete, INTENTS)
 
 
 def peers(ctx: Any, incomplete: str) -> list[str]:

@@ -37,6 +37,8 @@ def print_message(out: Output, message: Record, as_name: str | None = None, *, w
     if message.get("operator"):
         who = f"{out.style(_operator(message), 'bold', 'reverse')} through {words(message.get('author'))}"
     parts = [words(message.get("seq")), where(message), who, out.when(message.get("created_at"))]
+    if message.get("intent") not in (None, "chat"):
+        parts.append(words(message["intent"]))
     if message.get("clock_suspect"):
         parts.append("its clock is in doubt")
     if message.get("disputed"):

@@ -16,8 +16,9 @@ from maw.cli.operator import Key, operator_group, read_signer
 from maw.cli.output import Output, note, words
 from maw.cli.params import As, Json, Limit
 from maw.cli.session import speaking_daemon
-from maw.cli.talk import message_text
+from maw.cli.talk import Intent, meaning, message_text
 from maw.client.daemon import UnconfirmedReceipt, segment
+from maw.core.intents import CHAT
 from maw.core.names import check_name, parse_address
 from maw.errors import BadInput
 
@@ -66,27 +67,34 @@ def order(
 def say(
     whom: Whom,
     text: Text = None,
+    intent: Intent = CHAT,
     key: Key = None,
     as_name: As = None,
     as_json: Json = False,
 ) -> None:
     """Say something as an operator: every reader shows that it was you. Nobody is asked whether he obeyed."""
-    _speak(whom, text, key, False, as_name, as_json)
+    _speak(whom, text, key, False, as_name, as_json, intent)
 
 
 def _speak(
-    whom: str, text: list[str] | None, key: str | None, is_order: bool, as_name: str | None, as_json: bool
+    whom: str,
+    text: list[str] | None,
+    key: str | None,
+    is_order: bool,
+    as_name: str | None,
+    as_json: bool,
+    intent: str = CHAT,
 ) -> None:
     out = Output.to_stdout(as_json)
-    message = message_text(text)
+    meant, message = meaning(intent), message_text(text)
     if whom in _GROUPS:
         whom, message = "#general", f"{whom} {message}"
     where_to = _where(whom)
     signer = read_signer(key)
     daemon = speaking_daemon(as_name)
     draft = daemon.post("/api/orders/draft", where_to).body
-    signed, targets = _signed(signer, where_to, draft, message, is_order)
-    body: dict[str, Any] = {"text": message, "word": signed}
+    signed, targets = _signed(signer, where_to, draft, message, is_order, intent)
+    body: dict[str, Any] = {"text": message, "word": signed, **meant}
     if "to" in where_to:
         path, body = "/api/direct", {**body, "to": targets}
     else:
@@ -122,7 +130,7 @@ def _where(whom: str) -> dict[str, Any]:
 
 
 def _signed(
-    signer: Any, asked: Mapping[str, Any], draft: Mapping[str, Any], text: str, is_order: bool
+    signer: Any, asked: Mapping[str, Any], draft: Mapping[str, Any], text: str, is_order: bool, intent: str
 ) -> tuple[str, list[str]]:
     """The word, and where it may stand. Refused when that is not where it was asked to."""
     import msgpack  # signing is rare
@@ -141,7 +149,7 @@ def _signed(
         asked, colony=colony, author=author, at_ms=at_ms, targets=drafted, now_ms=int(time.time() * 1000)
     )
     nonce = os.urandom(NONCE_BYTES)
-    word = sign_word(signer, colony, NodeId(author), at_ms, nonce, is_order, targets, text)
+    word = sign_word(signer, colony, NodeId(author), at_ms, nonce, is_order, targets, text, intent)
     return base64.b64encode(msgpack.packb(word.content())).decode("ascii"), list(targets)
 
 

@@ -13,6 +13,7 @@ from maw.cli.output import Output, note, words
 from maw.cli.params import As, Json, Limit, duration
 from maw.cli.session import speaking_daemon
 from maw.client.daemon import UnconfirmedReceipt, segment
+from maw.core.intents import CHAT, INTENTS
 from maw.core.names import check_name, parse_address
 from maw.core.text import MAX_MESSAGE_BYTES, check_message, shown
 from maw.errors import BadInput, MawError, NotFound
@@ -42,6 +43,16 @@ Wait = Annotated[
 ]
 Timeout = Annotated[str, typer.Option("--timeout", metavar="TIME", help="How long --wait waits.")]
 
+Intent = Annotated[
+    str,
+    typer.Option(
+        "--intent",
+        metavar="chat|ask|inform|ack",
+        help="What you want: nothing in particular, an answer, that it is known; inform and ack wake nobody.",
+        autocompletion=completing.intents,
+    ),
+]
+
 MAX_WAIT_S: Final = 3600.0
 
 
@@ -56,6 +67,7 @@ def send(
     ],
     text: Words = None,
     reply_to: ReplyTo = None,
+    intent: Intent = CHAT,
     wait: Wait = None,
     timeout: Timeout = "10s",
     as_name: As = None,
@@ -71,7 +83,7 @@ def send(
         except BadInput as error:
             raise _perhaps_swapped(error, to, text) from None
     try:
-        _say(path, body, message_text(text), reply_to, wait, timeout, as_name, as_json)
+        _say(path, {**body, **meaning(intent)}, message_text(text), reply_to, wait, timeout, as_name, as_json)
     except NotFound as error:
         raise _perhaps_swapped(error, to, text) from None
 
@@ -85,13 +97,15 @@ def post(
     ],
     text: Words = None,
     reply_to: ReplyTo = None,
+    intent: Intent = CHAT,
     wait: Wait = None,
     timeout: Timeout = "10s",
     as_name: As = None,
     as_json: Json = False,
 ) -> None:
     """Send a message to a channel."""
-    _say(_channel_path(channel), {}, message_text(text), reply_to, wait, timeout, as_name, as_json)
+    path, body = _channel_path(channel), meaning(intent)
+    _say(path, body, message_text(text), reply_to, wait, timeout, as_name, as_json)
 
 
 def sent(limit: Limit = 20, as_name: As = None, as_json: Json = False) -> int:
@@ -167,6 +181,15 @@ def _perhaps_swapped(error: MawError, to: str, text: list[str] | None) -> MawErr
     said = " ".join([to, *(text or [])[:-1]])
     hint = f"whom first, then what: maw send {shown(last)} '{shown(said)}'"
     return type(error)(error.message, hint=hint, code=error.code)
+
+
+def meaning(intent: str) -> dict[str, str]:
+    """What a request says of the intent: nothing where it is chat, as older daemons know it. Raises BadInput."""
+    if intent not in INTENTS:
+        raise BadInput(
+            f"--intent: {intent!r} is none", hint=f"one of {', '.join(INTENTS)}", candidates=list(INTENTS)
+        )
+    return {} if intent == CHAT else {"intent": intent}
 
 
 def _channel_path(word: str) -> str:

@@ -26,6 +26,7 @@ from maw.core.content import (
 )  # fmt: skip
 from maw.core.entry import MAX_COUNT, Kind
 from maw.core.identity import ID_BYTES, KEY_BYTES, NodeId
+from maw.core.intents import CHAT, INTENTS
 
 AGENT_ID_BYTES: Final = 16
 MAX_TEXT_BYTES: Final = 64 * 1024
@@ -195,6 +196,7 @@ class Said(NamedTuple):
     """An operator's signature on all this, as it came: see ``word``."""
     once: bytes | None = None
     """The mark of the request that posted it: see ``once``. Only its author's host knows what to do with it."""
+    intent: str = CHAT
 
     def content(self) -> dict[str, Any]:
         content: dict[str, Any] = {
@@ -207,6 +209,8 @@ class Said(NamedTuple):
             content["once"] = self.once
         if self.reply_to:
             content["reply"] = self.reply_to
+        if self.intent != CHAT:
+            content["intent"] = self.intent
         if self.channel is not None:
             content["channel"] = self.channel
         else:
@@ -218,7 +222,7 @@ class Said(NamedTuple):
         text = content.get("text")
         if type(text) is not str or not text or _is_too_long(text):
             raise ValueError("text is missing, empty or too long")
-        once = content.get("once")
+        once, intent = content.get("once"), content.get("intent", CHAT)
         get = content.get
         try:
             speaker = _speaker(get("agent"), get("name"), get("role"), get("known"))
@@ -234,6 +238,7 @@ class Said(NamedTuple):
             _recipients(content) if direct else (),
             content.get("op"),
             once if type(once) is bytes else None,
+            intent if intent in INTENTS else CHAT,  # a word of a later version's is none of ours
         )
 
     def targets(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from typing import Final
 
 from maw.core.colony import Said
 from maw.core.identity import Signer
+from maw.core.intents import CHAT
 
 MARK_BYTES: Final = 16
 REQUEST_BYTES: Final = 16
@@ -50,5 +51,6 @@ class Marks:
 
 def request_of(kind: int, said: Said) -> bytes:
     """What is asked for, and must be the same under one key."""
-    what = repr((int(kind), said.channel, said.to, said.text, said.reply_to, said.word))
+    more = () if said.intent == CHAT else (said.intent,)  # what versions without intents kept is known again
+    what = repr((int(kind), said.channel, said.to, said.text, said.reply_to, said.word, *more))
     return blake2b(what.encode(), digest_size=REQUEST_BYTES).digest()

@@ -1,8 +1,9 @@
 """The operator's word: a message signed with an operator key, which no node can make, move or alter.
 
-    signed     Ed25519 over "maw-word-v1\\0" ‖ msgpack [colony, author, at_ms, nonce, is_order, targets, text]
+    signed     Ed25519 over "maw-word-v1\\0" ‖ msgpack [colony, author, at_ms, nonce, is_order, targets, text, intent]
     author     the node in whose log it stands
     targets    where it may stand: ["#general"], or every recipient as "name@host", in order
+    intent     left out where it is chat: older versions sign and check nothing after the text
 
 It travels in a message of an agent of that node. Whether the key may speak as operator is for the reader's own
 book to say; a copy in another's log, elsewhere, under another text, as an answer to something or a second time is
@@ -20,6 +21,7 @@ from maw.core.colony import Said
 from maw.core.entry import MAX_COUNT
 from maw.core.heeding import NONCE_BYTES
 from maw.core.identity import KEY_BYTES, SIGNATURE_BYTES, NodeId, Signer, verify
+from maw.core.intents import CHAT
 
 DOMAIN_WORD: Final = b"maw-word-v1\0"
 MAX_TARGETS: Final = 64
@@ -44,11 +46,13 @@ class OperatorWord:
     def content(self) -> list[Any]:
         return [self.key, self.at_ms, self.nonce, self.is_order, list(self.targets), self.signature]
 
-    def holds(self, colony: bytes, author: NodeId, text: str, targets: tuple[str, ...]) -> bool:
-        """True when the key signed this very text, for these very targets, in this node's log."""
+    def holds(
+        self, colony: bytes, author: NodeId, text: str, targets: tuple[str, ...], intent: str = CHAT
+    ) -> bool:
+        """True when the key signed this very text, with this intent, for these very targets, in this node's log."""
         if targets != self.targets:
             return False
-        signed = _signed(colony, author, self.at_ms, self.nonce, self.is_order, self.targets, text)
+        signed = _signed(colony, author, self.at_ms, self.nonce, self.is_order, self.targets, text, intent)
         return verify(self.key, DOMAIN_WORD, signed, self.signature)
 
 
@@ -60,7 +64,7 @@ def word_of(said: Said, colony: bytes, author: NodeId) -> OperatorWord | None:
         word = read_word(said.word)
     except ValueError:
         return None
-    return word if word.holds(colony, author, said.text, said.targets()) else None
+    return word if word.holds(colony, author, said.text, said.targets(), said.intent) else None
 
 
 def sign_word(
@@ -72,8 +76,10 @@ def sign_word(
     is_order: bool,
     targets: tuple[str, ...],
     text: str,
+    intent: str = CHAT,
 ) -> OperatorWord:
-    signature = signer.sign(DOMAIN_WORD, _signed(colony, author, at_ms, nonce, is_order, targets, text))
+    signed = _signed(colony, author, at_ms, nonce, is_order, targets, text, intent)
+    signature = signer.sign(DOMAIN_WORD, signed)
     return OperatorWord(signer.node, at_ms, nonce, is_order, targets, signature)
 
 
@@ -109,6 +115,8 @@ def _signed(
     is_order: bool,
     targets: tuple[str, ...],
     text: str,
+    intent: str,
 ) -> bytes:
-    packed: bytes = msgpack.packb([colony, author, at_ms, nonce, is_order, list(targets), text])
+    more = [] if intent == CHAT else [intent]
+    packed: bytes = msgpack.packb([colony, author, at_ms, nonce, is_order, list(targets), text, *more])
     return packed

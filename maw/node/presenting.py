@@ -164,6 +164,7 @@ class Presenter:
             "known_by": said.known_by if spoken is None else "operator key",
             "operator": None if spoken is None else spoken.operator,
             "order": spoken is not None and spoken.is_order,
+            "intent": said.intent,
             "text": said.text,
             "mentions": list(said.mentions),
             "created_at": iso(row.said),

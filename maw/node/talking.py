@@ -15,6 +15,7 @@ import aiosqlite
 from maw.core.colony import GROUPS, MAX_RECIPIENTS, NewChannel, Said
 from maw.core.entry import Kind, Position
 from maw.core.identity import NodeId
+from maw.core.intents import CHAT
 from maw.core.message_ids import message_id
 from maw.core.names import check_name, mentions
 from maw.core.once import Asked, Marks, request_of
@@ -80,6 +81,7 @@ class Talking:
         reply_to: str | None,
         key: str | None,
         word: OperatorWord | None = None,
+        intent: str = CHAT,
     ) -> Json:
         """A message in a channel that exists. Returns its receipt, once it is durable.
 
@@ -91,7 +93,9 @@ class Talking:
         reply = None if reply_to is None else await self._reply(reply_to, agent)
         signed = None if word is None else word.content()
         once = None if key is None else self._marks.mark(agent.id, key)
-        said = Said(agent.id, agent.name, agent.role, known_by, text, words, reply, name, (), signed, once)
+        said = Said(
+            agent.id, agent.name, agent.role, known_by, text, words, reply, name, (), signed, once, intent
+        )
         written = await self._say(Kind.POST, agent, said, key)
         warnings = self._unknown_mentions(words)
         return await self._receipt(written, said, agent, warnings)
@@ -106,6 +110,7 @@ class Talking:
         reply_to: str | None,
         key: str | None,
         word: OperatorWord | None = None,
+        intent: str = CHAT,
     ) -> Json:
         """A message to agents, each named whole. Nothing is sent when one of them is unknown or ambiguous."""
         check_message(text)
@@ -117,7 +122,18 @@ class Talking:
         found, signed = mentions(text), None if word is None else word.content()
         once = None if key is None else self._marks.mark(agent.id, key)
         said = Said(
-            agent.id, agent.name, agent.role, known_by, text, found, reply, None, recipients, signed, once
+            agent.id,
+            agent.name,
+            agent.role,
+            known_by,
+            text,
+            found,
+            reply,
+            None,
+            recipients,
+            signed,
+            once,
+            intent,
         )
         written = await self._say(Kind.DIRECT, agent, said, key)
         return await self._receipt(written, said, agent, [])

@@ -113,7 +113,7 @@ def test_what_the_agents_page_does_is_what_it_says(node: OneNode) -> None:
     saying, listening = (block for _, block in MARKED.findall(page("docs/agents.md")))
     node.script([saying])
     heard: list[dict[str, Any]] = json.loads(node.maw("inbox", "--as", "neo", "--json"))
-    assert [message["why"] for message in heard] == ["direct", "mention", "direct"]
+    assert [message["why"] for message in heard] == ["direct", "mention", "direct", "direct"]
     node.script([listening])
     inbox = subprocess.run(
         [MAW, "inbox", "--as", "neo"], env=node.environment, capture_output=True, check=False

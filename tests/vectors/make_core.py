@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from maw.core.clock import pack
-from maw.core.entry import MAX_COUNT, START, Entry, Head, Kind, decode, make, pack_payload
+from maw.core.entry import MAX_COUNT, START, Entry, Head, Kind, decode, make, pack_content, pack_payload
 from maw.core.frames import (
     Ask,
     CannotFollow,
@@ -36,6 +36,7 @@ from maw.core.identity import Signer, digest, key_text, short_key
 from maw.core.log import closed_digest
 from maw.core.redaction import REDACTED, Redaction, redaction_statement
 from maw.core.statement import Statement, admit, colony_id, found
+from maw.core.word import OperatorWord, sign_word
 
 NODE_SEED = bytes(range(32))
 OTHER_SEED = bytes(range(32, 64))
@@ -58,6 +59,10 @@ def _entry(entry: Entry) -> dict[str, Any]:
 
 def _statement(statement: Statement) -> dict[str, str]:
     return {"wire": statement.wire.hex(), "id": statement.id.hex()}
+
+
+def _word(word: OperatorWord) -> str:
+    return pack_content({"op": word.content()}).hex()
 
 
 def _frames(log: list[Entry], node: Signer, said: Statement) -> dict[str, str]:
@@ -112,6 +117,17 @@ def vectors() -> dict[str, Any]:
     redact = make(
         node, colony, EPOCH, post.head, pack(AT_MS, 2), Kind.REDACT, pack_payload(NONCE, rule.content())
     )
+    asking = make(
+        node, colony, EPOCH, redact.head, pack(AT_MS, 3), Kind.DIRECT,
+        pack_payload(
+            NONCE,
+            {
+                "agent": bytes(16), "name": "arthur", "role": "agent", "known": "uid", "text": "tea?",
+                "mentions": [], "intent": "ask", "to": [[other.node, NONCE, "ford", "other"]],
+            },
+        ),
+    )  # fmt: skip
+    where = (colony, node.node, AT_MS, NONCE)
     stated = redaction_statement(operator, colony, node.node, EPOCH, rule.ranges, "a secret", AT_MS)
     return {
         "given": {
@@ -134,7 +150,11 @@ def vectors() -> dict[str, Any]:
             "redact": _statement(stated),
         },
         "colony": colony.hex(),
-        "entries": [_entry(opening), _entry(post), _entry(redact)],
+        "entries": [_entry(opening), _entry(post), _entry(redact), _entry(asking)],
+        "words": {
+            "order": _word(sign_word(operator, *where, True, ("#general",), "stop")),
+            "said to inform": _word(sign_word(operator, *where, False, ("ford@other",), "tea", "inform")),
+        },
         "closed_digest": closed_digest({1: opening.head, 2: post.head, 9: post.head}, 9).hex(),
         "frames": _frames([opening, post], node, said),
     }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from maw.api.backend import Json, Speaker
 from maw.api.service.speakers import Speakers
+from maw.core.intents import CHAT
 from maw.core.word import OperatorWord
 from maw.node.talking import need_agent
 
@@ -20,10 +21,18 @@ class Writing(Speakers):
         reply_to: str | None,
         idempotency_key: str | None,
         word: OperatorWord | None = None,
+        intent: str = CHAT,
     ) -> Json:
         agent = need_agent(self._agent(speaker))
         return await self._node.talking.post(
-            agent, speaker.known_by, channel, text, reply_to=reply_to, key=idempotency_key, word=word
+            agent,
+            speaker.known_by,
+            channel,
+            text,
+            reply_to=reply_to,
+            key=idempotency_key,
+            word=word,
+            intent=intent,
         )
 
     async def post_direct(
@@ -35,10 +44,18 @@ class Writing(Speakers):
         reply_to: str | None,
         idempotency_key: str | None,
         word: OperatorWord | None = None,
+        intent: str = CHAT,
     ) -> Json:
         agent = need_agent(self._agent(speaker))
         return await self._node.talking.direct(
-            agent, speaker.known_by, to, text, reply_to=reply_to, key=idempotency_key, word=word
+            agent,
+            speaker.known_by,
+            to,
+            text,
+            reply_to=reply_to,
+            key=idempotency_key,
+            word=word,
+            intent=intent,
         )
 
     def draft_order(self, to: Sequence[str] | None, channel: str | None) -> Json:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from maw.api.backend import Json, Page, Speaker
+from maw.core.intents import CHAT
 from maw.core.word import OperatorWord
 from maw.errors import BadInput, Conflict, NotFound, NotSignedIn, Refused
 
@@ -99,6 +100,7 @@ class MemoryBackend:
         channel: str | None,
         to: Sequence[str],
         reply_to: str | None,
+        intent: str = CHAT,
     ) -> Json:
         seq = len(self.messages) + 1
         name, _, host = author.partition("@")
@@ -115,6 +117,7 @@ class MemoryBackend:
             "known_by": known_by,
             "operator": None,
             "order": False,
+            "intent": intent,
             "text": text,
             "mentions": [word[1:] for word in text.split() if word.startswith("@") and len(word) > 1],
             "created_at": TIME,
@@ -396,9 +399,12 @@ class MemoryBackend:
         reply_to: str | None,
         idempotency_key: str | None,
         word: OperatorWord | None = None,
+        intent: str = CHAT,
     ) -> Json:
         self._known_channel(channel)
-        return await self._post(speaker, idempotency_key, text, channel=channel, to=(), reply_to=reply_to)
+        return await self._post(
+            speaker, idempotency_key, text, channel=channel, to=(), reply_to=reply_to, intent=intent
+        )
 
     async def post_direct(
         self,
@@ -409,10 +415,13 @@ class MemoryBackend:
         reply_to: str | None,
         idempotency_key: str | None,
         word: OperatorWord | None = None,
+        intent: str = CHAT,
     ) -> Json:
         names = [name.lstrip("@") for name in to]
         whole = [name if "@" in name else self.address(name) for name in names]
-        return await self._post(speaker, idempotency_key, text, channel=None, to=whole, reply_to=reply_to)
+        return await self._post(
+            speaker, idempotency_key, text, channel=None, to=whole, reply_to=reply_to, intent=intent
+        )
 
     def draft_order(self, to: Sequence[str] | None, channel: str | None) -> Json:
         targets = [f"#{channel}"] if channel is not None else list(to or ())

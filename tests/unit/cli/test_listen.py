@@ -107,6 +107,13 @@ def test_a_reply_a_direct_message_and_a_doubtful_clock_are_said(cli: Cli, daemon
     assert "clock is in doubt" in out
 
 
+def test_what_is_wanted_of_the_reader_is_said_where_it_is_something(cli: Cli, daemon: FakeDaemon) -> None:
+    daemon.answers["GET /api/inbox"] = (200, [a_message(9, intent="ask"), a_message(10, intent="chat")])
+    first, second = (line for line in cli("inbox").out.splitlines() if not line.startswith("  "))
+    assert " · ask · " in first
+    assert "chat" not in second
+
+
 def test_ack_by_id_or_number(cli: Cli, daemon: FakeDaemon) -> None:
     daemon.answers["POST /api/ack"] = (200, {"acked": ["a-b-1"], "already": ["a-b-2"], "unknown": []})
     result = cli("ack", "17", "a-b-2")

@@ -39,6 +39,17 @@ def test_several_recipients(cli: Cli, daemon: FakeDaemon) -> None:
     assert daemon.last.body == {"to": ["arthur", "neo@pi"], "text": "hi"}
 
 
+def test_the_intent_is_said_where_it_is_not_chat(cli: Cli, daemon: FakeDaemon) -> None:
+    daemon.answers["POST /api/direct"] = (201, a_receipt())
+    assert cli("send", "@arthur", "hi", "--intent", "inform").code == 0
+    assert daemon.last.body == {"to": "arthur", "text": "hi", "intent": "inform"}
+    assert cli("send", "@arthur", "hi", "--intent", "chat").code == 0
+    assert daemon.last.body == {"to": "arthur", "text": "hi"}, "an older daemon knows no intents"
+    wrong = cli("post", "general", "hi", "--intent", "shout")
+    assert (wrong.code, len(daemon.asked)) == (2, 2)
+    assert "one of chat, ask, inform, ack" in wrong.err
+
+
 @pytest.mark.parametrize(
     "words", [["send", "general"], ["send", "#General"], ["post", "#general"], ["post", "general"]]
 )

@@ -37,6 +37,16 @@ def test_there_and_back() -> None:
         assert type(thing).read(wire(thing.content())) == thing
 
 
+def test_an_intent_is_left_out_where_it_is_chat_and_a_strange_one_is_chat() -> None:
+    for said in (POST, DIRECT):
+        asked = said._replace(intent="ask")
+        assert "intent" not in said.content()
+        assert Said.read(wire(asked.content()), direct=said.channel is None) == asked
+    strange: Any
+    for strange in ("later", "", 5, None, ["ask"], {}, b"ask"):
+        assert Said.read({**POST.content(), "intent": strange}, direct=False) == POST
+
+
 def test_open_says_what_came_before() -> None:
     assert wire(Open((7, 9, b"h" * 32), b"i" * 16, None, "why").content()) == {
         "prev": [7, 9, b"h" * 32], "instance": b"i" * 16, "recovery": None, "why": "why"

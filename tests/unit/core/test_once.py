@@ -47,5 +47,6 @@ def test_what_was_asked_for_is_read_out_of_the_message() -> None:
         assert request_of(kind, read(said)) == request_of(kind, said)
     asked = [POST, POST._replace(text="ho"), POST._replace(channel="ops"), POST._replace(reply_to=None)]
     asked += [POST._replace(word=word), DIRECT, DIRECT._replace(to=TO * 2)]
+    asked.append(POST._replace(intent="ask"))
     assert len({request_of(Kind.POST, said) for said in asked}) == len(asked)
     assert request_of(Kind.POST, POST) == request_of(Kind.POST, POST._replace(once=None, known_by="token"))

@@ -11,6 +11,7 @@ import msgpack
 import pytest
 from nacl.signing import SigningKey, VerifyKey
 
+from maw.core.colony import Said
 from maw.core.entry import START, decode, unpack_payload
 from maw.core.frames import decode_frame, encode
 from maw.core.identity import Signer, key_text, parse_key
@@ -47,7 +48,7 @@ def test_keys(name: str) -> None:
     assert parse_key(VECTORS["keys"][name]["text"]) == signer.node
 
 
-@pytest.mark.parametrize("at", [0, 1, 2])
+@pytest.mark.parametrize("at", [0, 1, 2, 3])
 def test_entries_by_the_words_of_the_protocol_alone(at: int) -> None:
     """Without our own code: as a second implementation would read docs/protocol.md."""
     header, signature = raw("entries", at, "header"), raw("entries", at, "signature")
@@ -99,6 +100,28 @@ def test_a_redaction_by_an_entry_and_by_a_statement() -> None:
     word = read_statement(raw("statements", "redact", "wire"))
     assert (word.type, word.fields) == ("redact", {**named, "why": "a secret"})
     assert read_redaction(word).ranges == ((2, 2),)
+
+
+def test_an_intent_is_said_where_it_is_not_chat() -> None:
+    post, asking = (unpack_payload(raw("entries", at, "payload")) for at in (1, 3))
+    assert (Said.read(post, direct=False).intent, Said.read(asking, direct=True).intent) == ("chat", "ask")
+    assert "intent" not in post
+    assert Said.read(asking, direct=True).content() == asking
+
+
+@pytest.mark.parametrize(
+    ("name", "is_order", "targets", "rest"),
+    [
+        ("order", True, ["#general"], ["stop"]),
+        ("said to inform", False, ["ford@other"], ["tea", "inform"]),
+    ],
+)
+def test_what_an_operator_signs(name: str, is_order: bool, targets: list[str], rest: list[str]) -> None:
+    given = [VECTORS["given"]["at_ms"], raw("given", "nonce"), is_order, targets]
+    key, *said, signature = msgpack.unpackb(raw("words", name))["op"]
+    assert said == given
+    signed = msgpack.packb([raw("colony"), raw("keys", "node", "key"), *given, *rest])
+    VerifyKey(key).verify(b"maw-word-v1\0" + signed, signature)
 
 
 @pytest.mark.parametrize("name", sorted(VECTORS["frames"]))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgpack
 import pytest
 
 from maw.core.colony import Said
 from maw.core.identity import NodeId, Signer
-from maw.core.word import OperatorWord, read_word, sign_word, word_of
+from maw.core.word import DOMAIN_WORD, OperatorWord, read_word, sign_word, word_of
 
 COLONY, OTHER = bytes(32), b"o" * 32
 KEY = Signer(b"k" * 32)
@@ -53,6 +54,16 @@ def test_it_is_nobodys_anywhere_else(text: str, channel: str, colony: bytes, aut
 )  # fmt: skip
 def test_nothing_of_it_can_be_changed(change: dict[str, Any]) -> None:
     assert word_of(said(replace(signed(), **change).content()), COLONY, NODE) is None
+
+
+def test_it_covers_the_intent_and_without_one_signs_what_older_versions_sign() -> None:
+    inform = sign_word(KEY, COLONY, NODE, 1000, NONCE, False, ("#general",), "stop", "inform")
+    plain = said(inform.content())
+    assert word_of(plain._replace(intent="inform"), COLONY, NODE) == inform
+    assert word_of(plain, COLONY, NODE) is None, "the intent was taken away"
+    assert word_of(said(signed().content())._replace(intent="inform"), COLONY, NODE) is None, "one was added"
+    seven = msgpack.packb([COLONY, NODE, 1000, NONCE, True, ["#general"], "stop"])
+    assert signed().signature == KEY.sign(DOMAIN_WORD, seven)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_a_post() -> None:
         "author": "arthur@mbp", "author_name": "arthur", "host": "mbp", "role": "agent", "known_by": "uid",
         "text": "hi @bot", "mentions": ["bot"], "created_at": "1970-01-01T00:00:01.000Z",
         "received_at": "1970-01-01T00:01:01.001Z", "reply_to": "k7q2mx-1-1", "clock_suspect": False,
-        "disputed": False, "operator": None, "order": False,
+        "disputed": False, "operator": None, "order": False, "intent": "chat",
     }  # fmt: skip
 
 

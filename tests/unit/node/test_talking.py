@@ -51,6 +51,19 @@ async def test_nothing_is_sent_when_one_of_several_is_unknown(host: Host) -> Non
     assert host.node.state.seq == before
 
 
+async def test_what_is_wanted_of_the_reader_is_with_the_message(host: Host) -> None:
+    said = await host.send("arthur", "ford", "hi", intent="inform")
+    await host.post("arthur", "@ford", intent="ask")
+    assert said["message"]["intent"] == "inform"
+    assert [item["intent"] for item in await host.inbox("ford")] == ["inform", "ask"]
+    again = {"idempotency_key": "k", "intent": "ask"}
+    await host.send("arthur", "ford", "x", **again)
+    await host.send("arthur", "ford", "x", **again)
+    with pytest.raises(Conflict):
+        await host.send("arthur", "ford", "x", idempotency_key="k")
+    assert await host.texts("ford") == ["hi", "@ford", "x"]
+
+
 async def test_several_recipients_each_once(host: Host) -> None:
     await host.service.post_direct(
         await host.as_("arthur"), ["ford", "@ford@mbp", "owner"], "x", reply_to=None, idempotency_key=None
