@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from maw.core.hours import Hours, parse_hours
 from maw.core.identity import NodeId, parse_key
 from maw.core.names import check_name
 from maw.core.neighbours import FULL_MESH, LINKS
@@ -83,6 +84,20 @@ class BackupConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class HostConfig:
+    """What whoever gives this box allows agents to take of it (None: no limit), and at which sizes a human is told.
+
+    ``alerts``: the channel in which this node says so, None where it does not."""
+
+    agents: int | None = None
+    memory_mib: int | None = None
+    hours: Hours | None = None
+    reserve_mib: int = 512
+    session_log_mib: int = 300
+    alerts: str | None = "alerts"
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """``maw.toml``. ``path`` is where it was read from."""
 
@@ -93,6 +108,7 @@ class Config:
     socket: SocketConfig = SocketConfig()
     limits: LimitsConfig = LimitsConfig()
     backup: BackupConfig = BackupConfig()
+    host: HostConfig = HostConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +161,7 @@ def check_interface(name: str) -> str:
 def load_config(path: Path) -> Config:
     """Read maw.toml. Raises BadConfig; a missing file says how to make one."""
     document = _read(path)
-    document.only("node", "mesh", "rest", "socket", "limits", "backup")
+    document.only("node", "mesh", "rest", "socket", "limits", "backup", "host")
     return Config(
         path=path,
         name=_node_name(document.section("node")),
@@ -154,6 +170,7 @@ def load_config(path: Path) -> Config:
         socket=_socket(document.section("socket")),
         limits=_limits(document.section("limits")),
         backup=_backup(document.section("backup")),
+        host=_host(document.section("host")),
     )
 
 
@@ -242,6 +259,18 @@ min_free_disk_mib = 256
 # How many are kept: the newest, and beside them the newest of each of the latest weeks.
 keep = 7
 keep_weeks = 4
+
+[host]
+# What whoever gives this box allows: how many agents run at once, what they take together, and when. What is beyond it
+# is stopped, the youngest or the largest first, is told why, and comes back when there is room. `maw host` shows it.
+# agents = 13
+# memory_mib = 8192
+# hours = "08:00-22:00"
+# A human is told, once, where less memory than this is left, and where an agent's session log grows beyond:
+reserve_mib = 512
+session_log_mib = 300
+# The channel in which this node tells it; "" for nowhere but here (`maw alerts`).
+alerts = "alerts"
 """
 
 _PEERS_TEXT: Final = """\
@@ -373,6 +402,24 @@ def _backup(section: Section) -> BackupConfig:
         Path(directory) if directory is not None else None,
         section.number("keep", KEEP, 1, 1000),
         section.number("keep_weeks", KEEP_WEEKS, 0, 1000),
+    )
+
+
+def _host(section: Section) -> HostConfig:
+    default = HostConfig()
+    section.only("agents", "memory_mib", "hours", "reserve_mib", "session_log_mib", "alerts")
+    hours, alerts = section.text("hours"), section.text("alerts")
+    return HostConfig(
+        agents=section.number("agents", 0, 1, 10_000) if "agents" in section else None,
+        memory_mib=section.number("memory_mib", 0, 64, 1 << 24) if "memory_mib" in section else None,
+        hours=None if hours is None else section.parsed("hours", parse_hours, hours),
+        reserve_mib=section.number("reserve_mib", default.reserve_mib, 16, 1 << 20),
+        session_log_mib=section.number("session_log_mib", default.session_log_mib, 1, 1 << 20),
+        alerts=default.alerts
+        if alerts is None
+        else section.parsed("alerts", lambda word: check_name(word.removeprefix("#"), "channel"), alerts)
+        if alerts
+        else None,
     )
 
 

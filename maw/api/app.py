@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from maw.api import admin, commanding, describing, ordering, reading, stream, writing
+from maw.api import admin, commanding, describing, hosting, ordering, reading, stream, writing
 from maw.api.bodies import decode_body, idempotency_key, read_body
 from maw.api.fields import shown
 from maw.api.principals import Door
@@ -34,6 +34,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *admin.ROUTES,
     *commanding.ROUTES,
     *ordering.ROUTES,
+    *hosting.ROUTES,
     *describing.ROUTES,
 )
 

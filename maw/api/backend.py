@@ -176,6 +176,17 @@ class Backend(Protocol):
     async def retain(self, speaker: Speaker, channel: str, days: int) -> Json:
         """The channel, and for whom it counts. The channel's maker, or whoever administers this node."""
 
+    # the machine under the agents ------------------------------------------------------------------
+
+    async def host(self, speaker: Speaker) -> Json: ...
+    async def measured(
+        self, speaker: Speaker, agents: list[Json], logs: list[Json] | None, folders: list[Json] | None
+    ) -> Json:
+        """A keeper's report. ``{"refused": {name: why}}``: of its agents, who is not to run. Refused: another uid's."""
+
+    async def pause_host(self, speaker: Speaker, why: str | None) -> Json:
+        """None: resume."""
+
     # administration: only ever called with ``speaker.is_admin``, from the socket ---------------------
 
     async def add_user(

@@ -36,6 +36,11 @@ class Field(NamedTuple):
     required: bool = False
     default: object = None
 
+    def schema(self) -> Json:
+        """Its JSON Schema, with the default where it has one."""
+        schema = self.kind.schema()
+        return schema if self.default is None else {**schema, "default": self.default}
+
 
 def shown(value: object) -> str:
     """What came, short and in ASCII, so that quoting it back drives nobody's terminal."""
@@ -64,6 +69,17 @@ class FieldSet:
             defaults={field.name: field.default for field in fields if not field.required},
             required=tuple(field.name for field in fields if field.required),
         )
+
+    def schema(self) -> Json:
+        """All of it as the JSON Schema of an object."""
+        schema: Json = {
+            "type": "object",
+            "properties": {
+                field.name: {"description": field.about, **field.schema()} for field in self.fields
+            },
+            "additionalProperties": False,
+        }
+        return {**schema, "required": list(self.required)} if self.required else schema
 
     def from_query(self, query: MultiMapping[str]) -> dict[str, Any]:
         """The checked values by name. Raises BadInput naming the parameter."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from maw.api.backend import Json
+from maw.api.fields import FieldSet
 from maw.api.limits import MAX_REFS, MAX_SEQ
 from maw.core.colony import MAX_RECIPIENTS, MAX_TEXT_BYTES
 from maw.core.names import MAX_NAME, NameKind, check_name
@@ -203,6 +204,31 @@ class Refs:
 
     def schema(self) -> Json:
         return {"type": "array", "items": Ref().schema(), "minItems": 1, "maxItems": MAX_REFS}
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """A list of objects, each with these fields. Raises BadInput of its own: which one, and what is wrong in it."""
+
+    fields: FieldSet
+    most: int
+
+    def from_text(self, text: str) -> list[Json]:
+        raise ValueError("must be a list of objects")
+
+    def from_json(self, value: object) -> list[Json]:
+        if not isinstance(value, list) or len(value) > self.most:
+            raise ValueError(f"must be a list of at most {self.most} objects")
+        return [self._read(number, item) for number, item in enumerate(value)]
+
+    def _read(self, number: int, item: object) -> Json:
+        try:
+            return self.fields.from_body(item)
+        except BadInput as error:
+            raise BadInput(f"item {number}: {error.message}", hint=error.hint, code=error.code) from None
+
+    def schema(self) -> Json:
+        return {"type": "array", "maxItems": self.most, "items": self.fields.schema()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,9 +40,43 @@ def exposition(status: Json, peers: Sequence[Json]) -> str:
         "unacknowledged messages",
         [({"agent": a}, n) for a, n in sorted(unread.items())],
     )
+    lines += _of_host(status.get("host") or {})
     alerts = status.get("alerts") or []
     lines += _metric("maw_alerts", "gauge", "alerts that status shows", [({}, len(alerts))])
     return "\n".join([*lines, *_of_peers(peers)]) + "\n"
+
+
+def _of_host(host: Json) -> list[str]:
+    taken = sorted((host.get("agents_memory_bytes") or {}).items())
+    refused = sorted(host.get("refused") or {})
+    return [
+        *_metric("maw_host_load", "gauge", "the load of the last minute", [({}, host.get("load"))]),
+        *_metric(
+            "maw_host_memory_available_bytes",
+            "gauge",
+            "memory that is left on this machine",
+            [({}, host.get("memory_available_bytes"))],
+        ),
+        *_metric(
+            "maw_agent_memory_bytes",
+            "gauge",
+            "what an agent's processes take",
+            [({"agent": name}, size) for name, size in taken],
+        ),
+        *_metric(
+            "maw_agents_more_fit",
+            "gauge",
+            "how many more agents like these fit into memory",
+            [({}, host.get("more_fit"))],
+        ),
+        *_metric("maw_host_paused", "gauge", "1 when no agent may run", [({}, bool(host.get("paused")))]),
+        *_metric(
+            "maw_agent_refused",
+            "gauge",
+            "1 for an agent that the host gives no room",
+            [({"agent": name}, 1) for name in refused],
+        ),
+    ]
 
 
 def _of_peers(peers: Sequence[Json]) -> list[str]:

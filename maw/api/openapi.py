@@ -7,7 +7,7 @@ from typing import Final
 
 from maw import __version__
 from maw.api.backend import Json
-from maw.api.fields import Field, FieldSet
+from maw.api.fields import Field
 from maw.api.limits import MAX_IDEMPOTENCY_KEY
 from maw.api.routes import Access, Route, by_path
 from maw.api.schemas import SCHEMAS, TEXT_ANSWERS
@@ -60,7 +60,7 @@ def _operation(route: Route) -> Json:
     if route.body is not None:
         operation["requestBody"] = {
             "required": bool(route.body.required),
-            "content": _content(_object(route.body)),
+            "content": _content(route.body.schema()),
         }
     return operation
 
@@ -89,24 +89,8 @@ def _parameter(field: Field, place: str) -> Json:
         "in": place,
         "required": field.required,
         "description": field.about,
-        "schema": _with_default(field),
+        "schema": field.schema(),
     }
-
-
-def _with_default(field: Field) -> Json:
-    schema = field.kind.schema()
-    return schema if field.default is None else {**schema, "default": field.default}
-
-
-def _object(fields: FieldSet) -> Json:
-    schema: Json = {
-        "type": "object",
-        "properties": {
-            field.name: {"description": field.about, **_with_default(field)} for field in fields.fields
-        },
-        "additionalProperties": False,
-    }
-    return {**schema, "required": list(fields.required)} if fields.required else schema
 
 
 def _answer(route: Route) -> Json:

@@ -123,6 +123,23 @@ _RECEIPT: Final = _object(
     }
 )
 
+_BYTES_BY_AGENT: Final[Json] = {"type": "object", "additionalProperties": {"type": "integer"}}
+_WHY_BY_AGENT: Final[Json] = {"type": "object", "additionalProperties": {"type": "string"}}
+_NUMBER: Final[Json] = {"type": "number"}
+
+_HOST_BRIEF: Final[Json] = {
+    "load": _NUMBER,
+    "cpus": _WHOLE,
+    "memory_bytes": _or_null(_WHOLE),
+    "memory_available_bytes": _or_null(_WHOLE),
+    "swap_used_bytes": _or_null(_WHOLE),
+    "agents_memory_bytes": _BYTES_BY_AGENT,
+    "more_fit": _or_null(_WHOLE),
+    "days_left": _or_null(_NUMBER),
+    "paused": _or_null(_TEXT),
+    "refused": _WHY_BY_AGENT,
+}
+
 _STATUS: Final = _object(
     {
         "name": _TEXT,
@@ -163,6 +180,7 @@ _STATUS: Final = _object(
             {"count": _WHOLE, "worst": _list(_object({"address": _TEXT, "count": _WHOLE, "why": _TEXT}))}
         ),
         "database_free_bytes": _WHOLE,
+        "host": _object(_HOST_BRIEF),
         "frozen": _TEXTS,
     },
 )
@@ -258,6 +276,49 @@ _WHOAMI: Final = _object(
     }
 )
 
+_HOST: Final = _object(
+    {
+        "name": _TEXT,
+        **_HOST_BRIEF,
+        "disk_free_bytes": _WHOLE,
+        "limits": _object(
+            {
+                "agents": _or_null(_WHOLE),
+                "memory_mib": _or_null(_WHOLE),
+                "hours": _or_null(_TEXT),
+                "reserve_mib": _WHOLE,
+                "session_log_mib": _WHOLE,
+            }
+        ),
+        "agents": _list(
+            _object(
+                {
+                    "agent": _TEXT,
+                    "memory_bytes": _WHOLE,
+                    "processes": _WHOLE,
+                    "since": _TIME,
+                    "measured_at": _TIME,
+                    "per_day_bytes": _or_null(_WHOLE),
+                    "leaking": _FLAG,
+                }
+            )
+        ),
+        "session_logs": _list(
+            _object(
+                {
+                    "agent": _or_null(_TEXT),
+                    "path": _TEXT,
+                    "files": _WHOLE,
+                    "bytes": _WHOLE,
+                    "largest_bytes": _WHOLE,
+                }
+            )
+        ),
+        "folders": _list(_object({"path": _TEXT, "bytes": _WHOLE})),
+        "measured_at": _or_null(_TIME),
+    }
+)
+
 SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
     {
         "Error": _object({"error": _ERROR}),
@@ -313,6 +374,8 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         ),
         "Invite": _object({"id": _TEXT, "line": _TEXT, "expires_at": _TIME, "addresses": _TEXTS}),
         "Joined": _object({"colony": _TEXT, "peer": _object({"name": _TEXT, "key": _TEXT}), "state": _TEXT}),
+        "Host": _HOST,
+        "Refusals": _object({"refused": _WHY_BY_AGENT}),
         "Report": {"type": "object", "description": "what was done"},
         "Health": _object({"ok": _FLAG}, {"name": _TEXT, "trouble": _TEXT}),
         "OpenAPI": {"type": "object", "description": "an OpenAPI 3.1 document"},

@@ -44,6 +44,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "up": "maw.cli.host:up",
             "service": "maw.cli.service:service_group",
             "status": "maw.cli.overview:status",
+            "host": "maw.cli.machine:host_group",
             "alerts": "maw.cli.alerts:alerts",
             "doctor": "maw.cli.doctor:doctor",
             "demo": "maw.cli.demo:demo",

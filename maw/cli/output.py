@@ -165,6 +165,11 @@ def span(seconds: float) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
+def span_since(moment: datetime) -> str:
+    """How long ago that was."""
+    return span((datetime.now(UTC) - moment).total_seconds())
+
+
 def size(count: float | None) -> str:
     """``512 B``, ``54 MiB``, ``3.2 GiB``."""
     if count is None:

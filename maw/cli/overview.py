@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from maw.cli.alerts import Seen, dismiss_alerts
-from maw.cli.output import Output, note, parse_time, size, span, words
+from maw.cli.output import Output, note, parse_time, size, span, span_since, words
 from maw.cli.params import Json
 from maw.cli.session import plain_daemon
 
@@ -88,12 +87,27 @@ def _facts(out: Output, state: Record) -> list[tuple[str, str]]:
         ("unread", _unread(state) or "nothing"),
         ("disk", f"{size(state.get('disk_free_bytes'))} free · database {size(state.get('database_bytes'))}"),
         ("memory", size(state.get("rss_bytes"))),
+        ("host", _host(out, state.get("host") or {})),
         ("backup", _backup(out, state)),
     ]
     facts += [("frozen", out.style(freeze, "yellow")) for freeze in _frozen(state)]
     facts += [("peer", out.style(trouble, "yellow")) for trouble in _troubles(state)]
     facts += [("refused", out.style(refused, "yellow")) for refused in _refused(state)]
     return [*facts, *(("alert", out.style(alert, "yellow")) for alert in _alerts(state))]
+
+
+def _host(out: Output, host: Record) -> str:
+    """``load 0.4 on 2 cores · 7.2 GiB of memory left · 13 agents take 3.1 GiB, 21 more fit``"""
+    if host.get("paused"):
+        return out.style(f"paused: {words(host['paused'])}", "yellow")
+    taken = host.get("agents_memory_bytes") or {}
+    parts = [f"load {words(host.get('load'))} on {words(host.get('cpus'))} cores"]
+    if host.get("memory_available_bytes") is not None:
+        parts.append(f"{size(host['memory_available_bytes'])} of memory left")
+    if taken:
+        fit = "" if host.get("more_fit") is None else f", {host['more_fit']} more fit"
+        parts.append(f"{len(taken)} agents take {size(sum(taken.values()))}{fit}")
+    return " · ".join(parts)
 
 
 def _unread(state: Record) -> str:
@@ -136,7 +150,7 @@ def _backup(out: Output, state: Record) -> str:
     made = parse_time(last.get("at"))
     if made is None:
         return "none yet (`maw backup`)"
-    return f"{span((datetime.now(UTC) - made).total_seconds())} ago · {words(last.get('where'))}"
+    return f"{span_since(made)} ago · {words(last.get('where'))}"
 
 
 def _is_of_a_copy(alert: Record, state: Record) -> bool:

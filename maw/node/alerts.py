@@ -32,10 +32,16 @@ class Alerts:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
+        self._heard: Callable[[Alert], None] = lambda _: None
+        self._over: Callable[[str, str], None] = lambda _kind, _subject: None
         self._unsaved: dict[tuple[str, str], tuple[Alert, int, int]] = {}
         self._saving: dict[tuple[str, str], tuple[Alert, int, int]] = {}
         self._logged: dict[tuple[str, str], int] = {}
         self._settled: set[tuple[str, str]] = set()
+
+    def listen(self, heard: Callable[[Alert], None], over: Callable[[str, str], None]) -> None:
+        """From now on these are called with each alert, and with what is settled. They must not fail."""
+        self._heard, self._over = heard, over
 
     def raise_alert(self, alert: Alert) -> None:
         now = wall_clock_ms()
@@ -48,6 +54,7 @@ class Alerts:
             self._logged = {key: at for key, at in self._logged.items() if now - at < REPEAT_MS}
             self._logged[about] = now
             log.warning("%s: %s", alert.kind, alert.text)
+        self._heard(alert)
 
     def bug(self, what: str, error: BaseException) -> None:
         """A fault of maw's own that did not end the node: its trace goes to the log."""
@@ -61,6 +68,7 @@ class Alerts:
         self._unsaved.pop((kind, subject), None)
         self._logged.pop((kind, subject), None)
         self._settled.add((kind, subject))
+        self._over(kind, subject)
 
     async def dismiss(self, kind: str | None, subject: str | None) -> list[dict[str, str]]:
         """The owner has seen to these: gone until it happens again. None stands for any. NotFound, Unavailable."""

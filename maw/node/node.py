@@ -98,6 +98,8 @@ class Node(Parts):
             self.runtime.feed(lambda machine, now: machine.homecoming.lost(said, now))
         await self.receipts.load(self.db.writing, self.state)
         await self.read_peers()
+        await self.hosting.load()
+        await self.herald.load()
         self.membership.write_copy()
         if self._opened.notes:
             self.alerts.raise_alert(Alert("recovery", self.config.name, "; ".join(self._opened.notes)))
@@ -129,6 +131,7 @@ class Node(Parts):
             lambda: self.clock_watch.look(wall_clock_ms(), iso(wall_clock_ms())),
             self.disk.check,
             self.descriptors.look,
+            self.hosting.look,
             lambda: self.conduct.look(self.runtime.traffic()),
             self.membership.mend_copy,
             lambda: self.copy_watch.look(self.mesh.dial_states()),
@@ -145,10 +148,12 @@ class Node(Parts):
             "missing entries": lambda: self.mender.keep(asyncio.get_running_loop().time()),
             "redactions": self.redacting.keep,
             "alerts": self.alerts.save,
+            "alerts in a channel": self.herald.keep,
             "receipts": self.saving.save_receipts,
         }
         seldom: dict[str, tuple[int, Chore]] = {
             "when peers were last seen": (60, self.saving.save),
+            "what agents take": (60, self.hosting.keep),
             "old idempotency keys": (3600, self.authoring.forget_old_keys),
         }
         return Housekeeping(looks, chores, seldom, self._clock_event)

@@ -44,7 +44,9 @@ from maw.node.disk import DiskGuard
 from maw.node.far_receipts import FarReceipts
 from maw.node.folds import Folds
 from maw.node.forking import Forking
+from maw.node.herald import Herald
 from maw.node.home import NodeHome
+from maw.node.hosting import Hosting
 from maw.node.introducing import Introducing
 from maw.node.inventory import Inventory
 from maw.node.joiner import Joiner
@@ -174,6 +176,8 @@ class Parts:
             lambda: self.membership.book,
         )  # fmt: skip
         self.people = People(store, self.authoring, self.directory)
+        self.herald = Herald(config.host.alerts, store, self.talking, self.people)
+        self.alerts.listen(self.herald.heard, self.herald.settled)
         self.inviting = InvitingDesk(
             me, config.name, db, self.writer, self.membership,
             founding=lambda: self.belonging.founding(), addresses=lambda: self.mesh.addresses(),
@@ -216,6 +220,7 @@ class Parts:
         self.disk = DiskGuard(
             home.path, config.limits.min_free_disk_mib << 20, self._disk_changed, database=home.database
         )
+        self.hosting = Hosting(config, store, self.alerts, self.disk)
         self.descriptors = DescriptorWatch(config.name, self.alerts.raise_alert, self.alerts.settle)
         self.introducing = Introducing(
             me, self.state, self.writer, self.authoring, self.belonging, self.people, self.card

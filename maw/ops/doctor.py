@@ -27,6 +27,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     running.answering,
     running.same_version,
     running.alerts,
+    running.room_for_agents,
     network.interface,
     network.listening,
     network.rest_port,

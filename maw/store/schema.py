@@ -165,9 +165,17 @@ async def _mark_early_answers(conn: aiosqlite.Connection) -> None:
         await conn.execute(statement)
 
 
+async def _keep_vitals(conn: aiosqlite.Connection) -> None:
+    """What the processes of each agent of this host take, hour by hour."""
+    await conn.execute(
+        "CREATE TABLE vitals (agent INTEGER NOT NULL, hour INTEGER NOT NULL, started INTEGER NOT NULL,"
+        " low INTEGER NOT NULL, high INTEGER NOT NULL, PRIMARY KEY (agent, hour)) WITHOUT ROWID"
+    )
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
-    _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers,
+    _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

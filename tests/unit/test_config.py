@@ -8,6 +8,7 @@ import pytest
 
 from maw.config import (
     Endpoint,
+    HostConfig,
     LimitsConfig,
     MeshConfig,
     RestConfig,
@@ -17,6 +18,7 @@ from maw.config import (
     render_config,
     render_peers,
 )
+from maw.core.hours import Hours
 from maw.core.identity import key_text
 from maw.core.statement import colony_text
 from maw.errors import BadConfig, BadInput
@@ -38,6 +40,7 @@ def test_all_defaults(tmp_path: Path) -> None:
     assert read.socket.group is None
     assert read.limits == LimitsConfig()
     assert read.limits.min_free_disk_mib == 256
+    assert read.host == HostConfig(None, None, None, 512, 300, "alerts")
 
 
 def test_everything_set(tmp_path: Path) -> None:
@@ -55,6 +58,11 @@ def test_everything_set(tmp_path: Path) -> None:
     group = "maw"
     [limits]
     min_free_disk_mib = 1000
+    [host]
+    agents = 13
+    memory_mib = 8192
+    hours = "22:00-7:30"
+    alerts = ""
     """
     read = load_config(config(tmp_path, text))
     assert read.mesh == MeshConfig(
@@ -63,6 +71,7 @@ def test_everything_set(tmp_path: Path) -> None:
     assert read.rest == RestConfig(Endpoint("::1", 8000), False)
     assert read.socket.group == "maw"
     assert read.limits.min_free_disk_mib == 1000
+    assert read.host == HostConfig(13, 8192, Hours(22 * 60, 7 * 60 + 30), 512, 300, None)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +105,13 @@ def test_everything_set(tmp_path: Path) -> None:
             "min_free_disk_mib",
         ),
         ("[node]\nname='x'\n[limits]\nmin_free_disk_mib=0", "must be from 1", ""),
+        (
+            "[node]\nname='x'\n[host]\nhours='8-22'",
+            "line 4: host.hours is wrong: '8-22' is no span",
+            "08:00-22:00",
+        ),
+        ("[node]\nname='x'\n[host]\nagents=0", "line 4: host.agents must be from 1", ""),
+        ("[node]\nname='x'\n[host]\nalerts='a b'", "line 4: host.alerts is wrong", ""),
         ("node = 1", "line 1: node must be a section", ""),
         ("[node\n", "line 1, column 6: not TOML", ""),
     ],

@@ -6,12 +6,12 @@ A part for each sort of question, each a thin layer: rules live in maw.node, sha
 from __future__ import annotations
 
 from maw.api.service.administering import Administering, reload_peers
+from maw.api.service.hosting import Hosted
 from maw.api.service.reading import Reading
-from maw.api.service.status import Status
 from maw.api.service.writing import Writing
 
 __all__ = ["Service", "reload_peers"]
 
 
-class Service(Status, Reading, Writing, Administering):
+class Service(Hosted, Reading, Writing, Administering):
     """Everything a door may ask of a node."""

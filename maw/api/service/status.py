@@ -85,7 +85,7 @@ class Status(Speakers):
             "unread": {
                 row.name: unread.get(row.n, 0)
                 for row in node.state.local.values()
-                if self._may_see(row, speaker)
+                if self._may_see(row, speaker) and row.id.hex() != node.herald.speaker
             },
             "disk_free_bytes": node.disk.free,
             "database_bytes": _database_bytes(node.db.path),
@@ -97,6 +97,7 @@ class Status(Speakers):
                 "count": node.mesh.refusals.total(),
                 "worst": [asdict(one) for one in node.mesh.refusals.worst()],
             },
+            "host": node.hosting.brief(lambda row: self._may_see(row, speaker)),
             "frozen": _frozen(node.membership.book.ruling.freezes.active),
             "alerts": await node.alerts.recent(node.db, iso),
         }

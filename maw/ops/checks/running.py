@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from maw.ops.checks.context import Context, Finding, Verdict
+
+_SOON_DAYS: Final = 3
 
 
 def answering(context: Context) -> Finding:
@@ -45,3 +49,32 @@ def alerts(context: Context) -> Finding:
         return Finding(name, Verdict.OK, "none")
     more = f" (and {len(raised) - 1} more)" if len(raised) > 1 else ""
     return Finding(name, Verdict.WARN, f"{raised[0].get('text')}{more}", "maw status shows them")
+
+
+def room_for_agents(context: Context) -> Finding:
+    """Memory for the agents that run here, and what the giver of this host allows."""
+    name = "room for agents"
+    host = (context.status or {}).get("host")
+    if not host:
+        return Finding(name, Verdict.SKIP, "no daemon answers")
+    if host.get("paused"):
+        text = f"this host is paused: {host['paused']}; no agent runs"
+        return Finding(name, Verdict.WARN, text, "maw host resume")
+    refused = host.get("refused") or {}
+    if refused:
+        text = "; ".join(f"{agent} does not run: {why}" for agent, why in sorted(refused.items()))
+        return Finding(
+            name, Verdict.WARN, text, "[host] in maw.toml says what is allowed; `maw host` shows it"
+        )
+    available, more = host.get("memory_available_bytes"), host.get("more_fit")
+    if available is None:
+        return Finding(name, Verdict.SKIP, "this system does not say how much memory is left")
+    text = f"{available >> 20} MiB of memory are left, {more} more agents fit"
+    if not more:
+        return Finding(name, Verdict.WARN, text, "`maw host` shows who takes how much")
+    if host.get("days_left") is not None and host["days_left"] < _SOON_DAYS:
+        text = f"{text}; they grow, and it lasts for {host['days_left']:g} days"
+        return Finding(
+            name, Verdict.WARN, text, "`maw host` shows who grows; `maw agent respawn` begins it anew"
+        )
+    return Finding(name, Verdict.OK, text)

@@ -14,6 +14,21 @@ from maw.errors import BadInput, Conflict, NotFound, NotSignedIn, Refused
 
 TIME = "2026-11-21T08:00:00.123Z"
 KEY = "mk1" + "a" * 56
+HOST_BRIEF: Json = {
+    "load": 0.5, "cpus": 2, "memory_bytes": 1 << 34, "memory_available_bytes": 1 << 33, "swap_used_bytes": 0,
+    "agents_memory_bytes": {"neo": 1 << 28}, "more_fit": 27, "days_left": None, "paused": None, "refused": {},
+}  # fmt: skip
+HOST: Json = {
+    **HOST_BRIEF, "disk_free_bytes": 1 << 35,
+    "limits": {"agents": 13, "memory_mib": None, "hours": None, "reserve_mib": 512, "session_log_mib": 300},
+    "agents": [
+        {
+            "agent": "neo", "memory_bytes": 1 << 28, "processes": 3, "since": TIME, "measured_at": TIME,
+            "per_day_bytes": None, "leaking": False,
+        }
+    ],
+    "session_logs": [], "folders": [], "measured_at": TIME,
+}  # fmt: skip
 
 
 @dataclass
@@ -534,6 +549,19 @@ class MemoryBackend:
     async def forget_peer(self, speaker: Speaker, who: str) -> Json:
         self.calls.append(("forget", who))
         return {"forgotten": who}
+
+    async def host(self, speaker: Speaker) -> Json:
+        return {**HOST, "name": self.node_name}
+
+    async def pause_host(self, speaker: Speaker, why: str | None) -> Json:
+        self.calls.append(("pause", why))
+        return {**HOST, "name": self.node_name, "paused": why}
+
+    async def measured(
+        self, speaker: Speaker, agents: list[Json], logs: list[Json] | None, folders: list[Json] | None
+    ) -> Json:
+        self.calls.append(("measured", agents, logs, folders))
+        return {"refused": {}}
 
     async def accept_peer(self, speaker: Speaker, who: str, introducer: bool = False) -> Json:
         self.calls.append(("accept", who, introducer) if introducer else ("accept", who))

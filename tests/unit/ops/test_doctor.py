@@ -170,6 +170,28 @@ def test_another_version_runs(world: World) -> None:
     assert is_(running.same_version(world.context(version="0.2.0")), WARN, "0.1.0", "restart")
 
 
+def test_room_for_agents(world: World) -> None:
+    host: dict[str, object] = {
+        "memory_available_bytes": 8 << 30,
+        "more_fit": 20,
+        "days_left": None,
+        "paused": None,
+        "refused": {},
+    }
+
+    def found(**other: object) -> Finding:
+        return running.room_for_agents(world.context(status={"host": {**host, **other}}))
+
+    assert is_(found(), OK, "8192 MiB of memory are left, 20 more agents fit")
+    assert is_(found(paused="a new disk"), WARN, "a new disk", "maw host resume")
+    assert is_(found(refused={"neo": "no room"}), WARN, "neo does not run: no room", "maw.toml")
+    assert is_(found(more_fit=0), WARN, "0 more agents fit", "maw host")
+    assert is_(found(days_left=2.5), WARN, "lasts for 2.5 days", "respawn")
+    assert is_(found(days_left=30.0), OK, "20 more")
+    assert is_(found(memory_available_bytes=None), SKIP, "does not say")
+    assert is_(running.room_for_agents(world.context(status=None)), SKIP, "no daemon")
+
+
 def test_alerts(world: World) -> None:
     alerts = [{"text": "a fork of mbp"}, {"text": "b"}]
     assert is_(running.alerts(world.context(status={"alerts": alerts})), WARN, "a fork of mbp (and 1 more)")
