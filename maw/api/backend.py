@@ -167,6 +167,9 @@ class Backend(Protocol):
     async def ack(self, speaker: Speaker, refs: Sequence[str] | None) -> Json:
         """Ids or seqs as decimal digits; None means all. ``{"acked", "already", "unknown"}``."""
 
+    async def read(self, speaker: Speaker, refs: Sequence[str], via: str) -> Json:
+        """All of these was handed to the speaking agent. ``{"read"}``: of which it is new; others are passed over."""
+
     async def add_channel(self, speaker: Speaker, name: str) -> Json:
         """Needs a speaking agent. Conflict when it is there already."""
 

@@ -70,6 +70,9 @@ _REDACTED: Final[Json] = {
 }
 """Of messages whose text was dropped: `text` says so in words."""
 
+_MARKS: Final[Json] = {"delivered_at": _or_null(_TIME), "read_at": _or_null(_TIME)}
+"""Of messages for the speaking agent."""
+
 _CHANNEL: Final[Json] = {
     "name": _TEXT,
     "created_at": _or_null(_TIME),
@@ -213,7 +216,7 @@ _PEER: Final = _object(
 
 _MESSAGE_WITH_THREAD: Final = _object(
     {**_MESSAGE, "thread": _list(_ref("Message"))},
-    {"state": _STATE, "recipients": _list(_RECIPIENT), **_REDACTED},
+    {"state": _STATE, "recipients": _list(_RECIPIENT), **_MARKS, **_REDACTED},
 )
 
 _SENT: Final = _object(
@@ -327,12 +330,14 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "Order": _ORDER,
         "OrderDraft": _ORDER_DRAFT,
         "InboxMessage": _object(
-            {**_MESSAGE, "why": {"type": "string", "enum": ["direct", "mention", "group"]}}, _REDACTED
+            {**_MESSAGE, "why": {"type": "string", "enum": ["direct", "mention", "group"]}, **_MARKS},
+            _REDACTED,
         ),
         "SentMessage": _SENT,
         "MessageWithThread": _MESSAGE_WITH_THREAD,
         "StreamFrame": _FRAME,
         "Receipt": _RECEIPT,
+        "Marked": _object({"read": _TEXTS}),
         "Acked": _object({"acked": _TEXTS, "already": _TEXTS, "unknown": _TEXTS}),
         "Whoami": _WHOAMI,
         "Status": _STATUS,

@@ -19,6 +19,7 @@ from maw.api.routes import Access, Call, Route, body, query
 from maw.core.colony import MAX_KEEP_DAYS
 from maw.core.heeding import DECLINED, MAX_NOTE, OBEYED
 from maw.core.intents import CHAT, INTENTS
+from maw.core.states import VIAS
 from maw.core.word import OperatorWord, read_word
 from maw.errors import BadInput, Unavailable, Unconfirmed
 
@@ -125,6 +126,11 @@ async def ack(call: Call) -> web.StreamResponse:
     return reply(await call.backend.ack(call.speaker, refs), headers=call.api.headers)
 
 
+async def read(call: Call) -> web.StreamResponse:
+    done = await call.backend.read(call.speaker, call.args["ids"], call.args["via"])
+    return reply(done, headers=call.api.headers)
+
+
 async def add_channel(call: Call) -> web.StreamResponse:
     channel = await call.backend.add_channel(call.speaker, call.args["name"])
     return reply(channel, status=201, headers=call.api.headers)
@@ -184,6 +190,23 @@ ROUTES: Final = (
             Field("all", Flag(), "everything unacknowledged"),
             Field("answer", Choice((OBEYED, DECLINED)), "of operators' orders: what was made of them"),
             Field("note", Line(MAX_NOTE), "with an answer: how, or why not"),
+        ),
+    ),
+    Route(
+        "POST",
+        "/api/read",
+        read,
+        Access.AGENT,
+        "say that all of these messages was shown to the speaking agent: their authors are told",
+        "Marked",
+        body=body(
+            Field(
+                "ids",
+                Refs(),
+                "message ids or seqs; what is not in the agent's mailbox is passed over",
+                required=True,
+            ),
+            Field("via", Choice(VIAS), "by what they came before him", default="read"),
         ),
     ),
     Route(

@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
 import typer
 
 from maw.cli import completing
-from maw.cli.messages import print_message, print_messages
+from maw.cli.messages import is_whole, print_message, print_messages
 from maw.cli.output import Output, note, words
 from maw.cli.params import AfterSeq, As, Json, Limit, duration
 from maw.cli.session import OWNER, reading_daemon, speaking_daemon
 from maw.client.daemon import Daemon, Lost, segment, wait_until_back
 from maw.core.names import check_name, parse_address
-from maw.errors import BadInput, NotFound, NotRunning, Unavailable
+from maw.errors import BadInput, MawError, NotFound, NotRunning, Unavailable
 
 LONG_POLL_S: Final = 50.0
+TELL_PATIENCE_S: Final = 5.0
 
 
-def inbox(limit: Limit = 50, after_seq: AfterSeq = None, as_name: As = None, as_json: Json = False) -> int:
-    """Messages for you that you have not acknowledged. Changes nothing; exit 1 when there are none."""
+def inbox(
+    limit: Limit = 50,
+    after_seq: AfterSeq = None,
+    peek: Annotated[
+        bool, typer.Option("--peek", help="Do not tell their authors that they were read.")
+    ] = False,
+    as_name: As = None,
+    as_json: Json = False,
+) -> int:
+    """Messages for you that you have not acknowledged; they stay. Exit 1 when there are none."""
     out = Output.to_stdout(as_json)
-    messages = speaking_daemon(as_name).get("/api/inbox", limit=limit, after_seq=after_seq).body
+    daemon = speaking_daemon(as_name)
+    messages = daemon.get("/api/inbox", limit=limit, after_seq=after_seq).body
     print_messages(out, messages, as_name)
     _ack_hint(out, messages, as_name)
+    if not peek:
+        _tell_read(daemon, [one for one in messages if is_whole(out, one)], "inbox")
     return 0 if messages else out.nothing("nothing unread")
 
 
@@ -97,6 +110,7 @@ def wait(
         messages = _poll(daemon, left, deadline, limit=limit, after_seq=after_seq)
     print_messages(out, messages, as_name)
     _ack_hint(out, messages, as_name)
+    _tell_read(daemon, [one for one in messages if is_whole(out, one)], "wait")
     return 0
 
 
@@ -158,13 +172,23 @@ def _one_message(out: Output, daemon: Daemon, ref: str, as_name: str | None) -> 
     message = daemon.get(f"/api/messages/{segment(ref)}").body
     if out.as_json:
         out.json(message)
-        return 0
-    print_message(out, message, whole=True)
-    if message.get("state"):
-        out.line(f"  [{words(message['state'])}]")
-    for answer in message.get("thread") or ():
-        print_message(out, answer, as_name)
+    else:
+        print_message(out, message, whole=True)
+        if message.get("state"):
+            out.line(f"  [{words(message['state'])}]")
+        for answer in message.get("thread") or ():
+            print_message(out, answer, as_name)
+    _tell_read(daemon, [message], "read")
     return 0
+
+
+def _tell_read(daemon: Daemon, messages: list[Any], via: str) -> None:
+    """These stand on the screen, or in the pipe: the authors of those that were not read before may know. It is no
+    part of what was asked for: where it cannot be told, a receipt is late, and that is all."""
+    fresh = [one["id"] for one in messages if "read_at" in one and one["read_at"] is None]
+    if fresh:
+        with suppress(MawError):
+            daemon.post("/api/read", {"ids": fresh, "via": via}, patience=TELL_PATIENCE_S)
 
 
 def _since(after_seq: int | None) -> str:

@@ -60,6 +60,12 @@ def print_message(out: Output, message: Record, as_name: str | None = None, *, w
         out.line(f"  {out.style(rest, 'dim')}")
 
 
+def is_whole(out: Output, message: Record) -> bool:
+    """Whether ``print_messages`` shows all of it there."""
+    text = str(message.get("text", ""))
+    return out.as_json or out.width is None or beginning(text) == text
+
+
 def beginning(text: str) -> str:
     """The text, or as much of it as a list shows on a terminal: SHOWN_LINES lines, SHOWN_CHARACTERS characters."""
     kept = "\n".join(text.split("\n", SHOWN_LINES)[:SHOWN_LINES])[:SHOWN_CHARACTERS]

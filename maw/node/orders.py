@@ -14,6 +14,7 @@ from maw.core.colony import GROUPS
 from maw.core.entry import Kind
 from maw.core.heeding import ANSWERS, MAX_ANSWERS, MAX_NOTE, SEEN, Answer, Heed
 from maw.core.identity import NodeId
+from maw.core.states import REPLICATED, STORED
 from maw.core.trust import TrustBook
 from maw.errors import BadInput, NotFound
 from maw.node.authoring import Authoring, wall_clock_ms
@@ -21,7 +22,7 @@ from maw.node.directory import Directory
 from maw.node.presenting import Json, Presenter, iso
 from maw.node.receipts import Receipts
 from maw.node.spoken import Spoken
-from maw.node.talking import REPLICATED, STORED, Talking
+from maw.node.talking import Talking
 from maw.store import pages
 from maw.store.database import Database
 from maw.store.pages import Shown

@@ -53,6 +53,7 @@ from maw.node.joiner import Joiner
 from maw.node.keeping import Keeping
 from maw.node.learning import Learning
 from maw.node.loops import Loops
+from maw.node.marking import Marking
 from maw.node.membership import Membership
 from maw.node.mender import Mender
 from maw.node.mesh import Mesh
@@ -153,6 +154,7 @@ class Parts:
         self.presenter = Presenter(
             me, self.state, self.directory, word, lambda place: self.scrubber.report([split(place)])
         )
+        self.marking = Marking(store)
         self.talking = Talking(
             store,
             self.authoring,
@@ -160,6 +162,7 @@ class Parts:
             self.presenter,
             self.receipts,
             Marks(signer),
+            self.marking,
             lambda node: self.peering.online(node),
             lambda node: self.mesh.refused_by(node),
             lambda agent, said: self.keeping.refuse(agent, said),

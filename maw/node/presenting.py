@@ -174,7 +174,7 @@ class Presenter:
             "disputed": self._is_disputed(row),
         }
         if row.why is not None:
-            shown["why"] = row.why
+            shown |= {"why": row.why, "delivered_at": iso(row.delivered), "read_at": iso(row.read)}
         if row.gone is not None:
             shown["redacted"] = self.gone(row)
         return shown

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
-
-import aiosqlite
+from contextlib import suppress
 
 from maw.core.colony import GROUPS, MAX_RECIPIENTS, NewChannel, Said
 from maw.core.entry import Kind, Position
@@ -19,11 +17,13 @@ from maw.core.intents import CHAT
 from maw.core.message_ids import message_id
 from maw.core.names import check_name, mentions
 from maw.core.once import Asked, Marks, request_of
+from maw.core.states import READ, REPLICATED, STORED
 from maw.core.text import check_message
 from maw.core.word import OperatorWord
 from maw.errors import BadInput, Conflict, NotFound, Refused
-from maw.node.authoring import Authoring, Written, recovering, wall_clock_ms
+from maw.node.authoring import Authoring, Written, recovering
 from maw.node.directory import Directory, no_such_message
+from maw.node.marking import Marking
 from maw.node.presenting import Json, Presenter, gone_words, iso
 from maw.node.receipts import Receipts
 from maw.node.store import Store
@@ -34,9 +34,6 @@ from maw.store.pages import Shown
 from maw.store.redacting import covering
 from maw.store.schema import SEQ_BITS
 from maw.store.state import AgentRow, ChannelRow
-
-STORED: Final = "stored"
-REPLICATED: Final = "replicated"
 
 
 class Talking:
@@ -50,6 +47,7 @@ class Talking:
         presenter: Presenter,
         receipts: Receipts,
         marks: Marks,
+        marking: Marking,
         online: Callable[[NodeId], bool],
         refused_by: Callable[[NodeId], str | None],
         may_say: Callable[[AgentRow, Said], None],
@@ -67,6 +65,7 @@ class Talking:
         self._presenter = presenter
         self._receipts = receipts
         self._marks = marks
+        self._marking = marking
         self._online = online
 
     # -- saying -----------------------------------------------------------------------------------
@@ -329,38 +328,31 @@ class Talking:
                 if isinstance(error, BadInput) and len(refs or ()) == 1:
                     raise
                 unknown.append(ref)
-        now = wall_clock_ms()
-
-        async def write(conn: aiosqlite.Connection) -> tuple[list[int], list[int], list[int]]:
-            fresh: list[int] = []
-            done: list[int] = []
-            foreign: list[int] = []
-            if refs is None:
-                sql = "SELECT seq FROM mailbox WHERE agent = ? AND acked IS NULL"
-                fresh = [seq for (seq,) in await conn.execute_fetchall(sql, (agent.n,))]
-            else:
-                sql = "SELECT acked FROM mailbox WHERE agent = ? AND seq = ?"
-                for seq in wanted:
-                    rows = list(await conn.execute_fetchall(sql, (agent.n, seq)))
-                    (foreign if not rows else fresh if rows[0][0] is None else done).append(seq)
-            await conn.executemany(
-                "UPDATE mailbox SET acked = ? WHERE agent = ? AND seq = ?",
-                [(now, agent.n, seq) for seq in fresh],
-            )
-            return fresh, done, foreign
-
-        fresh, done, foreign = await self._store.writer.submit(write)
+        fresh, done = await self._marking.ack(agent, None if refs is None else list(wanted))
+        settled = {*fresh, *done}
         return {
-            "acked": [await self._id_of(seq) for seq in fresh],
-            "already": [await self._id_of(seq) for seq in done],
-            "unknown": [*unknown, *(wanted[seq] for seq in foreign)],
+            "acked": await self._ids_of(fresh),
+            "already": await self._ids_of(done),
+            "unknown": [*unknown, *(ref for seq, ref in wanted.items() if seq not in settled)],
         }
 
-    async def _id_of(self, seq: int) -> str:
-        rows = await self._store.db.rows("SELECT place FROM messages WHERE seq = ?", (seq,))
-        log = self._store.state.log_at[rows[0][0] >> SEQ_BITS]
-        low = rows[0][0] & ((1 << SEQ_BITS) - 1)
-        return message_id(Position(self._store.state.node_at[log.node].key, log.epoch, low))
+    async def read(self, agent: AgentRow, refs: Sequence[str], via: str) -> Json:
+        """All of these messages was handed to this agent. What is not in his mailbox is passed over."""
+        wanted = {}
+        for ref in refs:
+            with suppress(NotFound):
+                wanted[(await self._find(ref)).seq] = ref
+        fresh = await self._marking.mark(agent, list(wanted), READ, via)
+        return {"read": await self._ids_of(fresh)}
+
+    async def _ids_of(self, seqs: Sequence[int]) -> list[str]:
+        state = self._store.state
+        found = []
+        for place in await pages.places(self._store.db, seqs):
+            log = state.log_at[place >> SEQ_BITS]
+            low = place & ((1 << SEQ_BITS) - 1)
+            found.append(message_id(Position(state.node_at[log.node].key, log.epoch, low)))
+        return found
 
 
 def need_agent(agent: AgentRow | None) -> AgentRow:

@@ -5,6 +5,7 @@ Each function returns rows of ``Shown`` columns; turning them into what people s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from maw.store.database import Database
@@ -21,6 +22,9 @@ _COLUMNS: Final = (
 )
 _FROM: Final = "messages m LEFT JOIN entries e ON e.place = m.place"
 """A message whose entry is damaged beyond reading is on its page all the same, as damaged."""
+
+
+_PLACES_AT_ONCE: Final = 500
 
 
 class Shown(NamedTuple):
@@ -42,6 +46,9 @@ class Shown(NamedTuple):
     gone: str | None = None
     """The rule that dropped its payload: JSON [why, by, reason, days, at, agents here who have it in their mailbox]."""
     why: str | None = None
+    delivered: int | None = None
+    read: int | None = None
+    """In mailboxes too: when it was put in front of the agent, and when he was handed all of it."""
 
 
 def _shown(rows: list[tuple[Any, ...]]) -> list[Shown]:
@@ -94,7 +101,7 @@ async def mentioning(db: Database, words: list[str], *, after: int | None, limit
 
 async def unread(db: Database, agent: int, *, after: int, limit: int) -> list[Shown]:
     """What is not acknowledged in one agent's mailbox, oldest first."""
-    sql = f"""SELECT {_COLUMNS}, b.why FROM mailbox b JOIN messages m ON m.seq = b.seq
+    sql = f"""SELECT {_COLUMNS}, b.why, b.delivered, b.read FROM mailbox b JOIN messages m ON m.seq = b.seq
         LEFT JOIN entries e ON e.place = m.place
         WHERE b.agent = ? AND b.acked IS NULL AND b.seq > ? ORDER BY b.seq LIMIT ?"""  # noqa: S608
     return _shown(await db.rows(sql, (agent, after, limit)))
@@ -102,7 +109,7 @@ async def unread(db: Database, agent: int, *, after: int, limit: int) -> list[Sh
 
 async def mailbox(db: Database, agent: int, *, after: int, limit: int) -> list[Shown]:
     """An agent's mailbox, read or not."""
-    sql = f"""SELECT {_COLUMNS}, b.why FROM mailbox b JOIN messages m ON m.seq = b.seq
+    sql = f"""SELECT {_COLUMNS}, b.why, b.delivered, b.read FROM mailbox b JOIN messages m ON m.seq = b.seq
         LEFT JOIN entries e ON e.place = m.place WHERE b.agent = ? AND b.seq > ? ORDER BY b.seq LIMIT ?"""  # noqa: S608
     return _shown(await db.rows(sql, (agent, after, limit)))
 
@@ -129,6 +136,22 @@ async def at_place(db: Database, place: int) -> Shown | None:
 async def replies(db: Database, message_id: str, limit: int) -> list[Shown]:
     sql = f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.reply = ? ORDER BY m.seq LIMIT ?"  # noqa: S608
     return _shown(await db.rows(sql, (message_id, limit)))
+
+
+async def places(db: Database, seqs: Sequence[int]) -> list[int]:
+    """Where the entries of these messages are, in the same order."""
+    found: dict[int, int] = {}
+    for at in range(0, len(seqs), _PLACES_AT_ONCE):
+        some = seqs[at : at + _PLACES_AT_ONCE]
+        sql = f"SELECT seq, place FROM messages WHERE seq IN ({', '.join('?' * len(some))})"  # noqa: S608
+        found.update(await db.rows(sql, some))
+    return [found[seq] for seq in seqs if seq in found]
+
+
+async def marks(db: Database, agent: int, seq: int) -> tuple[int | None, int | None] | None:
+    """When a message was delivered to this agent, and when it was read; None when it is not for him."""
+    rows = await db.rows("SELECT delivered, read FROM mailbox WHERE agent = ? AND seq = ?", (agent, seq))
+    return rows[0] if rows else None
 
 
 async def unread_counts(db: Database) -> dict[int, int]:

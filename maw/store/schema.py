@@ -173,9 +173,16 @@ async def _keep_vitals(conn: aiosqlite.Connection) -> None:
     )
 
 
+async def _mark_mailboxes(conn: aiosqlite.Connection) -> None:
+    """Of each message for an agent here: when it was put in front of him and by what, and when he was handed all."""
+    for column in ("delivered INTEGER", "via TEXT", "read INTEGER"):
+        await conn.execute(f"ALTER TABLE mailbox ADD COLUMN {column}")
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
+    _mark_mailboxes,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

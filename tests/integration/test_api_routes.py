@@ -29,6 +29,7 @@ ROUTES = {
     "GET /api/messages/{id}",
     "POST /api/direct",
     "POST /api/redact",
+    "POST /api/read",
     "POST /api/ack",
     "GET /api/stream",
     "POST /api/invites",

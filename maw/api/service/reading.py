@@ -10,6 +10,7 @@ from maw.core.colony import GROUPS
 from maw.core.effects import Alert
 from maw.core.names import parse_address
 from maw.errors import BadInput
+from maw.node.presenting import iso
 from maw.node.talking import need_agent
 from maw.store import pages
 from maw.store.state import AgentRow
@@ -134,6 +135,9 @@ class Reading(Speakers):
         shown = node.presenter.message(row)
         replies = await pages.replies(node.db, shown["id"], 500)
         shown["thread"] = node.presenter.readable(replies, speaker.agent_key)
+        agent = self._agent(speaker)
+        if agent is not None and (marks := await pages.marks(node.db, agent.n, row.seq)) is not None:
+            shown |= {"delivered_at": iso(marks[0]), "read_at": iso(marks[1])}
         if node.presenter.position(row).author == node.me:
             receipt = await node.talking.receipt(ref, speaker.agent_key)
             shown |= {"state": receipt["state"], "recipients": receipt["recipients"]}

@@ -70,6 +70,9 @@ class Writing(Speakers):
     async def ack(self, speaker: Speaker, refs: Sequence[str] | None) -> Json:
         return await self._node.talking.ack(need_agent(self._agent(speaker)), refs)
 
+    async def read(self, speaker: Speaker, refs: Sequence[str], via: str) -> Json:
+        return await self._node.talking.read(need_agent(self._agent(speaker)), refs, via)
+
     async def add_channel(self, speaker: Speaker, name: str) -> Json:
         return await self._node.talking.create_channel(need_agent(self._agent(speaker)), name)
 

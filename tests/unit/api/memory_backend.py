@@ -334,7 +334,12 @@ class MemoryBackend:
         acked = self.acked.get(speaker.agent, set())
         name = speaker.agent.partition("@")[0]
         return [
-            {**m, "why": "direct" if speaker.agent in m["to"] else "mention"}
+            {
+                **m,
+                "why": "direct" if speaker.agent in m["to"] else "mention",
+                "delivered_at": None,
+                "read_at": None,
+            }
             for m in self.messages
             if (speaker.agent in m["to"] or name in m["mentions"]) and m["id"] not in acked
         ]
@@ -467,6 +472,10 @@ class MemoryBackend:
         }
         acked.update(result["acked"])
         return result
+
+    async def read(self, speaker: Speaker, refs: Sequence[str], via: str) -> Json:
+        self.calls.append(("read", speaker.agent, tuple(refs), via))
+        return {"read": [m["id"] for m in self._mine(speaker) if {m["id"], str(m["seq"])} & set(refs)]}
 
     async def add_channel(self, speaker: Speaker, name: str) -> Json:
         if name in self.channel_names:

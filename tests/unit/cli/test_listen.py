@@ -114,6 +114,65 @@ def test_what_is_wanted_of_the_reader_is_said_where_it_is_something(cli: Cli, da
     assert "chat" not in second
 
 
+READ = "POST /api/read"
+
+
+def unread(seq: int, text: str = "hi", **more: Any) -> dict[str, Any]:
+    return a_message(seq, text, **{"id": f"m-1-{seq}", "delivered_at": None, "read_at": None, **more})
+
+
+@pytest.mark.parametrize("words", [["inbox"], ["wait"], ["inbox", "--json"], ["wait", "--json"]])
+def test_what_was_printed_was_read(words: list[str], cli: Cli, daemon: FakeDaemon) -> None:
+    before = unread(9, read_at="2026-11-21T08:00:00Z")
+    daemon.answers["GET /api/inbox"] = (200, [before, unread(10), unread(11)])
+    daemon.answers[READ] = (200, {"read": []})
+    assert cli(*words).code == 0
+    assert (daemon.last.path, daemon.last.body) == (
+        "/api/read",
+        {"ids": ["m-1-10", "m-1-11"], "via": words[0]},
+    )
+
+
+def test_who_peeks_and_who_has_read_all_tells_nothing(cli: Cli, daemon: FakeDaemon) -> None:
+    daemon.answers["GET /api/inbox"] = (200, [unread(10)])
+    assert cli("inbox", "--peek").code == 0
+    daemon.answers["GET /api/inbox"] = (200, [unread(10, read_at="2026-11-21T08:00:00Z"), a_message(11)])
+    assert cli("inbox").code == 0, "the second is as an older daemon says it"
+    assert {asked.path for asked in daemon.asked} == {"/api/inbox"}
+
+
+@pytest.mark.parametrize(
+    "trouble", [error(503, "disk_full", "no room"), error(404, "no_such_path", "older"), Hangup()]
+)
+def test_a_receipt_that_cannot_be_told_is_no_trouble(trouble: Any, cli: Cli, daemon: FakeDaemon) -> None:
+    daemon.answers["GET /api/inbox"] = (200, [unread(10)])
+    daemon.answers[READ] = trouble
+    result = cli("inbox")
+    assert (result.code, result.err) == (0, "")
+    assert daemon.last.path == "/api/read"
+
+
+def test_what_a_terminal_shows_the_beginning_of_was_not_read(cli: Cli, daemon: FakeDaemon) -> None:
+    daemon.answers["GET /api/inbox"] = (200, [unread(10, "x" * 65536), unread(11)])
+    daemon.answers[READ] = (200, {"read": []})
+    cli("inbox", width=80)
+    assert daemon.last.body["ids"] == ["m-1-11"]
+    cli("inbox")
+    assert daemon.last.body["ids"] == ["m-1-10", "m-1-11"]
+
+
+def test_one_message_that_was_printed_was_read_where_it_is_for_the_reader(
+    cli: Cli, daemon: FakeDaemon
+) -> None:
+    daemon.answers[READ] = (200, {"read": []})
+    daemon.answers["GET /api/messages/10"] = (200, {**unread(10, "x" * 65536), "thread": []})
+    cli("read", "10", width=80)
+    assert daemon.last.body == {"ids": ["m-1-10"], "via": "read"}
+    daemon.answers["GET /api/messages/10"] = (200, {**a_message(10), "thread": []})
+    cli("read", "10")
+    assert daemon.last.path == "/api/messages/10"
+
+
 def test_ack_by_id_or_number(cli: Cli, daemon: FakeDaemon) -> None:
     daemon.answers["POST /api/ack"] = (200, {"acked": ["a-b-1"], "already": ["a-b-2"], "unknown": []})
     result = cli("ack", "17", "a-b-2")

@@ -377,7 +377,7 @@ def test_who_gets_the_number_of_an_agent_that_was_lost_gets_nothing_else_of_it(p
     change(
         path,
         f"INSERT INTO local_agents VALUES ({last + 1}, 1234, x'aa', 0)",
-        f"INSERT INTO mailbox VALUES ({last + 1}, 1, 'direct', NULL)",
+        f"INSERT INTO mailbox (agent, seq, why, acked) VALUES ({last + 1}, 1, 'direct', NULL)",
         f"INSERT INTO outbox VALUES ({last + 1}, 1)",
         "DELETE FROM agents",
     )

@@ -98,7 +98,7 @@ def test_a_sound_one(path: Path) -> None:
         ("UPDATE entries SET shown = NULL WHERE shown = 6", "message", 1),
         ("UPDATE mentions SET word = 'trinity' WHERE word = 'neo' AND seq < 10", "mentions", 1),
         ("DELETE FROM outbox WHERE seq < 3", "outbox", 1),
-        ("INSERT INTO mailbox VALUES (9, 4, 'mention', NULL)", "mailbox", 1),
+        ("INSERT INTO mailbox (agent, seq, why, acked) VALUES (9, 4, 'mention', NULL)", "mailbox", 1),
         ("UPDATE channels SET messages = messages + 1 WHERE n = 1", "count", 1),
         ("UPDATE meta SET value = 3 WHERE key = 'messages'", "count", 1),
         ("UPDATE statements SET wire = zeroblob(100)", "statement", 1),
