@@ -98,6 +98,14 @@ class HostConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentsConfig:
+    """What `maw keep` is told: seconds from one start to the next, and the load a core above which starts wait."""
+
+    stagger_s: int = 2
+    load_per_core: int = 2
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """``maw.toml``. ``path`` is where it was read from."""
 
@@ -109,6 +117,7 @@ class Config:
     limits: LimitsConfig = LimitsConfig()
     backup: BackupConfig = BackupConfig()
     host: HostConfig = HostConfig()
+    agents: AgentsConfig = AgentsConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +170,7 @@ def check_interface(name: str) -> str:
 def load_config(path: Path) -> Config:
     """Read maw.toml. Raises BadConfig; a missing file says how to make one."""
     document = _read(path)
-    document.only("node", "mesh", "rest", "socket", "limits", "backup", "host")
+    document.only("node", "mesh", "rest", "socket", "limits", "backup", "host", "agents")
     return Config(
         path=path,
         name=_node_name(document.section("node")),
@@ -171,6 +180,7 @@ def load_config(path: Path) -> Config:
         limits=_limits(document.section("limits")),
         backup=_backup(document.section("backup")),
         host=_host(document.section("host")),
+        agents=_agents(document.section("agents")),
     )
 
 
@@ -271,6 +281,11 @@ reserve_mib = 512
 session_log_mib = 300
 # The channel in which this node tells it; "" for nowhere but here (`maw alerts`).
 alerts = "alerts"
+
+[agents]
+# `maw keep` starts agents one after another, so many seconds apart; later while the load a core is higher.
+stagger_s = 2
+load_per_core = 2
 """
 
 _PEERS_TEXT: Final = """\
@@ -390,6 +405,15 @@ def _limits(section: Section) -> LimitsConfig:
     return LimitsConfig(
         min_free_disk_mib=section.number("min_free_disk_mib", default.min_free_disk_mib, 1, 1 << 20),
         outbound_mib=section.number("outbound_mib", default.outbound_mib, 2, 1 << 12),
+    )
+
+
+def _agents(section: Section) -> AgentsConfig:
+    default = AgentsConfig()
+    section.only("stagger_s", "load_per_core")
+    return AgentsConfig(
+        stagger_s=section.number("stagger_s", default.stagger_s, 0, 600),
+        load_per_core=section.number("load_per_core", default.load_per_core, 1, 1000),
     )
 
 

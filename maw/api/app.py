@@ -14,7 +14,17 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from maw.api import admin, commanding, describing, hosting, ordering, reading, stream, writing
+from maw.api import (
+    admin,
+    commanding,
+    describing,
+    hosting,
+    ordering,
+    reading,
+    roster,
+    stream,
+    writing,
+)
 from maw.api.bodies import decode_body, idempotency_key, read_body
 from maw.api.fields import shown
 from maw.api.principals import Door
@@ -35,6 +45,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *commanding.ROUTES,
     *ordering.ROUTES,
     *hosting.ROUTES,
+    *roster.ROUTES,
     *describing.ROUTES,
 )
 

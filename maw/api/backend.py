@@ -31,6 +31,8 @@ class Speaker:
     known_by: Literal["uid", "token", "operator key", "nobody"]
     uid: int | None
     is_admin: bool
+    pane: str | None = None
+    """The tmux pane (``%3``) that says so, where it does."""
 
 
 ANONYMOUS = Speaker(agent=None, agent_key=None, known_by="nobody", uid=None, is_admin=False)
@@ -76,6 +78,9 @@ class Backend(Protocol):
 
         NotFound; Refused when it is another uid's.
         """
+
+    async def speaker_in_pane(self, uid: int, pane: str) -> Speaker | None:
+        """The agent to whom this uid's tmux pane belongs: ``SOCKET,SERVERPID,%PANE``. None: nobody. BadInput."""
 
     async def speaker_for_token(self, token: str) -> Speaker:
         """NotSignedIn when no agent has this token."""
@@ -189,6 +194,19 @@ class Backend(Protocol):
 
     async def pause_host(self, speaker: Speaker, why: str | None) -> Json:
         """None: resume."""
+
+    # the roster: on the socket, each for agents of one's own uid ------------------------------------------
+
+    async def roster(self, speaker: Speaker) -> list[Json]: ...
+    async def enlist(self, speaker: Speaker, name: str, plan: Json, pane: str | None) -> Json:
+        """Change how an agent is run, or take it in. Conflict: its session or pane is another agent's."""
+
+    async def strike(self, speaker: Speaker, name: str) -> None: ...
+    async def report(self, speaker: Speaker, name: str, told: Json, pane: str | None) -> None: ...
+    async def keep(self, speaker: Speaker, pid: int, version: str) -> Json:
+        """A keeper of the speaker's uid says that it runs: whom it is to keep, and how."""
+
+    async def hold_conversation(self, speaker: Speaker, session: str, pid: int, transcript: str) -> Json: ...
 
     # administration: only ever called with ``speaker.is_admin``, from the socket ---------------------
 

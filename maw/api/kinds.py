@@ -173,6 +173,55 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """A list of words as a command line has them; only what no process could be given is refused."""
+
+    most: int = 100
+    high: int = 4096
+
+    def from_text(self, text: str) -> list[str]:
+        return self.from_json([text])
+
+    def from_json(self, value: object) -> list[str]:
+        rule = f"must be a list of at most {self.most} texts of at most {self.high} characters"
+        if not isinstance(value, list) or len(value) > self.most:
+            raise ValueError(rule)
+        for word in value:
+            if not isinstance(word, str) or len(word) > self.high or "\0" in word or not _is_unicode(word):
+                raise ValueError(rule)
+        return value
+
+    def schema(self) -> Json:
+        return {"type": "array", "maxItems": self.most, "items": {"type": "string", "maxLength": self.high}}
+
+
+@dataclass(frozen=True, slots=True)
+class Blank:
+    """A line that may be empty: that says, none."""
+
+    high: int = 400
+
+    def from_text(self, text: str) -> str:
+        return Line(self.high).from_text(text) if text else ""
+
+    def from_json(self, value: object) -> str:
+        if not isinstance(value, str):
+            raise ValueError("must be text")
+        return self.from_text(value)
+
+    def schema(self) -> Json:
+        return {"type": "string", "maxLength": self.high}
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
 class Ref:
     """A message: its id, or its seq on this replica as a number or digits."""
 

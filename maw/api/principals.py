@@ -16,6 +16,9 @@ from maw.core.names import check_name
 from maw.errors import BadInput, NotSignedIn, Refused
 
 AGENT_HEADER: Final = "X-Maw-Agent"
+PANE_HEADER: Final = "X-Maw-Pane"
+"""On the socket: the tmux pane that the caller runs in, as `maw.node.roster.read_place` reads it. It says who speaks
+where nothing else does, and comes before the caller's own ape."""
 OWN_APE: Final = "~"
 """In that header, on the socket: the caller's own ape, if he has one. Whoever sends it says: I am the human."""
 LOCAL_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
@@ -55,6 +58,10 @@ class SocketDoor:
         named = request.headers.get(AGENT_HEADER)
         if named is not None and named != OWN_APE:
             named = agent_named(named, self._backend.node_name)
+        elif (pane := request.headers.get(PANE_HEADER)) is not None:
+            sits = await self._backend.speaker_in_pane(connection.peer_uid, pane)
+            if sits is not None:
+                return sits
         return await self._backend.speaker_for_uid(connection.peer_uid, named)
 
     def allow(self, access: Access, speaker: Speaker) -> None:
@@ -119,6 +126,12 @@ class RestDoor:
         if access is Access.ADMIN:
             raise Refused(
                 "administration is not done over REST",
+                hint="use the maw command on the host itself: it goes through the socket",
+                code="socket_only",
+            )
+        if access is Access.LOCAL:
+            raise Refused(
+                "how agents are run is not told or changed over REST",
                 hint="use the maw command on the host itself: it goes through the socket",
                 code="socket_only",
             )

@@ -24,6 +24,7 @@ class Access(Enum):
     OPEN = "everybody"
     PUBLIC = "everybody, unless [rest] anonymous = false"
     KNOWN = "a token, or the socket"
+    LOCAL = "the socket"
     AGENT = "a speaking agent: a token, or the socket with X-Maw-Agent"
     ADMIN = "the socket, as the daemon's uid, root or the configured group"
 

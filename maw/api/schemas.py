@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from maw.api.backend import Json
+from maw.core.roster import KINDS, OnHang
 
 _TEXT: Final[Json] = {"type": "string"}
 _WHOLE: Final[Json] = {"type": "integer"}
@@ -185,6 +186,7 @@ _STATUS: Final = _object(
         "database_free_bytes": _WHOLE,
         "host": _object(_HOST_BRIEF),
         "frozen": _TEXTS,
+        "without_keeper": _list(_object({"uid": _WHOLE, "agents": _TEXTS})),
     },
 )
 
@@ -276,6 +278,45 @@ _WHOAMI: Final = _object(
         "colony": _TEXT,
         "known_by": {"type": "string", "enum": ["uid", "token", "operator key", "nobody"]},
         "uid": _or_null(_WHOLE),
+    },
+    {"pane": _or_null(_TEXT)},
+)
+
+_ROSTERED: Final = _object(
+    {
+        "name": _TEXT,
+        "agent": _TEXT,
+        "uid": _WHOLE,
+        "plan": _object(
+            {
+                "kind": {"type": "string", "enum": list(KINDS)},
+                "command": _TEXTS,
+                "cwd": _TEXT,
+                "socket": _TEXT,
+                "session": _TEXT,
+                "env": _TEXTS,
+                "resume": _TEXTS,
+                "up": _FLAG,
+                "respawn": _FLAG,
+                "hang": {"type": "string", "enum": list(OnHang)},
+                "hang_after_s": _WHOLE,
+                "nudge": _FLAG,
+                "exec": _TEXTS,
+                "wanted": _WHOLE,
+            }
+        ),
+        "pane": {"oneOf": [{"type": "null"}, _object({"socket": _TEXT, "server": _WHOLE, "pane": _TEXT})]},
+        "conversation": {
+            "oneOf": [
+                {"type": "null"},
+                _object({"session": _TEXT, "pid": _WHOLE, "transcript": _or_null(_TEXT), "at": _TIME}),
+            ]
+        },
+        "report": {
+            "oneOf": [{"type": "null"}, {"type": "object", "description": "what its keeper last found"}]
+        },
+        "unread": _WHOLE,
+        "newest_unread": _WHOLE,
     }
 )
 
@@ -340,6 +381,9 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "Marked": _object({"read": _TEXTS}),
         "Acked": _object({"acked": _TEXTS, "already": _TEXTS, "unknown": _TEXTS}),
         "Whoami": _WHOAMI,
+        "Rostered": _ROSTERED,
+        "Keeping": _object({"stagger_s": _WHOLE, "load_per_core": _WHOLE, "agents": _list(_ref("Rostered"))}),
+        "Bound": _object({"agent": _TEXT, "bound": _FLAG, "why": _TEXT}),
         "Status": _STATUS,
         "Peer": _PEER,
         "User": _object(_USER, _USER_BESIDE),

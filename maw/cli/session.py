@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
 
 from maw.client.daemon import Daemon, find_daemon
+from maw.client.pane import pane_of
 from maw.core.names import check_name
 from maw.errors import BadInput, Refused
 
@@ -15,12 +18,13 @@ OWNER: Final = "~"
 
 
 def speaking_daemon(as_name: str | None) -> Daemon:
-    """The daemon, spoken to as --as, $MAW_AGENT or, in a terminal, the owner. Raises BadInput when nobody is.
+    """The daemon, spoken to as --as, $MAW_AGENT, the agent whose tmux pane this is or, in a terminal, the owner.
+    Raises BadInput when nobody is; in a pane, the daemon says so.
 
     A program that says nothing about who it is must not pass for the human whose account it runs in.
     """
     daemon = reading_daemon(as_name)
-    if daemon.speaker is None:
+    if daemon.speaker is None and daemon.pane is None:
         raise BadInput(
             "who speaks? this is not a terminal, so maw does not take you for its owner",
             code="no_speaker",
@@ -35,8 +39,22 @@ def plain_daemon() -> Daemon:
 
 
 def reading_daemon(as_name: str | None) -> Daemon:
-    """The daemon, for what needs no speaker; one is named all the same where --as, $MAW_AGENT or a terminal do."""
-    return find_daemon(os.environ, os.geteuid(), chosen_name(as_name) or (OWNER if in_terminal() else None))
+    """The daemon, for what needs no speaker; one is named all the same where --as, $MAW_AGENT, the tmux pane or a
+    terminal do. Whose a pane is, the daemon knows: an agent's pane comes before the terminal in it."""
+    named = chosen_name(as_name)
+    daemon = find_daemon(os.environ, os.geteuid(), named or (OWNER if in_terminal() else None))
+    return daemon if named else replace(daemon, pane=pane_of(os.environ))
+
+
+def how_known(as_name: str | None, me: Mapping[str, Any]) -> str:
+    """Which of the rules named the speaker: ``this tmux pane, %3``."""
+    if as_name is not None:
+        return "--as"
+    if os.environ.get("MAW_AGENT"):
+        return "$MAW_AGENT"
+    if me.get("pane"):
+        return f"this tmux pane, {me['pane']}"
+    return "this terminal"
 
 
 def chosen_name(as_name: str | None) -> str | None:

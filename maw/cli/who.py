@@ -11,7 +11,7 @@ from maw.cli import completing
 from maw.cli.groups import command_group
 from maw.cli.output import Output, note, parse_time, span, words
 from maw.cli.params import As, Json, Yes
-from maw.cli.session import confirm, plain_daemon, reading_daemon, speaking_daemon
+from maw.cli.session import confirm, how_known, plain_daemon, reading_daemon, speaking_daemon
 from maw.client.daemon import segment
 from maw.core.colony import MAX_KEEP_DAYS
 from maw.core.names import check_name
@@ -43,10 +43,11 @@ def whoami(as_name: As = None, as_json: Json = False) -> None:
     out = Output.to_stdout(as_json)
     me = reading_daemon(as_name).get("/api/whoami").body
     if out.as_json:
-        out.json(me)
+        out.json({**me, "named_by": how_known(as_name, me) if me.get("agent") else None})
         return
     if me.get("agent"):
-        out.line(f"{words(me['agent'])} ({words(me.get('role'))}), known by {words(me.get('known_by'))}")
+        who = f"{words(me['agent'])} ({words(me.get('role'))}), known by {words(me.get('known_by'))}"
+        out.line(f"{who}, named by {words(how_known(as_name, me))}")
     else:
         out.line("nobody: say --as NAME, or set MAW_AGENT")
     out.line(f"on {words(me.get('host'))} · {words(me.get('node_key'))} · colony {words(me.get('colony'))}")

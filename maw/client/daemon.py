@@ -77,13 +77,15 @@ class UnconfirmedReceipt(Unconfirmed):
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """A daemon that was found. ``speaker`` goes with each request; None lets the daemon tell by the uid.
+    """A daemon that was found. ``speaker`` goes with each request; None lets the daemon tell by the uid. ``pane``: the
+    tmux pane that is asked from (`maw.client.pane`), which says who speaks where ``speaker`` names no agent.
 
     ``patience`` is how many seconds an answer may take; keywords beside it are the query, None left out.
     """
 
     socket: Path
     speaker: str | None = None
+    pane: str | None = None
 
     def get(self, path: str, *, patience: float = 30.0, **query: object) -> Answer:
         return self._ask("GET", path, query, None, {}, patience)
@@ -131,6 +133,8 @@ class Daemon:
         sent = {"Host": "localhost", "Connection": "close", **headers}
         if self.speaker is not None:
             sent["X-Maw-Agent"] = self.speaker
+        if self.pane is not None:
+            sent["X-Maw-Pane"] = self.pane
         payload = None
         if method == "POST":
             payload = json.dumps({} if body is None else body).encode()

@@ -97,6 +97,7 @@ class Node(Parts):
         if said > (epoch, head.seq):
             self.runtime.feed(lambda machine, now: machine.homecoming.lost(said, now))
         await self.receipts.load(self.db.writing, self.state)
+        await self.roster.load()
         await self.read_peers()
         await self.hosting.load()
         await self.herald.load()

@@ -67,6 +67,7 @@ from maw.node.reactions import Ask, Reactions
 from maw.node.receipts import Receipts
 from maw.node.reclaiming import Reclaiming
 from maw.node.redacting import Redacting
+from maw.node.roster import Roster
 from maw.node.runtime import Runtime
 from maw.node.saving import Saving
 from maw.node.scrubbing import DAMAGED, Scrubber, split
@@ -181,6 +182,9 @@ class Parts:
         self.people = People(store, self.authoring, self.directory)
         self.herald = Herald(config.host.alerts, store, self.talking, self.people)
         self.alerts.listen(self.herald.heard, self.herald.settled)
+        self.roster = Roster(
+            store, self.directory, self.alerts, opened.fingerprint.partition("|")[0], config.agents
+        )
         self.inviting = InvitingDesk(
             me, config.name, db, self.writer, self.membership,
             founding=lambda: self.belonging.founding(), addresses=lambda: self.mesh.addresses(),

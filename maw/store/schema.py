@@ -179,10 +179,25 @@ async def _mark_mailboxes(conn: aiosqlite.Connection) -> None:
         await conn.execute(f"ALTER TABLE mailbox ADD COLUMN {column}")
 
 
+async def _keep_roster(conn: aiosqlite.Connection) -> None:
+    """How this host's agents are run and what was last seen of them; which tmux pane is whose; which conversation."""
+    for statement in (
+        "CREATE TABLE roster (agent INTEGER PRIMARY KEY, plan TEXT NOT NULL, report TEXT NOT NULL)",
+        # a pane's number is its server's alone, and a server's pid is one boot's
+        "CREATE TABLE panes (agent INTEGER PRIMARY KEY, uid INTEGER NOT NULL, socket TEXT NOT NULL,"
+        " server INTEGER NOT NULL, pane TEXT NOT NULL, boot TEXT NOT NULL)",
+        "CREATE UNIQUE INDEX panes_by_place ON panes (uid, socket, server, pane)",
+        "CREATE TABLE conversations (agent INTEGER PRIMARY KEY, session TEXT NOT NULL, pid INTEGER NOT NULL,"
+        " boot TEXT NOT NULL, transcript TEXT NOT NULL, at INTEGER NOT NULL)",
+    ):
+        await conn.execute(statement)
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
     _mark_mailboxes,
+    _keep_roster,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

@@ -194,3 +194,21 @@ async def test_a_group_may_open_the_socket_and_others_may_not(home: Path) -> Non
     found = (home / "maw.sock").stat()
     assert (found.st_gid, stat.S_IMODE(found.st_mode)) == (12345, 0o660)
     await doors.stop()
+
+
+async def test_a_pane_says_who_speaks_where_no_name_does_and_before_the_own_ape() -> None:
+    async with opened() as house:
+        here = (os.getuid(), "/tmp/tmux-0/default,17,%3")
+        house.backend.panes[here] = "neo"
+        caller = house.caller("socket", None)
+
+        async def speaker(**headers: str) -> object:
+            answer = await caller("GET", "/api/whoami", headers=headers)
+            return answer.json["agent"]
+
+        assert await speaker(**{"X-Maw-Pane": here[1]}) == "neo@oracle-world"
+        assert await speaker(**{"X-Maw-Pane": here[1], "X-Maw-Agent": "~"}) == "neo@oracle-world"
+        assert await speaker(**{"X-Maw-Pane": here[1], "X-Maw-Agent": "arthur"}) == "arthur@oracle-world"
+        elsewhere = {"X-Maw-Pane": "/tmp/tmux-0/default,18,%3"}
+        assert await speaker(**elsewhere) is None, "a pane of nobody's names nobody"
+        assert await speaker(**elsewhere, **{"X-Maw-Agent": "arthur"}) == "arthur@oracle-world"

@@ -49,6 +49,12 @@ ROUTES = {
     "POST /api/peers/reload",
     "POST /api/peers/forget",
     "POST /api/peers/accept",
+    "GET /api/roster",
+    "POST /api/roster/{name}",
+    "DELETE /api/roster/{name}",
+    "POST /api/roster/{name}/report",
+    "POST /api/keeper",
+    "POST /api/session",
     "GET /healthz",
     "GET /metrics",
     "GET /openapi.json",
@@ -87,6 +93,7 @@ WRITES: list[tuple[str, str, object]] = [
     ("/api/ack", "/api/ack", {"ids": [1, "k7q2mx-1n3f9zq-2", "none-such"]}),
     ("/api/redact", "/api/redact", {"ids": [1], "reason": "a secret"}),
     ("/api/channels/{name}/retention", "/api/channels/general/retention", {"days": 7}),
+    ("/api/session", "/api/session", {"session": "1f2e-33", "pid": 17, "transcript": "/x/1f2e-33.jsonl"}),
 ]
 ADMIN: list[tuple[str, str, str, object]] = [
     ("POST", "/api/users", "/api/users", {"username": "Trinity", "role": "ape"}),
@@ -109,6 +116,15 @@ ADMIN: list[tuple[str, str, str, object]] = [
     ("POST", "/api/peers/reload", "/api/peers/reload", None),
     ("POST", "/api/peers/forget", "/api/peers/forget", {"who": "mbp"}),
     ("POST", "/api/peers/accept", "/api/peers/accept", {"who": "mbp"}),
+    ("GET", "/api/roster", "/api/roster", None),
+    (
+        "POST",
+        "/api/roster/{name}",
+        "/api/roster/arthur",
+        {"command": ["claude", "-x"], "env": ["A=1"], "up": True},
+    ),
+    ("POST", "/api/roster/{name}/report", "/api/roster/arthur/report", {"state": "idle", "pane": "/x,1,%2"}),
+    ("POST", "/api/keeper", "/api/keeper", {"pid": 17, "version": "0.1.0"}),
 ]
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from maw.api.service.administering import Administering, reload_peers
 from maw.api.service.hosting import Hosted
 from maw.api.service.reading import Reading
+from maw.api.service.roster import Rostering
 from maw.api.service.writing import Writing
 
 __all__ = ["Service", "reload_peers"]
 
 
-class Service(Hosted, Reading, Writing, Administering):
+class Service(Hosted, Reading, Writing, Rostering, Administering):
     """Everything a door may ask of a node."""

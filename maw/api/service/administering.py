@@ -34,7 +34,10 @@ class Administering(Speakers):
         return {**self._node.people.user_json(row, 0), "token": token}
 
     async def remove_user(self, speaker: Speaker, name: str) -> None:
+        row = self._node.directory.local(name)
         await self._node.people.remove(name)
+        if self._node.roster.known(row):
+            await self._node.roster.remove(row)
 
     async def new_token(self, speaker: Speaker, name: str) -> str:
         return await self._node.people.fresh_token(name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from maw.api.backend import Speaker
 from maw.errors import NotFound
 from maw.node.authoring import recovering
 from maw.node.node import Node
+from maw.node.roster import read_place
 from maw.store.state import AgentRow
 
 
@@ -45,6 +47,13 @@ class Speakers:
                 raise recovering() from None
             raise
         return self._speaker(row, "uid", uid)
+
+    async def speaker_in_pane(self, uid: int, pane: str) -> Speaker | None:
+        place = read_place(pane)
+        row = self._node.roster.in_pane(uid, place)
+        if row is None:
+            return None
+        return replace(self._speaker(row, "uid", uid), pane=place.pane)
 
     async def speaker_for_token(self, token: str) -> Speaker:
         return self._speaker(self._node.directory.by_token(token), "token", None)

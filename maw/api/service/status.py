@@ -41,6 +41,7 @@ class Status(Speakers):
             "colony": colony_text(self._node.membership.book.colony),
             "known_by": speaker.known_by,
             "uid": speaker.uid,
+            "pane": speaker.pane,
         }
 
     async def health(self) -> Json:
@@ -98,6 +99,11 @@ class Status(Speakers):
                 "worst": [asdict(one) for one in node.mesh.refusals.worst()],
             },
             "host": node.hosting.brief(lambda row: self._may_see(row, speaker)),
+            "without_keeper": [
+                {"uid": uid, "agents": names}
+                for uid, names in sorted(node.roster.without_keeper().items())
+                if speaker.is_admin or uid == speaker.uid
+            ],
             "frozen": _frozen(node.membership.book.ruling.freezes.active),
             "alerts": await node.alerts.recent(node.db, iso),
         }

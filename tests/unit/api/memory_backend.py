@@ -9,6 +9,7 @@ from typing import Literal
 
 from maw.api.backend import Json, Page, Speaker
 from maw.core.intents import CHAT
+from maw.core.roster import Plan
 from maw.core.word import OperatorWord
 from maw.errors import BadInput, Conflict, NotFound, NotSignedIn, Refused
 
@@ -71,6 +72,13 @@ class MemoryCommand:
         }  # fmt: skip
 
 
+def rostered(name: str, plan: Plan) -> Json:
+    return {
+        "name": name, "agent": f"{name}@oracle-world", "uid": 0, "plan": plan.as_json(), "pane": None,
+        "conversation": None, "report": None, "unread": 0, "newest_unread": 0,
+    }  # fmt: skip
+
+
 @dataclass
 class MemoryBackend:
     """``admin_uid`` administers; ``agents`` speak. Messages live in a list, by seq from 1."""
@@ -83,6 +91,8 @@ class MemoryBackend:
     messages: list[Json] = field(default_factory=list)
     acked: dict[str, set[str]] = field(default_factory=dict)
     healthy: bool = True
+    panes: dict[tuple[int, str], str] = field(default_factory=dict)
+    listed: dict[str, Plan] = field(default_factory=dict)
     replicates: bool = False
     calls: list[tuple[object, ...]] = field(default_factory=list)
     broken: bool = False
@@ -181,6 +191,30 @@ class MemoryBackend:
         if self.agents[name].uid != uid:
             raise Refused(f"{name} belongs to another user", code="not_your_agent")
         return Speaker(self.address(name), name.encode(), "uid", uid, admin)
+
+    async def speaker_in_pane(self, uid: int, pane: str) -> Speaker | None:
+        agent = self.panes.get((uid, pane))
+        return None if agent is None else await self.speaker_for_uid(uid, agent)
+
+    async def roster(self, speaker: Speaker) -> list[Json]:
+        return [rostered(name, plan) for name, plan in self.listed.items()]
+
+    async def enlist(self, speaker: Speaker, name: str, plan: Json, pane: str | None) -> Json:
+        self.listed[name] = Plan().changed(plan)
+        return rostered(name, self.listed[name])
+
+    async def strike(self, speaker: Speaker, name: str) -> None:
+        if self.listed.pop(name, None) is None:
+            raise NotFound(f"{name} is not in the roster", code="not_in_roster")
+
+    async def report(self, speaker: Speaker, name: str, told: Json, pane: str | None) -> None:
+        self.calls.append(("report", name, told["state"], pane))
+
+    async def keep(self, speaker: Speaker, pid: int, version: str) -> Json:
+        return {"stagger_s": 2, "load_per_core": 2, "agents": await self.roster(speaker)}
+
+    async def hold_conversation(self, speaker: Speaker, session: str, pid: int, transcript: str) -> Json:
+        return {"agent": speaker.agent, "bound": True, "why": ""}
 
     async def speaker_for_token(self, token: str) -> Speaker:
         if self.broken:

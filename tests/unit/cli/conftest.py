@@ -46,7 +46,7 @@ class Stdin(io.TextIOWrapper):
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A node's directory, with a path short enough for a socket, and an environment that names it."""
     path = Path(tempfile.mkdtemp(prefix="maw-cli-"))
-    for name in ("MAW_SOCKET", "MAW_AGENT", "MAW_DEBUG", "NO_COLOR", "_MAW_COMPLETE"):
+    for name in ("MAW_SOCKET", "MAW_AGENT", "MAW_DEBUG", "NO_COLOR", "_MAW_COMPLETE", "TMUX", "TMUX_PANE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MAW_HOME", str(path))
     (path / "maw.toml").write_text('[node]\nname = "mbp"\n')

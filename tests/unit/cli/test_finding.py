@@ -11,7 +11,7 @@ import pytest
 from maw.client.daemon import find_daemon
 from maw.errors import NotRunning, Refused
 from tests.unit.cli.conftest import Cli
-from tests.unit.cli.fake_daemon import FakeDaemon, running
+from tests.unit.cli.fake_daemon import FakeDaemon, error, running
 
 ME = {"agent": "nat@mbp", "name": "nat", "role": "ape", "host": "mbp", "node_key": "mk1", "colony": "mc1"}
 
@@ -147,3 +147,38 @@ def test_whoami_tells_who_would_speak(tty: bool, says: str, cli: Cli, daemon: Fa
     assert result.code == 0
     assert result.out.startswith(says)
     assert "on mbp · mk1 · colony mc1" in result.out
+
+
+@pytest.mark.parametrize("tty", [True, False])
+def test_a_tmux_pane_is_told_and_says_who_speaks(
+    cli: Cli, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch, tty: bool
+) -> None:
+    monkeypatch.setenv("TMUX", "/tmp/tmux-0/default,17,0")
+    monkeypatch.setenv("TMUX_PANE", "%3")
+    daemon.answers["GET /api/whoami"] = (200, {**ME, "agent": "neo@mbp", "known_by": "uid", "pane": "%3"})
+    done = cli("whoami", tty=tty)
+    assert daemon.last.headers["x-maw-pane"] == "/tmp/tmux-0/default,17,%3"
+    assert daemon.last.headers.get("x-maw-agent") == ("~" if tty else None)
+    assert "named by this tmux pane, %3" in done.out
+
+
+def test_a_name_that_is_given_comes_before_the_pane(
+    cli: Cli, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMUX", "/tmp/tmux-0/default,17,0")
+    monkeypatch.setenv("TMUX_PANE", "%3")
+    daemon.answers["GET /api/whoami"] = (200, {**ME, "agent": "neo@mbp", "known_by": "uid", "pane": None})
+    assert "named by --as" in cli("whoami", "--as", "neo").out
+    assert "x-maw-pane" not in daemon.last.headers
+    monkeypatch.setenv("MAW_AGENT", "neo")
+    assert "named by $MAW_AGENT" in cli("whoami").out
+    assert "x-maw-pane" not in daemon.last.headers
+
+
+def test_a_program_in_a_pane_of_nobodys_is_told_by_the_daemon(
+    cli: Cli, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMUX", "/tmp/tmux-0/default,17,0")
+    monkeypatch.setenv("TMUX_PANE", "%3")
+    daemon.answers["POST /api/ack"] = error(400, "no_agent", "say who is speaking", "the header")
+    assert cli("ack", "--all").code == 2

@@ -1,0 +1,56 @@
+"""Agents that run in tmux, as their own Unix user, their keeper and their hooks ask for them."""
+
+from __future__ import annotations
+
+from maw.api.backend import Json, Speaker
+from maw.api.service.speakers import Speakers
+from maw.errors import Refused
+from maw.node.roster import read_place
+from maw.node.talking import need_agent
+from maw.store.state import AgentRow
+
+
+class Rostering(Speakers):
+    async def roster(self, speaker: Speaker) -> list[Json]:
+        uid = _uid(speaker)
+        return await self._node.roster.listing(None if speaker.is_admin else uid)
+
+    async def enlist(self, speaker: Speaker, name: str, plan: Json, pane: str | None) -> Json:
+        place = None if pane is None else read_place(pane)
+        return await self._node.roster.put(self._owned(speaker, name), plan, place)
+
+    async def strike(self, speaker: Speaker, name: str) -> None:
+        await self._node.roster.remove(self._owned(speaker, name))
+
+    async def report(self, speaker: Speaker, name: str, told: Json, pane: str | None) -> None:
+        place = None if pane is None else read_place(pane)
+        await self._node.roster.report(self._owned(speaker, name), told, place)
+
+    async def keep(self, speaker: Speaker, pid: int, version: str) -> Json:
+        uid, roster = _uid(speaker), self._node.roster
+        roster.attend(uid, pid, version)
+        settings = roster.settings
+        return {
+            "stagger_s": settings.stagger_s,
+            "load_per_core": settings.load_per_core,
+            "agents": await roster.listing(uid),
+        }
+
+    async def hold_conversation(self, speaker: Speaker, session: str, pid: int, transcript: str) -> Json:
+        agent = need_agent(self._agent(speaker))
+        _uid(speaker)
+        return await self._node.roster.hold(agent, session, pid, transcript)
+
+    def _owned(self, speaker: Speaker, name: str) -> AgentRow:
+        return self._node.roster.owned(name, _uid(speaker), is_admin=speaker.is_admin)
+
+
+def _uid(speaker: Speaker) -> int:
+    """A token says who speaks, and not that somebody sits at this machine."""
+    if speaker.uid is None:
+        raise Refused(
+            "how agents are run is not told or changed over REST",
+            hint="use the maw command on the host itself: it goes through the socket",
+            code="socket_only",
+        )
+    return speaker.uid
