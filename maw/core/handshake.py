@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import enum
 import hmac
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from maw.core.identity import DOMAIN_LINK, NodeId, Signer, key_text, verify
@@ -121,7 +122,7 @@ def _unexpected(frame: Frame, phase: Phase) -> ProtocolViolation:
     return ProtocolViolation(f"{type(frame).__name__.lower()} while {phase.value}")
 
 
-class _Side:
+class _Side(ABC):
     """What both sides have in common."""
 
     __slots__ = ("_me", "phase")
@@ -141,9 +142,9 @@ class _Side:
             return Step(failure=frame.as_error(self._me.signer.node))
         return self._take(frame, raw) or self._failed(_unexpected(frame, self.phase))
 
+    @abstractmethod
     def _take(self, frame: Frame, raw: bytes) -> Step | None:
         """What follows from a frame that has its place here; None for one that has not."""
-        raise NotImplementedError
 
     def _failed(self, failure: LinkError) -> Step:
         self.phase = Phase.FAILED

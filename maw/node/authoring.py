@@ -216,10 +216,9 @@ class Authoring:
         self, conn: aiosqlite.Connection, taken: list[_Draft]
     ) -> tuple[Fold, list[Entry]] | Closing[tuple[Fold, list[Entry]]]:
         """Runs in the writer. From here on a later ``say`` belongs to the next commit."""
-        if (
-            len(self._drafts) > 1
-        ):  # begins it: on the way to the disk's thread and back more are heard, who go along
-            await conn.execute("SELECT 1")
+        if len(self._drafts) > 1:
+            # begins the transaction: on the way to the disk's thread and back more are heard, who go along
+            await conn.execute_fetchall("SELECT 1")
         taken += self._drafts[:MAX_DRAFTS_A_COMMIT]
         del self._drafts[:MAX_DRAFTS_A_COMMIT]
         self._flushing = False

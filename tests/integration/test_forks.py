@@ -76,6 +76,15 @@ async def agree(*hosts: Host) -> None:
     await until(lambda: all(host.held() == hosts[0].held() for host in hosts), "all hold the same", 20)
 
 
+async def first_day(*homes: NodeHome) -> list[Host]:
+    """All get to know each other, and hold one old message when they stop."""
+    async with all_running(*homes) as hosts:
+        await acquaint(*hosts)
+        await hosts[0].post("arthur", "old")
+        await agree(*hosts)
+    return hosts
+
+
 def disputed(host: Host) -> set[Any]:
     """On the disk or in the machine; the two differ for as long as a commit takes."""
     return {*host.node.state.disputed(), *host.node.runtime.held.disputed}
@@ -207,10 +216,7 @@ async def test_who_is_put_back_to_before_he_ended_a_fork_says_nothing_twice(
 ) -> None:
     """mbp ends its fork while carol is away, is put back to before that, and finds the same fork again."""
     homes = tuple(make_home(name) for name in ("mbp", "oracle", "carol"))
-    async with all_running(*homes) as hosts:
-        await acquaint(*hosts)
-        await hosts[0].post("arthur", "old")
-        await agree(*hosts)
+    await first_day(*homes)
     night = TimeMachine(homes[0], tmp_path / "night")
     async with all_running(*homes) as hosts:
         await hosts[0].post("arthur", "today")
@@ -261,10 +267,7 @@ async def test_two_branches_in_the_mesh_are_proved_told_kept_apart_and_settled(
     """One branch reached oracle, the other carol; dave holds neither. Then the author comes back."""
     homes = tuple(make_home(name) for name in ("mbp", "oracle", "carol", "dave"))
     one, other = homes[1], homes[2]
-    async with all_running(*homes) as hosts:
-        await acquaint(*hosts)
-        await hosts[0].post("arthur", "old")
-        await agree(*hosts)
+    await first_day(*homes)
     night = TimeMachine(homes[0], tmp_path / "night")
     async with all_running(homes[0], one) as (mbp, oracle):
         for n in range(3):
@@ -332,10 +335,7 @@ async def test_a_branch_that_comes_back_when_all_is_settled_loses_no_message(
     reach each other any more, carol passes on what oracle shows."""
     monkeypatch.setattr("maw.core.forks.KEEP_OWN_S", 0.5)
     homes = tuple(make_home(name) for name in ("mbp", "oracle", "carol"))
-    async with all_running(*homes) as hosts:
-        await acquaint(*hosts)
-        await hosts[0].post("arthur", "old")
-        await agree(*hosts)
+    hosts = await first_day(*homes)
     night = TimeMachine(homes[0], tmp_path / "night")
     async with all_running(homes[0], homes[1]) as (mbp, oracle):
         for n in range(3):
@@ -381,10 +381,7 @@ async def test_a_branch_of_which_a_message_was_redacted_is_taken_all_the_same(
     make_home: MakeHome, tmp_path: Path
 ) -> None:
     homes = tuple(make_home(name) for name in ("mbp", "oracle", "carol"))
-    async with all_running(*homes) as hosts:
-        await acquaint(*hosts)
-        await hosts[0].post("arthur", "old")
-        await agree(*hosts)
+    await first_day(*homes)
     night = TimeMachine(homes[0], tmp_path / "night")
     async with all_running(homes[0], homes[1]) as (mbp, oracle):
         said = [await mbp.post("arthur", f"first branch {n}") for n in range(3)]
