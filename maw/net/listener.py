@@ -203,9 +203,10 @@ class Listener:
         task = self._group.create_task(self._serve_one(accepted, source, stranger), name=f"inbound {source}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _: accepted.close())  # also of one that was cancelled before it began
+        task.add_done_callback(lambda _: None if stranger.received else accepted.close())
 
     async def _serve_one(self, accepted: socket.socket, source: str, stranger: _Stranger) -> None:
+        stranger.received = True
         try:
             async with self._reception.receive(accepted) as link:
                 stranger.known()
@@ -232,13 +233,17 @@ class Listener:
 
 
 class _Stranger:
-    """One place among the strangers, taken when made and given back once."""
+    """One place among the strangers, taken when made and given back once.
 
-    __slots__ = ("_counter", "_source")
+    ``received``: its task began, and the reception closes its connection; else it was cancelled before that.
+    """
+
+    __slots__ = ("_counter", "_source", "received")
 
     def __init__(self, counter: Counter[str], source: str) -> None:
         self._counter: Counter[str] | None = counter
         self._source = source
+        self.received = False
         counter[source] += 1
 
     def known(self) -> None:

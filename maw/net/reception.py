@@ -26,7 +26,7 @@ from maw.net.gatekeeper import Gatekeeper
 from maw.net.joining import InviteDesk, receive_joiner
 from maw.net.link import Link, LinkTimers
 from maw.net.tls import NodeTls
-from maw.net.wire import PATH, SOCKET_MAX, Pipe
+from maw.net.wire import PATH, SOCKET_MAX, Pipe, hang_up
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -83,8 +83,17 @@ class Reception:
     async def receive(self, accepted: socket.socket) -> AsyncIterator[Link | None]:
         """Within it: the admitted link, ready to run, or None when a joiner was served.
 
-        Raises LinkError for whatever the other side did or was refused. The connection is over on leaving.
+        Raises LinkError for whatever the other side did or was refused. The connection is over on leaving, and
+        ``accepted`` closed, which nobody else may close from here on.
         """
+        try:
+            async with self._received(accepted) as link:
+                yield link
+        finally:
+            await _ended(accepted)
+
+    @asynccontextmanager
+    async def _received(self, accepted: socket.socket) -> AsyncIterator[Link | None]:
         served = self._tls.at(self._wall())
         door = _Door()
         try:
@@ -125,13 +134,9 @@ class Reception:
                 ssl_shutdown_timeout=_GOODBYE,
             )
         except OSError as problem:  # ssl.SSLError is one
-            accepted.close()
             left = isinstance(problem, ConnectionError) and not isinstance(problem, ConnectionAbortedError)
             code = HUNG_UP if left else "no_tls"
             raise LinkClosed(f"no TLS 1.3: {_tls_words(problem)}", code=code) from None
-        except BaseException:
-            accepted.close()
-            raise
         try:
             opened = await door.opened
         except BaseException:
@@ -266,6 +271,23 @@ class _OneConnection(web.Server):
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         super().connection_lost(handler, exc)
         self._settle(None)
+
+
+async def _ended(accepted: socket.socket) -> None:
+    """Returns when the transport has closed the socket that it was given.
+
+    Closed under it, the loop would go on taking the descriptor for this connection's, and the next connection that
+    gets it would hear nothing.
+    """
+    hang_up(accepted)
+    wait = 0.0
+    try:
+        async with asyncio.timeout(2 * _GOODBYE):
+            while accepted.fileno() >= 0:
+                await asyncio.sleep(wait)
+                wait = min(0.01, wait + 0.001)
+    except TimeoutError:
+        accepted.close()  # a fault came before there was a transport
 
 
 def _tls_words(problem: OSError) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from asyncio.trsock import TransportSocket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
@@ -30,6 +31,9 @@ _CLOSE_BYTES: Final = 120
 
 Socket = aiohttp.ClientWebSocketResponse | web.WebSocketResponse
 
+Connection = socket.socket | TransportSocket
+"""As this side accepted it, or as a transport shows what is under it."""
+
 GONE: Final = (OSError, aiohttp.ClientError, RuntimeError)
 """What aiohttp raises when the connection under a WebSocket is gone (RuntimeError: received past its end)."""
 
@@ -37,7 +41,15 @@ GONE: Final = (OSError, aiohttp.ClientError, RuntimeError)
 class Pipe:
     """Binary messages over one WebSocket. Only one task may receive, and only one send, at a time."""
 
-    __slots__ = ("_believed", "_release", "local_address", "remote_address", "socket", "transport")
+    __slots__ = (
+        "_believed",
+        "_connection",
+        "_release",
+        "local_address",
+        "remote_address",
+        "socket",
+        "transport",
+    )
 
     def __init__(
         self,
@@ -52,7 +64,8 @@ class Pipe:
         self.transport = transport
         self._release = release
         self._believed = believed
-        _keep_little_waiting(transport)
+        self._connection = transport.get_extra_info("socket")
+        _keep_little_waiting(transport, self._connection)
         self.local_address = address_of(transport, "sockname")
         self.remote_address = address_of(transport, "peername")
 
@@ -117,16 +130,27 @@ class Pipe:
             pass  # it is closed below in any case
         finally:
             self.transport.abort()
+            hang_up(self._connection)
             release, self._release = self._release, None
             if release is not None:
                 await release()
 
 
-def _keep_little_waiting(transport: asyncio.Transport) -> None:
+def hang_up(connection: Connection | None) -> None:
+    """Ends it under whatever transport there is, which notices that in the loop's next turns and closes the socket.
+
+    For what ``abort`` does not reach: asyncio's TLS transport loses the connection when it is closed after a goodbye
+    from the other side, or is not known to anybody when whoever waited for it was cancelled.
+    """
+    if connection is not None:
+        with suppress(OSError):  # it is closed already, or the other side was faster
+            connection.shutdown(socket.SHUT_RDWR)
+
+
+def _keep_little_waiting(transport: asyncio.Transport, connection: Connection | None) -> None:
     """What has been handed over cannot be overtaken any more: so that nothing live waits long behind somebody's
     catch-up on a slow line, the rest stays in the link's own queue. What is under way is not limited."""
     transport.set_write_buffer_limits(high=BUFFERED)
-    connection = transport.get_extra_info("socket")
     option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
     if connection is None or option is None:
         return

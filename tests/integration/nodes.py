@@ -173,7 +173,6 @@ async def running(
             host.stop.set()
             async with asyncio.timeout(DEADLINE_S):
                 await host.task
-            await asyncio.sleep(0)  # a connection that was aborted is closed in the loop's next turn
 
 
 @asynccontextmanager
