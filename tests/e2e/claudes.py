@@ -74,6 +74,9 @@ class Claude:
                 return
             self.shown += data.decode(errors="replace")
 
+    def runs(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.stop()
 

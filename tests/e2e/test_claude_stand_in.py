@@ -125,8 +125,7 @@ def claude(tmp_path: Path) -> Iterator[MakeClaude]:
 
     yield make
     for one in made:
-        assert one.process is not None
-        if one.process.poll() is None:
+        if one.runs():
             one.stop()
 
 

@@ -27,6 +27,15 @@ class Asked:
     query: dict[str, str]
     headers: dict[str, str]
     body: Any
+    line: socket.socket | None = field(default=None, compare=False, repr=False)
+
+    def hung_up(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        assert self.line is not None
+        try:
+            return self.line.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
 
 
 @dataclass(frozen=True)
@@ -135,6 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
                 query={name: values[0] for name, values in parse_qs(parts.query).items()},
                 headers={name.lower(): value for name, value in self.headers.items()},
                 body=json.loads(raw) if raw else None,
+                line=self.connection,
             )
         )
         self.close_connection = True

@@ -1,0 +1,19 @@
+"""The `maw` command. What runs at every tool of an agent goes the short way; everything else is `maw.cli.main`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    if sys.argv[1:3] == ["hook", "run"]:
+        from maw.agents.hooks.run import main as run
+
+        return run(sys.argv[3:])
+    from maw.cli.main import main as every_command
+
+    return every_command()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,197 @@
+"""The hook in the background, run by the stand-in for Claude Code: it wakes an idle session, and is no burden else."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maw.agents.hooks.notes import BUSY_S
+from tests.e2e.claudes import Claude
+from tests.e2e.lab import wait_until
+from tests.unit.agents.hooks.hearing import Hearing, hearing
+from tests.unit.cli.fake_daemon import error
+
+MakeSession = Callable[..., Claude]
+RUN = f"{sys.executable} -m maw.cli.entry hook run"
+
+
+@pytest.fixture
+def heard(tmp_path: Path) -> Iterator[Hearing]:
+    with hearing(tmp_path / "maw.sock") as made:
+        yield made
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[MakeSession]:
+    """``session()``: arthur's, with the hooks of `maw hook install claude`."""
+    (tmp_path / "work").mkdir()
+    with ExitStack() as stack:
+
+        def make(**environment: str) -> Claude:
+            write_settings(tmp_path)
+            environment = {"MAW_SOCKET": str(tmp_path / "maw.sock"), "MAW_AGENT": "arthur"} | environment
+            one = Claude(tmp_path, tmp_path / "work", environment)
+            stack.callback(lambda: one.stop() if one.runs() else None)
+            return one.__enter__()
+
+        yield make
+
+
+def write_settings(home: Path) -> None:
+    def waited(event: str) -> dict[str, Any]:
+        return {"type": "command", "command": f"{RUN} {event} || true"}
+
+    wait = {"type": "command", "command": f"{RUN} wait", "asyncRewake": True, "timeout": 3600}
+    hooks = {
+        "SessionStart": [waited("SessionStart"), wait],
+        "UserPromptSubmit": [waited("UserPromptSubmit"), wait],
+        "PostToolUse": [waited("PostToolUse")],
+        "Stop": [waited("Stop"), wait],
+    }
+    (home / ".claude").mkdir(exist_ok=True)
+    settings = {"hooks": {event: [{"hooks": own}] for event, own in hooks.items()}}
+    (home / ".claude" / "settings.json").write_text(json.dumps(settings))
+
+
+def waiters(one: Claude) -> list[int]:
+    """Process ids of those that wait for this session."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            owner = (entry / "environ").read_bytes()
+        except (OSError, ValueError):
+            continue
+        if b"wait" in words and b"hook" in words and f"HOME={one.config.parent}\0".encode() in owner:
+            found += [int(entry.name)] if entry.name.isdecimal() and words[0] != b"sh" else []
+    return found
+
+
+def polls(heard: Hearing) -> int:
+    return len([asked for asked in heard.asked("/api/hear") if asked.body["via"] == "rewake"])
+
+
+def test_an_idle_session_is_woken_and_wakes_again(heard: Hearing, session: MakeSession) -> None:
+    one = session()
+    wait_until(lambda: polls(heard) == 1, "it waits from the start on, before any prompt")
+    heard.post("neo asks")
+    one.wait_for_turns(1)
+    assert [text.splitlines()[-1] for text in one.heard("wake")] == ["[maw abc123] neo asks"]
+    assert heard.announced == [("neo asks", "rewake")]
+    wait_until(lambda: polls(heard) == 2, "the turn's end has another one wait")
+    heard.post("neo asks more")
+    one.wait_for_turns(2)
+    assert heard.announced[1:] == [("neo asks more", "rewake")]
+    assert one.kept("hook_to_user") == []
+
+
+def test_there_is_one_waiter_however_many_turns(heard: Hearing, session: MakeSession) -> None:
+    one = session()
+    for number in range(4):
+        one.prompt(f"prompt {number}")
+    wait_until(lambda: len(waiters(one)) == 1, f"one is left: {waiters(one)}")
+    time.sleep(0.5)
+    assert len(waiters(one)) == 1
+    before = polls(heard)
+    heard.post("neo asks")
+    one.wait_for_turns(5)
+    assert heard.announced == [("neo asks", "rewake")]
+    assert polls(heard) <= before + 1
+
+
+@pytest.mark.parametrize("ending", ["left", "killed"])
+def test_it_ends_with_its_session(heard: Hearing, session: MakeSession, ending: str) -> None:
+    one = session()
+    wait_until(lambda: polls(heard) == 1, "it waits")
+    assert len(waiters(one)) == 1
+    one.stop() if ending == "left" else one.kill()
+    wait_until(lambda: waiters(one) == [], "it ended", 5)
+    heard.post("neo asks")
+    time.sleep(0.2)
+    assert heard.waiting == ["neo asks"], "nobody claims for a session that is gone"
+
+
+def test_a_restart_of_the_daemon_is_outlasted(heard: Hearing, session: MakeSession) -> None:
+    one = session()
+    wait_until(lambda: polls(heard) == 1, "it waits")
+    waiting = waiters(one)
+    heard.fake.stop()
+    heard.down = True
+    time.sleep(1.0)
+    heard.down = False
+    heard.fake.start()
+    wait_until(lambda: polls(heard) >= 2, "it asks again")
+    assert waiters(one) == waiting
+    heard.post("neo asks")
+    one.wait_for_turns(1)
+    assert heard.announced == [("neo asks", "rewake")]
+
+
+def test_while_it_works_what_comes_is_told_after_a_tool(heard: Hearing, session: MakeSession) -> None:
+    one = session()
+    one.submit("work\n$ sleep 1\n$ true")
+    wait_until(lambda: any(e["type"] == "assistant" for e in one.transcript()), "it runs a tool")
+    heard.post("neo asks")
+    one.wait_for_turns(1)
+    assert heard.announced == [("neo asks", "hook")]
+    assert one.heard("wake") == []
+
+
+def test_an_interrupted_session_hears_again(heard: Hearing, session: MakeSession, tmp_path: Path) -> None:
+    one = session()
+    one.submit("work\n$ sleep 60")
+    wait_until(lambda: any(e["type"] == "assistant" for e in one.transcript()), "it runs a tool")
+    one.keys("\x1b")
+    one.wait_for_turns(1)
+    assert len(waiters(one)) == 1, "no Stop was fired, and the one of the prompt still waits"
+    heard.post("neo asks")
+    assert one.process is not None
+    mark = tmp_path / ".local" / "state" / "maw" / "hooks" / f"{one.process.pid}.busy"
+    time.sleep(0.5)
+    assert mark.exists() and heard.announced == [], "as far as it knows the session works"
+    long_ago = time.time() - BUSY_S - 1
+    os.utime(mark, (long_ago, long_ago))
+    one.wait_for_turns(2)
+    assert heard.announced == [("neo asks", "rewake")]
+
+
+def test_a_session_of_another_program_is_left_alone(heard: Hearing, session: MakeSession) -> None:
+    heard.bound_to = 1
+    heard.post("neo asks")
+    one = session()
+    one.prompt("hello\n$ true")
+    wait_until(lambda: waiters(one) == [], "nobody waits")
+    assert one.heard() == ["hello\n$ true", ""]
+    assert heard.asked("/api/hear") == []
+
+
+def test_one_that_only_prints_waits_for_nothing(heard: Hearing, session: MakeSession, tmp_path: Path) -> None:
+    """`claude -p`, run by a tool of the agent's own session."""
+    one = session()
+    wait_until(lambda: polls(heard) == 1, "it waits")
+    assert one.process is not None
+    heard.bound_to = one.process.pid
+    began = time.monotonic()
+    one.prompt(f"$ {tmp_path}/bin/claude -p 'hello'")
+    assert time.monotonic() - began < 10
+    assert one.heard("tool") == ["ok\n"]
+    wait_until(lambda: len(waiters(one)) == 1, "there is one waiter, the session's")
+
+
+def test_a_refusal_for_good_ends_it_and_a_freeze_does_not(heard: Hearing, session: MakeSession) -> None:
+    heard.refusal = error(403, "not_yours", "arthur belongs to another user")
+    one = session()
+    wait_until(lambda: len(heard.asked("/api/session")) >= 2, "it asked")
+    wait_until(lambda: waiters(one) == [], "and ended")
+    heard.refusal = error(403, "frozen", "stop")
+    one.prompt("hello")
+    wait_until(lambda: len(waiters(one)) == 1, "it waits for the end of the freeze")
+    assert one.kept("hook_to_user") == []
