@@ -18,6 +18,7 @@ from maw.api import (
     admin,
     commanding,
     describing,
+    hearing,
     hosting,
     ordering,
     reading,
@@ -39,6 +40,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 ROUTES: Final[tuple[Route, ...]] = (
     *writing.ROUTES,
+    *hearing.ROUTES,
     *reading.ROUTES,
     *stream.ROUTES,
     *admin.ROUTES,

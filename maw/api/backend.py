@@ -7,7 +7,7 @@ Every method that shows messages takes the speaker and shows only what that spea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -133,6 +133,26 @@ class Backend(Protocol):
     async def sent(self, speaker: Speaker, *, limit: int) -> list[Json]: ...
     async def message(self, speaker: Speaker, ref: str) -> Json:
         """``ref``: an id, or a local seq as decimal digits. NotFound also when it is not theirs to read."""
+
+    # hearing --------------------------------------------------------------------------------------
+
+    async def hear(
+        self,
+        speaker: Speaker,
+        via: str,
+        *,
+        wake: bool,
+        wait: float,
+        session: str | None,
+        limit: int,
+        gone: Callable[[], bool],
+        slice_s: float,
+    ) -> Json | None:
+        """What was not announced to the speaking agent yet, under a claim; None when there is nothing for this caller
+        within ``wait`` seconds. ``gone()``: the caller has hung up. Raises Replaced for a newer waiter."""
+
+    async def heard(self, speaker: Speaker, claim: str, *, failed: str | None, renew: bool) -> Json:
+        """NotFound when the claim is not known any more."""
 
     # writing --------------------------------------------------------------------------------------
 

@@ -123,6 +123,8 @@ def _failures(route: Route) -> Json:
             "description": "stored here, but not confirmed in time",
             "content": _content(schema),
         }
+    if route.answer == "Heard":
+        failures["204"] = {"description": "there is nothing to announce"}
     if route.answer == "Health":
         schema = {"$ref": "#/components/schemas/Health"}
         failures["503"] = {"description": "it cannot take messages now", "content": _content(schema)}

@@ -81,6 +81,22 @@ _CHANNEL: Final[Json] = {
     "messages": _WHOLE,
     "last_seq": _WHOLE,
 }
+_BRIEF: Final = _object(
+    {
+        **{
+            name: _MESSAGE[name]
+            for name in (
+                "id", "seq", "kind", "channel", "author", "role", "known_by", "operator", "order", "intent",
+                "created_at", "reply_to",
+            )
+        },
+        "why": {"type": "string", "enum": ["direct", "mention", "group"]},
+        "text": {"type": "string", "description": "how it begins, on one line"},
+        "chars": {"type": "integer", "description": "how long it is"},
+    }
+)  # fmt: skip
+"""A message as a digest tells of it."""
+
 _KEPT: Final[Json] = {"keep_days": _or_null(_WHOLE)}
 
 _USER: Final[Json] = {
@@ -378,6 +394,23 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "MessageWithThread": _MESSAGE_WITH_THREAD,
         "StreamFrame": _FRAME,
         "Receipt": _RECEIPT,
+        "Heard": _object(
+            {
+                "claim": _TEXT,
+                "agent": _TEXT,
+                "text": {"type": "string", "description": "the digest, ready to be printed"},
+                "messages": _list(_ref("Brief")),
+                "more": _WHOLE,
+                "lease_s": {"type": "number"},
+            }
+        ),
+        "Brief": _BRIEF,
+        "HeardDone": _object(
+            {
+                "state": {"type": "string", "enum": ["delivered", "failed", "renewed"]},
+                "delivered": {"type": "array", "items": _WHOLE},
+            }
+        ),
         "Marked": _object({"read": _TEXTS}),
         "Acked": _object({"acked": _TEXTS, "already": _TEXTS, "unknown": _TEXTS}),
         "Whoami": _WHOAMI,

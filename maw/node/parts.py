@@ -16,6 +16,7 @@ from typing import Final
 
 from maw import __version__
 from maw.config import Config, PeersFile
+from maw.core.budget import Limits
 from maw.core.colony import Card
 from maw.core.effects import Alert
 from maw.core.entry import Entry
@@ -44,6 +45,7 @@ from maw.node.disk import DiskGuard
 from maw.node.far_receipts import FarReceipts
 from maw.node.folds import Folds
 from maw.node.forking import Forking
+from maw.node.hearing import Hearing
 from maw.node.herald import Herald
 from maw.node.home import NodeHome
 from maw.node.hosting import Hosting
@@ -78,6 +80,7 @@ from maw.node.talking import Talking
 from maw.node.version_watch import VersionWatch
 from maw.node.visible import Visible
 from maw.node.vouching import Vouching
+from maw.node.wakes import Wakes
 from maw.store import trust as rows
 from maw.store.database import Database
 from maw.store.fold import Fold, SetAside
@@ -156,6 +159,10 @@ class Parts:
             me, self.state, self.directory, word, lambda place: self.scrubber.report([split(place)])
         )
         self.marking = Marking(store)
+        self.wakes = Wakes(Limits(), self.directory.address, self.alerts.raise_alert)
+        self.hearing = Hearing(
+            db, self.state, self.visible, self.presenter, self.directory.address, self.marking, self.wakes
+        )
         self.talking = Talking(
             store,
             self.authoring,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 
 class Visible:
@@ -11,12 +12,15 @@ class Visible:
     def __init__(self, seq: int) -> None:
         self.seq = seq
         self._moved = asyncio.Event()
+        self.on_move: Callable[[], None] = lambda: None
+        """Called after each commit that made something visible."""
 
     def advance(self, seq: int) -> None:
         if seq > self.seq:
             self.seq = seq
             self._moved.set()
             self._moved = asyncio.Event()
+            self.on_move()
 
     async def wait(self, after: int, timeout: float) -> int:
         """The newest seq: at once when it is above ``after``, else when it moves or after ``timeout`` s."""

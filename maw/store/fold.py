@@ -424,6 +424,7 @@ class Fold:
             self.changes.mentions += [(word, seq) for word in dict.fromkeys(said.mentions)]
         if delivered:
             self.changes.mailbox += delivered
+            state.mail.update((n, seq) for n, _, _ in delivered)
             self.delivered[entry.author] = (entry.epoch, entry.seq)
         if entry.author == self.me:
             self.changes.outbox.append((agent.n, seq))

@@ -107,6 +107,40 @@ async def unread(db: Database, agent: int, *, after: int, limit: int) -> list[Sh
     return _shown(await db.rows(sql, (agent, after, limit)))
 
 
+async def unannounced(db: Database, agent: int, *, after: int, limit: int) -> list[Shown]:
+    """What was neither put in front of this agent nor acknowledged, oldest first."""
+    sql = f"""SELECT {_COLUMNS}, b.why FROM mailbox b JOIN messages m ON m.seq = b.seq
+        LEFT JOIN entries e ON e.place = m.place
+        WHERE b.agent = ? AND b.acked IS NULL AND b.delivered IS NULL AND b.seq > ?
+        ORDER BY b.seq LIMIT ?"""  # noqa: S608
+    return _shown(await db.rows(sql, (agent, after, limit)))
+
+
+async def unannounced_among(db: Database, agent: int, seqs: Sequence[int]) -> list[Shown]:
+    """Of these few messages those that still are, oldest first."""
+    sql = f"""SELECT {_COLUMNS}, b.why FROM mailbox b JOIN messages m ON m.seq = b.seq
+        LEFT JOIN entries e ON e.place = m.place
+        WHERE b.agent = ? AND b.acked IS NULL AND b.delivered IS NULL AND b.seq IN ({_marks(seqs)})
+        ORDER BY b.seq"""  # noqa: S608
+    return _shown(await db.rows(sql, (agent, *seqs)))
+
+
+async def still_unannounced(db: Database, agent: int, seqs: Sequence[int]) -> list[int]:
+    """Of these messages those that still are."""
+    sql = f"""SELECT seq FROM mailbox WHERE agent = ? AND acked IS NULL AND delivered IS NULL
+        AND seq IN ({_marks(seqs)})"""  # noqa: S608
+    return [seq for (seq,) in await db.rows(sql, (agent, *seqs))]
+
+
+async def count_unannounced(db: Database, agent: int, *, after: int) -> int:
+    sql = "SELECT count(*) FROM mailbox WHERE agent = ? AND acked IS NULL AND delivered IS NULL AND seq > ?"
+    return int((await db.rows(sql, (agent, after)))[0][0])
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
+
+
 async def mailbox(db: Database, agent: int, *, after: int, limit: int) -> list[Shown]:
     """An agent's mailbox, read or not."""
     sql = f"""SELECT {_COLUMNS}, b.why, b.delivered, b.read FROM mailbox b JOIN messages m ON m.seq = b.seq

@@ -138,6 +138,8 @@ class State:
     """By node."""
     channels_of: Counter[int] = field(default_factory=Counter, compare=False)
     """Channels that a node's entries brought since the start."""
+    mail: dict[int, int] = field(default_factory=dict, compare=False)
+    """By local agent: the newest seq put into its mailbox since the start. It may be ahead of what is durable."""
     keep: dict[tuple[int, int], Keep] = field(default_factory=dict)
     """(channel, node) -> for how long that node says messages are kept there."""
     dropped: int = field(default=0, compare=False)

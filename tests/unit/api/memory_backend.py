@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from maw.api.backend import Json, Page, Speaker
+from maw.api.schemas import SCHEMAS
+from maw.core.claims import Replaced
 from maw.core.intents import CHAT
 from maw.core.roster import Plan
 from maw.core.word import OperatorWord
@@ -489,6 +491,39 @@ class MemoryBackend:
 
     async def order(self, speaker: Speaker, ref: str) -> Json:
         raise NotFound(f"{ref} is no operator's order")
+
+    async def hear(
+        self,
+        speaker: Speaker,
+        via: str,
+        *,
+        wake: bool,
+        wait: float,
+        session: str | None,
+        limit: int,
+        gone: Callable[[], bool],
+        slice_s: float,
+    ) -> Json | None:
+        """The first message that the agent finds in its inbox, claimed as its seq."""
+        self.calls.append(("hear", speaker.agent, via, wake, wait, session, limit))
+        if session == "replaced":
+            raise Replaced
+        for message in (await self.inbox_page(speaker, after_seq=0, limit=1)).items:
+            wanted = SCHEMAS["Brief"]["properties"]
+            brief = {**{key: message[key] for key in wanted if key in message}, "chars": len(message["text"])}
+            text = f"[maw aaaaaa]\n{message['text']}\n[/maw aaaaaa]"
+            return {
+                "claim": str(message["seq"]), "agent": speaker.agent, "text": text, "messages": [brief], "more": 0,
+                "lease_s": 10.0,
+            }  # fmt: skip
+        return None
+
+    async def heard(self, speaker: Speaker, claim: str, *, failed: str | None, renew: bool) -> Json:
+        self.calls.append(("heard", speaker.agent, claim, failed, renew))
+        if not claim.isdigit():
+            raise NotFound(f"no claim {claim} is open", code="no_such_claim", hint="it is announced again")
+        state = "renewed" if renew else "delivered" if failed is None else "failed"
+        return {"state": state, "delivered": [int(claim)] if state == "delivered" else []}
 
     async def ack(self, speaker: Speaker, refs: Sequence[str] | None) -> Json:
         assert speaker.agent is not None, "the API lets nobody else in here"

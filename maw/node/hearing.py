@@ -1,0 +1,365 @@
+"""Who puts which new message in front of which agent, and when: claims, waiters, confirmations.
+
+The rules are in maw/core: ``claims`` (once, by the best way), ``budget`` and ``dnd`` (when to wake), ``digest`` (how it
+reads). Here they meet the mailbox on the disk and the clock. What is to be announced is what the mailbox has neither as
+delivered nor as acknowledged; a daemon that starts anew reads that, and has forgotten only who had claimed what.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from maw.core.budget import AGENT, APE, OPERATOR, Cause
+from maw.core.claims import LEASE_S, MAX_WHY, Claims, Pending, Replaced, Waiter
+from maw.core.digest import LINES, Brief, clipped, digest
+from maw.core.intents import ACK, INFORM
+from maw.core.states import DELIVERED
+from maw.errors import NotFound
+from maw.node.authoring import wall_clock_ms
+from maw.node.marking import Marking
+from maw.node.presenting import Json, Presenter
+from maw.node.visible import Visible
+from maw.node.wakes import Wakes
+from maw.store import pages
+from maw.store.database import Database
+from maw.store.state import AgentRow, State
+
+_PAGE: Final = 50
+"""Messages read at once to learn whom they are from: each may be 64 KiB."""
+
+
+@dataclass(slots=True)
+class Heard:
+    """What is to be put in front of the agent, under a claim. ``messages`` are briefs, as docs/api.md has them."""
+
+    claim: str
+    agent: str
+    text: str
+    messages: list[Json]
+    more: int
+
+    def as_json(self) -> Json:
+        return {
+            "claim": self.claim, "agent": self.agent, "text": self.text, "messages": self.messages,
+            "more": self.more, "lease_s": LEASE_S,
+        }  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Asker:
+    """One request: by which way, and the session that sends it."""
+
+    waiter: Waiter
+    session: str | None
+    replaced: bool = False
+
+
+@dataclass(slots=True)
+class _Ear:
+    """One agent's. ``cursor``: its mailbox was read up to this seq; ``looked``: nothing was left on the disk when this
+    seq was the newest that is visible (-1: not looked yet, or there was no room for all)."""
+
+    claims: Claims = field(default_factory=Claims)
+    cursor: int = 0
+    looked: int = -1
+    askers: dict[int, _Asker] = field(default_factory=dict)
+    moved: asyncio.Event = field(default_factory=asyncio.Event)
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def stir(self) -> None:
+        """Whoever waits looks again."""
+        self.moved.set()
+        self.moved = asyncio.Event()
+
+
+class Hearing:
+    def __init__(
+        self,
+        db: Database,
+        state: State,
+        visible: Visible,
+        presenter: Presenter,
+        address: Callable[[AgentRow], str],
+        marking: Marking,
+        wakes: Wakes,
+    ) -> None:
+        self._db = db
+        self._state = state
+        self._visible = visible
+        self._presenter = presenter
+        self._address = address
+        self._marking = marking
+        self._wakes = wakes
+        self._ears: dict[int, _Ear] = {}
+        self._numbers = 0
+        visible.on_move = self._look
+
+    # -- asking ---------------------------------------------------------------------------------------
+
+    async def hear(
+        self,
+        agent: AgentRow,
+        via: str,
+        *,
+        wake: bool,
+        wait: float,
+        session: str | None = None,
+        limit: int = LINES,
+        gone: Callable[[], bool] = lambda: False,
+        slice_s: float = 5.0,
+    ) -> Heard | None:
+        """What is new for ``agent`` and was not announced yet, claimed for this caller; None when there is nothing, or
+        nothing for him, within ``wait`` seconds. ``wake``: only what may wake the agent, and when it may.
+
+        Raises Replaced when a newer waiter of the same agent, way and ``session`` came. ``gone()``: the caller has
+        hung up; it is asked every ``slice_s``.
+        """
+        ear = self._ears.setdefault(agent.n, _Ear())
+        asker = _Asker(Waiter(via, wake), session)
+        if wait <= 0:
+            return await self._offer(agent, ear, asker, [one.waiter for one in ear.askers.values()], limit)
+        self._replace(ear, asker)
+        self._numbers += 1
+        number = self._numbers
+        ear.askers[number] = asker
+        try:
+            return await self._wait(agent, ear, number, wait, limit, gone, slice_s)
+        finally:
+            del ear.askers[number]
+            ear.stir()  # what this one stood in the way of is the next one's
+
+    async def _wait(
+        self,
+        agent: AgentRow,
+        ear: _Ear,
+        number: int,
+        wait: float,
+        limit: int,
+        gone: Callable[[], bool],
+        slice_s: float,
+    ) -> Heard | None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait
+        asker = ear.askers[number]
+        while not gone():
+            moved = ear.moved
+            others = [one.waiter for at, one in ear.askers.items() if at != number]
+            heard = await self._offer(agent, ear, asker, others, limit)
+            left = deadline - loop.time()
+            if heard is not None or left <= 0:
+                return heard
+            if asker.replaced:
+                raise Replaced
+            pause = min(left, slice_s, self._next(agent, ear, asker.waiter))
+            try:
+                async with asyncio.timeout(pause):
+                    await moved.wait()
+            except TimeoutError:
+                pass
+        return None
+
+    def _replace(self, ear: _Ear, asker: _Asker) -> None:
+        if asker.session is None:
+            return
+        for one in ear.askers.values():
+            if one.session == asker.session and one.waiter.via == asker.waiter.via:
+                one.replaced = True
+        ear.stir()
+
+    def _next(self, agent: AgentRow, ear: _Ear, me: Waiter) -> float:
+        """Seconds until there may be something although nothing moves: a lease ends, or the budget allows it."""
+        times = [self._wakes.pause(agent, ear.claims.free())] if me.wake else []
+        if not me.wake:
+            times.append(self._wakes.quiet_left(agent, me.via))
+        if (lapse := ear.claims.next_lapse()) is not None:
+            times.append(lapse - asyncio.get_running_loop().time())
+        return max(0.01, min(times, default=3600.0))
+
+    # -- offering -------------------------------------------------------------------------------------
+
+    async def _offer(
+        self, agent: AgentRow, ear: _Ear, asker: _Asker, others: Sequence[Waiter], limit: int
+    ) -> Heard | None:
+        await self._read(agent, ear)
+        me, now = asker.waiter, asyncio.get_running_loop().time()
+        ear.claims.lapse(now)
+        open_ = [] if asker.replaced else ear.claims.open_to(me, others)
+        if not open_:
+            return None
+        chosen = self._wakes.allowed(agent, me, open_)
+        if not chosen:
+            return None
+        return await self._claim(agent, ear, me, chosen, limit)
+
+    async def _claim(
+        self, agent: AgentRow, ear: _Ear, me: Waiter, chosen: Sequence[Pending], limit: int
+    ) -> Heard | None:
+        """Takes these, and looks at them again on the disk: what was read meanwhile is not announced."""
+        loop, name = asyncio.get_running_loop(), secrets.token_hex(8)
+        first = sorted(chosen, key=_weight)[: min(limit, LINES)]
+        seqs = sorted(item.seq for item in first)
+        rest = [item.seq for item in chosen if item.seq not in seqs]
+        ear.claims.take(name, me.via, seqs, rest, loop.time())
+        try:
+            return await self._build(agent, ear, me, name, {item.seq: item for item in chosen}, seqs, rest)
+        except BaseException:
+            ear.claims.release(name)
+            raise
+
+    async def _build(
+        self,
+        agent: AgentRow,
+        ear: _Ear,
+        me: Waiter,
+        name: str,
+        items: Mapping[int, Pending],
+        seqs: Sequence[int],
+        rest: Sequence[int],
+    ) -> Heard | None:
+        rows = await pages.unannounced_among(self._db, agent.n, seqs)
+        counted = await pages.still_unannounced(self._db, agent.n, rest) if rest else []
+        there = {*(row.seq for row in rows), *counted}
+        ear.claims.drop(seq for seq in items if seq not in there)
+        if not rows:
+            ear.claims.release(name)
+            ear.stir()
+            return None
+        if me.wake:
+            await self._wakes.woken(agent, me.via, [items[seq] for seq in sorted(there)])
+        messages = [self._presenter.message(row) for row in rows]
+        briefs = [_brief(message, row.said) for message, row in zip(messages, rows, strict=True)]
+        waited = self._wakes.waited([items[row.seq] for row in rows])
+        more = len(counted) + await self._beyond(agent, ear)
+        text = digest(agent.name, briefs, _nonce(), more=more, waited=waited)
+        self._wakes.count_digest(agent, len(text.encode()))
+        return Heard(name, self._address(agent), text, [_brief_json(message) for message in messages], more)
+
+    async def _beyond(self, agent: AgentRow, ear: _Ear) -> int:
+        """How many there are that were not read from the disk, for want of room."""
+        if ear.looked >= 0:
+            return 0
+        return await pages.count_unannounced(self._db, agent.n, after=ear.cursor)
+
+    # -- what there is --------------------------------------------------------------------------------
+
+    async def _read(self, agent: AgentRow, ear: _Ear) -> None:
+        """Takes up what is new in the mailbox; reads nothing from the disk where nothing came."""
+        if ear.looked >= self._state.mail.get(agent.n, 0) and ear.looked >= 0:
+            return
+        async with ear.reading:
+            while not ear.claims.is_full():
+                newest = self._visible.seq
+                if ear.looked >= min(newest, self._state.mail.get(agent.n, 0)) and ear.looked >= 0:
+                    return
+                rows = await pages.unannounced(self._db, agent.n, after=ear.cursor, limit=_PAGE)
+                for row in rows:
+                    if not ear.claims.add(self._pending(row)) and ear.claims.is_full():
+                        ear.looked = -1
+                        return
+                    ear.cursor = row.seq
+                if len(rows) < _PAGE:
+                    ear.cursor = max(ear.cursor, newest)
+                    ear.looked = newest
+                    return
+
+    def _pending(self, row: pages.Shown) -> Pending:
+        message = self._presenter.message(row)
+        kind = APE if message["role"] == "ape" else AGENT
+        if message["operator"] is not None:
+            kind = OPERATOR
+        wakes = kind == OPERATOR or message["intent"] not in (INFORM, ACK)
+        cause = Cause(message["author"], kind, row.why == "group")
+        return Pending(row.seq, cause, wakes, wall_clock_ms() / 1000)
+
+    def _look(self) -> None:
+        """Something became visible: whoever waits for mail that came looks at it."""
+        mail = self._state.mail
+        for n, ear in self._ears.items():
+            if ear.askers and mail.get(n, 0) > ear.looked:
+                ear.stir()
+
+    def stir(self, agent: AgentRow) -> None:
+        """The rules for this agent have changed: whoever waits looks again."""
+        if (ear := self._ears.get(agent.n)) is not None:
+            ear.stir()
+
+    def waiting(self, agent: AgentRow) -> list[Waiter]:
+        """Who waits for something to put in front of this agent."""
+        ear = self._ears.get(agent.n)
+        return [] if ear is None else [one.waiter for one in ear.askers.values()]
+
+    def pending(self, agent: AgentRow) -> list[Pending]:
+        """What is known to wait for being announced: of an agent that nobody asked for yet, nothing."""
+        ear = self._ears.get(agent.n)
+        return [] if ear is None else ear.claims.free()
+
+    # -- confirming -----------------------------------------------------------------------------------
+
+    async def heard(
+        self, agent: AgentRow, name: str, *, failed: str | None = None, renew: bool = False
+    ) -> Json:
+        """What became of a claim: its messages were put in front of the agent (durable once this returns), or were
+        not and why, or it takes longer. NotFound when it is not known any more: then they are announced again."""
+        ear = self._ears.setdefault(agent.n, _Ear())
+        loop = asyncio.get_running_loop()
+        ear.claims.lapse(loop.time())
+        claim = ear.claims.find(name)
+        if claim is None or (renew and not ear.claims.renew(name, loop.time())):
+            raise NotFound(
+                f"no claim {name} of {agent.name}'s is open",
+                code="no_such_claim",
+                hint="it was let go: what it held is announced again",
+            )
+        if renew:
+            return {"state": "renewed", "delivered": []}
+        if failed is not None:
+            ear.claims.failed(name, failed[:MAX_WHY])
+            ear.stir()
+            return {"state": "failed", "delivered": []}
+        ear.claims.renew(name, loop.time())
+        fresh = await self._marking.mark(agent, claim.seqs, DELIVERED, claim.via)
+        ear.claims.confirmed(name)
+        return {"state": "delivered", "delivered": fresh}
+
+
+def _weight(item: Pending) -> tuple[bool, bool, bool, int]:
+    """Which messages of many stand in the digest: operators' first, then those that want something, then the older."""
+    return (item.cause.kind != OPERATOR, not item.wakes, item.cause.group, item.seq)
+
+
+def _brief(message: Json, said_ms: int) -> Brief:
+    age = None if message["clock_suspect"] else (wall_clock_ms() - said_ms) / 1000
+    return Brief(
+        message["seq"],
+        message["author"],
+        message["role"],
+        message["known_by"],
+        message["intent"],
+        message["text"],
+        age,
+        message["operator"],
+        message["order"],
+        message["channel"],
+        message.get("why") == "group",
+    )
+
+
+_KEPT: Final = (
+    "id", "seq", "kind", "channel", "author", "role", "known_by", "operator", "order", "intent", "created_at",
+    "reply_to", "why",
+)  # fmt: skip
+
+
+def _brief_json(message: Json) -> Json:
+    """The message without its body: how that begins, as the digest has it, and how long it is."""
+    kept = {key: message.get(key) for key in _KEPT}
+    return {**kept, "text": clipped(message["text"]), "chars": len(message["text"])}
+
+
+def _nonce() -> str:
+    return base64.b32encode(secrets.token_bytes(5)).decode("ascii").lower()[:6]

@@ -1,0 +1,249 @@
+"""Hearing on real nodes: what is new is announced once, to the best who waits, and delivered when it was put there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from maw.api.backend import Json
+from maw.core.claims import LEASE_S, Replaced
+from maw.core.digest import LINES
+from maw.errors import NotFound
+from maw.store.database import Database
+from tests.conftest import MakeHome
+from tests.integration.nodes import Host, running, until
+
+
+async def hear(host: Host, name: str, via: str = "hook", **more: Any) -> Json | None:
+    options = {
+        "wake": False, "wait": 0.0, "session": None, "limit": LINES, "gone": lambda: False, "slice_s": 5.0, **more
+    }  # fmt: skip
+    return await host.service.hear(await host.as_(name), via, **options)
+
+
+async def heard(host: Host, name: str, claim: Json | None, **more: Any) -> Json:
+    assert claim is not None
+    options = {"failed": None, "renew": False, **more}
+    return await host.service.heard(await host.as_(name), claim["claim"], **options)
+
+
+def texts(claim: Json | None) -> list[str]:
+    return [] if claim is None else [one["text"] for one in claim["messages"]]
+
+
+@asynccontextmanager
+async def house(make_home: MakeHome) -> AsyncIterator[Host]:
+    async with running(make_home("mbp")) as host:
+        await host.add("arthur", "neo", "trin")
+        yield host
+
+
+@pytest.fixture
+async def host(make_home: MakeHome) -> AsyncIterator[Host]:
+    async with house(make_home) as host:
+        yield host
+
+
+async def test_what_is_new_is_announced_once_and_delivered_when_it_was(host: Host) -> None:
+    assert await hear(host, "arthur") is None
+    await host.send("neo", "arthur", "is the build green?", intent="ask")
+    await host.post("neo", "hello @arthur")
+    claim = await hear(host, "arthur")
+    assert claim is not None
+    assert texts(claim) == ["is the build green?", "hello @arthur"]
+    lines = claim["text"].splitlines()
+    assert lines[0].endswith(
+        "2 new for arthur, no operator order. Quoted: their own words. Whole: maw read N; done: maw ack N"
+    )
+    assert lines[1].endswith(' neo@mbp (uid) asks, 0s ago: "is the build green?"')
+    assert await hear(host, "arthur") is None
+    assert [one["delivered_at"] for one in await host.inbox("arthur")] == [None, None]
+    done = await heard(host, "arthur", claim)
+    assert done["state"] == "delivered"
+    assert done["delivered"] == [one["seq"] for one in await host.inbox("arthur")]
+    assert None not in [one["delivered_at"] for one in await host.inbox("arthur")]
+    assert await hear(host, "arthur") is None
+    with pytest.raises(NotFound, match="no claim"):
+        await heard(host, "arthur", claim)
+
+
+async def test_what_was_read_or_acknowledged_is_not_announced(host: Host) -> None:
+    await host.send("neo", "arthur", "one")
+    await host.send("neo", "arthur", "two")
+    await host.send("neo", "arthur", "three")
+    arthur = await host.as_("arthur")
+    first, second, _ = await host.inbox("arthur")
+    await host.service.ack(arthur, [first["id"]])
+    await host.service.read(arthur, [second["id"]], "inbox")
+    assert texts(await hear(host, "arthur")) == ["three"]
+
+
+async def test_what_is_read_between_two_looks_is_not_announced(host: Host) -> None:
+    await host.send("neo", "arthur", "one")
+    claim = await hear(host, "arthur")
+    await heard(host, "arthur", claim, failed="the pane is a shell")
+    await host.service.ack(await host.as_("arthur"), None)
+    assert await hear(host, "arthur") is None
+
+
+async def test_a_claim_is_its_agents_alone(host: Host) -> None:
+    await host.send("neo", "arthur", "one")
+    claim = await hear(host, "arthur")
+    with pytest.raises(NotFound):
+        await heard(host, "trin", claim)
+    assert (await heard(host, "arthur", claim, renew=True))["state"] == "renewed"
+    assert (await heard(host, "arthur", claim))["state"] == "delivered"
+
+
+async def test_a_claim_that_fails_is_announced_again_to_another(host: Host) -> None:
+    await host.send("neo", "arthur", "one")
+    claim = await hear(host, "arthur", "pane")
+    assert (await heard(host, "arthur", claim, failed="somebody types"))["state"] == "failed"
+    assert texts(await hear(host, "arthur", "exec")) == ["one"]
+
+
+async def test_a_claim_that_lapses_is_announced_again(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maw.core.claims.LEASE_S", 0.2)
+    await host.send("neo", "arthur", "one")
+    claim = await hear(host, "arthur", "rewake", wake=True, wait=5.0)
+    again = await hear(host, "arthur", "rewake", wake=True, wait=10.0)
+    assert texts(claim) == texts(again) == ["one"]
+    await heard(host, "arthur", claim)  # it was put there after all
+    assert await hear(host, "arthur") is None
+
+
+async def test_a_restart_forgets_claims_and_remembers_what_was_delivered(make_home: MakeHome) -> None:
+    home = make_home("mbp")
+    async with running(home) as host:
+        await host.add("arthur", "neo")
+        await host.send("neo", "arthur", "one")
+        await heard(host, "arthur", await hear(host, "arthur"))
+        await host.send("neo", "arthur", "two")
+        assert texts(await hear(host, "arthur")) == ["two"]
+    async with running(home) as host:
+        assert texts(await hear(host, "arthur")) == ["two"]
+
+
+async def test_many_are_counted_not_listed_and_not_counted_twice(host: Host) -> None:
+    for at in range(LINES + 5):
+        await host.send("neo", "arthur", f"number {at}")
+    claim = await hear(host, "arthur")
+    assert claim is not None
+    assert texts(claim) == [f"number {at}" for at in range(LINES)]
+    assert claim["more"] == 5
+    assert claim["text"].splitlines()[-2] == "and 5 more: maw inbox"
+    await heard(host, "arthur", claim)
+    assert await hear(host, "arthur") is None
+    assert [one["delivered_at"] is None for one in await host.inbox("arthur")] == [False] * LINES + [True] * 5
+
+
+async def test_more_than_fit_in_mind_are_all_told_in_the_end(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maw.core.claims.MAX_PENDING", 7)
+    for at in range(20):
+        await host.send("neo", "arthur", f"number {at}")
+    first = await hear(host, "arthur", limit=3)
+    assert first is not None
+    assert (texts(first), first["more"]) == (["number 0", "number 1", "number 2"], 17)
+    await heard(host, "arthur", first)
+    rest = []
+    while (claim := await hear(host, "arthur")) is not None:
+        await heard(host, "arthur", claim)
+        rest += texts(claim)
+    assert rest == [f"number {at}" for at in range(7, 20)]
+
+
+async def test_a_waiter_hears_as_soon_as_it_is_there(host: Host) -> None:
+    waiting = asyncio.create_task(hear(host, "arthur", "rewake", wake=True, wait=30.0))
+    await until(lambda: host.node.hearing.waiting(host.node.state.local["arthur"]), "the waiter waits")
+    await host.send("trin", "neo", "not for him")
+    await host.send("neo", "arthur", "for him")
+    assert texts(await asyncio.wait_for(waiting, 5)) == ["for him"]
+
+
+async def test_own_words_and_what_only_informs_wake_nobody(host: Host) -> None:
+    await host.post("arthur", "hello @arthur @agents")
+    await host.send("neo", "arthur", "for your information", intent="inform")
+    await host.send("neo", "arthur", "thanks", intent="ack")
+    assert await hear(host, "arthur", "rewake", wake=True, wait=0.6) is None
+    await host.send("neo", "arthur", "please look")
+    claim = await hear(host, "arthur", "rewake", wake=True, wait=5.0)
+    assert texts(claim) == ["for your information", "thanks", "please look"]
+
+
+async def test_a_burst_is_one_wake(host: Host) -> None:
+    waiting = asyncio.create_task(hear(host, "arthur", "rewake", wake=True, wait=30.0))
+    for at in range(8):
+        await host.send("neo", "arthur", f"{at}")
+    claim = await asyncio.wait_for(waiting, 10)
+    assert texts(claim) == [str(at) for at in range(8)]
+    assert host.node.wakes.counts[host.node.state.local["arthur"].n].wakes == 1
+
+
+async def test_of_several_who_wait_the_best_has_it(host: Host) -> None:
+    arthur = host.node.state.local["arthur"]
+    ways = ("pane", "exec", "wait", "rewake", "mcp")
+    tasks = {via: asyncio.create_task(hear(host, "arthur", via, wait=20.0)) for via in ways}
+    await until(lambda: len(host.node.hearing.waiting(arthur)) == 5, "all wait")
+    for best in ("rewake", "mcp", "wait", "exec", "pane"):
+        await host.send("neo", "arthur", f"for {best}")
+        claim = await asyncio.wait_for(tasks[best], 5)
+        assert texts(claim) == [f"for {best}"]
+        await heard(host, "arthur", claim)
+        del tasks[best]
+        assert not any(task.done() for task in tasks.values())
+
+
+async def test_a_worse_way_has_it_when_the_better_let_it_lapse(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maw.core.claims.LEASE_S", 0.3)
+    assert LEASE_S == 10.0
+    pane = asyncio.create_task(hear(host, "arthur", "pane", wake=True, wait=30.0))
+    rewake = asyncio.create_task(hear(host, "arthur", "rewake", wake=True, wait=30.0))
+    await host.send("neo", "arthur", "one")
+    assert texts(await asyncio.wait_for(rewake, 5)) == ["one"]
+    assert texts(await asyncio.wait_for(pane, 15)) == ["one"]
+
+
+async def test_a_newer_waiter_of_a_session_replaces_the_older(host: Host) -> None:
+    arthur = host.node.state.local["arthur"]
+    older = asyncio.create_task(hear(host, "arthur", "rewake", wake=True, wait=30.0, session="s1"))
+    other = asyncio.create_task(hear(host, "arthur", "rewake", wake=True, wait=30.0, session="s2"))
+    await until(lambda: len(host.node.hearing.waiting(arthur)) == 2, "both wait")
+    newer = asyncio.create_task(hear(host, "arthur", "rewake", wake=True, wait=30.0, session="s1"))
+    with pytest.raises(Replaced):
+        await asyncio.wait_for(older, 5)
+    assert not other.done()
+    await host.send("neo", "arthur", "one")
+    done, _ = await asyncio.wait([newer, other], return_when=asyncio.FIRST_COMPLETED, timeout=5)
+    assert len(done) == 1
+    for task in (newer, other):
+        task.cancel()
+    await asyncio.gather(newer, other, return_exceptions=True)
+
+
+async def test_with_nothing_new_the_disk_is_not_read(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    await host.send("neo", "arthur", "one")
+    await heard(host, "arthur", await hear(host, "arthur"))
+    await host.send("neo", "trin", "not for him")
+    reads = 0
+    rows = Database.rows
+
+    async def counted(*args: Any) -> Any:
+        nonlocal reads
+        reads += 1
+        return await rows(*args)
+
+    monkeypatch.setattr(Database, "rows", counted)
+    for _ in range(10):
+        assert await hear(host, "arthur") is None
+    assert reads == 0
+    await host.send("neo", "arthur", "two")
+    assert texts(await hear(host, "arthur")) == ["two"]
+    assert reads > 0
