@@ -415,7 +415,14 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "Acked": _object({"acked": _TEXTS, "already": _TEXTS, "unknown": _TEXTS}),
         "Whoami": _WHOAMI,
         "Rostered": _ROSTERED,
-        "Keeping": _object({"stagger_s": _WHOLE, "load_per_core": _WHOLE, "agents": _list(_ref("Rostered"))}),
+        "Keeping": _object(
+            {
+                "stagger_s": _WHOLE,
+                "load_per_core": _WHOLE,
+                "agents": _list(_ref("Rostered")),
+                "refused": _WHY_BY_AGENT,
+            }
+        ),
         "Bound": _object({"agent": _TEXT, "bound": _FLAG, "why": _TEXT}),
         "Status": _STATUS,
         "Peer": _PEER,

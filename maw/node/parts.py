@@ -234,7 +234,7 @@ class Parts:
         self.disk = DiskGuard(
             home.path, config.limits.min_free_disk_mib << 20, self._disk_changed, database=home.database
         )
-        self.hosting = Hosting(config, store, self.alerts, self.disk)
+        self.hosting = Hosting(config, store, self.alerts, self.disk, self.roster.wanted)
         self.descriptors = DescriptorWatch(config.name, self.alerts.raise_alert, self.alerts.settle)
         self.introducing = Introducing(
             me, self.state, self.writer, self.authoring, self.belonging, self.people, self.card

@@ -112,6 +112,12 @@ class Roster:
             "newest_unread": unread[1],
         }
 
+    def wanted(self) -> list[AgentRow]:
+        """Those that are to run, of every uid."""
+        return [
+            row for agent, listed in self._listed.items() if listed.plan.up and (row := self._alive(agent))
+        ]
+
     def known(self, row: AgentRow) -> bool:
         return row.n in self._listed
 

@@ -29,6 +29,13 @@ async def report(host: Host, *agents: dict[str, Any], **more: Any) -> dict[str, 
     return await host.service.measured(speaker, list(agents), more.get("logs"), more.get("folders"))
 
 
+async def enlist(host: Host, *names: str) -> None:
+    for name in names:
+        await host.service.enlist(
+            await host.owner(), name, {"command": ["sleep", "9"], "session": name}, None
+        )
+
+
 @pytest.fixture
 def facts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[HostFacts]]:
     """What the kernel says; tests change it."""
@@ -82,8 +89,7 @@ async def test_a_pause_stops_all_says_why_and_outlasts_a_restart(make_home: Make
     home = make_home("mbp")
     async with running(home) as host:
         await host.add("neo")
-        rows = [host.node.directory.local("neo")]
-        host.node.hosting._wanted = lambda: rows
+        await enlist(host, "neo")
         assert (await report(host, agent("neo")))["refused"] == {}
         await host.service.pause_host(await host.owner(), "a new disk")
         told = await report(host, agent("neo"))
@@ -99,12 +105,13 @@ async def test_what_the_giver_allows_is_held_to(make_home: MakeHome) -> None:
         await host.add("old", "young")
         hosting: Hosting = host.node.hosting
         hosting._given = HostConfig(agents=1)
-        rows = [host.node.directory.local(name) for name in ("old", "young")]
-        hosting._wanted = lambda: rows
+        await enlist(host, "old", "young")
         told = await report(host, agent("old", started_ms=1), agent("young", started_ms=2))
         assert told["refused"] == {"young": "this host gives room to 1 agents"}
         status = await host.service.status(await host.owner())
         assert status["host"]["refused"].keys() == {"young"}
+        kept = await host.service.keep(await host.owner(), os.getpid(), "0")
+        assert kept["refused"].keys() == {"young"}
 
 
 async def test_a_line_is_told_once_in_the_channel_and_again_only_when_it_was_over(

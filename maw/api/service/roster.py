@@ -34,6 +34,7 @@ class Rostering(Speakers):
             "stagger_s": settings.stagger_s,
             "load_per_core": settings.load_per_core,
             "agents": await roster.listing(uid),
+            "refused": dict(self._node.hosting.refused()),
         }
 
     async def hold_conversation(self, speaker: Speaker, session: str, pid: int, transcript: str) -> Json:

@@ -213,7 +213,7 @@ class MemoryBackend:
         self.calls.append(("report", name, told["state"], pane))
 
     async def keep(self, speaker: Speaker, pid: int, version: str) -> Json:
-        return {"stagger_s": 2, "load_per_core": 2, "agents": await self.roster(speaker)}
+        return {"stagger_s": 2, "load_per_core": 2, "agents": await self.roster(speaker), "refused": {}}
 
     async def hold_conversation(self, speaker: Speaker, session: str, pid: int, transcript: str) -> Json:
         return {"agent": speaker.agent, "bound": True, "why": ""}
