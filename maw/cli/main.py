@@ -61,7 +61,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         },
         "Who": {
             "whoami": "maw.cli.who:whoami",
-            "agent": "maw.cli.who:agent_group",
+            "agent": "maw.cli.sessions:agent_group",
             "channel": "maw.cli.who:channel_group",
         },
         "Data": {

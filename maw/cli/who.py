@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Any, Final
 
 import typer
 
-from maw.cli import completing
 from maw.cli.groups import command_group
-from maw.cli.output import Output, note, parse_time, span, words
-from maw.cli.params import As, Json, Yes
-from maw.cli.session import confirm, how_known, plain_daemon, reading_daemon, speaking_daemon
+from maw.cli.output import Output, words
+from maw.cli.params import As, Json
+from maw.cli.session import how_known, plain_daemon, reading_daemon, speaking_daemon
 from maw.client.daemon import segment
 from maw.core.colony import MAX_KEEP_DAYS
 from maw.core.names import check_name
 from maw.errors import BadInput
 
-ROLES: Final = ("agent", "ape")
-
-AGENT_LATER: Final = {
-    "set": "",
-    "adopt": "",
-    "show": "until then: `maw agent list --json`",
-    **dict.fromkeys(("start", "stop", "respawn", "attach", "peek"), "until then: tmux itself"),
-}
 CHANNEL_LATER: Final = {
     "watch": "until then: `maw tail CHANNEL`, or a mention of your name",
     "unwatch": "",
     "archive": "",
 }
 
-agent_group = command_group("Agents: those of this host, and all that are known.", to_come=AGENT_LATER)
 channel_group = command_group("Channels.", to_come=CHANNEL_LATER)
 
 Name = Annotated[str, typer.Argument(metavar="NAME")]
-OwnAgent = Annotated[str, typer.Argument(metavar="NAME", autocompletion=completing.own_agents)]
 
 
 def whoami(as_name: As = None, as_json: Json = False) -> None:
@@ -51,76 +39,6 @@ def whoami(as_name: As = None, as_json: Json = False) -> None:
     else:
         out.line("nobody: say --as NAME, or set MAW_AGENT")
     out.line(f"on {words(me.get('host'))} · {words(me.get('node_key'))} · colony {words(me.get('colony'))}")
-
-
-@agent_group.callback(invoke_without_command=True)
-def agent(ctx: typer.Context, as_json: Json = False) -> int | None:
-    """Agents: those of this host, and all that are known."""
-    return list_agents(False, as_json) if ctx.invoked_subcommand is None else None
-
-
-@agent_group.command("list")
-def list_agents(
-    here: Annotated[bool, typer.Option("--here", help="Only those of this host.")] = False,
-    as_json: Json = False,
-) -> int:
-    """All agents and apes that this node knows of. Exit 1 when there are none."""
-    out = Output.to_stdout(as_json)
-    found = [one for one in plain_daemon().get("/api/users").body if one.get("local") or not here]
-    if out.as_json:
-        out.json(found)
-    elif found:
-        out.table(["agent", "role", "status", "unread", "last pulse"], [_agent_row(one) for one in found])
-    return 0 if found else out.nothing("no agents yet: `maw agent add NAME` makes one")
-
-
-@agent_group.command("add")
-def add_agent(
-    name: Name,
-    role: Annotated[str, typer.Option("--role", metavar="agent|ape", help="ape: a human.")] = "agent",
-    user: Annotated[
-        str | None, typer.Option("--user", metavar="USER", help="The Unix user who speaks as it; else you.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Add an agent of this host. It belongs to your uid; the token, for REST, is shown this once."""
-    out = Output.to_stdout(as_json)
-    if role not in ROLES:
-        raise BadInput(f"--role: {role!r} is no role", hint="agent, or ape for a human")
-    asked: dict[str, Any] = {"username": check_name(name), "role": role}
-    if user is not None:
-        asked["uid"] = _uid_of(user)
-    made = plain_daemon().post("/api/users", asked).body
-    if out.as_json:
-        out.json(made)
-        return
-    out.line(f"{words(made.get('address'))} · {words(made.get('role'))}")
-    out.line(f"token {words(made.get('token'))}")
-    note("the token is shown this once (`maw agent token` makes another); on this host MAW_AGENT is enough")
-
-
-@agent_group.command("remove")
-def remove_agent(name: OwnAgent, yes: Yes = False, as_json: Json = False) -> None:
-    """End an agent of this host. What it said stays. A terminal is asked first."""
-    out = Output.to_stdout(as_json)
-    clean = check_name(name)
-    confirm(f"end {clean}? Its inbox and token end with it; what it said stays.", yes)
-    report = plain_daemon().delete(f"/api/users/{segment(clean)}").body
-    if out.as_json:
-        out.json(report)
-    else:
-        out.line(f"{clean} removed")
-
-
-@agent_group.command("token")
-def token(name: OwnAgent, as_json: Json = False) -> None:
-    """Make a fresh token for an agent and print it; the old one ends."""
-    out = Output.to_stdout(as_json)
-    made = plain_daemon().post(f"/api/users/{segment(check_name(name))}/token", {}).body
-    if out.as_json:
-        out.json(made)
-    else:
-        out.line(words(made.get("token")))
 
 
 @channel_group.callback(invoke_without_command=True)
@@ -183,26 +101,6 @@ def retain_channel(
     whose = "everybody's messages" if kept.get("for") == "everybody" else "what is said on this host"
     until = f"for {words(kept['keep_days'])} days" if kept.get("keep_days") else "for ever"
     out.line(f"#{clean}: {whose} kept {until}")
-
-
-def _uid_of(user: str) -> int:
-    import pwd  # only where somebody else's agent is made
-
-    try:
-        return pwd.getpwnam(user).pw_uid
-    except KeyError:
-        raise BadInput(f"--user: this machine has no user called {user!r}") from None
-
-
-def _agent_row(user: dict[str, Any]) -> list[str]:
-    pulse = parse_time(user.get("last_pulse_at"))
-    return [
-        words(user.get("address")),
-        words(user.get("role")),
-        words(user.get("status")),
-        words(user.get("unread")),
-        f"{span(time.time() - pulse.timestamp())} ago" if pulse else "–",
-    ]
 
 
 def _made(out: Output, channel: dict[str, Any]) -> str:

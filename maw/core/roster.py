@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 QUICK_S: Final = 30.0
 """Who lives shorter than this died at once."""
@@ -29,6 +29,17 @@ CPU_SHARE: Final = 0.05
 MOST_HANG_RESTARTS: Final = 3
 
 KINDS: Final = ("claude", "codex", "gemini", "opencode", "command")
+
+
+class Place(NamedTuple):
+    """A tmux pane, as ``$TMUX`` and ``$TMUX_PANE`` name it: the server's socket and pid, and the pane's ``%3``."""
+
+    socket: str
+    server: int
+    pane: str
+
+    def __str__(self) -> str:
+        return f"{self.socket},{self.server},{self.pane}"
 
 
 class State(StrEnum):

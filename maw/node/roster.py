@@ -18,7 +18,7 @@ import aiosqlite
 
 from maw.config import AgentsConfig
 from maw.core.effects import Alert
-from maw.core.roster import Plan
+from maw.core.roster import Place, Plan
 from maw.errors import BadInput, Conflict, NotFound, Refused
 from maw.node.alerts import Alerts
 from maw.node.authoring import wall_clock_ms
@@ -26,7 +26,7 @@ from maw.node.directory import Directory
 from maw.node.presenting import Json, iso
 from maw.node.store import Store
 from maw.store import roster as rows
-from maw.store.roster import Conversation, Listed, Place
+from maw.store.roster import Conversation, Listed
 from maw.store.state import AgentRow
 
 KEEPER_AWAY_S: Final = 60.0

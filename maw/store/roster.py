@@ -8,15 +8,7 @@ from typing import Any, NamedTuple
 
 import aiosqlite
 
-from maw.core.roster import Plan
-
-
-class Place(NamedTuple):
-    """A tmux pane, as ``$TMUX`` and ``$TMUX_PANE`` name it: the server's socket and pid, and the pane's ``%3``."""
-
-    socket: str
-    server: int
-    pane: str
+from maw.core.roster import Place, Plan
 
 
 class Conversation(NamedTuple):

@@ -219,6 +219,7 @@ class Session:
 
     def live(self, source: str, prompt: str | None) -> int:
         """Until ``/exit``; with ``-p`` until the prompt is answered. The exit code."""
+        self._register()
         self.fire("SessionStart", source, source=source, model="stand-in")
         self.note("ready", "")
         if self.screen is not None:
@@ -243,6 +244,14 @@ class Session:
         if not self.interactive:
             self._end_background()
         return 0
+
+    def _register(self) -> None:
+        """The small file that the real one keeps about each of its processes; it is not made anew at ``/clear``."""
+        place = self.home / "sessions" / f"{os.getpid()}.json"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        began = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+        told = {"pid": os.getpid(), "sessionId": self.ident, "cwd": self.project, "procStart": began}
+        place.write_text(json.dumps(told))
 
     def _clear(self) -> None:
         self.fire("SessionEnd", "clear", reason="clear")

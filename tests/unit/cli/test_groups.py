@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -311,12 +312,41 @@ def test_agents(cli: Cli, daemon: FakeDaemon) -> None:
     far = {**user, "address": "neo@pi", "local": False, "last_pulse_at": "2020-01-01T00:00:00Z"}
     del far["unread"]
     daemon.answers["GET /api/users"] = (200, [user, far])
+    daemon.answers["GET /api/roster"] = (200, [])
     first, second = cli("agent").out.splitlines()
-    assert first.split() == ["arthur@mbp", "agent", "alive", "2", "–"]
-    assert second.split()[-1] == "ago"
+    assert first.split() == ["arthur@mbp", "alive", "–", "–", "–", "–", "2", "–", "agent"]
+    assert second.split()[0] == "neo@pi"
     assert cli("agent", "list", "--here").out.count("\n") == 1
     daemon.answers["GET /api/users"] = (200, [])
     assert cli("agent", "list").code == 1
+
+
+def test_those_that_run_in_tmux_fit_a_terminal_of_eighty_columns(cli: Cli, daemon: FakeDaemon) -> None:
+    now = datetime.now(UTC)
+    told = {
+        "state": "busy", "attached": 1, "memory_bytes": 312 << 20, "log_bytes": 182 << 20,
+        "started": int((now.timestamp() - 90_000) * 1000), "active": int((now.timestamp() - 5) * 1000),
+        "at": now.isoformat(),
+    }  # fmt: skip
+    user = {
+        "address": "101-mawjs@oracle-world",
+        "role": "agent",
+        "status": "alive",
+        "local": True,
+        "unread": 3,
+    }
+    listed = {"name": "101-mawjs", "agent": user["address"], "report": told, "pane": None}
+    daemon.answers["GET /api/users"] = (200, [user])
+    daemon.answers["GET /api/roster"] = (200, [listed])
+    head, row = cli("agent", "list", width=80).out.splitlines()
+    assert head.split() == ["agent", "state", "up", "att", "memory", "active", "unread", "log", "role"]
+    assert " ".join(row.split()) == "101-mawjs@oracle-world busy 1 d 1 312 MiB 5 s 3 182 MiB agent"
+    long_ago = {**listed, "report": {**told, "at": "2020-01-01T00:00:00Z"}}
+    daemon.answers["GET /api/roster"] = (200, [long_ago])
+    result = cli("agent", "list", width=80)
+    assert "busy?" in result.out and "maw service install" in result.err
+    found = json.loads(cli("agent", "list", "--json").out)
+    assert found[0]["roster"]["report"]["log_bytes"] == 182 << 20
 
 
 def test_an_agent_is_added_and_its_token_shown(cli: Cli, daemon: FakeDaemon) -> None:
@@ -332,10 +362,11 @@ def test_an_agent_is_not_ended_by_a_slip_at_a_terminal(
     answer: bytes, code: int, cli: Cli, daemon: FakeDaemon
 ) -> None:
     daemon.answers["DELETE /api/users/root"] = (200, {"removed": "root"})
+    daemon.answers["GET /api/roster"] = (200, [])
     result = cli("agent", "remove", "root", stdin=answer, tty=True)
     assert result.code == code
     assert "end root?" in result.err
-    assert len(daemon.asked) == (code == 0)
+    assert ("DELETE" in [asked.method for asked in daemon.asked]) is (code == 0)
     assert cli("agent", "remove", "root", "--yes", tty=True).err == ""
     assert cli("agent", "remove", "root").code == 0  # a script is not asked
 
@@ -367,6 +398,7 @@ def test_wrong_names_and_roles(args: list[str], cli: Cli, daemon: FakeDaemon) ->
 
 def test_an_agent_is_removed(cli: Cli, daemon: FakeDaemon) -> None:
     daemon.answers["DELETE /api/users/arthur"] = (200, {"removed": "arthur"})
+    daemon.answers["GET /api/roster"] = (200, [])
     assert cli("agent", "remove", "Arthur").out == "arthur removed\n"
 
 

@@ -1,0 +1,162 @@
+"""How an agent of this host is run: shown, and changed."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from maw.cli.agents import OwnAgent, agent_group, state_of
+from maw.cli.output import Output, words
+from maw.cli.params import Json, duration
+from maw.cli.session import plain_daemon
+from maw.core.names import check_name
+from maw.core.roster import KINDS, OnHang
+from maw.core.text import shown
+from maw.errors import BadInput, Conflict, NotFound
+
+if TYPE_CHECKING:
+    from maw.agents.acting import Acting
+
+FLAGS: Final = {"on": True, "off": False}
+SETTINGS: Final = (
+    "command", "cwd", "env", "exec", "hang", "hang-after", "kind", "nudge", "respawn", "resume", "session", "socket",
+    "conversation",
+)  # fmt: skip
+
+
+@agent_group.command("show")
+def show(name: OwnAgent, as_json: Json = False) -> None:
+    """How an agent of this host is run, and how it is."""
+    out = Output.to_stdout(as_json)
+    clean = check_name(name)
+    listed = next((one for one in plain_daemon().get("/api/roster").body if one.get("name") == clean), None)
+    if listed is None:
+        raise NotFound(
+            f"{clean} is not in the roster",
+            code="not_in_roster",
+            hint="`maw agent adopt`, or maw agent set NAME command=…",
+        )
+    if out.as_json:
+        out.json(listed)
+        return
+    plan, held, told = listed["plan"], listed.get("conversation") or {}, listed.get("report") or {}
+    pane = listed.get("pane")
+    facts = [
+        ("agent", f"{words(listed['agent'])} · {words(plan['kind'])}"),
+        ("state", " · ".join(one for one in (state_of(listed), words(told.get("why"))) if one != "–")),
+        ("wanted", "up" if plan["up"] else "down"),
+        ("command", shown(shlex.join(plan["command"])) or "–"),
+        ("folder", words(plan["cwd"])),
+        (
+            "session",
+            words(plan["session"]) + (f" · {words(pane['pane'])} at {words(pane['socket'])}" if pane else ""),
+        ),
+        (
+            "talk",
+            words(held.get("session"))
+            + (f" · {words(held['transcript'])}" if held.get("transcript") else ""),
+        ),
+        ("resume", shown(shlex.join(plan["resume"])) or "as its kind does"),
+        ("env", ", ".join(words(one) for one in plan["env"]) or "–"),
+        ("respawn", "on" if plan["respawn"] else "off"),
+        ("hang", f"{words(plan['hang'])} after {plan['hang_after_s']} s"),
+        ("nudge", "on" if plan["nudge"] else "off"),
+        ("exec", shown(shlex.join(plan["exec"])) or "–"),
+        ("unread", words(listed.get("unread"))),
+    ]
+    for label, value in facts:
+        out.line(f"{out.style(label.ljust(8), 'dim')} {value}")
+
+
+@agent_group.command("set")
+def set_agent(
+    name: OwnAgent,
+    settings: Annotated[list[str], typer.Argument(metavar="KEY=VALUE…", help=", ".join(SETTINGS))],
+    as_json: Json = False,
+) -> None:
+    """Say how an agent is run: command='…', cwd=…, env=NAME=VALUE, respawn=on|off, hang=report|respawn|off …"""
+    from maw.agents.acting import socket_for
+    from maw.agents.entries import change, entries
+
+    out = Output.to_stdout(as_json)
+    clean = check_name(name)
+    acting = acting_here()
+    before = next((one for one in entries(acting.daemon) if one.name == clean), None)
+    told: dict[str, Any] = {} if before else {"session": clean, "up": False, "cwd": str(Path.cwd())}
+    env = list(before.plan.env) if before else []
+    conversation = None
+    for setting in settings:
+        key, given, value = setting.partition("=")
+        if not given or key not in SETTINGS:
+            raise BadInput(f"{setting[:60]!r} is no setting", hint=f"KEY=VALUE, of: {', '.join(SETTINGS)}")
+        if key == "conversation":
+            conversation = value
+        elif key == "env":
+            env = told["env"] = _with_variable(env, value)
+        else:
+            told |= _setting(key, value)
+    changed = change(acting.daemon, clean, **told)
+    if (socket := socket_for(changed.plan, acting.host)) != changed.plan.socket:
+        changed = change(acting.daemon, clean, socket=socket)
+    if conversation is not None:
+        bound = acting.hold(clean, conversation)
+        if not bound.get("bound"):
+            raise Conflict(
+                f"the conversation stays: {words(bound.get('why'))}",
+                code="runs_already",
+                hint="stop it first",
+            )
+    if out.as_json:
+        out.json(changed.plan.as_json())
+    elif before is None:
+        out.line(f"{clean} is in the roster; `maw agent start {clean}` starts it")
+    else:
+        out.line(f"{clean} changed; what runs now goes on as it is until `maw agent respawn {clean}`")
+
+
+def _setting(key: str, value: str) -> dict[str, Any]:
+    if key in ("command", "resume", "exec"):
+        try:
+            return {key: shlex.split(value)}
+        except ValueError as error:
+            raise BadInput(
+                f"{key}: {error}", hint='quote it as for a shell: command="claude --model opus"'
+            ) from None
+    if key in ("nudge", "respawn"):
+        if value not in FLAGS:
+            raise BadInput(f"{key}: {value[:20]!r} is neither on nor off")
+        return {key: FLAGS[value]}
+    if key == "hang-after":
+        return {"hang_after_s": int(duration(value, "hang-after"))}
+    if key == "hang" and value not in tuple(OnHang):
+        raise BadInput(f"hang: {value[:20]!r} is unknown", hint=", ".join(OnHang))
+    if key == "kind" and value not in KINDS:
+        raise BadInput(f"kind: {value[:20]!r} is unknown", hint=", ".join(KINDS))
+    if key == "cwd":
+        return {key: os.path.abspath(os.path.expanduser(value))}  # noqa: PTH100, PTH111 - as typed, links kept
+    return {key: value}
+
+
+def _with_variable(env: list[str], value: str) -> list[str]:
+    """``A=1`` sets it, ``A`` takes it from whoever starts the agent, ``-A`` takes it away."""
+    name = value.removeprefix("-").partition("=")[0]
+    if not name.replace("_", "a").isalnum() or not name.isascii() or name[0].isdigit():
+        raise BadInput(
+            f"env: {value[:40]!r} names no variable", hint="env=NAME=VALUE, env=NAME, or env=-NAME"
+        )
+    kept = [one for one in env if one.partition("=")[0] != name]
+    return kept if value.startswith("-") else [*kept, value]
+
+
+def acting_here() -> Acting:
+    """For acts on agents of this user, through the daemon that is meant here."""
+    from maw.agents.acting import Acting
+    from maw.agents.running import Host
+
+    daemon = plain_daemon()
+    me = daemon.get("/api/whoami").body
+    return Acting(daemon, Host.here(), str(me["host"]))
