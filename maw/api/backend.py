@@ -93,10 +93,11 @@ class Backend(Protocol):
         0 when nothing was ever visible. ``timeout=0`` just tells. Safe to cancel.
         """
 
-    async def wait_replicated(self, message_id: str, timeout: float) -> Json:
-        """The receipt as it stands once every recipient's host holds the message, or after ``timeout``.
+    async def wait_reached(self, message_id: str, timeout: float, state: str = "replicated") -> Json:
+        """The receipt once the message has come to ``state`` for every recipient, or after ``timeout`` as it stands;
+        at once where it never will.
 
-        Its ``state`` says which: ``replicated``, or still ``stored``. What only the post itself knew
+        Its ``state`` says which. What only the post itself knew
         (``warnings``) may be left out. Safe to cancel.
         """
 
@@ -131,6 +132,9 @@ class Backend(Protocol):
         """All that the speaker may read after ``after_seq``; ``user`` narrows to what is for that user."""
 
     async def sent(self, speaker: Speaker, *, limit: int) -> list[Json]: ...
+    async def trace(self, speaker: Speaker, ref: str) -> Json:
+        """The way of a message, as far as this node knows it. NotFound as for ``message``."""
+
     async def message(self, speaker: Speaker, ref: str) -> Json:
         """``ref``: an id, or a local seq as decimal digits. NotFound also when it is not theirs to read."""
 

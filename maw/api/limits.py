@@ -14,9 +14,9 @@ MAX_PAGE: Final = 500
 MAX_WAIT_S: Final = 60.0
 """A long poll; callers who want to wait longer ask again."""
 
-MAX_CONFIRM_S: Final = 600.0
+MAX_CONFIRM_S: Final = 3600.0
 DEFAULT_CONFIRM_S: Final = 10.0
-"""``?wait=replicated`` on a post."""
+"""``?wait=`` on a post."""
 
 MAX_REFS: Final = 1000
 MAX_IDEMPOTENCY_KEY: Final = 128

@@ -19,6 +19,7 @@ AFTER: Final = Field("after_seq", Whole(0), "messages with a higher seq than thi
 LIMIT: Final = Field("limit", Whole(1, MAX_PAGE), f"how many at most, 1 to {MAX_PAGE}", default=DEFAULT_PAGE)
 WAIT: Final = Field("wait", Seconds(MAX_WAIT_S), "seconds to wait when there is nothing yet", default=0.0)
 CHANNEL: Final = Field("name", Line(), "the channel's name, with or without #", required=True)
+MESSAGE: Final = Field("id", Ref(), "a message id, or its seq here", required=True)
 
 
 def _page_reply(call: Call, page: Page) -> web.Response:
@@ -106,6 +107,10 @@ async def message(call: Call) -> web.StreamResponse:
     return reply(await call.backend.message(call.speaker, call.args["id"]), headers=call.api.headers)
 
 
+async def trace(call: Call) -> web.StreamResponse:
+    return reply(await call.backend.trace(call.speaker, call.args["id"]), headers=call.api.headers)
+
+
 def bare_channel(name: str) -> str:
     """``#general`` and ``general`` are one channel."""
     return name.removeprefix("#") or name
@@ -168,7 +173,7 @@ ROUTES: Final = (
         "/api/sent",
         sent,
         Access.AGENT,
-        "what the speaking agent sent, newest first, and which hosts hold it",
+        "what the speaking agent sent, newest last, which hosts hold it, and how far it got with whom",
         "SentMessage",
         many=True,
         query=query(LIMIT),
@@ -180,6 +185,15 @@ ROUTES: Final = (
         Access.PUBLIC,
         "one message with its replies, by id or by its seq on this replica",
         "MessageWithThread",
-        path_fields=(Field("id", Ref(), "a message id, or its seq here", required=True),),
+        path_fields=(MESSAGE,),
+    ),
+    Route(
+        "GET",
+        "/api/messages/{id}/trace",
+        trace,
+        Access.KNOWN,
+        "the way of one message, as far as this node knows it; what others made of it is for its author",
+        "Trace",
+        path_fields=(MESSAGE,),
     ),
 )

@@ -15,7 +15,10 @@ _FLAG: Final[Json] = {"type": "boolean"}
 _TIME: Final[Json] = {"type": "string", "format": "date-time"}
 _TEXTS: Final[Json] = {"type": "array", "items": {"type": "string"}}
 
-_STATE: Final[Json] = {"type": "string", "examples": ["stored", "replicated"]}
+_STATE: Final[Json] = {
+    "type": "string",
+    "examples": ["stored", "replicated", "delivered", "read", "acked", "failed"],
+}
 
 
 def _or_null(schema: Json) -> Json:
@@ -120,7 +123,15 @@ _USER_BESIDE: Final[Json] = {
 
 _RECIPIENT: Final = _object(
     {"agent": _TEXT, "host": _TEXT, "online": _FLAG, "last_seen": _or_null(_TIME), "state": _STATE},
-    {"trouble": _or_null(_TEXT)},
+    {
+        "trouble": _or_null(_TEXT),
+        "since": _or_null(_TIME),
+        "via": _or_null(_TEXT),
+        "why": _or_null(_TEXT),
+        "delivered_at": _or_null(_TIME),
+        "read_at": _or_null(_TIME),
+        "acked_at": _or_null(_TIME),
+    },
 )
 
 _ERROR: Final = _object(
@@ -243,7 +254,36 @@ _SENT: Final = _object(
         "state": _STATE,
         "hosts": _list(_object({"host": _TEXT, "state": _STATE, "since": _or_null(_TIME)})),
     },
-    _REDACTED,
+    {"recipients": _list(_RECIPIENT), **_REDACTED},
+)
+
+_TRACE: Final = _object(
+    {
+        **{
+            name: _MESSAGE[name]
+            for name in (
+                "id",
+                "seq",
+                "kind",
+                "channel",
+                "to",
+                "author",
+                "host",
+                "intent",
+                "created_at",
+                "reply_to",
+            )
+        },
+        "here": _object({"host": _TEXT, "since": _or_null(_TIME)}),
+        "hosts": _list(
+            _object(
+                {"host": _TEXT, "state": _STATE, "since": _or_null(_TIME)},
+                {"online": _FLAG, "trouble": _or_null(_TEXT)},
+            )
+        ),
+        "recipients": _list(_RECIPIENT),
+        "groups": _TEXTS,
+    }
 )
 
 _ORDER: Final = _object(
@@ -411,6 +451,7 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
                 "delivered": {"type": "array", "items": _WHOLE},
             }
         ),
+        "Trace": _TRACE,
         "Marked": _object({"read": _TEXTS}),
         "Acked": _object({"acked": _TEXTS, "already": _TEXTS, "unknown": _TEXTS}),
         "Whoami": _WHOAMI,

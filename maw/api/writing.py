@@ -19,7 +19,7 @@ from maw.api.routes import Access, Call, Route, body, query
 from maw.core.colony import MAX_KEEP_DAYS
 from maw.core.heeding import DECLINED, MAX_NOTE, OBEYED
 from maw.core.intents import CHAT, INTENTS
-from maw.core.states import VIAS
+from maw.core.states import MARKS, REPLICATED, STORED, VIAS, at_least
 from maw.core.word import OperatorWord, read_word
 from maw.errors import BadInput, Unavailable, Unconfirmed
 
@@ -27,7 +27,7 @@ MAX_WORD: Final = 16 * 1024
 """Characters: 64 targets of 80, a key and a signature, in base64."""
 
 CONFIRM: Final = query(
-    Field("wait", Choice(("replicated",)), "replicated: answer when the recipients' hosts hold it"),
+    Field("wait", Choice((REPLICATED, *MARKS)), "answer when it has come so far for all whom it is for"),
     Field("timeout", Seconds(MAX_CONFIRM_S), "seconds to wait for that; then 504", default=DEFAULT_CONFIRM_S),
 )
 TEXT: Final = Field("text", Text(), "what to say, at most 64 KiB of UTF-8", required=True)
@@ -90,24 +90,38 @@ def _word(text: str | None, reply_to: str | None) -> OperatorWord | None:
 
 
 async def _receipt_reply(call: Call, receipt: Json) -> web.StreamResponse:
-    if call.args["wait"] is not None and receipt["state"] != "replicated":
+    wanted: str | None = call.args["wait"]
+    if wanted is not None and not at_least(receipt["state"], wanted):
         timeout: float = call.args["timeout"]
         reason = f"within {timeout:g} s"
         try:
             async with call.api.waiting.place():
-                confirmed = await call.backend.wait_replicated(receipt["id"], timeout)
+                confirmed = await call.backend.wait_reached(receipt["id"], timeout, wanted)
                 receipt = {**receipt, **confirmed}
         except Unavailable as error:
             reason = f"({error.message})"
-        if receipt["state"] != "replicated":
-            return error_reply(
-                Unconfirmed(
-                    f"stored here, but not confirmed by every recipient's host {reason}",
-                    hint="it travels by itself when the link is back: do not send it again",
-                ),
-                receipt=receipt,
-            )
+        if not at_least(receipt["state"], wanted):
+            return error_reply(_unconfirmed(receipt, wanted, reason), receipt=receipt)
     return reply(receipt, status=201, headers=call.api.headers)
+
+
+def _unconfirmed(receipt: Json, wanted: str, reason: str) -> Unconfirmed:
+    again = "do not send it again"
+    if not receipt["recipients"] and wanted != REPLICATED:
+        return Unconfirmed(
+            f"{receipt['state']}; whether it is {wanted} is told only of agents that are named",
+            hint=f"{again}: wait for replicated, or name them; of @agents, @apes and @all nobody tells",
+        )
+    if receipt["state"] == STORED or wanted == REPLICATED:
+        return Unconfirmed(
+            f"stored here, but not confirmed by every recipient's host {reason}",
+            hint=f"it travels by itself when the link is back: {again}",
+        )
+    failed = next((item["why"] for item in receipt["recipients"] if item["why"]), None)
+    return Unconfirmed(
+        f"{receipt['state']}, and not {wanted} by all {reason}" + (f": {failed}" if failed else ""),
+        hint=f"it is on the hosts of those it is for: {again}; `maw trace {receipt['id']}` tells how far it is",
+    )
 
 
 async def ack(call: Call) -> web.StreamResponse:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from maw.core.intents import INTENTS
+from maw.core.states import MARKS, REPLICATED
 
 PATIENCE_S: Final = 0.5
 _MANY: Final = 50
@@ -54,6 +55,10 @@ def messages(ctx: Any, incomplete: str) -> list[str]:
 
 def intents(ctx: Any, incomplete: str) -> list[str]:
     return _starting(incomplete, INTENTS)
+
+
+def wait_states(ctx: Any, incomplete: str) -> list[str]:
+    return _starting(incomplete, (REPLICATED, *MARKS))
 
 
 def peers(ctx: Any, incomplete: str) -> list[str]:

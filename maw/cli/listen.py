@@ -13,6 +13,7 @@ from maw.cli.messages import is_whole, print_message, print_messages
 from maw.cli.output import Output, note, words
 from maw.cli.params import AfterSeq, As, Json, Limit, duration
 from maw.cli.session import OWNER, reading_daemon, speaking_daemon
+from maw.cli.tracing import progress_words
 from maw.client.daemon import Daemon, Lost, segment, wait_until_back
 from maw.core.names import check_name, parse_address
 from maw.errors import BadInput, MawError, NotFound, NotRunning, Unavailable
@@ -175,7 +176,7 @@ def _one_message(out: Output, daemon: Daemon, ref: str, as_name: str | None) -> 
     else:
         print_message(out, message, whole=True)
         if message.get("state"):
-            out.line(f"  [{words(message['state'])}]")
+            out.line(f"  [{progress_words(out, message)}]")
         for answer in message.get("thread") or ():
             print_message(out, answer, as_name)
     _tell_read(daemon, [message], "read")

@@ -106,6 +106,8 @@ def receipt_line(receipt: Record, now: float) -> str:
 def recipient_words(recipient: Record, now: float) -> str:
     """``arthur@mbp`` once its host has the message; else what stands in the way."""
     name = words(recipient.get("agent"))
+    if recipient.get("state") == "failed":
+        return f"{name}: {words(recipient.get('why'))}"
     if _reached(recipient):
         return name
     if recipient.get("trouble"):

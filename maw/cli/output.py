@@ -83,6 +83,13 @@ class Output:
             note(text)
         return 1
 
+    def moment(self, iso: str | None) -> str:
+        """As ``when``, to the second everywhere; – where it is not known."""
+        moment = parse_time(iso)
+        if moment is None or self.width is None:
+            return "–" if iso is None else self.when(iso)
+        return moment.astimezone().strftime("%d %b %H:%M:%S")
+
     def _cut(self, text: str) -> str:
         return one_line_kept(text, self.width) if self.width else text
 

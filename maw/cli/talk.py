@@ -12,9 +12,11 @@ from maw.cli.messages import print_receipt, where
 from maw.cli.output import Output, note, words
 from maw.cli.params import As, Json, Limit, duration
 from maw.cli.session import speaking_daemon
+from maw.cli.tracing import progress_words
 from maw.client.daemon import UnconfirmedReceipt, segment
 from maw.core.intents import CHAT, INTENTS
 from maw.core.names import check_name, parse_address
+from maw.core.states import MARKS, REPLICATED, STORED
 from maw.core.text import MAX_MESSAGE_BYTES, check_message, shown
 from maw.errors import BadInput, MawError, NotFound
 
@@ -38,7 +40,10 @@ ReplyTo = Annotated[
 Wait = Annotated[
     str | None,
     typer.Option(
-        "--wait", metavar="replicated", help="Answer once the recipient's host holds it (else exit 7)."
+        "--wait",
+        metavar="replicated|delivered|read|acked",
+        help="Answer once it has come so far with all whom it is for (else exit 7).",
+        autocompletion=completing.wait_states,
     ),
 ]
 Timeout = Annotated[str, typer.Option("--timeout", metavar="TIME", help="How long --wait waits.")]
@@ -118,7 +123,7 @@ def sent(limit: Limit = 20, as_name: As = None, as_json: Json = False) -> int:
         rows = [
             [
                 str(one.get("seq")),
-                _state(one),
+                progress_words(out, one),
                 where(one),
                 out.when(one.get("created_at")),
                 words(one.get("id")),
@@ -127,6 +132,8 @@ def sent(limit: Limit = 20, as_name: As = None, as_json: Json = False) -> int:
             for one in messages
         ]
         out.table(["seq", "state", "to", "when", "id", "text"], rows)
+        if out.width is not None and any(one.get("state") == STORED for one in messages):
+            note("what is stored travels by itself: do not send it again; `maw trace ID` tells more")
     return 0 if messages else out.nothing("nothing sent yet")
 
 
@@ -141,8 +148,10 @@ def _say(
     as_json: bool,
 ) -> None:
     out = Output.to_stdout(as_json)
-    if wait not in (None, "replicated"):
-        raise BadInput(f"--wait: {wait!r} cannot be waited for", hint="--wait replicated")
+    if wait not in (None, REPLICATED, *MARKS):
+        raise BadInput(
+            f"--wait: {wait!r} cannot be waited for", hint=f"--wait {', '.join((REPLICATED, *MARKS))}"
+        )
     seconds = min(duration(timeout, "--timeout"), MAX_WAIT_S)
     daemon = speaking_daemon(as_name)
     query = {"wait": wait, "timeout": f"{seconds:g}"} if wait else {}
@@ -218,12 +227,3 @@ def _from_stdin() -> str:
             code="not_unicode",
             hint="convert it first (iconv -t UTF-8), or send where the file is",
         ) from None
-
-
-def _state(message: dict[str, Any]) -> str:
-    """``replicated``, or ``stored, not on mbp``."""
-    missing = [words(one.get("host")) for one in message.get("hosts") or () if one.get("state") == "stored"]
-    state = words(message.get("state"))
-    if not missing:
-        return state
-    return f"{state}, not on {', '.join(missing[:3])}" + (" …" if len(missing) > 3 else "")

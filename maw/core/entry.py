@@ -47,6 +47,7 @@ class Kind(IntEnum):
     RECEIPT = 7
     HEED = 8
     REDACT = 9
+    PROGRESS = 10
 
 
 class Head(NamedTuple):

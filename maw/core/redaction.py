@@ -91,10 +91,11 @@ class Redaction:
         days = content.get("days")
         if days is not None and (type(days) is not int or not 0 < days <= MAX_KEEP_DAYS):
             raise ValueError(f"days is no number from 1 to {MAX_KEEP_DAYS}")
-        return cls(NodeId(author), epoch, _ranges(content.get("seqs")), why, by, reason, days)
+        return cls(NodeId(author), epoch, read_ranges(content.get("seqs")), why, by, reason, days)
 
 
-def _ranges(value: object, limit: int = MAX_RANGES) -> tuple[Range, ...]:
+def read_ranges(value: object, limit: int = MAX_RANGES) -> tuple[Range, ...]:
+    """Ranges of seqs, rising and apart. Raises ValueError."""
     if type(value) is not list or not 0 < len(value) <= limit:
         raise ValueError(f"seqs is no list of 1 to {limit}")
     found: list[Range] = []
@@ -149,7 +150,7 @@ def read_redaction(statement: Statement) -> StatedRedaction:
             raise ValueError("epoch is no number in range")
         if type(reason) is not str or len(reason) > MAX_REASON:
             raise ValueError(f"why is no text of at most {MAX_REASON} characters")
-        ranges = _ranges(fields.get("seqs"), MAX_STATED_RANGES)
+        ranges = read_ranges(fields.get("seqs"), MAX_STATED_RANGES)
     except ValueError as error:
         raise ProtocolViolation(f"a statement is malformed: {error}", code="bad_statement") from None
     author = key_in(fields, "author")

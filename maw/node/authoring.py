@@ -35,6 +35,7 @@ from maw.core.heeding import Heed
 from maw.core.identity import Signer
 from maw.core.log import EPOCH_CHANCE_BITS, fresh_epoch
 from maw.core.once import KEYS_KEPT_MS, Asked
+from maw.core.progress import Progress
 from maw.errors import Conflict, InternalError, MawError, Refused, Unavailable
 from maw.store.fold import Fold, SetAside
 from maw.store.state import State
@@ -42,7 +43,11 @@ from maw.store.writer import Closing, Writer
 
 MAX_DRAFTS: Final = 10_000
 MAX_DRAFTS_A_COMMIT: Final = 1_000
-_CHECKED: Final[Mapping[int, Callable[[Content], object]]] = {**READERS, Kind.HEED: Heed.read}
+_CHECKED: Final[Mapping[int, Callable[[Content], object]]] = {
+    **READERS,
+    Kind.HEED: Heed.read,
+    Kind.PROGRESS: Progress.read,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,9 @@ class Keeping:
         self._store.state.former_me = frozenset(
             key for key in book.revoked if book.ruling.successor(key) == self._store.me
         )
+        self._store.state.heirs = {
+            key: heir for key in book.revoked if (heir := book.ruling.successor(key)) != key
+        }
         gone = book.revoked.get(self._store.me)
         if gone is None:
             self._authoring.barred = None

@@ -5,23 +5,27 @@ Whoever puts a message in front of an agent says so here, after it did. What is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import aiosqlite
 
+from maw.core.progress import MAX_BY
 from maw.core.states import ACKED, VIAS
+from maw.core.transcript import plain_words
 from maw.node.authoring import wall_clock_ms
 from maw.node.store import Store
-from maw.store.marking import raise_to, unread
+from maw.store.marking import fail, raise_to, unread
 from maw.store.state import AgentRow
 
 
 class Marking:
     """Each call is a job of the writer's: those of one moment are committed together."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, moved: Callable[[], None]) -> None:
+        """``moved`` is told when anything was marked, and is durable."""
         self._store = store
+        self._moved = moved
 
     async def mark(
         self,
@@ -41,10 +45,22 @@ class Marking:
         at = now if at_ms is None else min(at_ms, now)
 
         async def write(conn: aiosqlite.Connection) -> list[int]:
-            fresh, _ = await raise_to(conn, agent.n, seqs, state, at, via)
+            state_of, me = self._store.state, self._store.me
+            fresh, _ = await raise_to(conn, state_of, me, agent.n, seqs, state, at, via)
             return fresh
 
-        return await self._store.writer.submit(write) if seqs else []
+        return await self._store.writer.submit(write, self._marked) if seqs else []
+
+    async def fail(self, agent: AgentRow, seqs: Sequence[int], why: str) -> list[int]:
+        """These could not be put in front of the agent now, durably once it returns. ``why``: a few words for their
+        authors; the last counts until it is delivered after all. Returns the seqs of which it is new."""
+        reason = plain_words(why)[:MAX_BY]
+
+        async def write(conn: aiosqlite.Connection) -> list[int]:
+            state, me = self._store.state, self._store.me
+            return await fail(conn, state, me, agent.n, seqs, reason, wall_clock_ms())
+
+        return await self._store.writer.submit(write, self._marked) if seqs else []
 
     async def ack(self, agent: AgentRow, seqs: Sequence[int] | None) -> tuple[list[int], list[int]]:
         """Acknowledge these, or (None) all that is not yet: for good. Returns the seqs of which it is new, and those
@@ -52,6 +68,11 @@ class Marking:
 
         async def write(conn: aiosqlite.Connection) -> tuple[list[int], list[int]]:
             wanted = await unread(conn, agent.n) if seqs is None else seqs
-            return await raise_to(conn, agent.n, wanted, ACKED, wall_clock_ms())
+            state, me = self._store.state, self._store.me
+            return await raise_to(conn, state, me, agent.n, wanted, ACKED, wall_clock_ms())
 
-        return await self._store.writer.submit(write)
+        return await self._store.writer.submit(write, lambda done: self._marked(done[0]))
+
+    def _marked(self, fresh: list[int]) -> None:
+        if fresh:
+            self._moved()

@@ -146,6 +146,7 @@ class Node(Parts):
             "kinds of entries that are new": self.learning.settle,
             "orders that were seen": self.orders.settle,
             "receipts for authors further off": self.far_receipts.save,
+            "how far messages got": self.reporting.settle,
             "missing entries": lambda: self.mender.keep(asyncio.get_running_loop().time()),
             "redactions": self.redacting.keep,
             "alerts": self.alerts.save,

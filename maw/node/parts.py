@@ -69,6 +69,7 @@ from maw.node.reactions import Ask, Reactions
 from maw.node.receipts import Receipts
 from maw.node.reclaiming import Reclaiming
 from maw.node.redacting import Redacting
+from maw.node.reporting import Reporting
 from maw.node.roster import Roster
 from maw.node.runtime import Runtime
 from maw.node.saving import Saving
@@ -77,6 +78,7 @@ from maw.node.spoken import OperatorsWord
 from maw.node.stated import Stated
 from maw.node.store import Store
 from maw.node.talking import Talking
+from maw.node.tracing import Tracing
 from maw.node.version_watch import VersionWatch
 from maw.node.visible import Visible
 from maw.node.vouching import Vouching
@@ -121,7 +123,7 @@ class Parts:
         reactions = Reactions(
             self._alert, self._gossip_changed_trust, self._own_log_returned, self._received,
             self.alerts.settle, self.alerts.bug, lambda entry, said: self.keeping.withhold(entry, said),
-            lambda behind: setattr(self.authoring, "recovering", behind),
+            self._recovering,
         )  # fmt: skip
         self.conduct = Conduct(
             time.monotonic, name=lambda peer: self.directory.name_of(peer),
@@ -158,7 +160,12 @@ class Parts:
         self.presenter = Presenter(
             me, self.state, self.directory, word, lambda place: self.scrubber.report([split(place)])
         )
-        self.marking = Marking(store)
+        self.reporting = Reporting(store, self.authoring, self.folds, self.receipts.stir)
+        self.marking = Marking(store, self.reporting.marked)
+        self.tracing = Tracing(
+            store, self.directory, self.presenter, self.receipts,
+            online=lambda node: self.peering.online(node), refused_by=lambda node: self.mesh.refused_by(node),
+        )  # fmt: skip
         self.wakes = Wakes(Limits(), self.directory.address, self.alerts.raise_alert)
         self.hearing = Hearing(
             db, self.state, self.visible, self.presenter, self.directory.address, self.marking, self.wakes
@@ -168,11 +175,9 @@ class Parts:
             self.authoring,
             self.directory,
             self.presenter,
-            self.receipts,
+            self.tracing,
             Marks(signer),
             self.marking,
-            lambda node: self.peering.online(node),
-            lambda node: self.mesh.refused_by(node),
             lambda agent, said: self.keeping.refuse(agent, said),
             lambda agent, channel: self.keeping.refuse_frozen(agent, channel),
         )
@@ -312,8 +317,14 @@ class Parts:
         if epoch >= newest:
             self.authoring.end_epoch("others hold more of this node's log than it did")
 
+    def _recovering(self, behind: bool) -> None:
+        if self.authoring.recovering and not behind:
+            self.reporting.own_log_returned()
+        self.authoring.recovering = behind
+
     def _received(self, fold: Fold) -> None:
         self.far_receipts.received(fold)
+        self.reporting.received(fold)
         if fold.cards:
             self._retarget()
 

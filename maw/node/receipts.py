@@ -6,11 +6,16 @@ Kept in memory and written along at leisure: a receipt lost in a crash is given 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from typing import Final
 
 import aiosqlite
 
 from maw.core.identity import NodeId
 from maw.store.state import State
+
+STEPS_KEPT: Final = 256
+"""Of each host's rises, to say since when it has what was sent lately."""
 
 Saved = dict[tuple[NodeId, int], int]
 """(peer, epoch) -> when its receipt last rose."""
@@ -22,6 +27,7 @@ class Receipts:
     def __init__(self) -> None:
         self._held: dict[NodeId, dict[int, int]] = {}
         self._dirty: Saved = {}
+        self._steps: dict[tuple[NodeId, int], deque[tuple[int, int]]] = {}
         self._moved = asyncio.Event()
 
     async def load(self, conn: aiosqlite.Connection, state: State) -> None:
@@ -32,10 +38,19 @@ class Receipts:
         """Receipts only ever rise: a peer that lost its disk does not take back what it said."""
         epochs = self._held.setdefault(peer, {})
         if seq > epochs.get(epoch, 0):
+            if epoch in epochs:  # what it had before it first said so, it may have had for long
+                steps = self._steps.setdefault((peer, epoch), deque(maxlen=STEPS_KEPT))
+                if not steps:
+                    steps.append((epochs[epoch], 0))
+                steps.append((seq, now_ms))
             epochs[epoch] = seq
             self._dirty[peer, epoch] = now_ms
-            self._moved.set()
-            self._moved = asyncio.Event()
+            self.stir()
+
+    def stir(self) -> None:
+        """Wakes who waits: a message may have got further."""
+        self._moved.set()
+        self._moved = asyncio.Event()
 
     def void(self, epoch: int, above: int, now_ms: int) -> None:
         """What stood above this seq of our own log stands there no more: who held it holds nothing now."""
@@ -47,11 +62,18 @@ class Receipts:
     def has(self, peer: NodeId, epoch: int, seq: int) -> bool:
         return self._held.get(peer, {}).get(epoch, 0) >= seq
 
+    def since(self, peer: NodeId, epoch: int, seq: int) -> int | None:
+        """When (ms) this host first said that it has our log up to there; None where that is not known any more."""
+        for number, (top, at) in enumerate(self._steps.get((peer, epoch), ())):
+            if top >= seq:
+                return at if number else None  # the first is what it had before
+        return None
+
     def holders(self, epoch: int, seq: int) -> list[NodeId]:
         return [peer for peer, epochs in self._held.items() if epochs.get(epoch, 0) >= seq]
 
     async def moved(self) -> None:
-        """Returns when any receipt has risen since the call."""
+        """Returns when any receipt has risen, or a message of ours got further, since the call."""
         await self._moved.wait()
 
     @property

@@ -6,18 +6,16 @@ here waits for the network unless it is asked to.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from maw.core.colony import GROUPS, MAX_RECIPIENTS, NewChannel, Said
 from maw.core.entry import Kind, Position
-from maw.core.identity import NodeId
 from maw.core.intents import CHAT
 from maw.core.message_ids import message_id
 from maw.core.names import check_name, mentions
 from maw.core.once import Asked, Marks, request_of
-from maw.core.states import READ, REPLICATED, STORED
+from maw.core.states import READ
 from maw.core.text import check_message
 from maw.core.word import OperatorWord
 from maw.errors import BadInput, Conflict, NotFound, Refused
@@ -25,8 +23,8 @@ from maw.node.authoring import Authoring, Written, recovering
 from maw.node.directory import Directory, no_such_message
 from maw.node.marking import Marking
 from maw.node.presenting import Json, Presenter, gone_words, iso
-from maw.node.receipts import Receipts
 from maw.node.store import Store
+from maw.node.tracing import Tracing
 from maw.store import pages
 from maw.store.fold import Fold
 from maw.store.mending import is_missing
@@ -45,28 +43,23 @@ class Talking:
         authoring: Authoring,
         directory: Directory,
         presenter: Presenter,
-        receipts: Receipts,
+        tracing: Tracing,
         marks: Marks,
         marking: Marking,
-        online: Callable[[NodeId], bool],
-        refused_by: Callable[[NodeId], str | None],
         may_say: Callable[[AgentRow, Said], None],
         may_open: Callable[[AgentRow, str], None],
     ) -> None:
-        """``online``: whether a node is linked, or heard through others; ``refused_by``: why a node will have no
-        link with this one, if it said so. ``may_say`` raises Refused when an agent may not say this now, ``may_open``
-        when it may not open this channel."""
-        self._refused_by = refused_by
+        """``may_say`` raises Refused when an agent may not say this now, ``may_open`` when it may not open this
+        channel."""
         self._may_say = may_say
         self._may_open = may_open
         self._store = store
         self.authoring = authoring
         self._directory = directory
         self._presenter = presenter
-        self._receipts = receipts
+        self._tracing = tracing
         self._marks = marks
         self._marking = marking
-        self._online = online
 
     # -- saying -----------------------------------------------------------------------------------
 
@@ -185,17 +178,12 @@ class Talking:
         own = self._store.state.nodes.get(self._store.me)
         return self._store.state.keep_days(row, own.n) if own else None
 
-    # -- what became of it --------------------------------------------------------------------------
-
     async def _receipt(self, written: Written, said: Said, agent: AgentRow, warnings: list[str]) -> Json:
         assert written.seq is not None
         if written.position is None or written.repeated:
             row = await pages.at_seq(self._store.db, written.seq)
             assert row is not None
-            return {
-                **self._receipt_of(self._presenter.position(row), row, self._presenter.said(row)),
-                "warnings": warnings,
-            }
+            return {**await self._tracing.receipt(row), "warnings": warnings}
         place = self._store.state.logs[written.position.author, written.position.epoch].place(
             written.position.seq
         )
@@ -203,80 +191,12 @@ class Talking:
         direct = said.channel is None
         times = (written.said_ms, written.received_ms)
         row = Shown(written.seq, place, direct, channel, agent.n, *times, False, said.reply_to, None)
-        return {**self._receipt_of(written.position, row, said), "warnings": warnings}
-
-    def _receipt_of(self, position: Position, row: Shown, said: Said) -> Json:
-        recipients = self._recipients(position, said)
-        states = {item["state"] for item in recipients}
-        if not recipients:
-            states = {REPLICATED if self._receipts.holders(position.epoch, position.seq) else STORED}
-        message = self._presenter.with_said(row, said)
-        return {
-            "id": message["id"],
-            "seq": row.seq,
-            "state": REPLICATED if states == {REPLICATED} else STORED,
-            "recipients": recipients,
-            "message": message,
-        }
-
-    def _recipients(self, position: Position, said: Said) -> list[Json]:
-        """Whom the message is for, by name, and whether their host holds it. A post to nobody: empty."""
-        if said.channel is None:
-            found = [(f"{to.name}@{to.host}", to.node) for to in said.to]
-        else:
-            rows = self._directory.mentioned(said.mentions)
-            found = [(self._directory.address(row), self._store.state.node_at[row.node].key) for row in rows]
-        return [self._recipient(address, node, position) for address, node in found]
-
-    def _recipient(self, address: str, node: NodeId, position: Position) -> Json:
-        here = node == self._store.me
-        held = here or self._receipts.has(node, position.epoch, position.seq)
-        row = self._store.state.nodes.get(node)
-        return {
-            "agent": address,
-            "host": self._directory.host_name(row) if row else address.partition("@")[2],
-            "online": here or self._online(node),
-            "last_seen": iso(row.seen) if row else None,
-            "state": REPLICATED if held else STORED,
-            "trouble": None if held else self._refused_by(node),
-        }
-
-    async def receipt(self, ref: str, agent_key: bytes | None) -> Json:
-        """The receipt of a message as it stands now."""
-        row = await self.find(ref, agent_key)
-        return self._receipt_of(self._presenter.position(row), row, self._presenter.said(row))
-
-    async def wait_replicated(self, ref: str, timeout: float) -> Json:
-        """The receipt once the message is replicated, or after ``timeout`` seconds as it stands."""
-        row = await self._find(ref)
-        position, said = self._presenter.position(row), self._presenter.said(row)
-        try:
-            async with asyncio.timeout(timeout):
-                while (receipt := self._receipt_of(position, row, said))["state"] != REPLICATED:
-                    await self._receipts.moved()
-        except TimeoutError:
-            receipt = self._receipt_of(position, row, said)
-        return receipt
-
-    async def sent(self, agent: AgentRow, limit: int) -> list[Json]:
-        found = []
-        for row in await pages.sent_by(self._store.db, agent.n, limit):
-            position, said = self._presenter.position(row), self._presenter.said(row)
-            receipt = self._receipt_of(position, row, said)
-            hosts = {item["host"]: item for item in receipt["recipients"]}
-            shown = [{"host": host, "state": item["state"], "since": None} for host, item in hosts.items()]
-            if not shown:
-                keys = self._receipts.holders(position.epoch, position.seq)
-                rows = [self._store.state.nodes[key] for key in keys if key in self._store.state.nodes]
-                shown = [
-                    {"host": self._directory.host_name(r), "state": REPLICATED, "since": None} for r in rows
-                ]
-            found.append({**receipt["message"], "state": receipt["state"], "hosts": shown})
-        return found
+        return {**self._tracing.fresh(written.position, row, said), "warnings": warnings}
 
     # -- reading one --------------------------------------------------------------------------------
 
-    async def _find(self, ref: str) -> Shown:
+    async def any(self, ref: str) -> Shown:
+        """A message by id or local seq, whoever may read it. Raises NotFound."""
         if ref.isascii() and ref.isdigit():
             row = await pages.at_seq(self._store.db, min(int(ref), 1 << 62))
         else:
@@ -308,7 +228,7 @@ class Talking:
     async def find(self, ref: str, agent_key: bytes | None, *, all_of_ours: bool = False) -> Shown:
         """A message by id or local seq, if this agent may read it (or, ``all_of_ours``, anything that this node's
         agents said); else as if it were not there."""
-        row = await self._find(ref)
+        row = await self.any(ref)
         if all_of_ours and self._presenter.position(row).author == self._store.me:
             return row
         if not self._presenter.may_read(row, self._presenter.said(row), agent_key):
@@ -323,7 +243,7 @@ class Talking:
         unknown: list[str] = []
         for ref in refs or ():
             try:
-                wanted[(await self._find(ref)).seq] = ref
+                wanted[(await self.any(ref)).seq] = ref
             except (NotFound, BadInput) as error:
                 if isinstance(error, BadInput) and len(refs or ()) == 1:
                     raise
@@ -341,7 +261,7 @@ class Talking:
         wanted = {}
         for ref in refs:
             with suppress(NotFound):
-                wanted[(await self._find(ref)).seq] = ref
+                wanted[(await self.any(ref)).seq] = ref
         fresh = await self._marking.mark(agent, list(wanted), READ, via)
         return {"read": await self._ids_of(fresh)}
 

@@ -39,6 +39,12 @@ _SET_CHANNEL: Final = """INSERT INTO channels VALUES (?, ?, ?, ?, ?, ?, ?)
 _SET_KEEP: Final = "INSERT OR REPLACE INTO retention VALUES (?, ?, ?, ?)"
 _MISSING: Final = Insert("missing", ("place",), verb="INSERT OR IGNORE")
 _SET_AGENT: Final = "INSERT OR REPLACE INTO agents VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_TOLD: Final = "DELETE FROM untold WHERE agent = ? AND seq = ? AND rank = ?"
+"""What rose meanwhile is told next."""
+_RETELL: Final = """INSERT OR REPLACE INTO untold SELECT agent, seq,
+    CASE WHEN acked IS NOT NULL THEN 3 WHEN read IS NOT NULL THEN 2 ELSE 1 END FROM mailbox
+    WHERE delivered IS NOT NULL AND why IN ('direct', 'mention') AND seq = ?"""
+"""What was told of it at its former place was told of another branch."""
 _SET_ASIDE: Final = "INSERT OR REPLACE INTO set_aside VALUES (?, ?, ?)"
 _WITHHOLD: Final = "INSERT OR REPLACE INTO withheld VALUES (?, ?, ?)"
 
@@ -63,6 +69,8 @@ class Changes:
     """(seq or None, place) of entries that are withheld no longer."""
     moved: list[tuple[int, Seen, str]] = field(default_factory=list)
     """(new place, what stood for it, new id) of messages that were published again."""
+    told: list[tuple[int, int, int]] = field(default_factory=list)
+    """(agent, seq, rank) that an entry of ours tells its author of."""
     keep: dict[tuple[int, int], Keep] = field(default_factory=dict)
     nodes: dict[int, NodeRow] = field(default_factory=dict)
     logs: dict[int, LogRow] = field(default_factory=dict)
@@ -132,6 +140,9 @@ class Changes:
             yield "UPDATE entries SET shown = NULL WHERE place = ?", (seen.place,)
             yield "UPDATE messages SET place = ? WHERE seq = ?", (place, seen.seq)
             yield "UPDATE messages SET reply = ? WHERE reply = ?", (new_id, seen.old_id)
+            yield _RETELL, (seen.seq,)
+        for told in self.told:
+            yield _TOLD, told
         for seq, place in self.released:
             yield "UPDATE entries SET shown = ? WHERE place = ?", (seq, place)
             yield "DELETE FROM withheld WHERE place = ?", (place,)

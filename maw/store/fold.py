@@ -22,11 +22,13 @@ from maw.core.heeding import Heed
 from maw.core.identity import NodeId
 from maw.core.message_ids import message_id
 from maw.core.once import KEYS_KEPT_MS, MARK_BYTES, request_of
+from maw.core.progress import Progress
 from maw.core.redaction import Redaction, droppable, may_redact
 from maw.core.transcript import plain_words
 from maw.core.word import OperatorWord, read_word, word_of
 from maw.store.changes import Changes
 from maw.store.mending import write_back
+from maw.store.progress import AHEAD, Claim, take
 from maw.store.redacting import MAX_AHEAD, Order, apply, recheck
 from maw.store.replacing import Seen
 from maw.store.rows import Statement, execute_all
@@ -40,7 +42,7 @@ _FIND_MENTIONS: Final = """INSERT OR IGNORE INTO mailbox (agent, seq, why)
     SELECT ?, seq, ? FROM mentions WHERE word IN (?, ?)"""
 
 _FOLDED: Final = frozenset(
-    (Kind.OPEN, Kind.CARD, Kind.AGENT, Kind.CHANNEL, Kind.RECEIPT, Kind.HEED, Kind.REDACT)
+    (Kind.OPEN, Kind.CARD, Kind.AGENT, Kind.CHANNEL, Kind.RECEIPT, Kind.HEED, Kind.REDACT, Kind.PROGRESS)
 )
 
 _AT_ONCE: Final = frozenset((Kind.OPEN, Kind.REDACT))
@@ -169,6 +171,9 @@ class Fold:
     """Nodes that answered what is not known."""
     changes: Changes = field(default_factory=Changes)
     _filled: list[Entry] = field(default_factory=list)
+    progressed: bool = False
+    """After ``write``: messages of ours got further."""
+    _claims: list[Claim] = field(default_factory=list)
     _orders: list[Order] = field(default_factory=list)
     _returned: set[int] = field(default_factory=set)
 
@@ -314,6 +319,8 @@ class Fold:
             self._channel_said(entry, node, NewChannel.read(content))
         elif kind == Kind.HEED:
             self._heed(node, Heed.read(content))
+        elif kind == Kind.PROGRESS:
+            self._progress(node, Progress.read(content))
         elif kind == Kind.REDACT:
             self._redact(entry, place, Redaction.read(content))
         else:
@@ -343,6 +350,21 @@ class Fold:
                 self.changes.answers.append((answer.nonce, node.n, *answer[1:], self.now_ms, early))
                 if early:
                     self._early.add(node.n)
+
+    def _progress(self, node: NodeRow, progress: Progress) -> None:
+        """What is said of our own messages; the rest is others' affair."""
+        logs: dict[int, tuple[LogRow, Head]] = {}
+        for number, (author, epoch, head) in enumerate(progress.logs):
+            if author != self.me and author not in self.state.former_me:
+                continue
+            log = self.state.logs.get((author, epoch))
+            if log is None or log.head.seq < head.seq:
+                raise Withheld(AHEAD)
+            logs[number] = log, head
+        for group in progress.groups:
+            agent = self.state.agents.get((node.n, group.agent))
+            if group.log in logs and agent is not None and node.key != self.me:
+                self._claims.append(Claim(*logs[group.log], agent, group, self.now_ms))
 
     def _channel_said(self, entry: Entry, node: NodeRow, said: NewChannel) -> None:
         channel = self.channel(node, said.name, said.by, shown_time(entry.hlc, self.now_ms).ms)
@@ -461,7 +483,7 @@ class Fold:
                     if row and row.uid is not None and not row.gone:
                         found.append((row.n, seq, DIRECT))
             return found
-        for word in said.mentions:
+        for word in sorted(said.mentions, key=GROUPS.__contains__):  # who is named too is told of by name
             why = GROUP if word in GROUPS else MENTION
             found += [(row.n, seq, why) for row in self._local_by(word) if row.n != sender.n]
         return found
@@ -490,7 +512,9 @@ class Fold:
 
     async def close(self, conn: aiosqlite.Connection, result: T) -> T | Closing[T]:
         """As ``write``, where nothing of the job comes after it: rows that are all there is go with the COMMIT."""
-        if self._filled or self._early or self._orders or self.complete or self._returned:
+        if (
+            self._filled or self._early or self._orders or self.complete or self._returned or self._claims
+        ):  # fmt: skip
             await self.write(conn)
             return result
         return Closing(result, self._statements(), _named)
@@ -508,6 +532,8 @@ class Fold:
             dropped = await conn.execute(_DROP_EARLY, (n, n, MAX_EARLY_ANSWERS))
             if dropped.rowcount > 0:
                 self.dropped_answers[self.state.node_at[n].key] = dropped.rowcount
+        if self._claims:
+            self.progressed = await take(conn, self.state, self._claims) > 0
         if self._orders:
             await apply(conn, self.state, self._orders)
         if self.complete:

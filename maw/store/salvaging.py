@@ -271,6 +271,8 @@ def _unknown_agents(new: sqlite3.Connection, done: Salvaged) -> None:
         ("local_agents", "DELETE FROM local_agents WHERE agent NOT IN (SELECT n FROM agents)"),
         ("mailbox", "DELETE FROM mailbox WHERE agent NOT IN (SELECT n FROM agents)"),
         ("outbox", "DELETE FROM outbox WHERE agent NOT IN (SELECT n FROM agents)"),
+        ("progress", "DELETE FROM progress WHERE agent NOT IN (SELECT n FROM agents)"),
+        ("untold", "DELETE FROM untold WHERE agent NOT IN (SELECT n FROM agents)"),
     ):
         _note_gone(new, done, table, new.execute(sql).rowcount)
 

@@ -193,11 +193,23 @@ async def _keep_roster(conn: aiosqlite.Connection) -> None:
         await conn.execute(statement)
 
 
+async def _tell_authors(conn: aiosqlite.Connection) -> None:
+    """How far messages got: what authors elsewhere are not told yet, and what is told of what was said here."""
+    for statement in (
+        "ALTER TABLE mailbox ADD COLUMN failed TEXT",
+        "ALTER TABLE mailbox ADD COLUMN failed_at INTEGER",
+        "CREATE TABLE untold (agent INTEGER NOT NULL, seq INTEGER NOT NULL, rank INTEGER NOT NULL,"
+        " PRIMARY KEY (agent, seq)) WITHOUT ROWID",
+        "CREATE TABLE progress (seq INTEGER NOT NULL, agent INTEGER NOT NULL, delivered INTEGER, via TEXT,"
+        " read INTEGER, acked INTEGER, failed TEXT, failed_at INTEGER, PRIMARY KEY (seq, agent)) WITHOUT ROWID",
+    ):
+        await conn.execute(statement)
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
-    _mark_mailboxes,
-    _keep_roster,
+    _mark_mailboxes, _keep_roster, _tell_authors,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

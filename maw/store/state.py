@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -113,6 +114,8 @@ class State:
     """Whose an agent of ours is when our own log comes back to a database that had lost it."""
     former_me: frozenset[NodeId] = frozenset()
     """Keys that ours took the place of: what is for them is for us."""
+    heirs: Mapping[NodeId, NodeId] = field(default_factory=dict)
+    """By key that another took the place of: that one."""
     words: dict[bytes, int] = field(default_factory=dict)
     """Where each operator's word (by its key and nonce) stands first: a copy of it is nobody's word."""
     operators: frozenset[NodeId] = frozenset()

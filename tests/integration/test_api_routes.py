@@ -27,6 +27,7 @@ ROUTES = {
     "GET /api/inbox",
     "GET /api/sent",
     "GET /api/messages/{id}",
+    "GET /api/messages/{id}/trace",
     "POST /api/direct",
     "POST /api/redact",
     "POST /api/read",

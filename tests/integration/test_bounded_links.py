@@ -57,7 +57,7 @@ async def test_a_dozen_hosts_with_a_few_links_each(make_home: MakeHome) -> None:
             lambda: any(a.name == "arthur" for a in first.node.directory.agents()), "arthur is known afar"
         )
         receipt = await first.send("neo", f"arthur@{far.node.config.name}", "through the others")
-        waited = await first.node.talking.wait_replicated(receipt["id"], DEADLINE_S)
+        waited = await first.service.wait_reached(receipt["id"], DEADLINE_S)
         assert waited["state"] == "replicated", _state_of(hosts, 0)
         assert await far.texts("arthur") == ["through the others"]
 

@@ -70,7 +70,7 @@ async def test_commits_that_fail_refuse_and_the_node_goes_on(two: tuple[Host, Ho
     mbp.node.alerts.raise_alert(Alert("test", "x", "y"))
     mbp.node.receipts.note(oracle.me, before[-1], 1, 0)
     await round_of_housekeeping(mbp)  # which must not fall over either
-    assert (await oracle.service.wait_replicated(sent[-1]["id"], 0.05))["state"] == "stored"
+    assert (await oracle.service.wait_reached(sent[-1]["id"], 0.05))["state"] == "stored"
     with pytest.raises(Unavailable):  # what is small may have found a place meanwhile, and all seemed well
         await mbp.post("arthur", big)
     assert not (await mbp.service.health())["ok"]
@@ -109,7 +109,7 @@ async def test_below_the_reserve_it_only_reads_and_comes_back(
         assert status["state"] == "read_only"
         assert "reserve" in status["trouble"]
         sent = await oracle.send("neo", "arthur", "while it is full")
-        assert (await oracle.service.wait_replicated(sent["id"], 0.3))["state"] == "stored"
+        assert (await oracle.service.wait_reached(sent["id"], 0.3))["state"] == "stored"
         assert await mbp.texts("arthur") == []
         assert mbp.linked(oracle), "the link stays"
         free[0] = 260 << 20

@@ -43,7 +43,7 @@ async def test_relayed_messages_are_receipted_by_the_recipients_host(far_apart: 
         assert sent["recipients"][0]["online"] is False
         await c.receives("cleo", ["over the hill"])
         assert (await c.inbox("cleo"))[0]["author"] == "ann@alpha"
-        receipt = await a.service.wait_replicated(sent["id"], 10)
+        receipt = await a.service.wait_reached(sent["id"], 10)
         assert receipt["state"] == "replicated"
         assert not a.linked(c)
         page = await b.service.stream_page(await b.owner(), after_seq=0, channel=None, user=None, limit=100)
@@ -52,7 +52,7 @@ async def test_relayed_messages_are_receipted_by_the_recipients_host(far_apart: 
         )
         back = await c.send("cleo", "ann", "and back", reply_to=sent["id"])
         await a.receives("ann", ["and back"])
-        assert (await c.service.wait_replicated(back["id"], 10))["state"] == "replicated"
+        assert (await c.service.wait_reached(back["id"], 10))["state"] == "replicated"
 
 
 async def test_held_by_the_relay_is_not_held_by_the_recipients_host(far_apart: list[NodeHome]) -> None:
@@ -72,7 +72,7 @@ async def test_held_by_the_relay_is_not_held_by_the_recipients_host(far_apart: l
         await until(
             lambda: a.node.receipts.has(b.me, epochs(a)[-1], a.held()[a.me, epochs(a)[-1]]), "and says so"
         )
-        assert (await a.service.wait_replicated(sent["id"], 0.1))["state"] == "stored"
+        assert (await a.service.wait_reached(sent["id"], 0.1))["state"] == "stored"
         async with running(c_home, config=config_of(c_home, advertise=NOWHERE)) as c:
             await c.receives("cleo", ["nobody home"])
-            assert (await a.service.wait_replicated(sent["id"], 10))["state"] == "replicated"
+            assert (await a.service.wait_reached(sent["id"], 10))["state"] == "replicated"

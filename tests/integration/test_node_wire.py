@@ -250,7 +250,7 @@ async def test_receipts_are_never_ahead_of_the_truth(good: tuple[Host, Host]) ->
         assert receipts.has(evil.node.node, epoch, mbp.held()[mbp.me, epoch]), "it may well hold all there is"
         sent = await mbp.send("arthur", "trinity", "not there yet")
         assert sent["state"] == "stored"
-        waited = await mbp.service.wait_replicated(sent["id"], 0.1)
+        waited = await mbp.service.wait_reached(sent["id"], 0.1)
         assert waited["state"] == "stored"
         assert not receipts.has(evil.node.node, top, 1), "an epoch that there is not"
 

@@ -172,7 +172,7 @@ async def test_receipts_are_for_what_is_complete(make_home: MakeHome) -> None:
 
 
 async def replicated(host: Host, ref: str) -> bool:
-    receipt = await host.service.wait_replicated(ref, 5.0)
+    receipt = await host.service.wait_reached(ref, 5.0)
     return bool(receipt["state"] == "replicated")
 
 

@@ -84,8 +84,8 @@ async def test_replicated_is_said_when_it_is_so_and_not_before(
     sent = await oracle.send("neo", "arthur", "hi")
     assert sent["state"] == "stored"
     await until(lambda: held_back, "the batch is on its way to the disk")
-    assert (await oracle.service.wait_replicated(sent["id"], 0.15))["state"] == "stored"
-    waiting = asyncio.ensure_future(oracle.service.wait_replicated(sent["id"], 10))
+    assert (await oracle.service.wait_reached(sent["id"], 0.15))["state"] == "stored"
+    waiting = asyncio.ensure_future(oracle.service.wait_reached(sent["id"], 10))
     await asyncio.sleep(0)
     held_back[0].set()
     receipt = await waiting
@@ -138,7 +138,7 @@ async def test_offline_it_is_stored_and_arrives_once_in_order_when_the_peer_is_b
             assert sent["recipients"][0]["last_seen"] is not None
         async with running(mbp_home) as mbp:
             await mbp.receives("arthur", texts)
-            receipt = await oracle.service.wait_replicated(sent["id"], 10)
+            receipt = await oracle.service.wait_reached(sent["id"], 10)
             assert receipt["state"] == "replicated"
         async with running(mbp_home) as mbp:
             await until(lambda: mbp.linked(oracle), "linked again")

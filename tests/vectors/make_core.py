@@ -34,6 +34,7 @@ from maw.core.frames import (
 )
 from maw.core.identity import Signer, digest, key_text, short_key
 from maw.core.log import closed_digest
+from maw.core.progress import Group, Progress
 from maw.core.redaction import REDACTED, Redaction, redaction_statement
 from maw.core.statement import Statement, admit, colony_id, found
 from maw.core.word import OperatorWord, sign_word
@@ -127,6 +128,17 @@ def vectors() -> dict[str, Any]:
             },
         ),
     )  # fmt: skip
+    group = Group(0, NONCE, "read", AT_MS, "inbox", ((2, 2), (4, 4)))
+    progress = Progress(((other.node, EPOCH, Head(9, digest(b"head"))),), (group,))
+    told = make(
+        node,
+        colony,
+        EPOCH,
+        asking.head,
+        pack(AT_MS, 4),
+        Kind.PROGRESS,
+        pack_payload(NONCE, progress.content()),
+    )
     where = (colony, node.node, AT_MS, NONCE)
     stated = redaction_statement(operator, colony, node.node, EPOCH, rule.ranges, "a secret", AT_MS)
     return {
@@ -150,7 +162,7 @@ def vectors() -> dict[str, Any]:
             "redact": _statement(stated),
         },
         "colony": colony.hex(),
-        "entries": [_entry(opening), _entry(post), _entry(redact), _entry(asking)],
+        "entries": [_entry(opening), _entry(post), _entry(redact), _entry(asking), _entry(told)],
         "words": {
             "order": _word(sign_word(operator, *where, True, ("#general",), "stop")),
             "said to inform": _word(sign_word(operator, *where, False, ("ford@other",), "tea", "inform")),

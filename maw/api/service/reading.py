@@ -9,6 +9,7 @@ from maw.api.service.speakers import Speakers
 from maw.core.colony import GROUPS
 from maw.core.effects import Alert
 from maw.core.names import parse_address
+from maw.core.states import REPLICATED
 from maw.errors import BadInput
 from maw.node.presenting import iso
 from maw.node.talking import need_agent
@@ -35,8 +36,9 @@ class Reading(Speakers):
     async def wait_visible(self, after_seq: int, timeout: float) -> int:
         return await self._node.visible.wait(after_seq, timeout)
 
-    async def wait_replicated(self, message_id: str, timeout: float) -> Json:
-        return await self._node.talking.wait_replicated(message_id, timeout)
+    async def wait_reached(self, message_id: str, timeout: float, state: str = REPLICATED) -> Json:
+        row = await self._node.talking.any(message_id)
+        return await self._node.tracing.wait(row, timeout, state)
 
     def let_go(self, speaker: Speaker, seconds: float) -> None:
         who = speaker.agent or ("somebody without a token" if speaker.uid is None else f"uid {speaker.uid}")
@@ -127,7 +129,11 @@ class Reading(Speakers):
         return agent
 
     async def sent(self, speaker: Speaker, *, limit: int) -> list[Json]:
-        return await self._node.talking.sent(need_agent(self._agent(speaker)), limit)
+        return await self._node.tracing.sent(need_agent(self._agent(speaker)), limit)
+
+    async def trace(self, speaker: Speaker, ref: str) -> Json:
+        row = await self._node.talking.find(ref, speaker.agent_key)
+        return await self._node.tracing.trace(row, speaker.agent_key, is_admin=speaker.is_admin)
 
     async def message(self, speaker: Speaker, ref: str) -> Json:
         node = self._node
@@ -139,7 +145,8 @@ class Reading(Speakers):
         if agent is not None and (marks := await pages.marks(node.db, agent.n, row.seq)) is not None:
             shown |= {"delivered_at": iso(marks[0]), "read_at": iso(marks[1])}
         if node.presenter.position(row).author == node.me:
-            receipt = await node.talking.receipt(ref, speaker.agent_key)
+            knows_all = speaker.is_admin or node.tracing.is_authors(row, speaker.agent_key)
+            receipt = await node.tracing.receipt(row, hosts_only=not knows_all)
             shown |= {"state": receipt["state"], "recipients": receipt["recipients"]}
         return shown
 

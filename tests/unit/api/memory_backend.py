@@ -241,7 +241,7 @@ class MemoryBackend:
             self.waiting -= 1
         return len(self.messages)
 
-    async def wait_replicated(self, message_id: str, timeout: float) -> Json:
+    async def wait_reached(self, message_id: str, timeout: float, state: str = "replicated") -> Json:
         message = self._find(message_id)
         if not self.replicates:
             await asyncio.sleep(timeout)
@@ -414,6 +414,16 @@ class MemoryBackend:
             raise NotFound(f"no message {ref}", code="no_such_message")
         thread = [m for m in self.messages if m["reply_to"] == found["id"]]
         return {**found, "state": "stored", "thread": thread}
+
+    async def trace(self, speaker: Speaker, ref: str) -> Json:
+        found = await self.message(speaker, ref)
+        return {
+            **found,
+            "here": {"host": self.node_name, "since": TIME},
+            "hosts": [],
+            "recipients": [],
+            "groups": [],
+        }
 
     # writing --------------------------------------------------------------------------------------
 

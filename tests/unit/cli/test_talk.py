@@ -164,7 +164,7 @@ def test_accepted_but_not_confirmed_is_7_with_the_id(flag: list[str], cli: Cli, 
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (["--wait", "read"], "--wait"),
+        (["--wait", "seen"], "--wait replicated, delivered, read, acked"),
         (["--wait", "replicated", "--timeout", "soon"], "--timeout"),
         (["--as", "a b"], "--as"),
     ],
@@ -277,6 +277,9 @@ def test_sent_shows_how_far_each_got(cli: Cli, daemon: FakeDaemon) -> None:
     assert first.split() == [
         "1",
         "replicated",
+        "·",
+        "on",
+        "mbp",
         "#general",
         "2026-11-21T08:00:00Z",
         "k7q2mx-1n3f9zq-1",

@@ -16,6 +16,7 @@ from maw.core.entry import START, decode, unpack_payload
 from maw.core.frames import decode_frame, encode
 from maw.core.identity import Signer, key_text, parse_key
 from maw.core.log import check_run
+from maw.core.progress import Progress
 from maw.core.redaction import Redaction, may_redact, read_redaction
 from maw.core.statement import colony_id, read_admission, read_statement
 from tests.vectors.make_core import vectors
@@ -48,7 +49,7 @@ def test_keys(name: str) -> None:
     assert parse_key(VECTORS["keys"][name]["text"]) == signer.node
 
 
-@pytest.mark.parametrize("at", [0, 1, 2, 3])
+@pytest.mark.parametrize("at", [0, 1, 2, 3, 4])
 def test_entries_by_the_words_of_the_protocol_alone(at: int) -> None:
     """Without our own code: as a second implementation would read docs/protocol.md."""
     header, signature = raw("entries", at, "header"), raw("entries", at, "signature")
@@ -107,6 +108,14 @@ def test_an_intent_is_said_where_it_is_not_chat() -> None:
     assert (Said.read(post, direct=False).intent, Said.read(asking, direct=True).intent) == ("chat", "ask")
     assert "intent" not in post
     assert Said.read(asking, direct=True).content() == asking
+
+
+def test_how_far_a_message_got() -> None:
+    said = unpack_payload(raw("entries", 4, "payload"))
+    log = [raw("keys", "other", "key"), VECTORS["given"]["epoch"], 9, blake(b"head")]
+    mark = [0, raw("given", "nonce"), "read", VECTORS["given"]["at_ms"], "inbox", [[2, 2], [4, 4]]]
+    assert said == {"logs": [log], "marks": [mark]}
+    assert Progress.read(said).content() == said
 
 
 @pytest.mark.parametrize(

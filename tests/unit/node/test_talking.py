@@ -33,7 +33,7 @@ async def test_to_an_agent_of_this_host_it_is_there_at_once(host: Host) -> None:
     said = await host.send("arthur", "ford", "hi")
     assert (said["state"], said["recipients"][0]["online"]) == ("replicated", True)
     assert await host.texts("ford") == ["hi"]
-    receipt = await host.service.wait_replicated(said["id"], 0)
+    receipt = await host.service.wait_reached(said["id"], 0)
     assert receipt["state"] == "replicated"
 
 

@@ -1,0 +1,88 @@
+"""Tells authors elsewhere how far their messages got with the agents of this host: an entry of our log for all of one
+second. What is to be told is on the disk until the entry that tells it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import aiosqlite
+
+from maw.core.entry import Kind
+from maw.core.progress import MAX_SEQS, gather
+from maw.errors import MawError
+from maw.node.authoring import Authoring, wall_clock_ms
+from maw.node.folds import Folds
+from maw.node.store import Store
+from maw.store.fold import Fold
+from maw.store.progress import AHEAD, Told, due
+from maw.store.withholding import release
+
+
+class Reporting:
+    """``moved`` wakes who waits for a message to get further."""
+
+    def __init__(self, store: Store, authoring: Authoring, folds: Folds, moved: Callable[[], None]) -> None:
+        self._store = store
+        self._authoring = authoring
+        self._folds = folds
+        self._moved = moved
+        self._due = True
+        self._returned = True
+
+    def marked(self) -> None:
+        """Something was marked here, durably."""
+        self._due = True
+        self._moved()
+
+    def received(self, fold: Fold) -> None:
+        """What came from elsewhere is durable."""
+        if fold.changes.moved:
+            self._due = True  # published again: what was told of it was told of another branch
+        if fold.progressed:
+            self._moved()
+
+    def own_log_returned(self) -> None:
+        """What others said of messages that were not here can be looked into now."""
+        self._returned = True
+
+    async def settle(self) -> None:
+        """To be called once a second. Raises MawError when the disk does not take it; then it is still due."""
+        if self._returned:
+            await self._look_again()
+        if self._due and not self._authoring.barred and not self._authoring.read_only:
+            await self._tell()
+
+    async def _tell(self) -> None:
+        self._due = False
+        try:
+            waiting = await due(self._store.db, self._store.state, MAX_SEQS)
+            progress, marks = gather(waiting)
+            if not marks:
+                return
+            told = [waiting[mark] for mark in marks]
+            await self._authoring.say(Kind.PROGRESS, progress.content(), local=lambda fold: _told(fold, told))
+        except MawError:
+            self._due = True
+            raise
+        if len(marks) < len(waiting) or len(waiting) == MAX_SEQS:
+            self._due = True
+
+    async def _look_again(self) -> None:
+        self._returned = False
+        after: int | None = 0
+        while after is not None:
+            start = after
+
+            async def write(conn: aiosqlite.Connection, start: int = start) -> tuple[int | None, Fold]:
+                fold = self._folds.new(wall_clock_ms())
+                return await release(conn, fold, AHEAD, start), fold
+
+            try:
+                after, _ = await self._store.writer.submit(write, lambda done: self._folds.took(done[1]))
+            except MawError:
+                self._returned = True
+                raise
+
+
+def _told(fold: Fold, told: list[Told]) -> None:
+    fold.changes.told += told

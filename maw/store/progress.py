@@ -1,0 +1,146 @@
+"""How far messages got: what this host's agents made of others', until it is told; and what is told of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+import aiosqlite
+
+from maw.core.colony import Said
+from maw.core.entry import Head, Kind, decode, unpack_payload
+from maw.core.identity import NodeId
+from maw.core.progress import Group, Mark, is_for
+from maw.core.states import FAILED, MARKS, Reach
+from maw.store.database import Database
+from maw.store.schema import SEQ_BITS
+from maw.store.state import AgentRow, LogRow, State
+
+CHUNK: Final = 500
+AHEAD: Final = "progress ahead"
+"""Why an entry is withheld that speaks of more of our own log than is here: it is coming back."""
+
+_MARKS: Final = ", ".join(Reach._fields)
+_LOW: Final = (1 << SEQ_BITS) - 1
+
+Told = tuple[int, int, int]
+"""Agent, seq and rank, as they stand in ``untold``."""
+
+# -- of others' messages, in mailboxes here --------------------------------------------------------------------
+
+_SAID: Final = (
+    "CASE u.rank WHEN 0 THEN failed_at WHEN 1 THEN delivered WHEN 2 THEN read ELSE acked END IS NOT NULL"
+)
+_DUE: Final = f"""SELECT u.agent, u.seq, u.rank, {_MARKS}, m.place, e.header, e.signature FROM untold u
+    JOIN mailbox b ON b.agent = u.agent AND b.seq = u.seq JOIN messages m ON m.seq = u.seq
+    JOIN entries e ON e.place = m.place WHERE {_SAID} ORDER BY u.seq LIMIT ?"""  # noqa: S608 - names of columns
+
+
+async def due(db: Database, state: State, limit: int) -> dict[Mark, Told]:
+    """The oldest that their authors are not told yet, and where they stand in ``untold``."""
+    found: dict[Mark, Told] = {}
+    for n, seq, rank, *rest in await db.rows(_DUE, (limit,)):
+        reach, (place, header, signature) = Reach(*rest[:-3]), rest[-3:]
+        log, agent = state.log_at[place >> SEQ_BITS], state.agent_at[n]
+        about = (state.node_at[log.node].key, log.epoch, place & _LOW, decode(header, signature).id, agent.id)
+        # what was said when it was marked: a message that expired since is acknowledged by nobody
+        at = (reach.failed_at, reach.delivered, reach.read, reach.acked)[rank] or 0
+        by = (reach.via if rank else reach.failed) or ""
+        found[Mark(*about, (FAILED, *MARKS)[rank], at, by)] = (n, seq, rank)
+    return found
+
+
+# -- of our own messages, with agents elsewhere ------------------------------------------------------------------
+
+
+class Claim(NamedTuple):
+    """What another host says of messages in one of our logs. ``head``: of the branch of which it speaks."""
+
+    log: LogRow
+    head: Head
+    agent: AgentRow
+    group: Group
+    now_ms: int
+
+
+_ENTRIES: Final = "SELECT place, header, signature, payload, shown FROM entries WHERE place IN ({})"
+_HELD: Final = f"SELECT {_MARKS} FROM progress WHERE seq = ? AND agent = ?"  # noqa: S608
+_SET: Final = (
+    f"INSERT OR REPLACE INTO progress (seq, agent, {_MARKS}) VALUES (?, ?{', ?' * len(Reach._fields)})"  # noqa: S608
+)
+
+
+async def take(conn: aiosqlite.Connection, state: State, claims: Iterable[Claim]) -> int:
+    """Write down what of these is said by the host of who got the message, within a transaction; the rest is passed
+    over. How many messages came further."""
+    moved = 0
+    for claim in claims:
+        seqs = list(claim.group.seqs())
+        rows = await _entries(conn, [claim.log.place(seq) for seq in (*seqs, claim.head.seq)])
+        top = rows.get(claim.log.place(claim.head.seq))
+        if top is None or decode(*top[:2]).id != claim.head.id:
+            continue  # of another branch
+        for seq in seqs:
+            row = rows.get(claim.log.place(seq))
+            shown = None if row is None or not _is_theirs(state, claim.agent, row) else row[3]
+            if shown is not None and await _raise(conn, shown, claim):
+                moved += 1
+    return moved
+
+
+async def _entries(conn: aiosqlite.Connection, places: Sequence[int]) -> dict[int, tuple[Any, ...]]:
+    found: dict[int, tuple[Any, ...]] = {}
+    for at in range(0, len(places), CHUNK):
+        some = places[at : at + CHUNK]
+        sql = _ENTRIES.format(", ".join("?" * len(some)))
+        found.update({place: tuple(row) for place, *row in await conn.execute_fetchall(sql, some)})
+    return found
+
+
+def _is_theirs(state: State, agent: AgentRow, row: tuple[Any, ...]) -> bool:
+    """Whether the message of this entry is for this agent. What is not shown, or redacted, is for nobody."""
+    header, signature, payload, shown = row
+    if shown is None or payload is None:
+        return False
+    kind = decode(header, signature).kind
+    if kind not in (Kind.POST, Kind.DIRECT):
+        return False
+    try:
+        said = Said.read(unpack_payload(payload), direct=kind == Kind.DIRECT)
+    except (ValueError, TypeError):  # it is damaged on this disk
+        return False
+    host = state.node_at[agent.node]
+    return is_for(said, agent.id, host.key, former_of(state, host.key), agent.name, host.name)
+
+
+def former_of(state: State, node: NodeId) -> list[NodeId]:
+    """The keys that this node's took the place of."""
+    return [old for old, heir in state.heirs.items() if heir == node]
+
+
+async def _raise(conn: aiosqlite.Connection, seq: int, claim: Claim) -> bool:
+    key = (seq, claim.agent.n)
+    rows = list(await conn.execute_fetchall(_HELD, key))
+    held = Reach(*rows[0]) if rows else Reach()
+    group = claim.group
+    told = held.raised(group.state, min(group.at_ms, claim.now_ms), group.by)
+    if told == held or (group.state == FAILED and held.rank):
+        return False
+    await conn.execute(_SET, (*key, *told))
+    return True
+
+
+async def of_messages(db: Database, seqs: Sequence[int]) -> dict[tuple[int, int], Reach]:
+    """By seq and agent, what is known of these messages: of agents elsewhere as it is told, of those of this host as
+    it is."""
+    found: dict[tuple[int, int], Reach] = {}
+    for at in range(0, len(seqs), CHUNK):
+        some = seqs[at : at + CHUNK]
+        listed = ", ".join("?" * len(some))
+        told = f"SELECT seq, agent, {_MARKS} FROM progress WHERE seq IN ({listed})"  # noqa: S608
+        here = f"""SELECT b.seq, b.agent, {_MARKS} FROM local_agents l JOIN mailbox b ON b.agent = l.agent
+            WHERE b.seq IN ({listed})"""  # noqa: S608
+        for sql in (told, here):
+            for seq, agent, *marks in await db.rows(sql, some):
+                found[seq, agent] = Reach(*marks)
+    return found
