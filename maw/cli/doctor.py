@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections import Counter
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
 
 from maw import __version__
+from maw.agents.hooks.notes import log_path
 from maw.cli.output import Output, words
 from maw.cli.params import Json
 from maw.client.daemon import Daemon
@@ -20,7 +22,7 @@ from maw.home import find_home
 from maw.net.wireguard import watch
 from maw.node.home import NodeHome, read_key
 from maw.ops.checks.backups import read_record
-from maw.ops.checks.context import Address, Context, Finding, Interface, Verdict
+from maw.ops.checks.context import Address, Context, Finding, HookTrouble, Interface, Verdict
 from maw.ops.doctor import connect, examine, kernel_clock, worst
 from maw.ops.machine import Machine
 from maw.ops.service import this_command
@@ -64,6 +66,7 @@ def gather(machine: Machine) -> Context:
         socket_problem=socket_problem,
         connect=connect,
         last_backup=read_record(home.last_backup),
+        hook_trouble=_hook_trouble(),
         clock=kernel_clock,
     )
 
@@ -131,6 +134,17 @@ def _command() -> Path | None:
         return this_command()
     except NotFound:
         return None
+
+
+def _hook_trouble() -> HookTrouble | None:
+    """The last line of this user's log of hooks, without its time."""
+    log = Path(log_path(os.environ))
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+        age = time.time() - log.stat().st_mtime
+    except OSError:
+        return None
+    return HookTrouble(lines[-1].partition(" ")[2], max(age, 0.0), log) if lines else None
 
 
 def _key(path: Path) -> str | None:

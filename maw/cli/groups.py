@@ -50,7 +50,9 @@ class KnownGroup(TyperGroup):
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
             commands = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
-            formatter.write_dl([(name, one.get_short_help_str(LONGEST)) for name, one in commands if one])
+            formatter.write_dl(
+                [(name, one.get_short_help_str(LONGEST)) for name, one in commands if one and not one.hidden]
+            )
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         known = self.list_commands(ctx)

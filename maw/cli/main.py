@@ -70,6 +70,9 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "restore": "maw.cli.data:restore",
             "verify": "maw.cli.data:verify",
         },
+        "Glue": {
+            "hook": "maw.cli.hook:hook_group",
+        },
     }
 )
 """Every command that works, by the heading it stands under in --help, and where it is."""
@@ -106,7 +109,6 @@ TO_COME: Final[Mapping[str, str]] = MappingProxyType(
         "death": "until then: `maw agent remove NAME`",
         "move": "",
         "team": "",
-        "hook": "until then: `maw wait` (docs/agents.md)",
         "mcp": "until then: `maw`, or REST (docs/agents.md)",
     }
 )

@@ -66,7 +66,8 @@ def _described(path: str, command: Any) -> Iterator[str]:
     if rows:
         yield "| | |\n|---|---|\n" + "\n".join(f"| {_cell(one)} | {_cell(two)} |" for one, two in rows) + "\n"
     for name, nested in getattr(command, "commands", {}).items():
-        yield from _described(f"{path} {name}", nested)
+        if not nested.hidden:
+            yield from _described(f"{path} {name}", nested)
 
 
 def _usage(param: Any) -> str:

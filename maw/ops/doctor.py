@@ -17,6 +17,7 @@ from maw.ops.checks.firewall import firewall
 CHECKS: Final[tuple[Check, ...]] = (
     here.python_and_sqlite,
     here.first_on_path,
+    here.hooks,
     home.directory,
     home.key,
     home.settings,

@@ -92,6 +92,15 @@ class KernelClock:
 
 
 @dataclass(frozen=True, slots=True)
+class HookTrouble:
+    """What the hooks of this user's agents stumbled over last: the line, how long ago, and the file with more."""
+
+    line: str
+    seconds_ago: float
+    log: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """All that the checks look at.
 
@@ -100,6 +109,7 @@ class Context:
     with an ``interface``, its addresses now. ``status`` and ``peers``: the daemon's answers, as in the API;
     None when it does not answer. ``command``: the `maw` that runs this check. ``last_backup``: how the
     last ones went, as noted in the home; empty when none was ever made, None when this user may not see.
+    ``hook_trouble``: None where no hook ever stumbled.
     """
 
     machine: Machine
@@ -118,6 +128,7 @@ class Context:
     socket_problem: str = ""
     connect: Callable[[Address], Reached] = field(default=lambda _: Reached.OPEN)
     last_backup: Mapping[str, Any] | None = field(default_factory=dict)
+    hook_trouble: HookTrouble | None = None
     clock: Callable[[], KernelClock | None] = field(default=lambda: None)
 
     @property

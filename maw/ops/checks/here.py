@@ -16,6 +16,7 @@ _SQLITE: Final = (3, 35, 0)
 _FILES: Final = 1024
 _UNSURE_SECONDS: Final = 1.0
 _SKEW_MS: Final = 1000
+_HOOKS_LOOKED_AT_S: Final = 24 * 3600.0
 
 
 def python_and_sqlite(_: Context) -> Finding:
@@ -50,6 +51,17 @@ def first_on_path(context: Context) -> Finding:
         f"put {context.command.parent} before {first.parent} in PATH, or remove the other one. "
         "The old maw keeps ~/.maw; this one does not touch it",
     )
+
+
+def hooks(context: Context) -> Finding:
+    """Whether what Claude Code runs at its events went well in the last day."""
+    name = "hooks"
+    trouble = context.hook_trouble
+    if trouble is None or trouble.seconds_ago > _HOOKS_LOOKED_AT_S:
+        return Finding(name, Verdict.OK, "none of yours stumbled in the last day")
+    minutes = trouble.seconds_ago / 60
+    text = f"the last one that stumbled, {minutes:.0f} min ago: {trouble.line}"
+    return Finding(name, Verdict.WARN, text, f"more in {trouble.log}; `maw hook` tries one")
 
 
 def _on_path(context: Context) -> list[Path]:

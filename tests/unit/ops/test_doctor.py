@@ -14,7 +14,7 @@ import pytest
 
 from maw.ops import doctor, units
 from maw.ops.checks import backups, here, home, network, running
-from maw.ops.checks.context import Finding
+from maw.ops.checks.context import Finding, HookTrouble
 from maw.ops.checks.firewall import firewall
 from maw.ops.doctor import Address, Context, Interface, KernelClock, Reached, Verdict, examine, worst
 from maw.ops.machine import Machine, Ran
@@ -97,6 +97,14 @@ def test_a_healthy_node_has_nothing_ill_but_no_keeper(world: World) -> None:
     assert [finding.name for finding in ill] == ["backup", "kept alive"]
     assert worst(examine(world.context())) is WARN
     assert worst([]) is OK
+
+
+def test_hooks_that_stumbled_are_told_for_a_day(world: World) -> None:
+    assert is_(here.hooks(world.context()), OK)
+    trouble = HookTrouble("waiter: no answer from /s: it hung up", 180.0, Path("/log"))
+    assert is_(here.hooks(world.context(hook_trouble=trouble)), WARN, "3 min ago: waiter: no answer", "/log")
+    long_ago = HookTrouble("x", 90_000.0, Path("/log"))
+    assert is_(here.hooks(world.context(hook_trouble=long_ago)), OK)
 
 
 def test_names_are_stable_and_each_once(world: World) -> None:
