@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from maw.core.budget import Limits
+from maw.core.dnd import parse_quiet
 from maw.core.hours import Hours, parse_hours
 from maw.core.identity import NodeId, parse_key
 from maw.core.names import check_name
@@ -83,6 +85,18 @@ class BackupConfig:
     keep_weeks: int = KEEP_WEEKS
 
 
+_LIMITS: Final = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class WakesConfig:
+    """How often one agent may be woken within an hour: in all, by one sender, by messages to groups; and when none of
+    this host's is to be disturbed (None: never), unless it has a rule of its own."""
+
+    limits: Limits = _LIMITS
+    dnd: Hours | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class HostConfig:
     """What whoever gives this box allows agents to take of it (None: no limit), and at which sizes a human is told.
@@ -117,6 +131,7 @@ class Config:
     limits: LimitsConfig = LimitsConfig()
     backup: BackupConfig = BackupConfig()
     host: HostConfig = HostConfig()
+    wakes: WakesConfig = WakesConfig()
     agents: AgentsConfig = AgentsConfig()
 
 
@@ -170,7 +185,7 @@ def check_interface(name: str) -> str:
 def load_config(path: Path) -> Config:
     """Read maw.toml. Raises BadConfig; a missing file says how to make one."""
     document = _read(path)
-    document.only("node", "mesh", "rest", "socket", "limits", "backup", "host", "agents")
+    document.only("node", "mesh", "rest", "socket", "limits", "backup", "host", "agents", "wakes")
     return Config(
         path=path,
         name=_node_name(document.section("node")),
@@ -180,6 +195,7 @@ def load_config(path: Path) -> Config:
         limits=_limits(document.section("limits")),
         backup=_backup(document.section("backup")),
         host=_host(document.section("host")),
+        wakes=_wakes(document.section("wakes")),
         agents=_agents(document.section("agents")),
     )
 
@@ -271,8 +287,9 @@ keep = 7
 keep_weeks = 4
 
 [host]
-# What whoever gives this box allows: how many agents run at once, what they take together, and when. What is beyond it
-# is stopped, the youngest or the largest first, is told why, and comes back when there is room. `maw host` shows it.
+# What whoever gives this box allows: how many agents run at once, what they take together, and when. What is
+# beyond it is stopped, the youngest or the largest first, is told why, and comes back when there is room:
+# `maw host` shows it.
 # agents = 13
 # memory_mib = 8192
 # hours = "08:00-22:00"
@@ -281,6 +298,16 @@ reserve_mib = 512
 session_log_mib = 300
 # The channel in which this node tells it; "" for nowhere but here (`maw alerts`).
 alerts = "alerts"
+
+[wakes]
+# How often one agent may be woken within an hour: in all, by one sender, by messages to groups such as
+# @agents. From half of it on it is slowed, then held, and a human is told: `maw wakes`. An operator's word
+# always wakes.
+per_hour = 60
+per_sender = 24
+per_groups = 10
+# When no agent here is to be disturbed, in this host's local time; `maw dnd` sets it for one agent.
+# dnd = "22:00-07:00"
 
 [agents]
 # `maw keep` starts agents one after another, so many seconds apart; later while the load a core is higher.
@@ -444,6 +471,20 @@ def _host(section: Section) -> HostConfig:
         else section.parsed("alerts", lambda word: check_name(word.removeprefix("#"), "channel"), alerts)
         if alerts
         else None,
+    )
+
+
+def _wakes(section: Section) -> WakesConfig:
+    default = Limits()
+    section.only("per_hour", "per_sender", "per_groups", "dnd")
+    dnd = section.text("dnd")
+    return WakesConfig(
+        Limits(
+            section.number("per_hour", default.per_hour, 4, 3600),
+            section.number("per_sender", default.per_sender, 2, 3600),
+            section.number("per_groups", default.per_groups, 2, 3600),
+        ),
+        section.parsed("dnd", parse_quiet, dnd) if dnd is not None else None,
     )
 
 

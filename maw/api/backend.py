@@ -158,6 +158,13 @@ class Backend(Protocol):
     async def heard(self, speaker: Speaker, claim: str, *, failed: str | None, renew: bool) -> Json:
         """NotFound when the claim is not known any more."""
 
+    async def wakes(self, speaker: Speaker, name: str | None) -> list[Json]:
+        """Of this agent, or of all that the speaker may look after. NotFound, Refused."""
+
+    async def release_wakes(self, speaker: Speaker, name: str) -> Json: ...
+    async def set_dnd(self, speaker: Speaker, name: str | None, quiet: str) -> Json:
+        """``name`` None: the speaking agent. BadInput, NotFound, Refused."""
+
     # writing --------------------------------------------------------------------------------------
 
     async def post_channel(

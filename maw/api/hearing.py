@@ -12,8 +12,9 @@ from maw.api.fields import Field
 from maw.api.kinds import Choice, Flag, Line, Seconds, Whole
 from maw.api.limits import MAX_WAIT_S, POLL_SLICE_S
 from maw.api.principals import PANE_HEADER
+from maw.api.reading import listed
 from maw.api.replies import reply
-from maw.api.routes import Access, Call, Route, body
+from maw.api.routes import Access, Call, Route, body, query
 from maw.core.claims import MAX_WHY, RANKS, Replaced
 from maw.core.digest import LINES
 from maw.errors import BadInput
@@ -60,6 +61,19 @@ async def heard(call: Call) -> web.StreamResponse:
     return reply(done, headers=call.api.headers)
 
 
+async def wakes(call: Call) -> web.StreamResponse:
+    return await listed(call, call.backend.wakes(call.speaker, call.args["agent"]))
+
+
+async def release(call: Call) -> web.StreamResponse:
+    return reply(await call.backend.release_wakes(call.speaker, call.args["agent"]), headers=call.api.headers)
+
+
+async def set_dnd(call: Call) -> web.StreamResponse:
+    done = await call.backend.set_dnd(call.speaker, call.args["agent"], call.args["quiet"])
+    return reply(done, headers=call.api.headers)
+
+
 ROUTES: Final = (
     Route(
         "POST",
@@ -92,6 +106,37 @@ ROUTES: Final = (
             Field("claim", Line(32), "the claim of an answer to /api/hear", required=True),
             Field("failed", Line(MAX_WHY), "it could not be: why; it is announced again"),
             Field("renew", Flag(), "it takes longer: keep it for another lease", default=False),
+        ),
+    ),
+    Route(
+        "GET",
+        "/api/wakes",
+        wakes,
+        Access.KNOWN,
+        "how often the caller's agents were woken this hour, what is held, when they are not to be disturbed",
+        "Wakes",
+        many=True,
+        query=query(Field("agent", Line(), "only this one, with the wakes of its last hour")),
+    ),
+    Route(
+        "POST",
+        "/api/wakes/release",
+        release,
+        Access.KNOWN,
+        "what is held wakes the agent again; by its owner or who administers this node, never by an agent",
+        "Wakes",
+        body=body(Field("agent", Line(), "whom", required=True)),
+    ),
+    Route(
+        "POST",
+        "/api/dnd",
+        set_dnd,
+        Access.KNOWN,
+        "when an agent is not to be disturbed",
+        "Wakes",
+        body=body(
+            Field("agent", Line(), "whom; the speaking agent if left out"),
+            Field("quiet", Line(16), "on, off, 22:00-07:00 in this host's time, or host", required=True),
         ),
     ),
 )

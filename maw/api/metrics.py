@@ -41,6 +41,7 @@ def exposition(status: Json, peers: Sequence[Json]) -> str:
         [({"agent": a}, n) for a, n in sorted(unread.items())],
     )
     lines += _of_host(status.get("host") or {})
+    lines += _of_wakes((status.get("wakes") or {}).get("agents") or {})
     alerts = status.get("alerts") or []
     lines += _metric("maw_alerts", "gauge", "alerts that status shows", [({}, len(alerts))])
     return "\n".join([*lines, *_of_peers(peers)]) + "\n"
@@ -76,6 +77,21 @@ def _of_host(host: Json) -> list[str]:
             "1 for an agent that the host gives no room",
             [({"agent": name}, 1) for name in refused],
         ),
+    ]
+
+
+def _of_wakes(agents: Json) -> list[str]:
+    def each(key: str) -> list[tuple[Json, object]]:
+        return [({"agent": name}, one["since_start"][key]) for name, one in sorted(agents.items())]
+
+    held: list[tuple[Json, object]] = [
+        ({"agent": name}, len(one["held"])) for name, one in sorted(agents.items())
+    ]
+    return [
+        *_metric("maw_wakes_total", "counter", "times an agent was woken", each("wakes")),
+        *_metric("maw_digests_total", "counter", "digests made for an agent", each("digests")),
+        *_metric("maw_digest_bytes_total", "counter", "bytes of those", each("digest_bytes")),
+        *_metric("maw_wakes_held", "gauge", "senders (or groups) that do not wake it any more", held),
     ]
 
 

@@ -100,6 +100,19 @@ _BRIEF: Final = _object(
 )  # fmt: skip
 """A message as a digest tells of it."""
 
+_WAKES: Final = _object(
+    {
+        "agent": _TEXT,
+        "used": {"type": "number", "description": "wakes in the last hour; a human's counts a quarter"},
+        "held": _list(_object({"what": _TEXT, "since": _TIME, "wakes": {"type": "number"}})),
+        "dnd": {"type": "string", "description": "on, off, or from when to when"},
+        "quiet": {"type": "boolean", "description": "it is not to be disturbed now"},
+        "waiting": {"type": "integer", "description": "messages not announced yet, as far as anybody asked"},
+        "since_start": _object({"wakes": _WHOLE, "digests": _WHOLE, "digest_bytes": _WHOLE}),
+    },
+    {"hour": _list(_object({"at": _TIME, "via": _TEXT, "causes": _TEXTS, "messages": _WHOLE}))},
+)
+
 _KEPT: Final[Json] = {"keep_days": _or_null(_WHOLE)}
 
 _USER: Final[Json] = {
@@ -201,6 +214,15 @@ _STATUS: Final = _object(
         ),
     },
     {
+        "wakes": _object(
+            {
+                "per_hour": _WHOLE,
+                "per_sender": _WHOLE,
+                "per_groups": _WHOLE,
+                "dnd": _TEXT,
+                "agents": {"type": "object"},
+            }
+        ),
         "trouble": _or_null(_TEXT),
         "peers_pending": _WHOLE,
         "links_bounded": _FLAG,
@@ -444,6 +466,7 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
                 "lease_s": {"type": "number"},
             }
         ),
+        "Wakes": _WAKES,
         "Brief": _BRIEF,
         "HeardDone": _object(
             {

@@ -63,6 +63,8 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "Who": {
             "whoami": "maw.cli.who:whoami",
             "agent": "maw.cli.sessions:agent_group",
+            "wakes": "maw.cli.wakes:wakes",
+            "dnd": "maw.cli.wakes:dnd",
             "channel": "maw.cli.who:channel_group",
         },
         "Data": {

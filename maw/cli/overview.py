@@ -88,6 +88,7 @@ def _facts(out: Output, state: Record) -> list[tuple[str, str]]:
         ("disk", f"{size(state.get('disk_free_bytes'))} free · database {size(state.get('database_bytes'))}"),
         ("memory", size(state.get("rss_bytes"))),
         ("host", _host(out, state.get("host") or {})),
+        ("wakes", _wakes(state.get("wakes") or {})),
         ("backup", _backup(out, state)),
     ]
     facts += [("frozen", out.style(freeze, "yellow")) for freeze in _frozen(state)]
@@ -107,6 +108,22 @@ def _host(out: Output, host: Record) -> str:
     if taken:
         fit = "" if host.get("more_fit") is None else f", {host['more_fit']} more fit"
         parts.append(f"{len(taken)} agents take {size(sum(taken.values()))}{fit}")
+    return " · ".join(parts)
+
+
+def _wakes(wakes: Record) -> str:
+    """``at most 60 an hour for each agent, 24 by one sender, 10 by groups · dnd 22:00-07:00 · held: arthur``"""
+    if not wakes:
+        return "as many as there are"
+    hour, sender, groups = (words(wakes.get(key)) for key in ("per_hour", "per_sender", "per_groups"))
+    parts = [f"at most {hour} an hour for each agent, {sender} by one sender, {groups} by groups"]
+    if wakes.get("dnd") not in (None, "off"):
+        parts.append(f"dnd {words(wakes['dnd'])}")
+    agents = (wakes.get("agents") or {}).items()
+    quiet = [words(name) for name, one in agents if one.get("quiet")]
+    held = [words(name) for name, one in agents if one.get("held")]
+    parts += [f"not to be disturbed now: {', '.join(quiet)}"] if quiet else []
+    parts += [f"held: {', '.join(held)} (`maw wakes`)"] if held else []
     return " · ".join(parts)
 
 

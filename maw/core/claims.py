@@ -49,6 +49,8 @@ class Pending:
     """What kept it back, if anything did."""
     lapses: Counter[str] = field(default_factory=Counter)
     failed: str | None = None
+    told: str | None = None
+    """What its author was told of its being held."""
 
     def rank(self, via: str) -> int:
         return RANKS[via] - _BEHIND * self.lapses[via]

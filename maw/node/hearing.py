@@ -19,7 +19,7 @@ from maw.core.claims import LEASE_S, MAX_WHY, Claims, Pending, Replaced, Waiter
 from maw.core.digest import LINES, Brief, clipped, digest
 from maw.core.intents import ACK, INFORM
 from maw.core.states import DELIVERED
-from maw.errors import NotFound
+from maw.errors import MawError, NotFound
 from maw.node.authoring import wall_clock_ms
 from maw.node.marking import Marking
 from maw.node.presenting import Json, Presenter
@@ -173,12 +173,10 @@ class Hearing:
 
     def _next(self, agent: AgentRow, ear: _Ear, me: Waiter) -> float:
         """Seconds until there may be something although nothing moves: a lease ends, or the budget allows it."""
-        times = [self._wakes.pause(agent, ear.claims.free())] if me.wake else []
-        if not me.wake:
-            times.append(self._wakes.quiet_left(agent, me.via))
+        times = [self._wakes.pause(agent, me, ear.claims.free())]
         if (lapse := ear.claims.next_lapse()) is not None:
             times.append(lapse - asyncio.get_running_loop().time())
-        return max(0.01, min(times, default=3600.0))
+        return max(0.01, min(times))
 
     # -- offering -------------------------------------------------------------------------------------
 
@@ -320,11 +318,27 @@ class Hearing:
         if failed is not None:
             ear.claims.failed(name, failed[:MAX_WHY])
             ear.stir()
+            await self._marking.fail(agent, claim.seqs, failed)
             return {"state": "failed", "delivered": []}
         ear.claims.renew(name, loop.time())
         fresh = await self._marking.mark(agent, claim.seqs, DELIVERED, claim.via)
         ear.claims.confirmed(name)
         return {"state": "delivered", "delivered": fresh}
+
+    async def tell_held(self) -> None:
+        """Tell the authors of what is held why it is. To be called once a second. Raises MawError when the disk does
+        not take it; then it is still due."""
+        for n, kept in self._wakes.kept():
+            agent = self._state.agent_at.get(n)
+            while kept and agent is not None:
+                why = next(iter(kept.values()))
+                seqs = [seq for seq, one in kept.items() if one == why]
+                try:
+                    await self._marking.fail(agent, seqs, why)
+                except MawError:
+                    self._wakes.keep_again(n, kept)
+                    raise
+                kept = {seq: one for seq, one in kept.items() if one != why}
 
 
 def _weight(item: Pending) -> tuple[bool, bool, bool, int]:

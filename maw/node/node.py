@@ -98,6 +98,7 @@ class Node(Parts):
             self.runtime.feed(lambda machine, now: machine.homecoming.lost(said, now))
         await self.receipts.load(self.db.writing, self.state)
         await self.roster.load()
+        await self.wakes.load()
         await self.read_peers()
         await self.hosting.load()
         await self.herald.load()
@@ -150,12 +151,15 @@ class Node(Parts):
             "missing entries": lambda: self.mender.keep(asyncio.get_running_loop().time()),
             "redactions": self.redacting.keep,
             "alerts": self.alerts.save,
+            "wakes": self.wakes.save,
+            "what is held": self.hearing.tell_held,
             "alerts in a channel": self.herald.keep,
             "receipts": self.saving.save_receipts,
         }
         seldom: dict[str, tuple[int, Chore]] = {
             "when peers were last seen": (60, self.saving.save),
             "what agents take": (60, self.hosting.keep),
+            "old wakes": (3600, self.wakes.forget_old),
             "old idempotency keys": (3600, self.authoring.forget_old_keys),
         }
         return Housekeeping(looks, chores, seldom, self._clock_event)

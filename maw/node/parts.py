@@ -16,7 +16,6 @@ from typing import Final
 
 from maw import __version__
 from maw.config import Config, PeersFile
-from maw.core.budget import Limits
 from maw.core.colony import Card
 from maw.core.effects import Alert
 from maw.core.entry import Entry
@@ -166,7 +165,9 @@ class Parts:
             store, self.directory, self.presenter, self.receipts,
             online=lambda node: self.peering.online(node), refused_by=lambda node: self.mesh.refused_by(node),
         )  # fmt: skip
-        self.wakes = Wakes(Limits(), self.directory.address, self.alerts.raise_alert)
+        self.wakes = Wakes(
+            store, config.wakes, self.directory.address, self.alerts.raise_alert, self.alerts.settle
+        )
         self.hearing = Hearing(
             db, self.state, self.visible, self.presenter, self.directory.address, self.marking, self.wakes
         )

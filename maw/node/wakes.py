@@ -1,23 +1,41 @@
-"""Waking agents: whether one may be woken now, what that costs, and what is told of it.
+"""Waking agents: whether one may be woken now, what that costs, who is not to be disturbed, and what is told of it.
 
-The rules are ``maw/core/budget.py``'s and ``maw/core/dnd.py``'s.
+The rules are ``maw/core/budget.py``'s and ``maw/core/dnd.py``'s. Every wake is on the disk before it happens, so that a
+daemon that is started again and again wakes nobody more often.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import asdict, dataclass, field
+from typing import Final, NamedTuple
 
-from maw.core.budget import Budget, Due, Held, Limits
+import aiosqlite
+
+from maw.config import WakesConfig
+from maw.core.budget import HOUR_S, OPERATOR, Budget, Cause, Due, Held
 from maw.core.claims import Pending, Waiter
 from maw.core.digest import Waited
+from maw.core.dnd import parse_quiet, quiet_text, seconds_left
 from maw.core.effects import Alert
+from maw.core.hours import Hours
+from maw.node.authoring import wall_clock_ms
+from maw.node.presenting import Json, iso
+from maw.node.store import Store
+from maw.store import wakes as rows
 from maw.store.state import AgentRow
+from maw.store.wakes import HOLD, RELEASE, WakeRow
 
+ALERT: Final = "wakes"
 ASKED_FOR: Final = ("wait", "stream")
 """Who waits himself is not disturbed by what comes."""
+LONG_S: Final = 3600.0
+SHOWN: Final = 20
+NOTE_AGAIN_S: Final = 1800.0
+"""While something is held it is written down again: after a restart a hold counts that is younger than an hour."""
+HOST: Final = "host"
+"""As a rule of quiet: whatever the host has."""
 
 
 @dataclass(slots=True)
@@ -29,74 +47,163 @@ class Counts:
     digest_bytes: int = 0
 
 
+class Quiet(NamedTuple):
+    """It is quiet now: by which hours, and for how many seconds yet (None: until somebody ends it)."""
+
+    hours: Hours
+    left: float | None
+
+    @property
+    def words(self) -> str:
+        return "dnd" if self.left is None else f"dnd {quiet_text(self.hours)}"
+
+
+@dataclass(slots=True)
+class _Agent:
+    """``own``: its rule of quiet, None where the host's counts. ``told``: an alert stands. ``kept``: why messages were
+    held, by seq, as far as their authors are to be told of it."""
+
+    budget: Budget
+    own: str | None = None
+    told: bool = False
+    counts: Counts = field(default_factory=Counts)
+    noted: float = 0.0
+    """When it was last written down that something is held."""
+    kept: dict[int, str] = field(default_factory=dict)
+
+
 class Wakes:
-    """``alert`` raises one; ``address`` names an agent; ``now`` is seconds since 1970."""
+    """``address`` names an agent. ``alert`` and ``settle`` tell a human. ``now`` is seconds since 1970."""
 
     def __init__(
         self,
-        limits: Limits,
+        store: Store,
+        config: WakesConfig,
         address: Callable[[AgentRow], str],
         alert: Callable[[Alert], None],
+        settle: Callable[[str, str], None],
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._limits = limits
+        self._store = store
+        self.config = config
         self._address = address
         self._alert = alert
+        self._settle = settle
         self._now = now
-        self._budgets: dict[int, Budget] = {}
-        self.counts: dict[int, Counts] = {}
+        self._agents: dict[int, _Agent] = {}
+        self._unsaved: list[WakeRow] = []
 
-    def budget(self, agent: AgentRow) -> Budget:
-        if (budget := self._budgets.get(agent.n)) is None:
-            budget = self._budgets[agent.n] = Budget(self._limits)
-        return budget
+    async def load(self) -> None:
+        """What was free, slowed and held when the daemon ended."""
+        conn = self._store.db.writing
+        for n, text in (await rows.quiet(conn)).items():
+            self._at(n).own = text
+        for row in await rows.since(conn, int((self._now() - 2 * HOUR_S) * 1000)):
+            one, at = self._at(row.agent), row.at / 1000
+            if row.via == RELEASE:
+                one.budget.release()
+                one.told = False
+            elif row.via == HOLD:
+                one.budget.hold(at, str(row.causes[0][0]))
+                one.told = True
+            else:
+                causes = [Cause(str(sender), str(kind), bool(group)) for sender, kind, group in row.causes]
+                one.budget.spend(at, causes)
+        for agent in self._store.state.local.values():
+            if not self._at(agent.n).told:  # an earlier run's may be over
+                self._settle(ALERT, self._address(agent))
+
+    def _at(self, n: int) -> _Agent:
+        if (one := self._agents.get(n)) is None:
+            one = self._agents[n] = _Agent(Budget(self.config.limits))
+        return one
 
     # -- asked by who offers ------------------------------------------------------------------------
 
     def allowed(self, agent: AgentRow, me: Waiter, items: Sequence[Pending]) -> list[Pending]:
         """Those of ``items`` that may be put in front of the agent now by this way; none while a wake must wait."""
-        if not me.wake:
+        now = self._now()
+        given = self._heard_now(agent, me, items, now)
+        if not me.wake or not given:
+            return given
+        due = self._due(agent, given, now)
+        return given if due.at is not None and due.at <= now else []
+
+    def pause(self, agent: AgentRow, me: Waiter, items: Sequence[Pending]) -> float:
+        """Seconds until ``me`` may have one of these, if nothing else happens."""
+        now = self._now()
+        quiet = self.quiet(agent)
+        left = LONG_S if quiet is None or quiet.left is None else quiet.left
+        given = self._heard_now(agent, me, items, now)
+        if not me.wake or not given:
+            return left
+        due = self._due(agent, given, now)
+        return min(left, LONG_S if due.at is None else max(0.0, due.at - now))
+
+    def quiet(self, agent: AgentRow) -> Quiet | None:
+        """Whether the agent is not to be disturbed now."""
+        own = self._at(agent.n).own
+        hours = self.config.dnd if own is None else parse_quiet(own)
+        if hours is None:
+            return None
+        now = self._now()
+        local = time.localtime(now)
+        minute = local.tm_hour * 60 + local.tm_min
+        if minute not in hours:
+            return None
+        return Quiet(hours, seconds_left(hours, minute + (local.tm_sec + now % 1) / 60))
+
+    def _heard_now(self, agent: AgentRow, me: Waiter, items: Sequence[Pending], now: float) -> list[Pending]:
+        """Without what must wait for the end of the agent's quiet: an operator's word never does."""
+        if me.via in ASKED_FOR or (quiet := self.quiet(agent)) is None:
             return list(items)
-        now = self._now()
-        due = self._due(agent, items, now)
-        return list(items) if due.at is not None and due.at <= now else []
-
-    def pause(self, agent: AgentRow, items: Sequence[Pending]) -> float:
-        """Seconds until one of these may wake the agent, if nothing else happens."""
-        now = self._now()
-        due = self._due(agent, items, now)
-        return 3600.0 if due.at is None else max(0.0, due.at - now)
-
-    def quiet_left(self, agent: AgentRow, via: str) -> float:
-        return 3600.0
+        for item in items:
+            if item.cause.kind != OPERATOR:
+                item.held, item.waited_for = True, quiet.words
+                self._keep(agent, item, quiet.words)
+        return [item for item in items if item.cause.kind == OPERATOR]
 
     def _due(self, agent: AgentRow, items: Sequence[Pending], now: float) -> Due:
+        one = self._at(agent.n)
         waking = [item for item in items if item.wakes]
-        due = self.budget(agent).due(now, [(item.since, item.cause) for item in waking])
+        due = one.budget.due(now, [(item.since, item.cause) for item in waking])
         for at, item in enumerate(waking):
             item.held = at in due.held
             item.waited_for = due.held.get(at) or due.slowed.get(at) or item.waited_for
+            if item.held:
+                self._keep(agent, item, due.held[at])
         for held in due.fresh:
             self._tell(agent, held)
+        if one.told and not one.budget.holds(now):
+            one.told = False
+            self._settle(ALERT, self._address(agent))
         return due
 
+    def _keep(self, agent: AgentRow, item: Pending, why: str) -> None:
+        if item.told != why:
+            item.told = self._at(agent.n).kept[item.seq] = why
+
     def _tell(self, agent: AgentRow, held: Held) -> None:
+        self._at(agent.n).told, self._at(agent.n).noted = True, self._now()
+        self._unsaved.append(WakeRow(agent.n, int(held.since * 1000), HOLD, [[held.what]], 0))
         name = self._address(agent)
         what = {"groups": "messages to groups", "all": "messages"}.get(held.what, held.what)
         text = (
             f"{name} was woken {held.wakes:g} times within an hour by {what}: further wakes are held, the messages stay"
             f" in its inbox. `maw wakes {agent.name}` shows it, `maw wakes release {agent.name}` lets them through"
         )
-        self._alert(Alert("wakes", name, text))
+        self._alert(Alert(ALERT, name, text))
 
     # -- what happened --------------------------------------------------------------------------------
 
     async def woken(self, agent: AgentRow, via: str, items: Sequence[Pending]) -> None:
-        """The agent is being woken, with these."""
+        """The agent is being woken, with these. Raises Unavailable when the disk does not take it: then it is not."""
         now = self._now()
         due = self._due(agent, items, now)
-        self.budget(agent).spend(now, due.causes)
-        self._counts(agent).wakes += 1
+        row = WakeRow(agent.n, int(now * 1000), via, [list(cause) for cause in set(due.causes)], len(items))
+        self._at(agent.n).budget.spend(now, due.causes)
+        await self._write([row])
+        self._at(agent.n).counts.wakes += 1
 
     def waited(self, items: Sequence[Pending]) -> Waited | None:
         """Of what is shown now: what was kept back, for how long, and why."""
@@ -108,9 +215,97 @@ class Wakes:
         return Waited(len(kept), self._now() - longest.since, longest.waited_for)
 
     def count_digest(self, agent: AgentRow, size: int) -> None:
-        counts = self._counts(agent)
+        counts = self._at(agent.n).counts
         counts.digests += 1
         counts.digest_bytes += size
 
-    def _counts(self, agent: AgentRow) -> Counts:
-        return self.counts.setdefault(agent.n, Counts())
+    # -- what people say ------------------------------------------------------------------------------
+
+    async def release(self, agent: AgentRow, who: str) -> None:
+        """Every meter of the agent begins anew: what is held wakes it now."""
+        await self._write([WakeRow(agent.n, wall_clock_ms(), RELEASE, [[who]], 0)])
+        one = self._at(agent.n)
+        one.budget.release()
+        one.told = False
+        self._settle(ALERT, self._address(agent))
+
+    async def set_quiet(self, agent: AgentRow, text: str) -> None:
+        """``on``, ``off``, ``22:00-07:00``, or ``host``: as the host has it. Raises BadInput."""
+        own = None if text == HOST else quiet_text(parse_quiet(text))
+        await self._store.writer.submit(lambda conn: rows.set_quiet(conn, agent.n, own))
+        self._at(agent.n).own = own
+
+    # -- what is shown --------------------------------------------------------------------------------
+
+    def json(self, agent: AgentRow) -> Json:
+        """How it stands with waking this agent."""
+        one, now = self._at(agent.n), self._now()
+        quiet = self.quiet(agent)
+        return {
+            "agent": self._address(agent),
+            "used": round(one.budget.used(now), 2),
+            "held": [
+                {"what": held.what, "since": iso(int(held.since * 1000)), "wakes": round(held.wakes, 2)}
+                for held in one.budget.holds(now)
+            ],
+            "dnd": quiet_text(self.config.dnd if one.own is None else parse_quiet(one.own)),
+            "quiet": quiet is not None,
+            "since_start": asdict(one.counts),
+        }
+
+    async def hour(self, agent: AgentRow) -> list[Json]:
+        """The agent's wakes, holds and releases of the last hour, newest first."""
+        found = await rows.latest(self._store.db, agent.n, int((self._now() - HOUR_S) * 1000), SHOWN)
+        return [
+            {
+                "at": iso(row.at),
+                "via": row.via,
+                "causes": sorted({str(cause[0]) for cause in row.causes}),
+                "messages": row.messages,
+            }
+            for row in found
+        ]
+
+    def settings(self) -> Json:
+        limits = self.config.limits
+        return {**asdict(limits), "dnd": quiet_text(self.config.dnd)}
+
+    # -- the disk -------------------------------------------------------------------------------------
+
+    async def save(self) -> None:
+        """To be called once a second. Raises MawError when the disk does not take it; then it is still due."""
+        now = self._now()
+        for n, one in self._agents.items():
+            if one.told and now - one.noted >= NOTE_AGAIN_S:
+                one.noted = now
+                holds = one.budget.holds(now)
+                self._unsaved += [WakeRow(n, int(now * 1000), HOLD, [[held.what]], 0) for held in holds]
+        if self._unsaved:
+            await self._write([])
+
+    async def forget_old(self) -> None:
+        async def write(conn: aiosqlite.Connection) -> None:
+            await rows.forget(conn, wall_clock_ms())
+
+        await self._store.writer.submit(write)
+
+    async def _write(self, more: Sequence[WakeRow]) -> None:
+        pending = list(self._unsaved)
+        written = [*pending, *more]
+
+        async def write(conn: aiosqlite.Connection) -> None:
+            await rows.note(conn, written)
+
+        await self._store.writer.submit(write)
+        del self._unsaved[: len(pending)]
+
+    def keep_again(self, n: int, kept: dict[int, str]) -> None:
+        """They could not be told of yet."""
+        self._at(n).kept = kept | self._at(n).kept
+
+    def kept(self) -> list[tuple[int, dict[int, str]]]:
+        """Messages that are held, of whom nobody was told yet: by agent, each with why. Asked for once."""
+        found = [(n, one.kept) for n, one in self._agents.items() if one.kept]
+        for n, _ in found:
+            self._agents[n].kept = {}
+        return found

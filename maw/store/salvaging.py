@@ -270,6 +270,8 @@ def _unknown_agents(new: sqlite3.Connection, done: Salvaged) -> None:
         *((table, f"DELETE FROM {table} WHERE node NOT IN (SELECT n FROM nodes)") for table in _OF_NODES),  # noqa: S608
         ("local_agents", "DELETE FROM local_agents WHERE agent NOT IN (SELECT n FROM agents)"),
         ("mailbox", "DELETE FROM mailbox WHERE agent NOT IN (SELECT n FROM agents)"),
+        ("wakes", "DELETE FROM wakes WHERE agent NOT IN (SELECT n FROM agents)"),
+        ("dnd", "DELETE FROM dnd WHERE agent NOT IN (SELECT n FROM agents)"),
         ("outbox", "DELETE FROM outbox WHERE agent NOT IN (SELECT n FROM agents)"),
         ("progress", "DELETE FROM progress WHERE agent NOT IN (SELECT n FROM agents)"),
         ("untold", "DELETE FROM untold WHERE agent NOT IN (SELECT n FROM agents)"),

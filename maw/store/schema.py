@@ -206,10 +206,21 @@ async def _tell_authors(conn: aiosqlite.Connection) -> None:
         await conn.execute(statement)
 
 
+async def _keep_wakes(conn: aiosqlite.Connection) -> None:
+    """Which agent was woken when and for whom; what is held; who is not to be disturbed."""
+    for statement in (
+        "CREATE TABLE wakes (n INTEGER PRIMARY KEY, agent INTEGER NOT NULL, at INTEGER NOT NULL, via TEXT NOT NULL,"
+        " causes TEXT NOT NULL, messages INTEGER NOT NULL)",
+        "CREATE INDEX wakes_by_agent ON wakes (agent, n)",
+        "CREATE TABLE dnd (agent INTEGER PRIMARY KEY, quiet TEXT NOT NULL)",
+    ):
+        await conn.execute(statement)
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
-    _mark_mailboxes, _keep_roster, _tell_authors,
+    _mark_mailboxes, _keep_roster, _tell_authors, _keep_wakes,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

@@ -182,7 +182,7 @@ async def test_a_burst_is_one_wake(host: Host) -> None:
         await host.send("neo", "arthur", f"{at}")
     claim = await asyncio.wait_for(waiting, 10)
     assert texts(claim) == [str(at) for at in range(8)]
-    assert host.node.wakes.counts[host.node.state.local["arthur"].n].wakes == 1
+    assert host.node.wakes.json(host.node.state.local["arthur"])["since_start"]["wakes"] == 1
 
 
 async def test_of_several_who_wait_the_best_has_it(host: Host) -> None:

@@ -12,12 +12,14 @@ from maw.config import (
     LimitsConfig,
     MeshConfig,
     RestConfig,
+    WakesConfig,
     load_config,
     load_peers,
     parse_endpoint,
     render_config,
     render_peers,
 )
+from maw.core.budget import Limits
 from maw.core.hours import Hours
 from maw.core.identity import key_text
 from maw.core.statement import colony_text
@@ -63,6 +65,10 @@ def test_everything_set(tmp_path: Path) -> None:
     memory_mib = 8192
     hours = "22:00-7:30"
     alerts = ""
+    [wakes]
+    per_hour = 30
+    per_sender = 12
+    dnd = "22:00-7:00"
     """
     read = load_config(config(tmp_path, text))
     assert read.mesh == MeshConfig(
@@ -71,6 +77,7 @@ def test_everything_set(tmp_path: Path) -> None:
     assert read.rest == RestConfig(Endpoint("::1", 8000), False)
     assert read.socket.group == "maw"
     assert read.limits.min_free_disk_mib == 1000
+    assert read.wakes == WakesConfig(Limits(30, 12, 10), Hours(22 * 60, 7 * 60))
     assert read.host == HostConfig(13, 8192, Hours(22 * 60, 7 * 60 + 30), 512, 300, None)
 
 
@@ -110,6 +117,8 @@ def test_everything_set(tmp_path: Path) -> None:
             "line 4: host.hours is wrong: '8-22' is no span",
             "08:00-22:00",
         ),
+        ("[node]\nname='x'\n[wakes]\nper_hour=1", "wakes.per_hour must be from 4", ""),
+        ("[node]\nname='x'\n[wakes]\ndnd='night'", "line 4: wakes.dnd is wrong", "22:00-07:00"),
         ("[node]\nname='x'\n[host]\nagents=0", "line 4: host.agents must be from 1", ""),
         ("[node]\nname='x'\n[host]\nalerts='a b'", "line 4: host.alerts is wrong", ""),
         ("node = 1", "line 1: node must be a section", ""),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from maw.api.backend import Json, Speaker
-from maw.api.service.speakers import Speakers
+from maw.api.service.status import Status
+from maw.errors import Refused
 from maw.node.talking import need_agent
+from maw.store.state import AgentRow
 
 
-class Hearing(Speakers):
+class Hearing(Status):
     async def hear(
         self,
         speaker: Speaker,
@@ -32,3 +34,43 @@ class Hearing(Speakers):
         return await self._node.hearing.heard(
             need_agent(self._agent(speaker)), claim, failed=failed, renew=renew
         )
+
+    async def wakes(self, speaker: Speaker, name: str | None) -> list[Json]:
+        if name is not None:
+            row = self._mine(speaker, name)
+            return [{**self._wakes_json(row), "hour": await self._node.wakes.hour(row)}]
+        rows = self._node.state.local.values()
+        mine = sorted((row for row in rows if self._may_see(row, speaker)), key=lambda row: row.name)
+        return [self._wakes_json(row) for row in mine if row.id.hex() != self._node.herald.speaker]
+
+    async def release_wakes(self, speaker: Speaker, name: str) -> Json:
+        row = self._mine(speaker, name)
+        asks = self._agent(speaker)
+        if speaker.known_by == "token" or (asks is not None and asks.role == "agent"):
+            raise Refused(
+                "what is held is released by a human, and an agent speaks here",
+                code="not_human",
+                hint="say it as yourself: in a terminal, without --as, MAW_AGENT or an agent's pane",
+            )
+        await self._node.wakes.release(row, speaker.agent or f"uid {speaker.uid}")
+        self._node.hearing.stir(row)
+        return self._wakes_json(row)
+
+    async def set_dnd(self, speaker: Speaker, name: str | None, quiet: str) -> Json:
+        row = need_agent(self._agent(speaker)) if name is None else self._mine(speaker, name)
+        await self._node.wakes.set_quiet(row, quiet)
+        self._node.hearing.stir(row)
+        return self._wakes_json(row)
+
+    def _wakes_json(self, row: AgentRow) -> Json:
+        return {**self._node.wakes.json(row), "waiting": len(self._node.hearing.pending(row))}
+
+    def _mine(self, speaker: Speaker, name: str) -> AgentRow:
+        row = self._node.directory.local(name.removeprefix("@").lower())
+        if not self._may_see(row, speaker):
+            raise Refused(
+                f"{row.name} belongs to another user of this machine",
+                code="not_yours",
+                hint="`maw whoami` shows whom you speak as",
+            )
+        return row

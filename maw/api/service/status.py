@@ -98,6 +98,14 @@ class Status(Speakers):
                 "count": node.mesh.refusals.total(),
                 "worst": [asdict(one) for one in node.mesh.refusals.worst()],
             },
+            "wakes": {
+                **node.wakes.settings(),
+                "agents": {
+                    row.name: node.wakes.json(row)
+                    for row in node.state.local.values()
+                    if self._may_see(row, speaker) and row.id.hex() != node.herald.speaker
+                },
+            },
             "host": node.hosting.brief(lambda row: self._may_see(row, speaker)),
             "without_keeper": [
                 {"uid": uid, "agents": names}

@@ -535,6 +535,25 @@ class MemoryBackend:
         state = "renewed" if renew else "delivered" if failed is None else "failed"
         return {"state": state, "delivered": [int(claim)] if state == "delivered" else []}
 
+    async def wakes(self, speaker: Speaker, name: str | None) -> list[Json]:
+        return [self._wakes(one) for one in ([name] if name else sorted(self.agents))]
+
+    async def release_wakes(self, speaker: Speaker, name: str) -> Json:
+        self.calls.append(("release_wakes", speaker.agent, name))
+        return self._wakes(name)
+
+    async def set_dnd(self, speaker: Speaker, name: str | None, quiet: str) -> Json:
+        self.calls.append(("set_dnd", speaker.agent, name, quiet))
+        return {**self._wakes(name or "neo"), "dnd": quiet}
+
+    def _wakes(self, name: str) -> Json:
+        return {
+            "agent": self.address(name), "used": 3.25,
+            "held": [{"what": "neo@mbp", "since": TIME, "wakes": 24.0}], "dnd": "off", "quiet": False, "waiting": 2,
+            "since_start": {"wakes": 3, "digests": 5, "digest_bytes": 912},
+            "hour": [{"at": TIME, "via": "rewake", "causes": ["neo@mbp"], "messages": 2}],
+        }  # fmt: skip
+
     async def ack(self, speaker: Speaker, refs: Sequence[str] | None) -> Json:
         assert speaker.agent is not None, "the API lets nobody else in here"
         acked = self.acked.setdefault(speaker.agent, set())

@@ -41,3 +41,12 @@ async def test_what_is_not_known_is_left_out() -> None:
 
 def test_an_empty_status_is_no_error() -> None:
     assert "maw_info" in exposition({}, [])
+
+
+def test_what_hearing_costs_is_told_by_agent() -> None:
+    agent = {"held": [{"what": "neo@pi"}], "since_start": {"wakes": 3, "digests": 5, "digest_bytes": 912}}
+    shown = exposition({"wakes": {"per_hour": 60, "agents": {"arthur": agent}}}, [])
+    assert 'maw_wakes_total{agent="arthur"} 3\n' in shown
+    assert 'maw_digests_total{agent="arthur"} 5\n' in shown
+    assert 'maw_digest_bytes_total{agent="arthur"} 912\n' in shown
+    assert 'maw_wakes_held{agent="arthur"} 1\n' in shown
