@@ -63,10 +63,14 @@ class Acting:
     def begin(self, one: Entry, at: Whereabouts) -> Began:
         """Starts it and tells the daemon; the caller holds the lock."""
         began = begin(one, at, self.host)
+        self.began(one, began)
+        return began
+
+    def began(self, one: Entry, began: Began) -> None:
+        """The daemon hears where it is, and in which conversation."""
         if began.session and began.session != one.conversation:
             self.hold(one.name, began.session)
         self.tell(one, self.look(replace(one, pane=began.place)), "alive")
-        return began
 
     def hold(self, name: str, session: str, pid: int = 0, transcript: str = "") -> dict[str, Any]:
         told = {"session": session, "pid": pid, "transcript": transcript}

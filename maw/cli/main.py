@@ -43,6 +43,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "Host": {
             "init": "maw.cli.host:init",
             "up": "maw.cli.host:up",
+            "keep": "maw.cli.keep:keep",
             "service": "maw.cli.service:service_group",
             "status": "maw.cli.overview:status",
             "host": "maw.cli.machine:host_group",

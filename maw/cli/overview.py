@@ -23,7 +23,7 @@ def overview(as_json: bool) -> int:
     out.line(f"{out.style(words(state.get('name')), 'bold')} · {_running(out, state)} · {_links(state)}")
     if unread := _unread(state):
         out.line(f"unread: {unread}")
-    for trouble in (*_frozen(state), *_troubles(state), *_refused(state), *_alerts(state)):
+    for trouble in (*_unkept(state), *_frozen(state), *_troubles(state), *_refused(state), *_alerts(state)):
         out.line(out.style(trouble, "yellow"))
     for step in next_steps(state):
         out.line(f"next: {step}")
@@ -60,6 +60,10 @@ def next_steps(state: Record) -> Sequence[str]:
         )
     if any(not one.get("listening") for one in state.get("mesh") or ()) or _interface_trouble(state):
         steps.append("`maw doctor`: other nodes cannot reach this one")
+    if state.get("without_keeper"):
+        steps.append(
+            "`maw service install` keeps the agents running, or `maw keep` by hand, as their own user"
+        )
     if not state.get("peers_known"):
         steps.append("`maw invite` here, then `maw join` on the other host")
     elif not state.get("links_up"):
@@ -91,6 +95,7 @@ def _facts(out: Output, state: Record) -> list[tuple[str, str]]:
         ("wakes", _wakes(state.get("wakes") or {})),
         ("backup", _backup(out, state)),
     ]
+    facts += [("keeper", out.style(unkept, "yellow")) for unkept in _unkept(state)]
     facts += [("frozen", out.style(freeze, "yellow")) for freeze in _frozen(state)]
     facts += [("peer", out.style(trouble, "yellow")) for trouble in _troubles(state)]
     facts += [("refused", out.style(refused, "yellow")) for refused in _refused(state)]
@@ -178,6 +183,16 @@ def _is_of_a_copy(alert: Record, state: Record) -> bool:
 
 def _interface_trouble(state: Record) -> bool:
     return bool((state.get("interface") or {}).get("state", "up") != "up")
+
+
+def _unkept(state: Record) -> list[str]:
+    """``no keeper runs for uid 1000, whose agents nobody would bring back: neo, arthur``"""
+    return [
+        f"no keeper runs for uid {words(one.get('uid'))}, and nobody would bring back"
+        f" {', '.join(words(name) for name in (one.get('agents') or ())[:5])}"
+        + (f" and {len(one['agents']) - 5} more" if len(one.get("agents") or ()) > 5 else "")
+        for one in state.get("without_keeper") or ()
+    ]
 
 
 def _frozen(state: Record) -> list[str]:

@@ -6,7 +6,7 @@ What looks at tmux and processes is imported when it is used: it takes longer th
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -22,6 +22,8 @@ from maw.errors import BadInput, Conflict, MawError, NotFound
 if TYPE_CHECKING:
     from maw.agents.acting import Acting
     from maw.agents.adopt import Candidate, Known
+
+LAST_WORDS: Final = 50
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME…]", autocompletion=completing.own_agents)]
 EveryOne = Annotated[bool, typer.Option("--all", help="All of yours in the roster.")]
@@ -208,7 +210,10 @@ def peek(
     if lines < 0:
         raise BadInput("--lines: not below 0")
     pane = _pane_of(name)
-    text = Server(pane.place.socket).capture(pane.place.pane, lines)
+    # what tmux writes below a program that ended pushes its last words off the screen
+    text = Server(pane.place.socket).capture(pane.place.pane, max(lines, LAST_WORDS) if pane.dead else lines)
+    while text and pane.dead and not text[0].strip():
+        text.pop(0)
     while text and not text[-1].strip():
         text.pop()
     if out.as_json:
