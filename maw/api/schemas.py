@@ -487,7 +487,7 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
                 "refused": _WHY_BY_AGENT,
             }
         ),
-        "Bound": _object({"agent": _TEXT, "bound": _FLAG, "why": _TEXT}),
+        "Bound": _object({"agent": _TEXT, "bound": _FLAG, "why": _TEXT, "unread": _WHOLE}),
         "Status": _STATUS,
         "Peer": _PEER,
         "User": _object(_USER, _USER_BESIDE),

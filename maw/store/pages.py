@@ -188,6 +188,13 @@ async def marks(db: Database, agent: int, seq: int) -> tuple[int | None, int | N
     return rows[0] if rows else None
 
 
+async def unread_count(db: Database, agent: int) -> int:
+    """Unacknowledged messages of one local agent."""
+    sql = "SELECT count(*) FROM mailbox WHERE agent = ? AND acked IS NULL"
+    ((count,),) = await db.rows(sql, (agent,))
+    return int(count)
+
+
 async def unread_counts(db: Database) -> dict[int, int]:
     """Unacknowledged messages by local agent."""
     sql = "SELECT agent, count(*) FROM mailbox WHERE acked IS NULL GROUP BY agent"

@@ -275,7 +275,7 @@ class Session:
         except Interrupted:
             self.note("interrupted", "[Request interrupted by user]")
         finally:
-            self.write("system", subtype="turn_duration")
+            self.write("system", subtype="turn_duration", of="prompt" if isinstance(item, str) else "wake")
             if self.screen is not None:
                 self.screen.busy(False)
 

@@ -109,9 +109,12 @@ class Claude:
 
     def prompt(self, text: str) -> None:
         """``submit``, and wait until it is answered."""
-        before = self.turns()
+        before = self._answered()
         self.submit(text)
-        self.wait_for_turns(before + 1)
+        wait_until(lambda: self._answered() > before, f"{text!r} is answered", PATIENCE_S)
+
+    def _answered(self) -> int:
+        return len([entry for entry in self.transcript() if entry.get("of") == "prompt"])
 
     def wait_for_turns(self, count: int) -> None:
         wait_until(lambda: self.turns() >= count, f"{count} turns of {self.transcript()}", PATIENCE_S)

@@ -54,6 +54,8 @@ class Daemon:
         self._path = path
         self._headers = "".join(f"{name}: {_plain(value)}\r\n" for name, value in headers.items())
         self.deadline = deadline
+        self.replaced = False
+        """The last answer said that a newer waiter of the same session has come."""
         self._line: socket.socket | None = None
 
     def ask(self, path: str, body: Mapping[str, object]) -> tuple[int, Any]:
@@ -84,7 +86,9 @@ class Daemon:
             while b"\r\n\r\n" not in data:
                 data += self._read(line)
             head, _, rest = data.partition(b"\r\n\r\n")
-            status, size = _read_head(head)
+            status, fields = _read_head(head)
+            size = _length(status, fields)
+            self.replaced = "x-maw-replaced" in fields
             while len(rest) < size:
                 rest += self._read(line)
             return status, json.loads(rest[:size]) if size else None
@@ -131,17 +135,21 @@ class Daemon:
         return NoAnswer(f"no answer from {self._path}: {error}")
 
 
-def _read_head(head: bytes) -> tuple[int, int]:
-    """Status and length of the body. Raises ValueError on what is no answer of maw's."""
+def _read_head(head: bytes) -> tuple[int, dict[str, str]]:
+    """Status and headers. Raises ValueError on what is no HTTP."""
     first, *lines = head.decode("latin-1").split("\r\n")
     words = first.split(" ")
     if len(words) < 2 or not words[0].startswith("HTTP/1.") or not words[1].isdecimal():
         raise ValueError("this is no HTTP")
-    fields = {line.partition(":")[0].lower(): line.partition(":")[2].strip() for line in lines}
-    size = int(fields.get("content-length", "0" if words[1] == "204" else "-1"))
+    return int(words[1]), {line.partition(":")[0].lower(): line.partition(":")[2].strip() for line in lines}
+
+
+def _length(status: int, fields: dict[str, str]) -> int:
+    """Of the body. Raises ValueError where it is not said, or is more than maw ever answers."""
+    size = int(fields.get("content-length", "0" if status == 204 else "-1"))
     if not 0 <= size <= LARGEST_ANSWER:
         raise ValueError("an answer without a length")
-    return int(words[1]), size
+    return size
 
 
 def _plain(value: str) -> str:

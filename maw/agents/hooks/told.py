@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
 LARGEST: Final = 64 * 1024 * 1024
-LONGEST_ID: Final = 200
+LONGEST_ID: Final = 128
+LONGEST_PATH: Final = 4096
 
 
 class Told:
@@ -20,7 +21,8 @@ class Told:
     def __init__(self, fields: dict[str, Any]) -> None:
         self.event = _text(fields, "hook_event_name")
         self.session = _text(fields, "session_id")
-        self.transcript = _text(fields, "transcript_path")
+        path = _text(fields, "transcript_path")
+        self.transcript = path if path.isprintable() and len(path) < LONGEST_PATH else ""
         self.subagent = bool(fields.get("agent_id"))
         self.stopping_again = fields.get("stop_hook_active") is True
 
@@ -33,7 +35,7 @@ def read(data: bytes) -> Told:
     if not isinstance(fields, dict):
         raise ValueError("standard input is no JSON object")
     told = Told(fields)
-    if not told.event or not 0 < len(told.session) <= LONGEST_ID:
+    if not told.event or not 0 < len(told.session) <= LONGEST_ID or not told.session.isprintable():
         raise ValueError("standard input names no event and session")
     return told
 

@@ -69,6 +69,8 @@ def _wait(session: Session, watch: Watch, busy: notes.Busy, env: Mapping[str, st
             pause = AWAY_S[0]
             if found is not None:
                 return _wake(session, found, env)
+            if session.daemon.replaced:
+                return 0
         except NoAnswer as error:
             session.daemon.close()
             if not error.refused:

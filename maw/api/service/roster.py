@@ -7,6 +7,7 @@ from maw.api.service.speakers import Speakers
 from maw.errors import Refused
 from maw.node.roster import read_place
 from maw.node.talking import need_agent
+from maw.store import pages
 from maw.store.state import AgentRow
 
 
@@ -40,7 +41,8 @@ class Rostering(Speakers):
     async def hold_conversation(self, speaker: Speaker, session: str, pid: int, transcript: str) -> Json:
         agent = need_agent(self._agent(speaker))
         _uid(speaker)
-        return await self._node.roster.hold(agent, session, pid, transcript)
+        told = await self._node.roster.hold(agent, session, pid, transcript)
+        return {**told, "unread": await pages.unread_count(self._node.db, agent.n)}
 
     def _owned(self, speaker: Speaker, name: str) -> AgentRow:
         return self._node.roster.owned(name, _uid(speaker), is_admin=speaker.is_admin)
