@@ -122,7 +122,7 @@ class Parts:
         reactions = Reactions(
             self._alert, self._gossip_changed_trust, self._own_log_returned, self._received,
             self.alerts.settle, self.alerts.bug, lambda entry, said: self.keeping.withhold(entry, said),
-            self._recovering,
+            lambda behind: setattr(self.authoring, "recovering", behind),
         )  # fmt: skip
         self.conduct = Conduct(
             time.monotonic, name=lambda peer: self.directory.name_of(peer),
@@ -317,11 +317,6 @@ class Parts:
         newest, _ = self.state.newest_epoch(self.me)
         if epoch >= newest:
             self.authoring.end_epoch("others hold more of this node's log than it did")
-
-    def _recovering(self, behind: bool) -> None:
-        if self.authoring.recovering and not behind:
-            self.reporting.own_log_returned()
-        self.authoring.recovering = behind
 
     def _received(self, fold: Fold) -> None:
         self.far_receipts.received(fold)

@@ -40,10 +40,10 @@ class Reporting:
             self._due = True  # published again: what was told of it was told of another branch
         if fold.progressed:
             self._moved()
-
-    def own_log_returned(self) -> None:
-        """What others said of messages that were not here can be looked into now."""
-        self._returned = True
+        state = self._store.state
+        ours = {self._store.me, *state.former_me}
+        if any(state.node_at[log.node].key in ours for log in fold.changes.logs.values()):
+            self._returned = True  # what others said of messages that were not here can be looked into now
 
     async def settle(self) -> None:
         """To be called once a second. Raises MawError when the disk does not take it; then it is still due."""

@@ -320,7 +320,7 @@ class Fold:
         elif kind == Kind.HEED:
             self._heed(node, Heed.read(content))
         elif kind == Kind.PROGRESS:
-            self._progress(node, Progress.read(content))
+            self._progress(node, place, Progress.read(content))
         elif kind == Kind.REDACT:
             self._redact(entry, place, Redaction.read(content))
         else:
@@ -351,7 +351,7 @@ class Fold:
                 if early:
                     self._early.add(node.n)
 
-    def _progress(self, node: NodeRow, progress: Progress) -> None:
+    def _progress(self, node: NodeRow, place: int, progress: Progress) -> None:
         """What is said of our own messages; the rest is others' affair."""
         logs: dict[int, tuple[LogRow, Head]] = {}
         for number, (author, epoch, head) in enumerate(progress.logs):
@@ -364,7 +364,7 @@ class Fold:
         for group in progress.groups:
             agent = self.state.agents.get((node.n, group.agent))
             if group.log in logs and agent is not None and node.key != self.me:
-                self._claims.append(Claim(*logs[group.log], agent, group, self.now_ms))
+                self._claims.append(Claim(place, *logs[group.log], agent, group, self.now_ms))
 
     def _channel_said(self, entry: Entry, node: NodeRow, said: NewChannel) -> None:
         channel = self.channel(node, said.name, said.by, shown_time(entry.hlc, self.now_ms).ms)
@@ -533,7 +533,10 @@ class Fold:
             if dropped.rowcount > 0:
                 self.dropped_answers[self.state.node_at[n].key] = dropped.rowcount
         if self._claims:
-            self.progressed = await take(conn, self.state, self._claims) > 0
+            moved, absent = await take(conn, self.state, self._claims)
+            self.progressed = moved > 0
+            rows = [(place, AHEAD, self.now_ms) for place in sorted(absent)]
+            await conn.executemany("INSERT OR REPLACE INTO withheld VALUES (?, ?, ?)", rows)
         if self._orders:
             await apply(conn, self.state, self._orders)
         if self.complete:

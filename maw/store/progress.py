@@ -18,7 +18,8 @@ from maw.store.state import AgentRow, LogRow, State
 
 CHUNK: Final = 500
 AHEAD: Final = "progress ahead"
-"""Why an entry is withheld that speaks of more of our own log than is here: it is coming back."""
+"""Why an entry is withheld that speaks of what of our own log is not here: more of it, another branch, a payload. It
+may be coming back."""
 
 _MARKS: Final = ", ".join(Reach._fields)
 _LOW: Final = (1 << SEQ_BITS) - 1
@@ -54,8 +55,10 @@ async def due(db: Database, state: State, limit: int) -> dict[Mark, Told]:
 
 
 class Claim(NamedTuple):
-    """What another host says of messages in one of our logs. ``head``: of the branch of which it speaks."""
+    """What another host says, in the entry at ``place``, of messages in one of our logs. ``head``: of the branch of
+    which it speaks."""
 
+    place: int
     log: LogRow
     head: Head
     agent: AgentRow
@@ -70,22 +73,27 @@ _SET: Final = (
 )
 
 
-async def take(conn: aiosqlite.Connection, state: State, claims: Iterable[Claim]) -> int:
+async def take(conn: aiosqlite.Connection, state: State, claims: Iterable[Claim]) -> tuple[int, set[int]]:
     """Write down what of these is said by the host of who got the message, within a transaction; the rest is passed
-    over. How many messages came further."""
+    over. How many messages came further; and the places of what speaks of things that are not here."""
     moved = 0
+    absent: set[int] = set()
     for claim in claims:
         seqs = list(claim.group.seqs())
         rows = await _entries(conn, [claim.log.place(seq) for seq in (*seqs, claim.head.seq)])
         top = rows.get(claim.log.place(claim.head.seq))
         if top is None or decode(*top[:2]).id != claim.head.id:
-            continue  # of another branch
+            absent.add(claim.place)  # of another branch
+            continue
         for seq in seqs:
             row = rows.get(claim.log.place(seq))
             shown = None if row is None or not _is_theirs(state, claim.agent, row) else row[3]
             if shown is not None and await _raise(conn, shown, claim):
                 moved += 1
-    return moved
+        bare = [place for place, row in rows.items() if row[2] is None]
+        if bare and await _is_missing(conn, bare):
+            absent.add(claim.place)
+    return moved, absent
 
 
 async def _entries(conn: aiosqlite.Connection, places: Sequence[int]) -> dict[int, tuple[Any, ...]]:
@@ -95,6 +103,16 @@ async def _entries(conn: aiosqlite.Connection, places: Sequence[int]) -> dict[in
         sql = _ENTRIES.format(", ".join("?" * len(some)))
         found.update({place: tuple(row) for place, *row in await conn.execute_fetchall(sql, some)})
     return found
+
+
+async def _is_missing(conn: aiosqlite.Connection, places: Sequence[int]) -> bool:
+    """Whether the payload of any of these is not here, and no rule has dropped it."""
+    for at in range(0, len(places), CHUNK):
+        some = places[at : at + CHUNK]
+        sql = f"SELECT 1 FROM missing WHERE place IN ({', '.join('?' * len(some))}) LIMIT 1"  # noqa: S608
+        if list(await conn.execute_fetchall(sql, some)):
+            return True
+    return False
 
 
 def _is_theirs(state: State, agent: AgentRow, row: tuple[Any, ...]) -> bool:

@@ -13,6 +13,7 @@ from maw.core.entry import START, Entry, Kind, Position
 from maw.core.identity import NodeId
 from maw.core.mending import MAX_WANTED
 from maw.core.redaction import Range, droppable
+from tests.simulation.marking import recipient
 from tests.simulation.node import SimNode, Surroundings
 from tests.simulation.rules import read_rule
 from tests.simulation.trace import Violation
@@ -26,6 +27,7 @@ CHECKERS: Final = {
     "unsafe": "nothing is sent, announced or receipted that a power cut could take back",
     "leaky": "after healing all credit is back, no batch, read or follow hangs; chains and signatures are whole",
     "unredacted": "of what was redacted no payload is on any disk or shown to anybody; of all else every payload is",
+    "ahead": "no author hears that a message got further than was durable at its recipient; in the end he hears all",
     "noisy": "who has nothing to say is silent",
     "alarmed": "no honest node is accused, hung up on, or denied",
 }
@@ -100,7 +102,7 @@ def why_not(around: Surroundings) -> str:
 
 
 def check_end(around: Surroundings) -> None:
-    for check in (lost, duplicated, reordered, diverged, leaky, unredacted):
+    for check in (lost, duplicated, reordered, diverged, leaky, unredacted, ahead):
         check(around)
 
 
@@ -156,7 +158,10 @@ def _in_order(around: Surroundings, index: int, does: str, entries: list[Entry])
     for entry in entries:
         if entry.id in around.nodes[index].disk.rows.rules.late:
             continue  # its payload came later than what its author said after it
-        if entry.kind == Kind.OPEN:  # nobody is shown it: another branch's may stand where it came later
+        if entry.kind in (
+            Kind.OPEN,
+            Kind.PROGRESS,
+        ):  # nobody is shown it: another branch's may have come later
             continue
         author, epoch, seq = entry.position
         of = around.by_key[author]
@@ -229,6 +234,30 @@ def _chains(around: Surroundings, node: SimNode) -> None:
     rows = node.disk.rows
     if len(rows.visible) + len(rows.rules.missing) != sum(len(log) for log in rows.logs.values()):
         raise Violation("leaky", f"n{node.index}: entries and what is visible differ in number")
+
+
+def ahead(around: Surroundings) -> None:
+    """That nothing is told too early is seen when it is told (``marking``); here, that all is."""
+    if not around.knobs.has("marked"):
+        return
+    there = {
+        node.key: {around.root(entry_id): rank for entry_id, rank in node.disk.rows.marks.items()}
+        for node in around.honest
+    }
+    for author in around.honest:
+        for entry in author.disk.rows.visible:
+            reader = recipient(around, entry)
+            if entry.author != author.key or entry.kind != Kind.POST or entry.payload is None:
+                continue
+            if reader not in around.honest or reader is author:
+                continue
+            root = around.root(entry.id)
+            told, real = author.disk.rows.progress.get(root, 0), there[reader.key].get(root, 0)
+            if not real <= told <= reader.disk.high_marks.get(root, 0):
+                name = f"{around.names.of[author.key]}/{entry.epoch}:{entry.seq}"
+                raise Violation(
+                    "ahead", f"{name} got to {real} of 3 on n{reader.index}, its author knows {told}"
+                )
 
 
 def unredacted(around: Surroundings) -> None:

@@ -70,6 +70,16 @@ class Rows:
     rules: Rules = field(default_factory=Rules)
     grown: set[Place] = field(default_factory=set)
     """Logs that were written to since the last commit ended."""
+    marks: dict[bytes, int] = field(default_factory=dict)
+    """How far messages for the agent here got with him: by id, how many of ``states.MARKS``."""
+    untold: dict[bytes, int] = field(default_factory=dict)
+    """Of those, what their authors are to be told."""
+    progress: dict[bytes, int] = field(default_factory=dict)
+    """Of messages that were said here, by the id each had first: what their recipients' hosts told."""
+    ahead: list[Entry] = field(default_factory=list)
+    """What was told of messages that are not here."""
+    fresh_marks: list[tuple[bytes, int]] = field(default_factory=list)
+    """Marks of the commit under way, by the id a message had first."""
     _epochs: dict[NodeId, list[int]] = field(default_factory=dict)
     """By author, in order; made when asked for."""
 
@@ -117,11 +127,18 @@ class Rows:
             self.logs[place].append(held)
             self.grown.add(place)
             if at is not None:
+                self._move_marks(self.visible[at].id, held.id)
                 self.visible[at] = held
             elif held.position not in self.rules.missing:
                 self._show(held)
             if (rule := rule_of(held)) is not None:
                 self.take_rule((rule.author, rule.epoch), rule.ranges)
+
+    def _move_marks(self, old: bytes, new: bytes) -> None:
+        """It was published again: what was told of it was told of another branch."""
+        if old != new and old in self.marks:
+            self.marks[new] = self.untold[new] = self.marks.pop(old)
+            self.untold.pop(old, None)
 
     def _show(self, entry: Entry) -> None:
         self.seq += 1
@@ -233,6 +250,8 @@ class Rows:
             {place: list(log) for place, log in self.logs.items()},
             list(self.visible), self.seqs[:], self.seq, dict(self.proofs), dict(self.statements),
             dict(self.pins), dict(self.used), self.fingerprint, self.joining, self.rules.copy(),
+            marks=dict(self.marks), untold=dict(self.untold), progress=dict(self.progress),
+            ahead=list(self.ahead),
         )  # fmt: skip
 
     def forget_after(self, entries: int, statements: int) -> None:
@@ -279,6 +298,8 @@ class Disk:
         self.fall_over: Callable[[], None] = lambda: None
         self.high: dict[Place, int] = {}
         """The highest seq that was ever durable here."""
+        self.high_marks: dict[bytes, int] = {}
+        """How far each message ever got here, durably, by the id it had first."""
         self._clockwork = clockwork
         self._trace = trace
         self._rng = rng
@@ -346,6 +367,9 @@ class Disk:
         for place in self.rows.grown:
             self.high[place] = max(self.high.get(place, 0), len(self.rows.logs.get(place, ())))
         self.rows.grown.clear()
+        for root, rank in self.rows.fresh_marks:
+            self.high_marks[root] = max(self.high_marks.get(root, 0), rank)
+        self.rows.fresh_marks.clear()
         self._reach("crash_synced", power)
         if power != self._power:
             return

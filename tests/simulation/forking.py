@@ -169,6 +169,7 @@ class Forking:
         def work() -> None:
             self._let_go(found)
             self._rows.append(found.run)
+            node.marking.fold(found.run)
             self._rows.proofs.pop(place, None)
 
         def done(_: None) -> None:
@@ -217,6 +218,7 @@ class Forking:
             # rolled back to before this, and linked with nobody who has it, it would be said twice: testing.md, Open
             node.disasters += 1
             node.forked = True
+            node.marking.own_log_returned()
             node.do(node.replicator.replaced(node.key, found.epoch, found.since, found.run, node.now))
             self._opened(made)
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
 
-from maw.core import following
+from maw.core import following, progress
 from maw.core.announcing import HAVE_INTERVAL_S, Announcing
 from maw.core.arriving import Arriving
 from maw.core.effects import Append, Effect, Send
@@ -27,11 +27,13 @@ from maw.core.held import HeldLogs
 from maw.core.identity import NodeId
 from maw.core.log import check_run
 from maw.core.mending import Mending
+from maw.core.redaction import Range
 from maw.core.serving import Serving
 from maw.errors import ProtocolViolation
 from tests.simulation import forking, rules, writing
 from tests.simulation.disk import Disk, Rows
 from tests.simulation.knobs import Knobs, chosen, draw
+from tests.simulation.marking import Marking
 from tests.simulation.node import SimNode
 from tests.simulation.readers import PAGE, Reader
 from tests.simulation.rules import Rules
@@ -44,6 +46,7 @@ _discarded = Followed.discarded
 _entries = Followed.entries
 _disputed = Followed.disputed
 _take = Arriving.take
+_mark = Marking.mark
 _arriving_discarded = Arriving.discarded
 _asked = Serving._asked
 _post = Writing.post
@@ -228,6 +231,27 @@ def _want_nothing(self: Mending, wanted: Any, now: float) -> list[Effect]:
     return []
 
 
+def _mark_early(self: Marking, entry: Entry, rank: int) -> None:
+    """The author is told although the disk may refuse it."""
+    rows = self._node.disk.rows
+    if rows.marks.get(entry.id, 0) < rank:
+        rows.untold[entry.id] = rank
+        _mark(self, entry, rank)
+
+
+def _as_one_range(seqs: Iterable[int]) -> list[Range]:
+    """What lies between is told too."""
+    found = list(seqs)
+    return [(min(found), max(found))]
+
+
+def _tell_the_first(self: Marking, entries: Sequence[Entry]) -> None:
+    """What speaks of a message that is not here is passed over."""
+    for entry in entries:
+        if entry.kind == Kind.PROGRESS and entry.author != self._node.key:
+            self._take(entry)
+
+
 def _look_on(self: Mending, *_: Any) -> list[Effect]:
     return []
 
@@ -296,6 +320,11 @@ MUTANTS: Final = (
            in_model=True),
     Mutant("anybody may redact", rules, "may_redact", _anybody_may, 20, ("censor",)),
     Mutant("a payload that is missing is not asked for", Mending, "want", _want_nothing, 20, ("censor",)),
+    Mutant("an author hears of a mark before it is on the disk", Marking, "mark", _mark_early, 20,
+           ("marked", "disk_refuses"), in_model=True),
+    Mutant("what lies between two marks is told too", progress, "as_ranges", _as_one_range, 10, ("marked",)),
+    Mutant("what is told of messages that are coming back is passed over", Marking, "fold", _tell_the_first, 40,
+           ("marked", "deleted"), in_model=True),
     Mutant("what was redacted is looked for on", Mending, "ruled", _look_on, 60, ("redacted", "censor"),
            rare=True),
 )  # fmt: skip

@@ -44,6 +44,7 @@ from tests.simulation.clockwork import Clockwork
 from tests.simulation.disk import Disk, Job, RefusedError
 from tests.simulation.forking import Forking
 from tests.simulation.knobs import Knobs
+from tests.simulation.marking import Marking
 from tests.simulation.network import Network
 from tests.simulation.readers import POLL_S, Reader
 from tests.simulation.redacting import Redacting
@@ -75,6 +76,8 @@ class Surroundings:
     nodes: list[SimNode] = field(default_factory=list)
     acknowledged: dict[bytes, Position] = field(default_factory=dict)
     """By the id an entry had first."""
+    marking: random.Random = field(default_factory=random.Random)
+    """What agents make of messages, drawn apart from all else."""
     first: dict[bytes, bytes] = field(default_factory=dict)
     """Of what was said again: the id it had first."""
     by_key: dict[NodeId, SimNode] = field(default_factory=dict)
@@ -125,6 +128,7 @@ class SimNode:
         self.writing = Writing(self)
         self.forking = Forking(self)
         self.redacting = Redacting(self)
+        self.marking = Marking(self)
         self.forked = False
         """Our own log was ever found in two branches."""
         self.once: set[bytes] = set()
@@ -149,6 +153,7 @@ class SimNode:
         self.forking = Forking(self)
         self.forking.start()
         self.redacting = Redacting(self)
+        self.marking = Marking(self)
         self.paused = False
         self.note(f"starts, incarnation {self.incarnation}")
         if not self.writing.new_epoch:
@@ -207,10 +212,12 @@ class SimNode:
         self.writing.look_at_clocks()
         self.do(self.replicator.tick(self.now))
         self.redacting.keep()
+        self.marking.tell()
         self.after(TICK_S * self.around.clockwork.pace, self._tick_on)
 
     def _read_on(self) -> None:
         self.reader.poll()
+        self.marking.poll()
         self.after(POLL_S * self.around.clockwork.pace, self._read_on)
 
     @property
@@ -406,6 +413,7 @@ class SimNode:
                 case OwnLogReturned():
                     self.around.trace.count("own log returned")
                     self.writing.end_epoch("others hold more of this log")
+                    self.marking.own_log_returned()
                 case Hangup(link, code, reason):
                     self._hang_up(link, f"{code}: {reason}")
                 case Alert(kind, subject, text):
@@ -441,6 +449,7 @@ class SimNode:
             if self.disk.full:
                 raise RefusedError("the disk is full")
             self.disk.rows.append(effect.entries)
+            self.marking.fold(effect.entries)
             for entry in effect.entries:
                 self.writing.clock.merge(entry.hlc, self.writing.wall_ms())
 

@@ -144,6 +144,7 @@ class Redacting:
                 self._rows.fill(entry)
 
         def done(_: None) -> None:
+            node.marking.own_log_returned()
             node.note(f"mended {node.around.names.span(effect.entries)}")
             node.around.trace.count("payloads that came later", len(places))
             self._tell_news()

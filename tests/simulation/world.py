@@ -56,6 +56,7 @@ class World:
         self.around = Surroundings(
             knobs, self.clockwork, network, self.trace, self.rng, colony_id(founding), operator
         )
+        self.around.marking = random.Random(f"marking {knobs.seed} {knobs.nodes}")
         kinds = [self.node] * (knobs.nodes - 1) + [HostileNode if knobs.hostile else self.node]
         self.nodes = [kind(self.around, i, Signer(self.rng.randbytes(32))) for i, kind in enumerate(kinds)]
         self.around.nodes.extend(self.nodes)
