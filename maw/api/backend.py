@@ -51,6 +51,16 @@ class Page(NamedTuple):
     next_seq: int
 
 
+class Listener(Protocol):
+    """A stream whose reader says what it has put in front of the speaking agent."""
+
+    async def sent(self, seqs: list[int]) -> None: ...
+    async def heard(self, seq: int) -> list[int]:
+        """Everything up to ``seq`` was: delivered, durably. Raises Unavailable."""
+
+    def close(self) -> None: ...
+
+
 class Command(Protocol):
     """Statements: drafted for a key that is elsewhere, taken in signed, and who keeps to them."""
 
@@ -157,6 +167,9 @@ class Backend(Protocol):
 
     async def heard(self, speaker: Speaker, claim: str, *, failed: str | None, renew: bool) -> Json:
         """NotFound when the claim is not known any more."""
+
+    def listener(self, speaker: Speaker, after: int | None) -> Listener:
+        """``after``: the speaking agent is sent all its mail above this seq; None: only a part of it."""
 
     async def wakes(self, speaker: Speaker, name: str | None) -> list[Json]:
         """Of this agent, or of all that the speaker may look after. NotFound, Refused."""

@@ -8,14 +8,15 @@ read at all is let go with the position to resume from.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from typing import Final, NamedTuple
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from maw.api.backend import Json, Page
+from maw.api.backend import Json, Listener, Page
 from maw.api.fields import Field
-from maw.api.kinds import Line
+from maw.api.kinds import Flag, Line
 from maw.api.reading import AFTER, bare_channel
 from maw.api.replies import encode
 from maw.api.routes import Access, Call, Route, query
@@ -62,6 +63,8 @@ async def stream(call: Call) -> web.StreamResponse:
         if not socket.prepared:
             raise
         end = _End(WSCloseCode.GOING_AWAY, error.message)
+    finally:
+        subscriber.leave()
     if end is not None:
         await subscriber.close(end)
     return socket
@@ -84,6 +87,7 @@ class _Subscriber:
         self._moved = True  # the last page brought us further, be it over messages that are not ours to read
         self._idle_at = 0.0
         self._ask_again_at = self._loop.time() + self._pace.idle_s
+        self._listener: Listener | None = None
 
     async def open(self) -> None:
         """Reads the first page, so that what is wrong is still an HTTP error, then upgrades."""
@@ -91,6 +95,9 @@ class _Subscriber:
         self._seen = await self._call.backend.wait_visible(0, 0)
         self._cursor = self._seen if after is None else after
         self._page = await self._fetch()
+        if self._call.args["confirm"] and self._speaker.agent is not None:
+            whole = self._cursor if self._channel is None else None
+            self._listener = self._call.backend.listener(self._speaker, whole)
         await self._socket.prepare(self._call.request)
 
     async def run(self) -> _End | None:
@@ -105,6 +112,11 @@ class _Subscriber:
             pass
         return end
 
+    def leave(self) -> None:
+        """To be called in the end, however it came."""
+        if self._listener is not None:
+            self._listener.close()
+
     async def close(self, end: _End) -> None:
         """Says why, and gives the other side a moment to hear it."""
         reason = end.reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore").encode()
@@ -118,10 +130,24 @@ class _Subscriber:
             transport.abort()
 
     async def _listen(self) -> None:
-        """Answers pings and notices the end; what subscribers say is not looked at."""
-        while (await self._socket.receive()).type not in _OVER:
-            continue
+        """Answers pings, takes confirmations and notices the end; whatever else subscribers say is not looked at."""
+        while (said := await self._socket.receive()).type not in _OVER:
+            if self._listener is not None and said.type is WSMsgType.TEXT:
+                await self._confirm(self._listener, said.data)
         raise _HungUpError
+
+    async def _confirm(self, listener: Listener, text: str) -> None:
+        try:
+            said = json.loads(text)
+        except ValueError:
+            return
+        seq = said.get("heard") if isinstance(said, dict) else None
+        if type(seq) is not int:
+            return
+        try:
+            await listener.heard(seq)
+        except MawError as error:  # the disk: it stays unconfirmed, and is confirmed with the next
+            _LOG.warning("what a stream for %s showed is not noted: %s", self._speaker.agent, error.message)
 
     async def _feed_until_over(self) -> _End:
         try:
@@ -158,6 +184,8 @@ class _Subscriber:
         )
 
     async def _send_page(self) -> None:
+        if self._listener is not None and self._page.items:
+            await self._listener.sent([message["seq"] for message in self._page.items])
         for message in self._page.items:
             await self._send({"type": "message", "message": message})
             self._cursor = message["seq"]
@@ -201,6 +229,12 @@ ROUTES: Final = (
             Field(AFTER.name, AFTER.kind, f"{AFTER.about}; left out: from now on"),
             Field("channel", Line(), "only this channel"),
             Field("user", Line(), "only what is for this user: direct to them, or mentioning them"),
+            Field(
+                "confirm",
+                Flag(),
+                'the reader says {"heard": seq} when all up to seq was put in front of the speaking agent',
+                default=False,
+            ),
         ),
     ),
 )

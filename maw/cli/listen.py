@@ -101,16 +101,27 @@ def wait(
     out = Output.to_stdout(as_json)
     deadline = time.monotonic() + duration(timeout, "--timeout") if timeout else None
     daemon = speaking_daemon(as_name)
-    messages = daemon.get("/api/inbox", limit=limit, after_seq=after_seq).body
+    messages, claim, lost = daemon.get("/api/inbox", limit=limit, after_seq=after_seq).body, None, False
     while not messages:
         left = LONG_POLL_S if deadline is None else min(LONG_POLL_S, deadline - time.monotonic())
         if left <= 0:
             if out.as_json:
                 out.json([])
             return 1
-        messages = _poll(daemon, left, deadline, limit=limit, after_seq=after_seq)
+        try:
+            if after_seq is None and not lost:
+                claim = _hear(daemon, left)
+            poll = None if after_seq is None or lost else f"{left:.1f}"
+            messages = daemon.get(
+                "/api/inbox", patience=left + 15, limit=limit, after_seq=after_seq, wait=poll
+            ).body
+            lost = False
+        except (Lost, NotRunning, Unavailable):
+            wait_until_back(daemon, lambda: note("maw: the daemon is away; waiting for it"), deadline)
+            claim, lost = None, True  # what it has taken in meanwhile is looked for first
     print_messages(out, messages, as_name)
     _ack_hint(out, messages, as_name)
+    _tell_heard(daemon, claim)
     _tell_read(daemon, [one for one in messages if is_whole(out, one)], "wait")
     return 0
 
@@ -196,14 +207,18 @@ def _since(after_seq: int | None) -> str:
     return "" if after_seq is None else f" after {after_seq}"
 
 
-def _poll(daemon: Daemon, seconds: float, deadline: float | None, **query: object) -> list[Any]:
-    """One long poll; [] also when the daemon went away in the middle of it and is back."""
-    try:
-        answer = daemon.get("/api/inbox", patience=seconds + 15, wait=f"{seconds:.1f}", **query)
-    except (Lost, NotRunning, Unavailable):
-        wait_until_back(daemon, lambda: note("maw: the daemon is away; waiting for it"), deadline)
-        return []
-    return list(answer.body)
+def _hear(daemon: Daemon, seconds: float) -> str | None:
+    """Waits for something new that nothing better puts in front of the agent; the claim on it, if it came."""
+    body = {"via": "wait", "wait": max(0.1, round(seconds, 1))}
+    answer = daemon.post("/api/hear", body, patience=seconds + 15).body
+    return None if answer is None else str(answer["claim"])
+
+
+def _tell_heard(daemon: Daemon, claim: str | None) -> None:
+    """What was claimed stands on the screen. Where that cannot be told it is announced once more, by another way."""
+    if claim is not None:
+        with suppress(MawError):
+            daemon.post("/api/heard", {"claim": claim}, patience=TELL_PATIENCE_S)
 
 
 def _speaker_name(daemon: Daemon) -> str:

@@ -28,6 +28,9 @@ def tail(
     ] = None,
     last: Annotated[int, typer.Option("-n", metavar="N", help="Begin with the last N of the channel.")] = 10,
     after_seq: AfterSeq = None,
+    peek: Annotated[
+        bool, typer.Option("--peek", help="Only look: what is shown is not delivered to who speaks.")
+    ] = False,
     as_name: As = None,
     as_json: Json = False,
 ) -> None:
@@ -35,10 +38,11 @@ def tail(
     out = Output.to_stdout(as_json)
     name = check_name(channel.removeprefix("#"), "channel") if channel else None
     daemon = reading_daemon(as_name)
+    confirm = daemon.speaker is not None and not peek
     cursor = after_seq if after_seq is not None else _begin(out, daemon, name, last, as_name)
     while True:
         try:
-            for frame in follow(daemon, after_seq=cursor, channel=name):
+            for frame in follow(daemon, confirm=confirm, after_seq=cursor, channel=name):
                 cursor = _take(out, frame, cursor, as_name)
         except (Lost, NotRunning, Unavailable):
             wait_until_back(daemon, lambda: note("maw: the daemon is away; waiting for it"))

@@ -20,8 +20,13 @@ MAX_FRAME_BYTES: Final = 1 << 20
 _CONTINUATION, _TEXT, _CLOSE, _PING = 0x0, 0x1, 0x8, 0x9
 
 
-def follow(daemon: Daemon, **query: object) -> Iterator[dict[str, Any]]:
-    """The stream's JSON frames, for ever. Raises Lost when it breaks, or what the daemon refuses it with."""
+def follow(daemon: Daemon, *, confirm: bool = False, **query: object) -> Iterator[dict[str, Any]]:
+    """The stream's JSON frames, for ever. Raises Lost when it breaks, or what the daemon refuses it with.
+
+    ``confirm``: a message counts as put in front of the speaking agent when the next frame is asked for.
+    """
+    if confirm:
+        query["confirm"] = "true"
     connection = UnixConnection(daemon.socket, SILENCE_S)
     try:
         connection.connect()
@@ -32,10 +37,21 @@ def follow(daemon: Daemon, **query: object) -> Iterator[dict[str, Any]]:
             frame = json.loads(text)
             if isinstance(frame, dict):
                 yield frame
+                if confirm and (seq := _of_mail(frame)) is not None:
+                    _send(connection, _TEXT, json.dumps({"heard": seq}).encode())
     except (OSError, ValueError) as error:
         raise Lost(f"the stream broke ({error})") from None
     finally:
         connection.close()
+
+
+def _of_mail(frame: dict[str, Any]) -> int | None:
+    """The seq of a message that may stand in an agent's mailbox."""
+    message = frame.get("message")
+    if not isinstance(message, dict) or not (message.get("kind") == "direct" or message.get("mentions")):
+        return None
+    seq = message.get("seq")
+    return seq if isinstance(seq, int) else None
 
 
 def _upgrade(connection: UnixConnection, daemon: Daemon, query: dict[str, object]) -> BufferedReader:

@@ -57,13 +57,14 @@ class Pending:
 
 
 class Waiter(NamedTuple):
-    """Somebody who waits for something to announce."""
+    """Somebody who waits for something to announce. ``after``: he is interested in what stands above this seq."""
 
     via: str
     wake: bool
+    after: int = 0
 
     def would_take(self, item: Pending) -> bool:
-        return not self.wake or (item.wakes and not item.held)
+        return item.seq > self.after and (not self.wake or (item.wakes and not item.held))
 
 
 @dataclass(slots=True)
@@ -128,12 +129,19 @@ class Claims:
         """A claim that may still be confirmed."""
         return self._live.get(name) or self._lapsed.get(name)
 
+    def knows(self, seq: int) -> bool:
+        """Whether it is a message that is to be announced, or was only counted."""
+        return seq in self.pending or seq in self.counted
+
     def renew(self, name: str, now: float) -> bool:
         """False when it has lapsed already."""
         claim = self._live.get(name)
         if claim is not None:
             claim.until = now + LEASE_S
         return claim is not None
+
+    def is_live(self, name: str) -> bool:
+        return name in self._live
 
     def confirmed(self, name: str) -> None:
         """Its messages are announced, and that is durable."""

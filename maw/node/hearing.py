@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -24,7 +24,7 @@ from maw.node.authoring import wall_clock_ms
 from maw.node.marking import Marking
 from maw.node.presenting import Json, Presenter
 from maw.node.visible import Visible
-from maw.node.wakes import Wakes
+from maw.node.wakes import ASKED_FOR, Wakes
 from maw.store import pages
 from maw.store.database import Database
 from maw.store.state import AgentRow, State
@@ -234,7 +234,8 @@ class Hearing:
         waited = self._wakes.waited([items[row.seq] for row in rows])
         more = len(counted) + await self._beyond(agent, ear)
         text = digest(agent.name, briefs, _nonce(), more=more, waited=waited)
-        self._wakes.count_digest(agent, len(text.encode()))
+        if me.via not in ASKED_FOR:
+            self._wakes.count_digest(agent, len(text.encode()))
         return Heard(name, self._address(agent), text, [_brief_json(message) for message in messages], more)
 
     async def _beyond(self, agent: AgentRow, ear: _Ear) -> int:
@@ -242,6 +243,51 @@ class Hearing:
         if ear.looked >= 0:
             return 0
         return await pages.count_unannounced(self._db, agent.n, after=ear.cursor)
+
+    # -- those who are sent everything: see Listener --------------------------------------------------
+
+    def enter(self, agent: AgentRow, waiter: Waiter) -> int:
+        """Takes a place among those who wait, until ``leave``. Returns its number."""
+        ear = self._ears.setdefault(agent.n, _Ear())
+        self._numbers += 1
+        ear.askers[self._numbers] = _Asker(waiter, None)
+        return self._numbers
+
+    def leave(self, agent: AgentRow, number: int, claims: Sequence[str]) -> None:
+        """What was claimed from this place and not confirmed is offered again."""
+        ear = self._ears[agent.n]
+        del ear.askers[number]
+        for name in claims:
+            ear.claims.release(name)
+        ear.stir()
+
+    async def take_sent(self, agent: AgentRow, number: int, seqs: Collection[int]) -> str | None:
+        """Claims what of these is to be announced, and not better announced by another. None: nothing is."""
+        ear = self._ears[agent.n]
+        await self._read(agent, ear)
+        now = asyncio.get_running_loop().time()
+        ear.claims.lapse(now)
+        me = ear.askers[number].waiter
+        others = [one.waiter for at, one in ear.askers.items() if at != number]
+        mine = [item.seq for item in ear.claims.open_to(me, others) if item.seq in seqs]
+        if not mine:
+            return None
+        name = secrets.token_hex(8)
+        ear.claims.take(name, me.via, mine, [], now)
+        return name
+
+    async def confirm(self, agent: AgentRow, seqs: Sequence[int], via: str) -> list[int]:
+        """These were put in front of the agent without a claim, or with one: durable once this returns. What is not
+        for the agent is passed over. Returns the seqs of which it is new."""
+        ear = self._ears.setdefault(agent.n, _Ear())
+        await self._read(agent, ear)
+        known = [seq for seq in seqs if ear.looked < 0 or ear.claims.knows(seq)]
+        fresh = await self._marking.mark(agent, known, DELIVERED, via)
+        ear.claims.drop(known)
+        return fresh
+
+    def is_open(self, agent: AgentRow, name: str) -> bool:
+        return self._ears[agent.n].claims.is_live(name)
 
     # -- what there is --------------------------------------------------------------------------------
 

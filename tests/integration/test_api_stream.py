@@ -309,3 +309,38 @@ async def test_frames_are_compact_json(house: House) -> None:
     assert text.startswith('{"type":"message","message":{"id":"')
     assert "ไง" in text
     assert json.loads(text)["message"]["seq"] == 1
+
+
+async def test_a_reader_confirms_what_it_has_shown(house: House) -> None:
+    for text in ("one", "two"):
+        await house.backend.say(text)
+    async with house.caller("socket").stream("/api/stream?after_seq=0&confirm=true") as socket:
+        await messages(socket, 2)
+        (listener,) = house.backend.listeners
+        assert (listener.after, listener.sent_seqs) == (0, [1, 2])
+        for nonsense in ("", "[]", "{", '{"heard": "2"}', '{"heard": true}', '{"said": 1}', "\u2028"):
+            await socket.send_str(nonsense)
+        await socket.send_json({"heard": 2})
+        async with asyncio.timeout(5):
+            while not listener.heard_up_to:
+                await asyncio.sleep(0.01)
+        assert listener.heard_up_to == [2]
+    async with asyncio.timeout(5):
+        while not listener.closed:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_reader_of_one_channel_keeps_nobody_from_anything(house: House) -> None:
+    async with house.caller("socket").stream("/api/stream?channel=general&confirm=true"):
+        assert [one.after for one in house.backend.listeners] == [None]
+
+
+@pytest.mark.parametrize("door", DOORS)
+async def test_nobody_in_particular_confirms_nothing(house: House, door: str) -> None:
+    async with house.caller(door, None).stream("/api/stream?after_seq=0&confirm=true") as socket:
+        await house.backend.say("one")
+        await messages(socket, 1)
+        await socket.send_json({"heard": 1})
+        await house.backend.say("two")
+        await messages(socket, 1)
+    assert house.backend.listeners == []

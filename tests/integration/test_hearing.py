@@ -247,3 +247,58 @@ async def test_with_nothing_new_the_disk_is_not_read(host: Host, monkeypatch: py
     await host.send("neo", "arthur", "two")
     assert texts(await hear(host, "arthur")) == ["two"]
     assert reads > 0
+
+
+async def listening(host: Host, name: str, after: int | None = 0) -> Any:
+    return host.service.listener(await host.as_(name), after)
+
+
+async def test_a_stream_delivers_when_its_reader_says_so(host: Host) -> None:
+    listener = await listening(host, "arthur")
+    await host.send("neo", "arthur", "one")
+    await host.send("neo", "trin", "not for him")
+    await host.send("neo", "arthur", "two")
+    first, second = (one["seq"] for one in await host.inbox("arthur"))
+    await listener.sent([first, first + 1, second])
+    assert await hear(host, "arthur", "exec") is None
+    assert await listener.heard(first + 1) == [first]
+    assert [one["delivered_at"] is None for one in await host.inbox("arthur")] == [False, True]
+    assert await hear(host, "arthur", "hook") is None  # it is still claimed
+    listener.close()
+    assert texts(await hear(host, "arthur", "hook")) == ["two"]
+
+
+async def test_what_a_stream_does_not_confirm_is_anothers(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maw.core.claims.LEASE_S", 0.3)
+    listener = await listening(host, "arthur")
+    waiting = asyncio.create_task(hear(host, "arthur", "exec", wake=True, wait=30.0))
+    await host.send("neo", "arthur", "one")
+    seq = (await host.inbox("arthur"))[0]["seq"]
+    await listener.sent([seq])
+    claim = await asyncio.wait_for(waiting, 10)
+    assert texts(claim) == ["one"]
+    assert await listener.heard(seq) == [seq]  # it was shown after all
+    assert (await heard(host, "arthur", claim))["delivered"] == []
+    listener.close()
+
+
+async def test_a_better_way_is_not_kept_waiting_by_a_stream(host: Host) -> None:
+    listener = await listening(host, "arthur")
+    waiting = asyncio.create_task(hear(host, "arthur", "rewake", wake=True, wait=30.0))
+    await host.send("neo", "arthur", "one")
+    await listener.sent([(await host.inbox("arthur"))[0]["seq"]])
+    assert texts(await asyncio.wait_for(waiting, 5)) == ["one"]
+    listener.close()
+
+
+async def test_what_came_before_a_stream_began_is_not_its(host: Host) -> None:
+    await host.send("neo", "arthur", "before")
+    listener = await listening(host, "arthur", host.node.visible.seq)
+    assert texts(await hear(host, "arthur", "exec", wake=True, wait=5.0)) == ["before"]
+    part = await listening(host, "trin", None)
+    await host.send("neo", "trin", "elsewhere")
+    assert texts(await hear(host, "trin", "pane", wake=True, wait=5.0)) == ["elsewhere"]
+    for one in (listener, part):
+        one.close()

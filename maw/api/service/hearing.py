@@ -7,6 +7,7 @@ from collections.abc import Callable
 from maw.api.backend import Json, Speaker
 from maw.api.service.status import Status
 from maw.errors import Refused
+from maw.node.listening import Listener
 from maw.node.talking import need_agent
 from maw.store.state import AgentRow
 
@@ -34,6 +35,9 @@ class Hearing(Status):
         return await self._node.hearing.heard(
             need_agent(self._agent(speaker)), claim, failed=failed, renew=renew
         )
+
+    def listener(self, speaker: Speaker, after: int | None) -> Listener:
+        return Listener(self._node.hearing, need_agent(self._agent(speaker)), after)
 
     async def wakes(self, speaker: Speaker, name: str | None) -> list[Json]:
         if name is not None:

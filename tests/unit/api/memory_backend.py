@@ -82,6 +82,26 @@ def rostered(name: str, plan: Plan) -> Json:
 
 
 @dataclass
+class MemoryListener:
+    """Remembers what it was sent and what was confirmed."""
+
+    after: int | None
+    sent_seqs: list[int] = field(default_factory=list)
+    heard_up_to: list[int] = field(default_factory=list)
+    closed: bool = False
+
+    async def sent(self, seqs: list[int]) -> None:
+        self.sent_seqs += seqs
+
+    async def heard(self, seq: int) -> list[int]:
+        self.heard_up_to.append(seq)
+        return [one for one in self.sent_seqs if one <= seq]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
 class MemoryBackend:
     """``admin_uid`` administers; ``agents`` speak. Messages live in a list, by seq from 1."""
 
@@ -93,6 +113,7 @@ class MemoryBackend:
     messages: list[Json] = field(default_factory=list)
     acked: dict[str, set[str]] = field(default_factory=dict)
     healthy: bool = True
+    listeners: list[MemoryListener] = field(default_factory=list)
     panes: dict[tuple[int, str], str] = field(default_factory=dict)
     listed: dict[str, Plan] = field(default_factory=dict)
     replicates: bool = False
@@ -534,6 +555,10 @@ class MemoryBackend:
             raise NotFound(f"no claim {claim} is open", code="no_such_claim", hint="it is announced again")
         state = "renewed" if renew else "delivered" if failed is None else "failed"
         return {"state": state, "delivered": [int(claim)] if state == "delivered" else []}
+
+    def listener(self, speaker: Speaker, after: int | None) -> MemoryListener:
+        self.listeners.append(MemoryListener(after))
+        return self.listeners[-1]
 
     async def wakes(self, speaker: Speaker, name: str | None) -> list[Json]:
         return [self._wakes(one) for one in ([name] if name else sorted(self.agents))]

@@ -206,6 +206,26 @@ def test_wait_answers_at_once_when_something_is_there(cli: Cli, daemon: FakeDaem
     assert [asked.query.get("wait") for asked in daemon.asked] == [None]
 
 
+def test_wait_hears_what_nothing_better_announces_and_says_so_when_it_is_printed(
+    cli: Cli, daemon: FakeDaemon
+) -> None:
+    daemon.answers |= {
+        "GET /api/inbox": [(200, []), (200, []), (200, [a_message(18)])],
+        "POST /api/hear": [(204, None), (200, {"claim": "c1"})],
+        "POST /api/heard": (200, {"state": "delivered", "delivered": [18]}),
+    }
+    result = cli("wait")
+    assert (result.code, result.out.startswith("18 · ")) == (0, True)
+    assert [(asked.method, asked.path, asked.body) for asked in daemon.asked] == [
+        ("GET", "/api/inbox", None),
+        ("POST", "/api/hear", {"via": "wait", "wait": 50.0}),
+        ("GET", "/api/inbox", None),
+        ("POST", "/api/hear", {"via": "wait", "wait": 50.0}),
+        ("GET", "/api/inbox", None),
+        ("POST", "/api/heard", {"claim": "c1"}),
+    ]
+
+
 def test_wait_polls_until_something_comes(cli: Cli, daemon: FakeDaemon) -> None:
     daemon.answers["GET /api/inbox"] = [(200, []), (200, []), (200, [a_message(18)])]
     result = cli("wait", "--after-seq", "17")
@@ -217,7 +237,7 @@ def test_wait_polls_until_something_comes(cli: Cli, daemon: FakeDaemon) -> None:
 
 @pytest.mark.parametrize(("flag", "out"), [([], ""), (["--json"], "[]\n")])
 def test_wait_gives_up_with_1(flag: list[str], out: str, cli: Cli, daemon: FakeDaemon) -> None:
-    daemon.answers["GET /api/inbox"] = (200, [])
+    daemon.answers |= {"GET /api/inbox": (200, []), "POST /api/hear": (204, None)}
     result = cli("wait", "--timeout", "50ms", *flag)
     assert (result.code, result.out) == (1, out)
 
@@ -243,7 +263,7 @@ def test_wait_outlasts_a_restart_and_says_so_once(cli: Cli, daemon: FakeDaemon) 
         daemon.start()
 
     gone = threading.Event()
-    daemon.answers["GET /api/inbox"] = [(200, []), die]
+    daemon.answers |= {"GET /api/inbox": (200, []), "POST /api/hear": die}
     result = cli("wait", "--timeout", "20")
     assert gone.is_set()
     assert result.code == 0
@@ -337,8 +357,8 @@ def test_tail_begins_with_the_latest_and_goes_on_from_there(cli: Cli, daemon: Fa
     assert [line.split()[0] for line in result.out.splitlines()[::2]] == ["15", "17", "18"]
     streams = [asked for asked in daemon.asked if asked.path == "/api/stream"]
     assert [asked.query for asked in streams] == [
-        {"after_seq": "17", "channel": "general"},
-        {"after_seq": "20", "channel": "general"},
+        {"after_seq": "17", "channel": "general", "confirm": "true"},
+        {"after_seq": "20", "channel": "general", "confirm": "true"},
     ]
     assert daemon.pongs == [b"are you there"]
 
@@ -346,7 +366,7 @@ def test_tail_begins_with_the_latest_and_goes_on_from_there(cli: Cli, daemon: Fa
 def test_tail_of_everything_begins_now(cli: Cli, daemon: FakeDaemon) -> None:
     daemon.answers["GET /api/status"] = (200, {"seq": 16})
     ended(daemon, Stream([frame(17)]), Stream([frame(18)]))
-    out = cli("tail", "--json").out
+    out = cli("tail", "--json", "--peek").out
     assert [json.loads(line)["seq"] for line in out.splitlines()[:2]] == [17, 18]
     assert [asked.query for asked in daemon.asked if asked.path == "/api/stream"] == [
         {"after_seq": "16"},
@@ -358,7 +378,7 @@ def test_tail_of_everything_begins_now(cli: Cli, daemon: FakeDaemon) -> None:
 def test_tail_from_a_number(cli: Cli, daemon: FakeDaemon) -> None:
     ended(daemon)
     cli("tail", "--after-seq", "3")
-    assert daemon.asked[0].query == {"after_seq": "3"}
+    assert daemon.asked[0].query == {"after_seq": "3", "confirm": "true"}
 
 
 def test_long_and_split_frames_are_put_together(cli: Cli, daemon: FakeDaemon) -> None:
