@@ -1,4 +1,5 @@
-"""Readers on every node: a cursor each, kept through everything that happens to the node."""
+"""Readers on every node: a cursor each, kept through everything that happens to the node. Some of what comes into a
+mailbox they say is read; and they look how far what their agents sent is said to have come."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from typing import Any, Final
+from zlib import crc32
 
 from tests.chaos.box import Box
 from tests.chaos.door import AwayError, Door
@@ -14,6 +16,11 @@ from tests.chaos.verdict import Read
 
 PAGE: Final = 500
 LOOK_S: Final = 0.5
+LOOKS_A_RECEIPT: Final = 4
+"""So many looks there are to one at what was sent."""
+SENT: Final = 50
+ONE_IN: Final = 5
+"""Of so many direct messages one is said to be read."""
 
 
 class Reader(threading.Thread):
@@ -23,13 +30,21 @@ class Reader(threading.Thread):
         super().__init__(name=f"reader {box.name}", daemon=True)
         self.given: dict[str, list[Read]] = {}
         self.refused: dict[str, int] = {}
+        self.asked: dict[str, float] = {}
+        """Texts that this host was asked to mark as read, and when first (monotonic)."""
+        self.confirmed: set[str] = set()
+        """Those for which it said that it did."""
+        self.told: list[tuple[str, str, float]] = []
+        """Text, state and when, of what an author here was told: more than that it is on a disk."""
         self._box = box
         self._places: list[tuple[str, Door, str]] = [
             (f"{box.name} {channel}", Door(box.socket), f"/api/channels/{channel}/messages")
             for channel in CHANNELS
         ]
+        self._doors = [Door(box.socket, agent) for agent in box.agents]
         self._places += [
-            (f"{agent}@{box.name}", Door(box.socket, agent), "/api/inbox") for agent in box.agents
+            (f"{agent}@{box.name}", door, "/api/inbox")
+            for agent, door in zip(box.agents, self._doors, strict=True)
         ]
         self._cursors = dict.fromkeys((name for name, _, _ in self._places), 0)
         self._over = threading.Event()
@@ -39,10 +54,15 @@ class Reader(threading.Thread):
         self._over.set()
 
     def run(self) -> None:
+        looks = 0
         while True:
             last = self._over.is_set()
             for name, door, path in self._places:
                 self._catch_up(name, door, path)
+            looks += 1
+            if looks % LOOKS_A_RECEIPT == 0:
+                for door in self._doors:
+                    self._look_at_sent(door)
             if last:
                 break
             self._over.wait(LOOK_S)
@@ -63,6 +83,51 @@ class Reader(threading.Thread):
                 return
             self.given.setdefault(name, []).extend(_ours(page))
             self._cursors[name] = page[-1]["seq"]
+            if path == "/api/inbox":
+                self._mark(door, page)
+
+    def _mark(self, door: Door, page: list[dict[str, Any]]) -> None:
+        wanted = {message["text"]: message["id"] for message in page if is_marked(message["text"])}
+        if not wanted:
+            return
+        now = time.monotonic()
+        for text in wanted:
+            self.asked.setdefault(text, now)
+        try:
+            status, _ = door.ask("POST", "/api/read", {"ids": list(wanted.values()), "via": "inbox"})
+        except AwayError:
+            return
+        if status == 200:
+            self.confirmed.update(wanted)
+
+    def _look_at_sent(self, door: Door) -> None:
+        try:
+            status, page = door.ask("GET", f"/api/sent?limit={SENT}")
+        except AwayError:
+            return
+        if status == 200:
+            now = time.monotonic()
+            self.told += [
+                (one["text"], one["state"], now)
+                for one in page
+                if one["state"] not in ("stored", "replicated")
+            ]
+
+
+def is_marked(text: str) -> bool:
+    return f" {DIRECT}" in text and crc32(text.encode()) % ONE_IN == 0
+
+
+def state_of(box: Box, agent: str, message: str) -> str | None:
+    """How far a message is said to have come; None where it cannot be told now."""
+    door = Door(box.socket, agent)
+    try:
+        status, shown = door.ask("GET", f"/api/messages/{message}")
+    except AwayError:
+        return None
+    finally:
+        door.close()
+    return str(shown["state"]) if status == 200 else None
 
 
 def read_all(box: Box, path: str, agent: str | None = None) -> list[Read]:

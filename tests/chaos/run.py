@@ -12,7 +12,7 @@ from typing import Final
 from tests.chaos import schedule
 from tests.chaos.box import Box, Heads, faketime, patiently
 from tests.chaos.faults import Faults, is_kept
-from tests.chaos.reading import Reader, read_all
+from tests.chaos.reading import Reader, read_all, state_of
 from tests.chaos.schedule import Fault, plan
 from tests.chaos.talking import CHANNELS, Speaker
 from tests.chaos.verdict import OVER, Evidence, Finding, Word, judge
@@ -21,6 +21,9 @@ from tests.e2e.lab import Lab, wait_until
 HOSTS: Final = 5
 HEAL_S: Final = 180.0
 SETTLE_S: Final = 60.0
+HEAR_S: Final = 30.0
+SAMPLE: Final = 500
+"""Direct messages that nobody said were read, and of which that is looked at."""
 
 Told = Callable[[str], None]
 
@@ -149,6 +152,7 @@ class Run:
             reader.finish()
             reader.join(SETTLE_S)
             assert not reader.is_alive(), f"{reader.name} does not come to its end"
+        self._hear()
         self._settle()
         self._collect()
         refusals: dict[str, int] = {}
@@ -232,6 +236,41 @@ class Run:
             return HEAL_S
         self._say(f"all replicas are the same after {seconds:.1f} s")
         return seconds
+
+    def _hear(self) -> None:
+        """What authors know in the end of what was read; it takes a second or two until the last is told."""
+        found = self._evidence
+        for reader in self._readers:
+            found.asked |= reader.asked
+            found.confirmed |= reader.confirmed
+            found.told += reader.told
+        boxes = {box.name: box for box in self._boxes}
+        directs = [word for word in self._accepted() if word.to is not None]
+        others = [word for word in directs if word.text not in found.asked][:SAMPLE]
+        waiting = [word for word in directs if word.text in found.confirmed]
+
+        def ask(word: Word) -> str | None:
+            agent, _, host = word.agent.rpartition("@")
+            return state_of(boxes[host], agent, str(word.id))
+
+        def all_told() -> bool:
+            for word in list(waiting):
+                state = ask(word)
+                if state is not None:
+                    found.known[word.text] = state
+                if state == "read":
+                    waiting.remove(word)
+            return not waiting
+
+        try:
+            patiently("authors know what was read", HEAR_S, all_told)
+        except AssertionError as error:
+            self._say(f"  {error}")
+        found.known |= {word.text: state for word in others if (state := ask(word)) is not None}
+        self._say(
+            f"authors know of {len(found.known) - len(others):,} that were read, {len(waiting):,} are not"
+        )
+        self._heal()
 
     def _settle(self) -> None:
         """Alerts of what is over go away by themselves; those that do not are for the verdict to name."""

@@ -52,6 +52,14 @@ class Evidence:
     """``host channel`` or agent: what the reader was given while all this went on."""
     replicas: dict[str, Collection[bytes]] = field(default_factory=dict)
     """Host: every entry held."""
+    asked: dict[str, float] = field(default_factory=dict)
+    """Direct messages, by text, that the recipient's host was asked to mark as read, and when first."""
+    confirmed: set[str] = field(default_factory=set)
+    """Those for which it said that it did."""
+    told: list[tuple[str, str, float]] = field(default_factory=list)
+    """Text, state and when: what authors were told while all this went on, beyond that it is on a disk."""
+    known: dict[str, str] = field(default_factory=dict)
+    """Text: what its author's host says in the end, of direct messages that were looked at."""
     alerts: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     """Host: kind and text of what its status still shows."""
     disasters: dict[str, set[str]] = field(default_factory=dict)
@@ -84,6 +92,8 @@ def judge(evidence: Evidence) -> list[Finding]:
         _in_order(evidence),
         _cursors_skip_nothing(evidence),
         _cursors_repeat_only_after_a_loss(evidence),
+        _never_ahead(evidence),
+        _told_in_the_end(evidence),
         _alerts(evidence),
         _effects(evidence),
     ]
@@ -233,6 +243,39 @@ def _cursors_repeat_only_after_a_loss(evidence: Evidence) -> Finding:
         "cursors repeated nothing, but where a database was lost", problems, looked,
         f" ({repeats:,} repeated there)" if repeats else "",
     )  # fmt: skip
+
+
+# -- how far messages got -------------------------------------------------------------------------------------
+
+
+def _never_ahead(evidence: Evidence) -> Finding:
+    """No author was told of more than was asked for before; nobody acknowledges anything here."""
+    end = max((when for *_, when in evidence.told), default=0.0)
+    told = [*evidence.told, *((text, state, end) for text, state in evidence.known.items())]
+    problems = []
+    for text, state, when in told:
+        if state in ("stored", "replicated"):
+            continue
+        if state != "read" or evidence.asked.get(text, when + 1) > when:
+            problems.append(f"{text!r} was said to be {state} before it was")
+    return Finding("states that authors were told, none ahead of the truth", problems, len(told))
+
+
+def _told_in_the_end(evidence: Evidence) -> Finding:
+    """What a host has confirmed is on its disk, and so it is told; where it lost that disk, it may be or not."""
+    problems = []
+    looked = 0
+    for word in evidence.accepted:
+        if word.to is None or word.text not in evidence.confirmed or word.text in evidence.excused:
+            continue
+        if word.to.rpartition("@")[2] in evidence.disasters:
+            continue
+        looked += 1
+        if evidence.known.get(word.text) != "read":
+            problems.append(
+                f"{word.agent} knows {evidence.known.get(word.text)} of {word.text!r}, which was read"
+            )
+    return Finding("marks of what was read, each known to its author in the end", problems, looked)
 
 
 # -- alerts ---------------------------------------------------------------------------------------------------

@@ -32,6 +32,10 @@ def good() -> Evidence:
     found.effects = [("h1 cut", "nobody heard it"), ("h2 kill -9", "away")]
     found.planned = 2
     found.mailboxes = {str(one.to): [read(one)] for one in directs}
+    found.asked = {one.text: 5.0 for one in directs}
+    found.confirmed = set(found.asked)
+    found.told = [(directs[0].text, "read", 6.0)]
+    found.known = dict.fromkeys(found.asked, "read")
     found.cursors = {place: list(reads) for place, reads in [*found.shown.items(), *found.mailboxes.items()]}
     return found
 
@@ -110,13 +114,30 @@ def _never_right_alert(e: Evidence) -> None:
     e.alerts["h2"] = [("copied_host", "two running nodes")]
 
 
+def _told_early(e: Evidence) -> None:
+    e.told[0] = (*e.told[0][:2], 4.0)
+
+
+def _told_of_what_was_not_read(e: Evidence) -> None:
+    del e.asked[word("y@h2", 4, "direct").text]
+
+
+def _told_too_much(e: Evidence) -> None:
+    e.told.append((word("x@h1", 4, "direct").text, "acked", 9.0))
+
+
+def _never_told(e: Evidence) -> None:
+    e.known[word("x@h1", 4, "direct").text] = "replicated"
+
+
 @pytest.mark.parametrize(
     ("spoil", "finding"),
     [
         (_lose, "accepted"), (_lose_direct, "accepted"), (_twice, "accepted"), (_invented, "accepted"),
         (_diverged, "entries"), (_swapped, "messages"), (_skipped, "cursors"), (_skipped_direct, "cursors"),
         (_repeated, "cursors"), (_wrong_alert, "hosts"), (_stale_alert, "hosts"), (_never_right_alert, "hosts"),
-        (_without_effect, "faults"), (_left_out, "faults"),
+        (_without_effect, "faults"), (_left_out, "faults"), (_told_early, "states"),
+        (_told_of_what_was_not_read, "states"), (_told_too_much, "states"), (_never_told, "marks"),
     ],
 )  # fmt: skip
 def test_each_fault_is_found(spoil: Callable[[Evidence], None], finding: str) -> None:
@@ -153,6 +174,14 @@ def test_order_within_a_log_holds_even_for_who_lost_a_database() -> None:
     evidence.disasters = {"h1": {ROLLBACK}}
     _swapped(evidence)
     assert set(bad(evidence)) == {"messages"}
+
+
+def test_what_a_lost_database_had_not_told_is_not_asked_for() -> None:
+    evidence = good()
+    evidence.known[word("y@h2", 4, "direct").text] = "replicated"
+    assert set(bad(evidence)) == {"marks"}
+    evidence.disasters = {"h1": {ROLLBACK}}
+    assert bad(evidence) == {}
 
 
 def test_kept_is_what_a_head_reaches() -> None:
