@@ -108,6 +108,7 @@ _WAKES: Final = _object(
         "dnd": {"type": "string", "description": "on, off, or from when to when"},
         "quiet": {"type": "boolean", "description": "it is not to be disturbed now"},
         "waiting": {"type": "integer", "description": "messages not announced yet, as far as anybody asked"},
+        "hears_by": {**_TEXTS, "description": "ways by which somebody waits to tell it, the best first"},
         "since_start": _object({"wakes": _WHOLE, "digests": _WHOLE, "digest_bytes": _WHOLE}),
     },
     {"hour": _list(_object({"at": _TIME, "via": _TEXT, "causes": _TEXTS, "messages": _WHOLE}))},

@@ -118,8 +118,10 @@ def _is_quiet(word: str) -> bool:
 def _show(out: Output, one: Record, limits: Record, *, in_full: bool) -> None:
     used, most = one.get("used") or 0, limits.get("per_hour")
     quiet = f" · {_quiet(one)}" if one.get("dnd") not in (None, "off") else ""
+    ways = ", ".join(map(words, one.get("hears_by") or ()))
+    hears = f" · hears by {ways}" if ways else " · nothing wakes it while it is idle"
     name = out.style(words(one.get("agent")), "bold")
-    out.line(f"{name} · woken {used:g} of {words(most)} times this hour{quiet}")
+    out.line(f"{name} · woken {used:g} of {words(most)} times this hour{hears}{quiet}")
     for held in one.get("held") or ():
         what = {"groups": "messages to groups", "all": "all messages"}.get(held["what"], held["what"])
         told = f"  held since {out.when(held.get('since'))}: {words(what)}, after {held.get('wakes'):g} wakes"

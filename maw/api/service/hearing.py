@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from maw.api.backend import Json, Speaker
 from maw.api.service.status import Status
+from maw.core.claims import RANKS
 from maw.errors import Refused
 from maw.node.listening import Listener
 from maw.node.talking import need_agent
@@ -67,7 +68,12 @@ class Hearing(Status):
         return self._wakes_json(row)
 
     def _wakes_json(self, row: AgentRow) -> Json:
-        return {**self._node.wakes.json(row), "waiting": len(self._node.hearing.pending(row))}
+        ways = {waiter.via for waiter in self._node.hearing.waiting(row)}
+        return {
+            **self._node.wakes.json(row),
+            "waiting": len(self._node.hearing.pending(row)),
+            "hears_by": sorted(ways, key=lambda via: -RANKS[via]),
+        }
 
     def _mine(self, speaker: Speaker, name: str) -> AgentRow:
         row = self._node.directory.local(name.removeprefix("@").lower())

@@ -575,6 +575,7 @@ class MemoryBackend:
         return {
             "agent": self.address(name), "used": 3.25,
             "held": [{"what": "neo@mbp", "since": TIME, "wakes": 24.0}], "dnd": "off", "quiet": False, "waiting": 2,
+            "hears_by": ["rewake"],
             "since_start": {"wakes": 3, "digests": 5, "digest_bytes": 912},
             "hour": [{"at": TIME, "via": "rewake", "causes": ["neo@mbp"], "messages": 2}],
         }  # fmt: skip

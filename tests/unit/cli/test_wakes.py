@@ -16,6 +16,7 @@ TIME = "2026-11-21T08:00:00.123Z"
 def one(name: str = "neo", **more: Any) -> dict[str, Any]:
     return {
         "agent": f"{name}@mbp", "used": 3.25, "held": [], "dnd": "off", "quiet": False, "waiting": 0,
+        "hears_by": ["rewake", "stream"],
         "since_start": {"wakes": 3, "digests": 5, "digest_bytes": 912}, **more,
     }  # fmt: skip
 
@@ -30,18 +31,18 @@ def test_all_agents(cli: Cli, daemon: FakeDaemon) -> None:
     held = [{"what": "trin@pi", "since": TIME, "wakes": 24}, {"what": "groups", "since": TIME, "wakes": 10}]
     daemon.answers["GET /api/wakes"] = (
         200,
-        [one("arthur", held=held, waiting=2), one(dnd="22:00-07:00", quiet=True)],
+        [one("arthur", held=held, waiting=2, hears_by=[]), one(dnd="22:00-07:00", quiet=True)],
     )
     result = cli("wakes")
     assert (result.code, result.err) == (0, "")
     lines = result.out.splitlines()
-    assert lines[0] == "arthur@mbp · woken 3.25 of 60 times this hour"
+    assert lines[0] == "arthur@mbp · woken 3.25 of 60 times this hour · nothing wakes it while it is idle"
     assert lines[1].startswith("  held since ")
     assert lines[1].endswith(": trin@pi, after 24 wakes")
     assert lines[2].endswith(": messages to groups, after 10 wakes")
     assert lines[3:] == [
         "  2 not announced yet",
-        "neo@mbp · woken 3.25 of 60 times this hour · not to be disturbed: 22:00-07:00, now",
+        "neo@mbp · woken 3.25 of 60 times this hour · hears by rewake, stream · not to be disturbed: 22:00-07:00, now",
     ]
 
 
