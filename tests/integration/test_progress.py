@@ -350,3 +350,23 @@ async def test_a_recipient_that_lost_its_database_takes_nothing_back(make_home: 
             await reaches(oracle, second, "read")
             again = await reaches(oracle, first, "acked")
             assert again["recipients"][0]["acked_at"] == told["recipients"][0]["acked_at"]
+
+
+async def test_what_a_hook_and_a_pane_say_comes_back(two: tuple[Host, Host]) -> None:
+    mbp, oracle = two
+    sent = await oracle.send("neo", "arthur", "hi")
+    await mbp.receives("arthur", ["hi"])
+    arthur = await mbp.as_("arthur")
+    asked: dict[str, Any] = {"wake": False, "wait": 0.0, "session": None, "limit": 5, "gone": lambda: False}
+
+    async def claim(via: str) -> str:
+        found = await mbp.service.hear(arthur, via, slice_s=5.0, **asked)
+        assert found is not None
+        return str(found["claim"])
+
+    await mbp.service.heard(arthur, await claim("pane"), failed="somebody types", renew=False)
+    item = await until_state(oracle, sent, "arthur@mbp", "failed")
+    assert item["why"] == "pane: somebody types"
+    await mbp.service.heard(arthur, await claim("hook"), failed=None, renew=False)
+    item = await until_state(oracle, sent, "arthur@mbp", "delivered")
+    assert (item["via"], item["why"]) == ("hook", None)
