@@ -364,7 +364,6 @@ class Hearing:
         if failed is not None:
             ear.claims.failed(name, failed[:MAX_WHY])
             ear.stir()
-            await self._marking.fail(agent, claim.seqs, f"{claim.via}: {failed}")  # its authors may know why
             await self._marking.fail(agent, claim.seqs, failed)
             return {"state": "failed", "delivered": []}
         ear.claims.renew(name, loop.time())

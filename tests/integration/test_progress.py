@@ -366,7 +366,7 @@ async def test_what_a_hook_and_a_pane_say_comes_back(two: tuple[Host, Host]) -> 
 
     await mbp.service.heard(arthur, await claim("pane"), failed="somebody types", renew=False)
     item = await until_state(oracle, sent, "arthur@mbp", "failed")
-    assert item["why"] == "pane: somebody types"
+    assert item["why"] == "somebody types"
     await mbp.service.heard(arthur, await claim("hook"), failed=None, renew=False)
     item = await until_state(oracle, sent, "arthur@mbp", "delivered")
     assert (item["via"], item["why"]) == ("hook", None)
