@@ -15,7 +15,9 @@ from bench.sizes import SIZES
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("names", [["hop"], ["posts"], ["catchup", "memory"], ["cli"], ["idle"], ["hooks"]])
+@pytest.mark.parametrize(
+    "names", [["hop"], ["posts"], ["catchup", "memory"], ["cli"], ["idle"], ["hooks"], ["hearing"]]
+)
 async def test_each_runs_and_yields_figures(names: list[str]) -> None:
     heard: list[str] = []
     results = await command.measure(names, SIZES["tiny"], lambda name, _: heard.append(name))
