@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from maw.client.daemon import Daemon
+from maw.core.states import REPLICATED, at_least
 from maw.demo import arthur_source
 from maw.demo.counting import Count, compare
 from maw.demo.ports import Pair
@@ -215,7 +216,7 @@ class Story:
 
     def _neo_knows(self) -> bool:
         sent = self.oracle.ask(f"/api/sent?limit={NOTES}", "neo")
-        return all(one["state"] == "replicated" for one in sent)
+        return all(at_least(one["state"], REPLICATED) for one in sent)
 
     def _curl(self, url: str, options: str = "", token: str = "") -> list[dict[str, Any]]:
         """What curl would do, without needing curl."""
