@@ -250,7 +250,9 @@ class Backend(Protocol):
     async def keep(self, speaker: Speaker, pid: int, version: str) -> Json:
         """A keeper of the speaker's uid says that it runs: whom it is to keep, and how."""
 
-    async def hold_conversation(self, speaker: Speaker, session: str, pid: int, transcript: str) -> Json: ...
+    async def hold_conversation(
+        self, speaker: Speaker, session: str, pid: int, transcript: str, *, note: bool = True
+    ) -> Json: ...
 
     # administration: only ever called with ``speaker.is_admin``, from the socket ---------------------
 

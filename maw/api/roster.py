@@ -49,7 +49,7 @@ async def keep(call: Call) -> web.StreamResponse:
 async def session(call: Call) -> web.StreamResponse:
     args = call.args
     bound = await call.backend.hold_conversation(
-        call.speaker, args["session"], args["pid"], args["transcript"]
+        call.speaker, args["session"], args["pid"], args["transcript"], note=not args["ask"]
     )
     return reply(bound, headers=call.api.headers)
 
@@ -145,6 +145,7 @@ ROUTES: Final = (
             Field("session", Line(), "what the program calls it", required=True),
             Field("pid", Whole(0, _MAX_PID), "the program's own, 0 where it is not known", default=0),
             Field("transcript", Blank(4096), "the file it is kept in", default=""),
+            Field("ask", Flag(), "only ask whether it is the agent's: nothing is noted", default=False),
         ),
     ),
 )

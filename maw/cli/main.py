@@ -75,6 +75,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         },
         "Glue": {
             "hook": "maw.cli.hook:hook_group",
+            "mcp": "maw.cli.mcp:mcp",
         },
     }
 )
@@ -112,7 +113,6 @@ TO_COME: Final[Mapping[str, str]] = MappingProxyType(
         "death": "until then: `maw agent remove NAME`",
         "move": "",
         "team": "",
-        "mcp": "until then: `maw`, or REST (docs/agents.md)",
     }
 )
 """Words that are kept for what comes, with what does it until then."""

@@ -267,15 +267,18 @@ class Roster:
         self.alerts.settle(DOWN, name)
         self.alerts.settle(HUNG, name)
 
-    async def hold(self, row: AgentRow, session: str, pid: int, transcript: str) -> Json:
+    async def hold(
+        self, row: AgentRow, session: str, pid: int, transcript: str, *, note: bool = True
+    ) -> Json:
         """The agent's program says which conversation it is in. A program beside the one that is known (a nested
-        ``claude -p`` in the same pane) does not take its place while that one lives: ``bound`` is false then."""
+        ``claude -p`` in the same pane) does not take its place while that one lives: ``bound`` is false then.
+        ``note`` False: only asked."""
         held = self._held.get(row.n)
         if held is not None and not self._may_take(row.n, held, pid):
             why = f"{row.name} is process {held.pid}, which runs; this is another"
             return {"agent": self.directory.address(row), "bound": False, "why": why}
         now = Conversation(session, pid, self.boot, transcript, wall_clock_ms())
-        if held is None or held[:4] != now[:4]:
+        if note and (held is None or held[:4] != now[:4]):
             await self.store.writer.submit(
                 lambda conn: rows.write_conversation(conn, row.n, now),
                 lambda _: self._held.update({row.n: now}),

@@ -31,6 +31,8 @@ ANSWER_S: Final = 10.0
 """For an answer that needs no waiting."""
 BEHIND_S: Final = 0.3
 """The hook that Claude Code waits for at the same event goes first: it marks the session as busy or idle."""
+LEAST_S: Final = 0.2
+"""Between two questions, however soon the first is answered."""
 LOOK_S: Final = 2.0
 """How often it is looked whether a busy session still is."""
 AWAY_S: Final = (0.2, 5.0)
@@ -71,6 +73,7 @@ def _wait(session: Session, watch: Watch, busy: notes.Busy, env: Mapping[str, st
                 return _wake(session, found, env)
             if session.daemon.replaced:
                 return 0
+            watch.wait(None, LEAST_S)
         except NoAnswer as error:
             session.daemon.close()
             if not error.refused:

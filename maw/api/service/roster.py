@@ -38,10 +38,12 @@ class Rostering(Speakers):
             "refused": dict(self._node.hosting.refused()),
         }
 
-    async def hold_conversation(self, speaker: Speaker, session: str, pid: int, transcript: str) -> Json:
+    async def hold_conversation(
+        self, speaker: Speaker, session: str, pid: int, transcript: str, *, note: bool = True
+    ) -> Json:
         agent = need_agent(self._agent(speaker))
         _uid(speaker)
-        told = await self._node.roster.hold(agent, session, pid, transcript)
+        told = await self._node.roster.hold(agent, session, pid, transcript, note=note)
         return {**told, "unread": await pages.unread_count(self._node.db, agent.n)}
 
     def _owned(self, speaker: Speaker, name: str) -> AgentRow:

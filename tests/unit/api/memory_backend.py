@@ -236,7 +236,9 @@ class MemoryBackend:
     async def keep(self, speaker: Speaker, pid: int, version: str) -> Json:
         return {"stagger_s": 2, "load_per_core": 2, "agents": await self.roster(speaker), "refused": {}}
 
-    async def hold_conversation(self, speaker: Speaker, session: str, pid: int, transcript: str) -> Json:
+    async def hold_conversation(
+        self, speaker: Speaker, session: str, pid: int, transcript: str, *, note: bool = True
+    ) -> Json:
         return {"agent": speaker.agent, "bound": True, "why": ""}
 
     async def speaker_for_token(self, token: str) -> Speaker:
