@@ -27,6 +27,7 @@ from maw.node.folds import Folds
 from maw.node.spoken import OperatorsWord
 from maw.node.store import Store
 from maw.store.fold import Fold
+from maw.store.progress import untell
 from maw.store.state import AgentRow
 from maw.store.withholding import FROZEN, PENDING, REVOKED, hide_beyond, release
 
@@ -165,7 +166,9 @@ class Keeping:
                 continue
 
             async def write(conn: aiosqlite.Connection, key: NodeId = key, cut: dict[int, int] = cut) -> int:
-                return await hide_beyond(conn, self._store.state, key, cut, wall_clock_ms())
+                state, now = self._store.state, wall_clock_ms()
+                await untell(conn, state, self._store.me, key, cut, now)
+                return await hide_beyond(conn, state, key, cut, now)
 
             hidden = await self._store.writer.submit(write)
             self._hidden[key] = cut

@@ -28,7 +28,7 @@ from maw.core.transcript import plain_words
 from maw.core.word import OperatorWord, read_word, word_of
 from maw.store.changes import Changes
 from maw.store.mending import write_back
-from maw.store.progress import AHEAD, Claim, take
+from maw.store.progress import AHEAD, Claim, claims_of, take
 from maw.store.redacting import MAX_AHEAD, Order, apply, recheck
 from maw.store.replacing import Seen
 from maw.store.rows import Statement, execute_all
@@ -353,18 +353,10 @@ class Fold:
 
     def _progress(self, node: NodeRow, place: int, progress: Progress) -> None:
         """What is said of our own messages; the rest is others' affair."""
-        logs: dict[int, tuple[LogRow, Head]] = {}
-        for number, (author, epoch, head) in enumerate(progress.logs):
-            if author != self.me and author not in self.state.former_me:
-                continue
-            log = self.state.logs.get((author, epoch))
-            if log is None or log.head.seq < head.seq:
-                raise Withheld(AHEAD)
-            logs[number] = log, head
-        for group in progress.groups:
-            agent = self.state.agents.get((node.n, group.agent))
-            if group.log in logs and agent is not None and node.key != self.me:
-                self._claims.append(Claim(place, *logs[group.log], agent, group, self.now_ms))
+        claims = claims_of(self.state, self.me, node, place, progress, self.now_ms)
+        if claims is None:
+            raise Withheld(AHEAD)
+        self._claims += claims
 
     def _channel_said(self, entry: Entry, node: NodeRow, said: NewChannel) -> None:
         channel = self.channel(node, said.name, said.by, shown_time(entry.hlc, self.now_ms).ms)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing, suppress
 from typing import Any, Final, NamedTuple
 
 import aiosqlite
@@ -10,11 +11,11 @@ import aiosqlite
 from maw.core.colony import Said
 from maw.core.entry import Head, Kind, decode, unpack_payload
 from maw.core.identity import NodeId
-from maw.core.progress import Group, Mark, is_for
+from maw.core.progress import Group, Mark, Progress, is_for
 from maw.core.states import FAILED, MARKS, Reach
 from maw.store.database import Database
 from maw.store.schema import SEQ_BITS
-from maw.store.state import AgentRow, LogRow, State
+from maw.store.state import AgentRow, LogRow, NodeRow, State
 
 CHUNK: Final = 500
 AHEAD: Final = "progress ahead"
@@ -64,6 +65,26 @@ class Claim(NamedTuple):
     agent: AgentRow
     group: Group
     now_ms: int
+
+
+def claims_of(
+    state: State, me: NodeId, node: NodeRow, place: int, progress: Progress, now_ms: int
+) -> list[Claim] | None:
+    """What of this, which ``node`` says, is about our own messages; None where it speaks of more of our log than is
+    here."""
+    logs: dict[int, tuple[LogRow, Head]] = {}
+    for number, (author, epoch, head) in enumerate(progress.logs):
+        if node.key == me or (author != me and author not in state.former_me):
+            continue
+        log = state.logs.get((author, epoch))
+        if log is None or log.head.seq < head.seq:
+            return None
+        logs[number] = log, head
+    return [
+        Claim(place, *logs[group.log], agent, group, now_ms)
+        for group in progress.groups
+        if group.log in logs and (agent := state.agents.get((node.n, group.agent))) is not None
+    ]
 
 
 _ENTRIES: Final = "SELECT place, header, signature, payload, shown FROM entries WHERE place IN ({})"
@@ -146,6 +167,46 @@ async def _raise(conn: aiosqlite.Connection, seq: int, claim: Claim) -> bool:
         return False
     await conn.execute(_SET, (*key, *told))
     return True
+
+
+_SAID_BY: Final = """SELECT place, header, signature, payload FROM entries
+    WHERE place > ? AND place < ? AND shown IS NULL AND payload IS NOT NULL ORDER BY place LIMIT ?"""
+_FORGET: Final = "DELETE FROM progress WHERE agent IN (SELECT n FROM agents WHERE node = ?)"
+
+
+async def untell(
+    conn: aiosqlite.Connection, state: State, me: NodeId, author: NodeId, cut: Mapping[int, int], now_ms: int
+) -> None:
+    """Within a transaction: what a revoked key told above its ``cut`` (epoch -> last seq that counts) was never
+    told."""
+    node = state.nodes.get(author)
+    logs = [row for (key, _), row in state.logs.items() if key == author]
+    void = [log for log in logs if await _tells(conn, log, cut.get(log.epoch, 0))]
+    if node is None or not void:
+        return
+    await conn.execute(_FORGET, (node.n,))
+    for log in logs:
+        beyond = (AHEAD, log.place(cut.get(log.epoch, 0)), (log.l + 1) << SEQ_BITS)
+        await conn.execute("DELETE FROM withheld WHERE why = ? AND place > ? AND place < ?", beyond)
+        async for place, progress in _told(conn, log.place(0), log.place(cut.get(log.epoch, 0)) + 1):
+            await take(conn, state, claims_of(state, me, node, place, progress, now_ms) or ())
+
+
+async def _tells(conn: aiosqlite.Connection, log: LogRow, above: int) -> bool:
+    async with aclosing(_told(conn, log.place(above), (log.l + 1) << SEQ_BITS)) as told:
+        return await anext(told, None) is not None
+
+
+async def _told(
+    conn: aiosqlite.Connection, after: int, below: int
+) -> AsyncGenerator[tuple[int, Progress], None]:
+    """What the entries between these places tell of how far messages got."""
+    while page := list(await conn.execute_fetchall(_SAID_BY, (after, below, CHUNK))):
+        after = page[-1][0]
+        for place, header, signature, payload in page:
+            if decode(header, signature).kind == Kind.PROGRESS:
+                with suppress(ValueError, TypeError):  # it was set aside, and told nothing
+                    yield place, Progress.read(unpack_payload(payload))
 
 
 async def of_messages(db: Database, seqs: Sequence[int]) -> dict[tuple[int, int], Reach]:

@@ -18,7 +18,7 @@ from maw.core.redaction import REDACTED, Redaction
 from maw.core.states import Reach
 from maw.store.fold import Fold
 from maw.store.marking import raise_to
-from maw.store.progress import AHEAD, due, of_messages
+from maw.store.progress import AHEAD, due, of_messages, untell
 from maw.store.replacing import Seen
 from maw.store.withholding import release
 from tests.unit.store.opened import EPOCH, NOW_MS, Author, Store, open_store
@@ -154,6 +154,31 @@ async def test_who_is_named_in_a_post_is_who_is_called_so(store: Store) -> None:
     await store.fold(me.signer, [arthur.card("arthur"), ford.card("ford"), post])
     await store.fold(me.signer, [says(arthur, post, [1]), says(ford, post, [1])])
     assert await store.db.rows("SELECT count(*) FROM progress") == [(1,)]
+
+
+async def test_what_a_revoked_key_told_above_its_cut_was_never_told(store: Store) -> None:
+    me, arthur, ford = Author(1), Author(2), Author(3)
+    one, two = me.direct("one", to(arthur)), me.direct("two", to(arthur, ford))
+    here = [arthur.card("arthur"), ford.card("ford"), one, two]
+    said = [says(arthur, two, [1], "read"), says(arthur, two, [1, 2], "acked"), says(ford, two, [2], "read")]
+    await store.fold(me.signer, [*here, *said])
+    more = me.direct("three", to(arthur))
+    await store.fold(me.signer, [says(arthur, more, [3])])
+    assert await withheld(store) == [AHEAD]
+    states = "SELECT seq, read, acked FROM progress ORDER BY seq, agent"
+    assert await store.db.rows(states) == [(1, 5, 5), (2, None, 5), (2, 5, None)]
+
+    async def cut(last: int) -> None:
+        def write(conn: Any) -> Any:
+            return untell(conn, store.state, me.node, arthur.node, {EPOCH: last}, NOW_MS)
+
+        await store.writer.submit(write)
+
+    await cut(4)
+    assert len(await store.db.rows(states)) == 3, "all of it stands"
+    await cut(2)
+    assert await store.db.rows(states) == [(1, 5, None), (2, 5, None)]
+    assert await withheld(store) == []
 
 
 # -- what is to be told --------------------------------------------------------------------------------------------
