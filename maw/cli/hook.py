@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -15,6 +16,9 @@ from maw.agents.installing.targets import KINDS, Target
 from maw.cli.groups import command_group
 from maw.cli.output import Output, note
 from maw.cli.params import Json
+from maw.cli.session import chosen_name
+from maw.client.daemon import find_daemon
+from maw.client.pane import pane_of
 from maw.core.text import shown
 from maw.errors import MawError
 from maw.ops.service import this_command
@@ -136,14 +140,16 @@ def _status(as_json: bool) -> int:
         {"kind": one["kind"], "path": one["path"], "state": one["state"], "trouble": one["trouble"]}
         for one in places
     ]
+    who = _who()
     if out.as_json:
         runs = [
             {"command": command, "ms": round(one.ms, 1), "trouble": one.trouble}
             for command, one in tried.items()
         ]
-        out.json({"installed": told, "runs": runs, "obstacles": obstacles})
+        out.json({"installed": told, "runs": runs, "obstacles": obstacles, "here": who})
     else:
         _tell(out, told, tried, obstacles)
+        out.line(f"a session that is started here {_hears(who)}")
     return 0 if any(one["state"] != "not installed" for one in told) else 1
 
 
@@ -163,6 +169,25 @@ def _tell(
         out.line(f"{out.style('nothing will be heard', 'red')}: {shown(obstacle)}")
     if all(one["state"] == "not installed" for one in told):
         out.line("next: maw hook install claude")
+
+
+def _who() -> dict[str, str]:
+    """As whom a session that is started in this shell would hear: ``agent``, or the ``trouble`` with it."""
+    try:
+        name, pane = chosen_name(None), pane_of(os.environ)
+        daemon = replace(find_daemon(os.environ, os.geteuid(), name), pane=None if name else pane)
+        if name is None and pane is None:
+            return {"trouble": "its environment has no MAW_AGENT, and it is in no tmux pane"}
+        agent = daemon.get("/api/whoami").body.get("agent")
+    except MawError as error:
+        return {"trouble": error.message}
+    return {"agent": agent} if agent else {"trouble": "its tmux pane is no agent's: `maw agent adopt`"}
+
+
+def _hears(who: dict[str, str]) -> str:
+    if "agent" in who:
+        return f"hears as {shown(who['agent'])}"
+    return f"hears nothing: {shown(who['trouble'])}"
 
 
 def _places() -> list[dict[str, Any]]:

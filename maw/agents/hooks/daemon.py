@@ -41,10 +41,17 @@ def speaker_headers(env: Mapping[str, str]) -> dict[str, str]:
     """Who speaks: $MAW_AGENT, else the tmux pane that this runs in; empty where neither says it."""
     if env.get("MAW_AGENT"):
         return {"X-Maw-Agent": env["MAW_AGENT"].removeprefix("@")}
-    parts = env.get("TMUX", "").rsplit(",", 2)
-    if len(parts) == 3 and env.get("TMUX_PANE"):
-        return {"X-Maw-Pane": f"{parts[0]},{parts[1]},{env['TMUX_PANE']}"}
+    parts, pane = env.get("TMUX", "").rsplit(",", 2), env.get("TMUX_PANE", "")
+    if len(parts) == 3 and _is_pane(parts[0], parts[1], parts[2], pane):
+        return {"X-Maw-Pane": f"{parts[0]},{parts[1]},{pane}"}
     return {}
+
+
+def _is_pane(path: str, server: str, session: str, pane: str) -> bool:
+    """As `maw.client.pane` has it."""
+    numbers = (server, 10), (session, 10_000), (pane[1:], 9)
+    written = all(text.isascii() and text.isdecimal() and len(text) <= most for text, most in numbers)
+    return written and pane[0] == "%" and path[0:1] == "/" and 1 < len(path) <= 401 and _plain(path) == path
 
 
 class Daemon:

@@ -33,9 +33,9 @@ def run(told: Told, env: Mapping[str, str]) -> None:
     if bound is None:
         return
     busy = notes.Busy(env, session.pid)
-    if told.event in ("Stop", "SessionStart"):
+    if told.event in ("Stop", "SessionStart") and not told.compacted:
         busy.clear()
-    else:
+    else:  # also where its context was compacted: it goes on with its turn
         busy.set()
     if told.event == "Stop" and told.stopping_again:
         return

@@ -16,7 +16,7 @@ LONGEST_PATH: Final = 4096
 class Told:
     """The fields that maw needs. ``subagent``: it happens inside one, whose context is not the agent's."""
 
-    __slots__ = ("event", "session", "stopping_again", "subagent", "transcript")
+    __slots__ = ("compacted", "event", "session", "stopping_again", "subagent", "transcript")
 
     def __init__(self, fields: dict[str, Any]) -> None:
         self.event = _text(fields, "hook_event_name")
@@ -24,6 +24,7 @@ class Told:
         path = _text(fields, "transcript_path")
         self.transcript = path if path.isprintable() and len(path) < LONGEST_PATH else ""
         self.subagent = bool(fields.get("agent_id"))
+        self.compacted = fields.get("source") == "compact"
         self.stopping_again = fields.get("stop_hook_active") is True
 
 

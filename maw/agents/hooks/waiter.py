@@ -37,8 +37,8 @@ LOOK_S: Final = 2.0
 """How often it is looked whether a busy session still is."""
 AWAY_S: Final = (0.2, 5.0)
 """Between two tries while the daemon is away: at first, and at most."""
-REFUSED_S: Final = 30.0
-"""After a refusal that ends some day, such as a freeze."""
+REFUSED_S: Final = 10.0
+"""After a refusal that ends some day: a freeze, or a pane that nobody has adopted yet."""
 
 
 def run(told: Told, env: Mapping[str, str]) -> int:

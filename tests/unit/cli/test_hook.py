@@ -17,6 +17,7 @@ from maw.agents.installing.teaching import BLOCK, SKILL, Block
 from maw.cli import hook
 from maw.errors import BadInput
 from tests.unit.cli.conftest import Cli
+from tests.unit.cli.fake_daemon import FakeDaemon
 
 COMMAND = Path("/opt/maw/bin/maw")
 THEIRS = (
@@ -268,6 +269,24 @@ def test_the_state_says_what_is_where_and_whether_it_works(
     text = settings(user).read_text().replace("{", '{"disableAllHooks": true,', 1)
     settings(user).write_text(text)
     assert "runs no hooks" in json.loads(cli("hook", "--json").out)["obstacles"][0]
+
+
+def test_the_state_says_as_whom_a_session_here_would_hear(
+    cli: Cli, user: Path, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def here() -> dict[str, str]:
+        return dict(json.loads(cli("hook", "--json").out)["here"])
+
+    assert "no MAW_AGENT" in here()["trouble"] and daemon.asked == []
+    monkeypatch.setenv("TMUX", "/tmp/tmux-0/default,4321,0")
+    monkeypatch.setenv("TMUX_PANE", "%3")
+    daemon.answers["GET /api/whoami"] = [(200, {"agent": None}), (200, {"agent": "neo@mbp"})]
+    assert "no agent's" in here()["trouble"]
+    assert "a session that is started here hears as neo@mbp" in cli("hook").out
+    assert daemon.last.headers["x-maw-pane"] == "/tmp/tmux-0/default,4321,%3"
+    monkeypatch.setenv("MAW_AGENT", "arthur")
+    assert here() == {"agent": "neo@mbp"}
+    assert daemon.last.headers["x-maw-agent"] == "arthur" and "x-maw-pane" not in daemon.last.headers
 
 
 def test_another_folder_than_meant_and_another_thing_are_said_to_be_wrong(cli: Cli, user: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 from maw.agents.hooks import events, notes, run
 from maw.agents.hooks.daemon import Daemon, NoAnswer, find_socket, speaker_headers
 from maw.client.daemon import find_daemon
+from maw.client.pane import pane_of
 from maw.errors import NotRunning
 from tests.unit.agents.hooks.hearing import Hearing, hearing
 from tests.unit.cli.fake_daemon import Hangup, error
@@ -291,6 +292,33 @@ def test_headers_cannot_be_ended_by_what_the_environment_holds() -> None:
     assert speaker_headers({"TMUX": "no-commas", "TMUX_PANE": "%1"}) == {}
     daemon = Daemon("/s", {"X-Maw-Agent": "arthur\r\nX-Maw-Agent: owner"}, 0.0)
     assert "\r\nX-Maw-Agent: owner" not in daemon._headers
+
+
+@pytest.mark.parametrize(
+    ("tmux", "pane"),
+    [
+        ("/tmp/tmux-0/default,4321,0", "%3"),
+        ("/tmp/a,b c/default,4321,12", "%123456789"),
+        ("/tmp/tmux-0/default,4321,0", "3"),
+        ("/tmp/tmux-0/default,4321,0", "%"),
+        ("/tmp/tmux-0/default,4321,0", "%1234567890"),
+        ("/tmp/tmux-0/default,,0", "%3"),
+        ("/tmp/tmux-0/default,12345678901,0", "%3"),
+        ("/tmp/tmux-0/default,4321", "%3"),
+        ("tmux,4321,0", "%3"),
+        ("/,4321,0", "%3"),
+        ("/tmp/\u00e9,4321,0", "%3"),
+        ("/tmp/x\r\nX-Maw-Agent: y,4321,0", "%3"),
+        ("/" + "x" * 400 + ",1,0", "%3"),
+        ("/" + "x" * 401 + ",1,0", "%3"),
+        ("/tmp/x,\u0663,0", "%3"),
+        ("", "%3"),
+        ("/tmp/x,1,0", ""),
+    ],
+)
+def test_the_pane_is_told_as_every_command_tells_it(tmux: str, pane: str) -> None:
+    env = {"TMUX": tmux, "TMUX_PANE": pane}
+    assert speaker_headers(env).get("X-Maw-Pane") == pane_of(env)
 
 
 def test_the_log_stays_small(tmp_path: Path) -> None:
