@@ -62,7 +62,7 @@ def _way(out: Output, found: Record) -> list[list[str]]:
     for one in recipients:
         rows += _agent(out, one)
     for group in found.get("groups") or ():
-        rows.append(["", f"@{words(group)}", "", "of a group nobody is told who has read it"])
+        rows.append(["", f"@{words(group)}", "", "a group: nobody tells who has read it"])
     return rows
 
 
@@ -81,12 +81,9 @@ def _hosts(out: Output, hosts: Sequence[Record]) -> list[list[str]]:
 def _agent(out: Output, one: Record) -> list[list[str]]:
     """A row for each state that it came to, and one for what it waits for."""
     name, state = words(one.get("agent")), one.get("state")
-    via = one.get("via")
-    rows = [
-        [mark, name, out.moment(one[_AT[mark]]), f"via {words(via)}" if via and mark == DELIVERED else ""]
-        for mark in MARKS
-        if one.get(_AT[mark])
-    ]
+    rows = [[mark, name, out.moment(one[_AT[mark]]), ""] for mark in MARKS if one.get(_AT[mark])]
+    if rows and one.get("via"):
+        rows[0][-1] = f"via {words(one['via'])}"  # of what came at once the host told the last alone
     if state == FAILED:
         rows.append([FAILED, name, out.moment(one.get("since")), words(one.get("why"))])
     elif not rows and state == REPLICATED:

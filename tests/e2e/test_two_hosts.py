@@ -149,6 +149,30 @@ def test_nothing_accepted_is_lost(lab: Callable[[int], Lab], maw_path: Path, tmp
     assert two.rest("/api/channels/general/messages?after_seq=0")[0]["text"] == "hello @arthur"
     assert two.maw("ack", "--as", "arthur", "--all").returncode == 0
 
+    # what the other side made of it comes back
+    wait_until(
+        lambda: [item["state"] for item in one.json("sent", "--as", "neo")] == ["acked", "acked"],
+        "neo knows that both were acknowledged",
+    )
+    waits: list[str] = []
+    reading = threading.Thread(
+        target=lambda: waits.append(
+            one.maw("send", "--as", "neo", "@arthur", "read it", "--wait", "read", "--timeout", "40s").stdout
+        )
+    )
+    reading.start()
+    one.accepted.append("read it")
+    wait_until(lambda: "read it" in two.maw("inbox", "--as", "arthur", check=False).stdout, "arthur reads it")
+    reading.join(60)
+    assert [line.split(" · ")[:2] for line in waits] == [["read", "arthur@mbp"]]
+    way = one.maw("trace", "--as", "neo", waits[0].split(" · ")[2].strip()).stdout
+    assert [line.split()[:2] for line in way.splitlines()[1:]] == [
+        ["stored", "oracle-world"],
+        ["replicated", "mbp"],
+        ["read", "arthur@mbp"],
+    ]
+    assert two.maw("ack", "--as", "arthur", "--all").returncode == 0
+
     # the underlay is cut for a while: both go on accepting
     one.host.cut()
     for number in range(20):
@@ -156,7 +180,7 @@ def test_nothing_accepted_is_lost(lab: Callable[[int], Lab], maw_path: Path, tmp
         two.say("arthur", "neo", f"cut too {number}")
     assert all(item["state"] == "stored" for item in one.json("sent", "--as", "neo")[-20:])
     one.host.heal()
-    wait_until(_arrived(two, "arthur", one.accepted[1:]), "what was said during the cut", 60)
+    wait_until(_arrived(two, "arthur", one.accepted[2:]), "what was said during the cut", 60)
     wait_until(_arrived(one, "neo", two.accepted), "the same the other way", 60)
 
     # wg0 itself goes and comes
@@ -193,7 +217,7 @@ def test_nothing_accepted_is_lost(lab: Callable[[int], Lab], maw_path: Path, tmp
             thread.join(60)
     assert not any(thread.is_alive() for thread in threads)
 
-    wait_until(_arrived(two, "arthur", one.accepted[1:]), "all of one's messages, once and in order", 60)
+    wait_until(_arrived(two, "arthur", one.accepted[2:]), "all of one's messages, once and in order", 60)
     wait_until(_arrived(one, "neo", two.accepted), "all of two's messages, once and in order", 60)
     wait_until(lambda: one.json("peers")[0]["behind"] == 0 == one.json("peers")[0]["lacks"], "equal heads")
     one.stop()
