@@ -23,5 +23,22 @@ module.exports = {
       merge_logs: true,
       time: true,
     },
+    {
+      name: "maw-keep", // brings this user's agents back: after a boot, a crash, a dead tmux server
+      script: "@MAW@",
+      args: ["keep"],
+      interpreter: "none",
+      exec_mode: "fork",
+      instances: 1,
+      env: { MAW_HOME: "@HOME@" },
+      autorestart: true,
+      max_restarts: 1000000000,
+      exp_backoff_restart_delay: 200,
+      treekill: false, // a tmux server that it begins outlives it
+      kill_timeout: 20000,
+      watch: false,
+      merge_logs: true,
+      time: true,
+    },
   ],
 };

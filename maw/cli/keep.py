@@ -11,9 +11,11 @@ from typing import Final
 from maw.cli.output import note
 from maw.cli.session import plain_daemon
 from maw.client.daemon import Daemon
-from maw.errors import NotRunning, Unavailable
+from maw.errors import NotRunning, Refused, Unavailable
 
 PAUSE_S: Final = 1.0
+LONG_PAUSE_S: Final = 30.0
+"""For what a person has to mend, without filling the log."""
 
 
 def keep() -> int:
@@ -55,4 +57,12 @@ def _found(stop: threading.Event) -> tuple[Daemon, str] | None:
                 note(f"waiting for the daemon: {error.message}")
             told = True
             if stop.wait(PAUSE_S):
+                return None
+        except Refused as error:
+            if error.code != "not_permitted":
+                raise
+            if not told:
+                note(f"{error.message}; {error.hint}")
+            told = True
+            if stop.wait(LONG_PAUSE_S):
                 return None

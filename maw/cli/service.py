@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -36,6 +37,12 @@ def install(
     no_backup: Annotated[
         bool, typer.Option("--no-backup", help="No backup every night: see `maw backup`.")
     ] = False,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keep", metavar="USER", help="A service of the whole host: keep this user's agents running too."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Start the node now and at every boot; again, to bring the unit up to date. Says how to undo it."""
@@ -49,6 +56,7 @@ def install(
         group=config.socket.group,
         replace=replace,
         nightly=None if no_backup else Nightly(config.backup.directory),
+        keep=keep or _whoever_asked(os.environ),
     )
     return _tell(Output.to_stdout(as_json), report)
 
@@ -59,6 +67,12 @@ def remove(manager: Manager = None, as_json: Json = False) -> int:
     home = find_home(os.environ, os.geteuid())
     report = service.remove(Machine.here(), home=home.path, manager=manager)
     return _tell(Output.to_stdout(as_json), report)
+
+
+def _whoever_asked(env: Mapping[str, str]) -> list[str]:
+    """Behind sudo, for a service of the whole host: whose agents these are, most likely. None elsewhere."""
+    user = env.get("SUDO_USER", "")
+    return [user] if os.geteuid() == 0 and user not in ("", "root") else []
 
 
 def _tell(out: Output, report: Any) -> int:

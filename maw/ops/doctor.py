@@ -28,6 +28,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     running.answering,
     running.same_version,
     running.alerts,
+    running.kept,
     running.room_for_agents,
     network.interface,
     network.listening,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from maw.ops.units import Manager, Record, read_record, render
 
 _FILE: Final = "ecosystem.config.cjs"
 _APP: Final = "maw"
+_KEEP: Final = "maw-keep"
 
 
 def obstacle(machine: Machine, manager: Manager) -> str | None:
@@ -40,7 +42,7 @@ def state(machine: Machine, manager: Manager) -> tuple[bool, bool]:
 
 def install(
     machine: Machine, manager: Manager, *, home: Path, command: Path, group: str | None, replace: bool,
-    nightly: Nightly | None,
+    nightly: Nightly | None, keep: Sequence[str] = (),
 ) -> ServiceReport:  # fmt: skip
     """See `maw.ops.service.install`."""
     work = Work(machine)
@@ -60,7 +62,9 @@ def install(
     path.write_text(text, encoding="utf-8")
     work.did(f"wrote {file}", f"rm {file}")
     work.run(
-        "started it under PM2", ("pm2", "startOrRestart", str(path), "--update-env"), f"pm2 delete {_APP}"
+        "started it under PM2",
+        ("pm2", "startOrRestart", str(path), "--update-env"),
+        f"pm2 delete {_APP} {_KEEP}",
     )
     work.run("saved PM2's list, for `pm2 resurrect`", ("pm2", "save"))
     work.hints.append(
@@ -82,6 +86,7 @@ def remove(machine: Machine, manager: Manager, *, home: Path) -> ServiceReport:
     if not machine.path(file).exists():
         raise NotFound(f"{file} is not there")
     work.run("ended it under PM2", ("pm2", "delete", _APP))
+    machine.run(("pm2", "delete", _KEEP))  # not there where an older version installed it
     work.run("saved PM2's list without it", ("pm2", "save", "--force"))
     machine.path(file).unlink()
     work.did(f"removed {file}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -36,6 +36,7 @@ class Keeper(Protocol):
         group: str | None,
         replace: bool,
         nightly: Nightly | None,
+        keep: Sequence[str] = (),
     ) -> ServiceReport: ...
     def remove(self, machine: Machine, manager: Manager, *, home: Path) -> ServiceReport: ...
 
@@ -104,11 +105,14 @@ def install(
     group: str | None = None,
     replace: bool = False,
     nightly: Nightly | None = None,
+    keep: Sequence[str] = (),
 ) -> ServiceReport:
     """Write the unit, start it now and at every boot. Doing it again brings the unit up to date.
 
     ``home``: the node's directory, with its maw.toml. ``group``: the one in maw.toml's [socket], if any.
     ``replace``: a unit of the same name that is not ours is kept aside instead of refused (Conflict).
+    ``keep``: the Unix users whose agents get a keeper, of a service for the whole host; else it is the caller's, and
+    nothing is made of this.
     ``nightly``: make a backup every night too; without it an earlier timer is removed.
     A step that failed is in the report (``ok``); what stood in the way before anything was done raises.
     """
@@ -123,7 +127,7 @@ def install(
             hint=f"maw service remove --manager {other[0].manager.value}",
         )
     return _KEEPERS[chosen].install(
-        machine, chosen, home=home, command=command, group=group, replace=replace, nightly=nightly
+        machine, chosen, home=home, command=command, group=group, replace=replace, nightly=nightly, keep=keep
     )
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from maw.client.daemon import may_be_listening
 from maw.errors import Conflict, NotFound, Refused
 from maw.home import SYSTEM_HOME
-from maw.ops import timer
+from maw.ops import keep_unit, timer
 from maw.ops.machine import Machine
 from maw.ops.report import ServiceReport, Work
 from maw.ops.timer import Nightly
@@ -57,12 +57,13 @@ def state(machine: Machine, manager: Manager) -> tuple[bool, bool]:
 
 def install(
     machine: Machine, manager: Manager, *, home: Path, command: Path, group: str | None, replace: bool,
-    nightly: Nightly | None,
+    nightly: Nightly | None, keep: Sequence[str] = (),
 ) -> ServiceReport:  # fmt: skip
     """See `maw.ops.service.install`."""
     work = Work(machine)
     unit = unit_path(machine, manager, home)
     before, aside = _before(machine, unit, replace)
+    keep_unit.check(machine, manager, unit.parent, keep, replace)
     if nightly is not None:
         timer.check(machine, unit.parent, replace)
     record = before or Record(manager.value, str(home))
@@ -86,6 +87,10 @@ def install(
         timer.install(work, manager, unit.parent, _systemctl(manager), nightly, command=command, home=home)
     else:
         timer.remove(work, unit.parent, _systemctl(manager))
+    users = dict.fromkeys((*keep_unit.kept_users(machine, unit.parent), *keep))
+    keep_unit.install(
+        work, manager, unit.parent, _systemctl(manager), command=command, home=home, users=list(users)
+    )
     _advise(work, manager)
     sudo = "sudo " if manager is Manager.SYSTEM else ""
     return work.report(manager, unit, home, undo=f"{sudo}maw service remove")
@@ -102,6 +107,7 @@ def remove(machine: Machine, manager: Manager, *, home: Path) -> ServiceReport:
     if record is None:
         raise NotFound(f"{unit} is not ours")
     timer.remove(work, unit.parent, systemctl)
+    keep_unit.remove(work, manager, unit.parent, systemctl)
     work.run("stopped it, now and at boot", (*systemctl, "disable", "--now", _UNIT))
     machine.path(unit).unlink()
     work.did(f"removed {unit}")

@@ -51,6 +51,23 @@ def alerts(context: Context) -> Finding:
     return Finding(name, Verdict.WARN, f"{raised[0].get('text')}{more}", "maw status shows them")
 
 
+def kept(context: Context) -> Finding:
+    """Whether somebody brings the agents of the roster back."""
+    name = "keeper"
+    if context.status is None:
+        return Finding(name, Verdict.SKIP, "no daemon answers")
+    left = list(context.status.get("without_keeper") or ())
+    if not left:
+        return Finding(name, Verdict.OK, "nobody is in the roster whom no keeper keeps")
+    text = "; ".join(f"uid {one['uid']}: {', '.join(one['agents'][:5])}" for one in left)
+    return Finding(
+        name,
+        Verdict.WARN,
+        f"no keeper runs, nobody would bring these agents back: {text}",
+        "maw service install (sudo maw service install --keep USER for the whole host), or `maw keep` by hand",
+    )
+
+
 def room_for_agents(context: Context) -> Finding:
     """Memory for the agents that run here, and what the giver of this host allows."""
     name = "room for agents"

@@ -324,3 +324,58 @@ def test_a_backup_unit_of_somebody_elses_is_refused_before_anything_is_done(worl
     service.install(world.machine(), home=HOME, command=COMMAND)
     service.remove(world.machine(), home=HOME)
     assert theirs.read_text() == "[Timer]\n"
+
+
+def test_the_whole_hosts_keepers_are_instances_of_one_unit(world: World) -> None:
+    world.answers["getent"] = Ran(0, "nova:x:1000:1000::/home/nova:/bin/bash\n")
+    service.install(world.machine(), home=HOME, command=COMMAND, keep=["nova"])
+    unit = world.root / "etc/systemd/system/maw-keep@.service"
+    text = unit.read_text()
+    assert "User=%i" in text and f'ExecStart="{COMMAND}" keep' in text and "KillMode=process" in text
+    assert world.did("systemctl", "enable", "maw-keep@nova.service")
+    assert world.did("systemctl", "restart", "maw-keep@nova.service")
+
+    wants = world.root / "etc/systemd/system/multi-user.target.wants"
+    wants.mkdir()
+    (wants / "maw-keep@nova.service").symlink_to(unit)
+    world.ran.clear()
+    service.install(world.machine(), home=HOME, command=COMMAND)
+    assert world.did("systemctl", "restart", "maw-keep@nova.service"), "brought up to date with the rest"
+    report = service.remove(world.machine(), home=HOME)
+    assert world.did("systemctl", "disable", "--now", "maw-keep@nova.service")
+    assert not unit.exists()
+    assert any("maw keep" in hint for hint in report.hints)
+
+
+def test_a_user_that_there_is_not_gets_no_keeper(world: World) -> None:
+    with pytest.raises(BadInput, match="no user called 'ghost'"):
+        service.install(world.machine(), home=HOME, command=COMMAND, keep=["ghost"])
+    assert not (world.root / UNIT).exists(), "nothing was begun"
+
+
+def test_a_users_own_keeper_comes_and_goes_with_the_service(world: World) -> None:
+    home = Path("/home/nova/.local/share/maw")
+    (world.root / "home/nova/.local/share/maw").mkdir(parents=True)
+    (world.root / "home/nova/.local/share/maw/maw.toml").write_text("")
+    service.install(world.machine(1000), home=home, command=COMMAND)
+    unit = world.root / "home/nova/.config/systemd/user/maw-keep.service"
+    assert read_record(unit.read_text()) is not None and "User=" not in unit.read_text()
+    assert world.did("systemctl", "--user", "enable", "maw-keep.service")
+    service.remove(world.machine(1000), home=home)
+    assert world.did("systemctl", "--user", "disable", "--now", "maw-keep.service")
+    assert not unit.exists()
+
+
+def test_a_keep_unit_of_somebody_elses_is_not_written_over(world: World) -> None:
+    (world.root / "etc/systemd/system/maw-keep@.service").write_text("[Service]\n")
+    with pytest.raises(Conflict) as refused:
+        service.install(world.machine(), home=HOME, command=COMMAND)
+    assert refused.value.code == "foreign_unit"
+
+
+def test_pm2_keeps_the_keeper_too(world: World) -> None:
+    service.install(world.machine(), home=HOME, command=COMMAND, manager="pm2")
+    text = (world.root / "var/lib/maw/ecosystem.config.cjs").read_text()
+    assert 'name: "maw-keep"' in text and "treekill: false" in text
+    service.remove(world.machine(), home=HOME)
+    assert world.did("pm2", "delete", "maw-keep")
