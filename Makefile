@@ -7,7 +7,7 @@ SEEDS  ?= 1000
 N      ?= 30
 MINUTES ?= 10
 
-.PHONY: demo test lint types floors fix sim chaos bench fleet extremes build clean help
+.PHONY: demo test lint types floors fix sim chaos reboot bench fleet extremes build clean help
 
 help:           ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ sim: $(READY)   ## the simulator on SEEDS=1000 seeds
 
 chaos: $(READY) ## MINUTES=10 of every fault on five real hosts (root); ARGS="--seed N" for the same again
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
+
+reboot: $(READY) ## the power is cut on a host with 13 agents (root): seconds until all are back and heard from
+	@$(BIN)/python -m tests.e2e.agents_reboot $(ARGS)
 
 bench: $(READY) ## figures, as ratios in one run
 	@$(BIN)/python -m bench $(ARGS)

@@ -257,7 +257,7 @@ class Stagger:
     gap_s: float = 2.0
     load: float = 2.0
     """Load a core above which the next start waits."""
-    patience_s: float = 30.0
+    patience_s: float = 10.0
     _last: float = float("-inf")
 
     def may_start(self, load: float, now: float) -> bool:

@@ -11,6 +11,7 @@ import sys
 import time
 
 from maw.agents.hooks import asking, notes
+from maw.agents.hooks.process import is_interactive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ def run(told: Told, env: Mapping[str, str]) -> None:
         busy.set()
     if told.event == "Stop" and told.stopping_again:
         return
-    found = session.hear("hook", wake=told.event == "Stop")
+    # an idle session would only have read it: what waits for one that is brought back after a boot is left to the
+    # waiter, which begins with it and wakes it
+    left_to_waiter = told.event == "SessionStart" and is_interactive(session.pid)
+    found = None if left_to_waiter else session.hear("hook", wake=told.event == "Stop")
     opening = greeting(bound) if told.event == "SessionStart" else ""
     text = "\n".join(part for part in (opening, found["text"] if found else "") if part)
     if not text:
