@@ -6,11 +6,11 @@ import json
 import re
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 import mcp_types as types
 import pytest
 from mcp.client.client import Client
@@ -157,7 +157,7 @@ async def test_a_subscriber_is_told_and_it_is_delivered_when_it_reads(node: Daem
     seen: list[Any] = []
     async with client(node, seen=seen) as one:
         await one.subscribe_resource("maw://inbox")
-        time.sleep(0.5)
+        await anyio.sleep(0.5)
         message = send(node, "wake up")
         await until(lambda: any(isinstance(item, types.ResourceUpdatedNotification) for item in seen))
         assert progress(node, message)[0] == "replicated", "told that there is something is not delivered"
@@ -166,6 +166,21 @@ async def test_a_subscriber_is_told_and_it_is_delivered_when_it_reads(node: Daem
         wait_until(lambda: progress(node, message) == ("delivered", "mcp"), "neo knows")
         (part,) = (await one.read_resource("maw://inbox")).contents
         assert isinstance(part, types.TextResourceContents) and part.text == "nothing new"
+
+
+async def test_a_client_of_the_newest_protocol_listens(node: Daemon) -> None:
+    async with client(node, mode="auto") as one:
+        async with one.listen(resource_subscriptions=["maw://inbox"]) as news:
+            message = send(node, "wake up")
+            event = await anext(aiter(news))
+            assert getattr(event, "uri", None) == "maw://inbox"
+            (part,) = (await one.read_resource("maw://inbox")).contents
+            assert isinstance(part, types.TextResourceContents) and "wake up" in part.text
+            wait_until(lambda: progress(node, message) == ("delivered", "mcp"), "neo knows")
+        await anyio.sleep(5.5)  # it may be woken again by now
+        message = send(node, "after it")
+        await anyio.sleep(0.5)
+        assert "after it" in (await ask(one, "agents"))[1][0], "nobody claims for who listens no more"
 
 
 @LEGACY
@@ -250,8 +265,6 @@ def say(stream: Any, **message: Any) -> None:
 
 
 async def until(condition: Any, seconds: float = 10.0) -> None:
-    import anyio
-
     with anyio.fail_after(seconds):
         while not condition():
             await anyio.sleep(0.05)

@@ -108,7 +108,7 @@ def _poll(session: Session, watch: Watch) -> dict[str, Any] | None:
 
 
 def _wake(session: Session, found: Mapping[str, Any], env: Mapping[str, str]) -> int:
-    sys.stderr.write(found["text"] + "\n")
+    sys.stderr.buffer.write(f"{found['text']}\n".encode(errors="replace"))  # whatever the locale says
     sys.stderr.flush()
     try:
         session.daemon.deadline = time.monotonic() + ANSWER_S

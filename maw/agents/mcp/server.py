@@ -9,9 +9,11 @@ nobody takes is not claimed, and so stays for other ways.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Literal, cast
 
@@ -22,9 +24,12 @@ from anyio.to_thread import run_sync
 from mcp.server import Server, ServerRequestContext
 from mcp.server.session import ServerSession
 from mcp.server.stdio import stdio_server
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourceUpdated
 from mcp.shared.message import SessionMessage
 
 from maw import __version__
+from maw.agents.hooks.daemon import Daemon as Line
+from maw.agents.hooks.daemon import NoAnswer
 from maw.agents.hooks.process import session_process
 from maw.agents.mcp import tools
 from maw.agents.mcp.tools import Claimed, Tool
@@ -34,6 +39,7 @@ from maw.errors import InternalError, MawError, NotFound
 INBOX: Final = "maw://inbox"
 CHANNEL: Final = "claude/channel"
 POLL_S: Final = 50.0
+ANSWER_S: Final = 15.0
 AWAY_S: Final = 5.0
 READ_WITHIN_S: Final = 60.0
 """A client that was told of news, and has not read the resource by then, takes none: the claim is let go."""
@@ -90,12 +96,20 @@ class Bridge:
     """What is still done then."""
     name: str = field(default_factory=lambda: f"mcp-{os.getpid()}")
     _client: ServerSession | None = None
-    _subscribed: anyio.CancelScope | None = None
+    _updates: Callable[[str], Awaitable[None]] | None = None
+    _bus: InMemorySubscriptionBus = field(default_factory=InMemorySubscriptionBus)
+    _streams: ListenHandler = field(init=False)
+    _told: int = 0
+    """How many subscriptions there are."""
+    _telling: anyio.CancelScope | None = None
     _pending: dict[Any, str] = field(default_factory=dict)
     """Claims to confirm, by the request whose answer holds them."""
     _open: Claimed | None = None
     """What a subscriber was told of, and has not read yet."""
     _was_read: anyio.Event = field(default_factory=anyio.Event)
+
+    def __post_init__(self) -> None:
+        self._streams = ListenHandler(self._bus)
 
     # -- the tools ------------------------------------------------------------------------------------
 
@@ -174,24 +188,50 @@ class Bridge:
         )
 
     async def subscribe(self, ctx: Context, params: types.SubscribeRequestParams) -> types.EmptyResult:
-        if str(params.uri) == INBOX and self._subscribed is None and self.tasks is not None:
-            self._client, self._subscribed = ctx.session, anyio.CancelScope()
-            self.tasks.start_soon(self._tell_subscriber, self._subscribed)
+        """As protocols before 2026-07-28 have it."""
+        if str(params.uri) == INBOX and not self._updates:
+            self._updates = ctx.session.send_resource_updated
+            self._begin_telling()
         return types.EmptyResult()
 
     async def unsubscribe(self, _: Context, params: types.UnsubscribeRequestParams) -> types.EmptyResult:
-        if str(params.uri) == INBOX and self._subscribed is not None:
-            self._subscribed.cancel()
-            self._subscribed = None
+        if str(params.uri) == INBOX and self._updates:
+            self._updates = None
+            self._end_telling()
         return types.EmptyResult()
 
-    async def _tell_subscriber(self, scope: anyio.CancelScope) -> None:
+    async def listen(
+        self, ctx: Context, params: types.SubscriptionsListenRequestParams
+    ) -> types.SubscriptionsListenResult:
+        """As later ones have it: a stream, for as long as the client keeps it."""
+        if INBOX not in (params.notifications.resource_subscriptions or ()):
+            return await self._streams(ctx, params)
+        self._begin_telling()
+        try:
+            return await self._streams(ctx, params)
+        finally:
+            self._end_telling()
+
+    def _begin_telling(self) -> None:
+        self._told += 1
+        if self._telling is None and self.tasks is not None:
+            self._telling = anyio.CancelScope()
+            self.tasks.start_soon(self._tell_subscribers, self._telling)
+
+    def _end_telling(self) -> None:
+        self._told -= 1
+        if self._told == 0 and self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+
+    async def _tell_subscribers(self, scope: anyio.CancelScope) -> None:
         with scope:
             while True:
                 found = await self._next()
-                assert self._client is not None
                 self._open, self._was_read = found, anyio.Event()
-                await self._client.send_resource_updated(INBOX)
+                if self._updates is not None:
+                    await self._updates(INBOX)
+                await self._bus.publish(ResourceUpdated(uri=INBOX))
                 await self._hold(found)
 
     async def _hold(self, found: Claimed) -> None:
@@ -218,8 +258,8 @@ class Bridge:
         """What is worth telling unasked; waits as long as that takes, past restarts of the daemon."""
         while True:
             began = anyio.current_time()
-            with suppress(MawError):  # away, frozen, or nobody's: each ends some day
-                found = await run_sync(self._poll, abandon_on_cancel=True)
+            with suppress(MawError, NoAnswer):  # away, frozen, or nobody's: each ends some day
+                found = await self._poll()
                 if found is not None:
                     return found
             if anyio.current_time() - began < AWAY_S:
@@ -227,9 +267,18 @@ class Bridge:
 
     # -- the daemon -----------------------------------------------------------------------------------
 
-    def _poll(self) -> Claimed | None:
+    async def _poll(self) -> Claimed | None:
+        """One long poll. Who is cancelled in it hangs up: nothing is claimed for a client that listens no more."""
         daemon = self.find()
-        return tools.new(daemon, self.name, wake=True, wait=POLL_S) if self._is_ours(daemon) else None
+        if not await run_sync(self._is_ours, daemon):
+            return None
+        line = Line(str(daemon.socket), _speaker(daemon), time.monotonic() + POLL_S + ANSWER_S)
+        try:
+            await anyio.wait_readable(line.send("/api/hear", tools.asked(self.name, wake=True, wait=POLL_S)))
+            status, answer = await run_sync(line.receive)
+        finally:
+            line.close()
+        return tools.claimed(answer) if status == HTTPStatus.OK else None
 
     def _is_ours(self, daemon: Daemon) -> bool:
         """Whether this client is the agent's own program, and not one that a tool of it started."""
@@ -242,6 +291,12 @@ class Bridge:
     async def _heard(self, body: dict[str, Any]) -> None:
         with suppress(MawError):  # it is announced again then
             await run_sync(lambda: self.find().post("/api/heard", body))
+
+
+def _speaker(daemon: Daemon) -> dict[str, str]:
+    if daemon.speaker is not None:
+        return {"X-Maw-Agent": daemon.speaker}
+    return {"X-Maw-Pane": daemon.pane} if daemon.pane is not None else {}
 
 
 def plain(text: str) -> str:
@@ -271,6 +326,7 @@ async def serve(
         on_read_resource=bridge.read_resource,
         on_subscribe_resource=bridge.subscribe,
         on_unsubscribe_resource=bridge.unsubscribe,
+        on_subscriptions_listen=bridge.listen,
     )
     server.add_notification_handler("notifications/initialized", types.NotificationParams, bridge.initialized)
     capabilities: dict[str, dict[str, Any]] = {CHANNEL: {}} if channel else {}

@@ -64,10 +64,18 @@ def call(tool: Tool, daemon: Daemon, args: Args) -> str:
     return json.dumps(tool.run(daemon, args), ensure_ascii=False, separators=(",", ":"))
 
 
-def new(daemon: Daemon, session: str, *, wake: bool = False, wait: float = 0.0) -> Claimed | None:
+def new(daemon: Daemon, session: str) -> Claimed | None:
     """What was not announced to the agent yet; None where there is nothing."""
-    body = {"via": "mcp", "wake": wake, "wait": wait, "session": session}
-    found = daemon.post("/api/hear", body, patience=wait + _PATIENCE_S).body
+    return claimed(daemon.post("/api/hear", asked(session), patience=_PATIENCE_S).body)
+
+
+def asked(session: str, *, wake: bool = False, wait: float = 0.0) -> Json:
+    """What /api/hear is asked."""
+    return {"via": "mcp", "wake": wake, "wait": wait, "session": session}
+
+
+def claimed(found: Json | None) -> Claimed | None:
+    """What it answers."""
     return None if found is None else Claimed(found["text"], found["claim"])
 
 
