@@ -4,10 +4,12 @@ Each wake costs a model's turn, so what may go on without end must not go on at 
 last hour: one of all wakes, one for each sender, one for messages that name a group.
 
   free      below half of a meter's limit: at once
-  slowed    from there on each further wake waits longer after the one before: 15 s, 30 s, … up to 5 min
-  held      at the limit. A sender or the groups stay held until a human releases the agent, or until nothing has come
-            from there for an hour. The meter of all wakes holds only until the hour has moved on; senders that have
-            woken the agent fewer than three times in it still may, up to a third above the limit.
+  slowed    from there on each further wake waits longer after the one before: 15 s, 30 s, 60 s … up to what leaves two
+            thirds of the limit an hour
+  held      at the limit. A sender or the groups stay held until a human releases the agent, or something comes from
+            there after an hour of silence; what was held until then still wakes nobody. The meter of all wakes holds
+            only until the hour has moved on; senders that have woken the agent fewer than three times in it still
+            may, up to a third above the limit.
 
 A human's message counts a quarter of an agent's, and never towards groups. An operator's word wakes always, and costs
 nothing. What wakes nobody (``inform``, ``ack``) is never asked about here.
@@ -29,7 +31,9 @@ SETTLE_S: Final = 0.2
 GAP_S: Final = 5.0
 """Between two wakes of one agent: it is awake, and hears what comes now as it works."""
 FIRST_DELAY_S: Final = 15.0
-LONGEST_DELAY_S: Final = 300.0
+PACE: Final = 2 / 3
+"""Of a limit's worth of wakes an hour: so many go on while a meter is slowed. Who goes on and on at that pace after
+using up the free half is held within the hour; who never was faster never is."""
 APE_COSTS: Final = 0.25
 FEW: Final = 3
 RESERVE: Final = 4 / 3
@@ -98,6 +102,8 @@ class _Meter:
     held_since: float | None = None
     last_came: float = 0.0
     """When the newest message from there came."""
+    barred: float = 0.0
+    """What came until then was held, and wakes nobody although the hold is over: else a loop begins anew by itself."""
     told: bool = False
 
     def count(self, now: float) -> float:
@@ -110,7 +116,7 @@ class _Meter:
         over = count - self.limit / 2
         if over < 0:
             return 0.0
-        return float(min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(over, 10.0)))
+        return float(min(HOUR_S / (self.limit * PACE), FIRST_DELAY_S * 2 ** min(over, 10.0)))
 
 
 class Budget:
@@ -157,10 +163,12 @@ class Budget:
         return max(permits, key=lambda permit: permit.at)
 
     def _ask(self, meter: _Meter, what: str, now: float, came: float, due: Due) -> Permit:
-        count, quiet = meter.count(now), now - meter.last_came >= HOUR_S
+        count = meter.count(now)
+        if meter.held_since is not None and came - meter.last_came >= HOUR_S:
+            meter.held_since, meter.told, meter.barred = None, False, meter.last_came
         meter.last_came = max(meter.last_came, came)
-        if meter.held_since is not None and quiet:
-            meter.held_since, meter.told = None, False
+        if came <= meter.barred:
+            return Permit(math.inf, self._held_words(what))
         if meter.held_since is None and count >= meter.limit:
             meter.held_since = now
         if meter.held_since is not None:
@@ -257,6 +265,6 @@ class Budget:
         if self.last is not None:
             self.last = min(self.last, now)
         for meter in (self._all, self._groups, *self._senders.values()):
-            meter.last_came = min(meter.last_came, now)
+            meter.last_came, meter.barred = min(meter.last_came, now), min(meter.barred, now)
             if meter.spent and meter.spent[-1][0] > now:
                 meter.spent = deque((min(at, now), cost) for at, cost in meter.spent)

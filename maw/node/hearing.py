@@ -318,7 +318,7 @@ class Hearing:
             kind = OPERATOR
         wakes = kind == OPERATOR or message["intent"] not in (INFORM, ACK)
         cause = Cause(message["author"], kind, row.why == "group")
-        return Pending(row.seq, cause, wakes, wall_clock_ms() / 1000)
+        return Pending(row.seq, cause, wakes, row.received / 1000)
 
     def _look(self) -> None:
         """Something became visible: whoever waits for mail that came looks at it."""

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from maw.core.budget import Limits
+from maw.core.claims import Pending
 from maw.errors import BadInput, NotFound, Refused
+from maw.store.pages import Shown
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, running
 from tests.integration.test_hearing import hear, heard, texts
@@ -25,6 +27,14 @@ class Clock:
     def __init__(self, host: Host) -> None:
         self.now = time.time()
         host.node.wakes._now = lambda: self.now
+        pending = host.node.hearing._pending
+
+        def came_now(row: Shown) -> Pending:
+            item = pending(row)
+            item.since = self.now
+            return item
+
+        host.node.hearing._pending = came_now  # type: ignore[method-assign]
         host.node.wakes.config = replace(host.node.wakes.config, limits=LIMITS)
 
 
@@ -135,7 +145,12 @@ async def test_a_restart_does_not_make_anew_what_was_spent_or_held(make_home: Ma
         assert (one["used"], [held["what"] for held in one["held"]]) == (6, ["neo@mbp"])
         assert await woken(host) is None
         clock.now += 3600
-        assert await woken(host) == ["again"]
+        assert await woken(host) is None
+        clock.now += 3600  # what comes now comes after an hour of silence
+        await host.send("neo", "arthur", "good morning")
+        assert await woken(host) is None, "others may come with it"
+        clock.now += 1
+        assert await woken(host) == ["again", "good morning"]
         assert ("wakes", "arthur@mbp") not in await host.alerts()
 
 
