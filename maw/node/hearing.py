@@ -8,19 +8,17 @@ delivered nor as acknowledged; a daemon that starts anew reads that, and has for
 from __future__ import annotations
 
 import asyncio
-import base64
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from maw.core.budget import AGENT, APE, OPERATOR, Cause
-from maw.core.claims import LEASE_S, MAX_WHY, Claims, Pending, Replaced, Waiter
-from maw.core.digest import LINES, Brief, clipped, digest
-from maw.core.intents import ACK, INFORM
+from maw.core.claims import MAX_WHY, Claims, Pending, Replaced, Waiter
+from maw.core.digest import LINES, digest
 from maw.core.states import DELIVERED
 from maw.errors import MawError, NotFound
 from maw.node.authoring import wall_clock_ms
+from maw.node.briefing import Heard, brief_json, brief_of, fresh_nonce, to_announce, weight
 from maw.node.marking import Marking
 from maw.node.presenting import Json, Presenter
 from maw.node.visible import Visible
@@ -29,25 +27,19 @@ from maw.store import pages
 from maw.store.database import Database
 from maw.store.state import AgentRow, State
 
+MAX_OWED: Final = 1000
 _PAGE: Final = 50
 """Messages read at once to learn whom they are from: each may be 64 KiB."""
 
 
-@dataclass(slots=True)
-class Heard:
-    """What is to be put in front of the agent, under a claim. ``messages`` are briefs, as docs/api.md has them."""
+@dataclass(frozen=True, slots=True)
+class _Owed:
+    """What was put in front of an agent, and is not on the disk as delivered."""
 
-    claim: str
-    agent: str
-    text: str
-    messages: list[Json]
-    more: int
-
-    def as_json(self) -> Json:
-        return {
-            "claim": self.claim, "agent": self.agent, "text": self.text, "messages": self.messages,
-            "more": self.more, "lease_s": LEASE_S,
-        }  # fmt: skip
+    agent: AgentRow
+    seqs: tuple[int, ...]
+    via: str
+    at_ms: int
 
 
 @dataclass(slots=True)
@@ -96,6 +88,7 @@ class Hearing:
         self._marking = marking
         self._wakes = wakes
         self._ears: dict[int, _Ear] = {}
+        self._owed: list[_Owed] = []
         self._numbers = 0
         visible.on_move = self._look
 
@@ -199,7 +192,7 @@ class Hearing:
     ) -> Heard | None:
         """Takes these, and looks at them again on the disk: what was read meanwhile is not announced."""
         loop, name = asyncio.get_running_loop(), secrets.token_hex(8)
-        first = sorted(chosen, key=_weight)[: min(limit, LINES)]
+        first = sorted(chosen, key=weight)[: min(limit, LINES)]
         seqs = sorted(item.seq for item in first)
         rest = [item.seq for item in chosen if item.seq not in seqs]
         ear.claims.take(name, me.via, seqs, rest, loop.time())
@@ -230,13 +223,13 @@ class Hearing:
         if me.wake:
             await self._wakes.woken(agent, me.via, [items[seq] for seq in sorted(there)])
         messages = [self._presenter.message(row) for row in rows]
-        briefs = [_brief(message, row.said) for message, row in zip(messages, rows, strict=True)]
+        briefs = [brief_of(message, row.said) for message, row in zip(messages, rows, strict=True)]
         waited = self._wakes.waited([items[row.seq] for row in rows])
         more = len(counted) + await self._beyond(agent, ear)
-        text = digest(agent.name, briefs, _nonce(), more=more, waited=waited)
+        text = digest(agent.name, briefs, fresh_nonce(), more=more, waited=waited)
         if me.via not in ASKED_FOR:
             self._wakes.count_digest(agent, len(text.encode()))
-        return Heard(name, self._address(agent), text, [_brief_json(message) for message in messages], more)
+        return Heard(name, self._address(agent), text, [brief_json(message) for message in messages], more)
 
     async def _beyond(self, agent: AgentRow, ear: _Ear) -> int:
         """How many there are that were not read from the disk, for want of room."""
@@ -312,13 +305,7 @@ class Hearing:
                     return
 
     def _pending(self, row: pages.Shown) -> Pending:
-        message = self._presenter.message(row)
-        kind = APE if message["role"] == "ape" else AGENT
-        if message["operator"] is not None:
-            kind = OPERATOR
-        wakes = kind == OPERATOR or message["intent"] not in (INFORM, ACK)
-        cause = Cause(message["author"], kind, row.why == "group")
-        return Pending(row.seq, cause, wakes, row.received / 1000)
+        return to_announce(self._presenter.message(row), row.received)
 
     def _look(self) -> None:
         """Something became visible: whoever waits for mail that came looks at it."""
@@ -367,9 +354,24 @@ class Hearing:
             await self._marking.fail(agent, claim.seqs, failed)
             return {"state": "failed", "delivered": []}
         ear.claims.renew(name, loop.time())
-        fresh = await self._marking.mark(agent, claim.seqs, DELIVERED, claim.via)
+        at_ms = wall_clock_ms()
+        try:
+            fresh = await self._marking.mark(agent, claim.seqs, DELIVERED, claim.via, at_ms)
+        except MawError:  # it was shown: while a disk is full it must not be shown again with every tool
+            if len(self._owed) < MAX_OWED:
+                self._owed.append(_Owed(agent, claim.seqs, claim.via, at_ms))
+                ear.claims.confirmed(name)
+            raise
         ear.claims.confirmed(name)
         return {"state": "delivered", "delivered": fresh}
+
+    async def settle(self) -> None:
+        """Note what was put in front of agents while the disk took nothing. To be called once a second. Raises MawError
+        when it still does not."""
+        while self._owed:
+            owed = self._owed[0]
+            await self._marking.mark(owed.agent, owed.seqs, DELIVERED, owed.via, owed.at_ms)
+            self._owed.remove(owed)
 
     async def tell_held(self) -> None:
         """Tell the authors of what is held why it is. To be called once a second. Raises MawError when the disk does
@@ -385,41 +387,3 @@ class Hearing:
                     self._wakes.keep_again(n, kept)
                     raise
                 kept = {seq: one for seq, one in kept.items() if one != why}
-
-
-def _weight(item: Pending) -> tuple[bool, bool, bool, int]:
-    """Which messages of many stand in the digest: operators' first, then those that want something, then the older."""
-    return (item.cause.kind != OPERATOR, not item.wakes, item.cause.group, item.seq)
-
-
-def _brief(message: Json, said_ms: int) -> Brief:
-    age = None if message["clock_suspect"] else (wall_clock_ms() - said_ms) / 1000
-    return Brief(
-        message["seq"],
-        message["author"],
-        message["role"],
-        message["known_by"],
-        message["intent"],
-        message["text"],
-        age,
-        message["operator"],
-        message["order"],
-        message["channel"],
-        message.get("why") == "group",
-    )
-
-
-_KEPT: Final = (
-    "id", "seq", "kind", "channel", "author", "role", "known_by", "operator", "order", "intent", "created_at",
-    "reply_to", "why",
-)  # fmt: skip
-
-
-def _brief_json(message: Json) -> Json:
-    """The message without its body: how that begins, as the digest has it, and how long it is."""
-    kept = {key: message.get(key) for key in _KEPT}
-    return {**kept, "text": clipped(message["text"]), "chars": len(message["text"])}
-
-
-def _nonce() -> str:
-    return base64.b32encode(secrets.token_bytes(5)).decode("ascii").lower()[:6]

@@ -153,6 +153,7 @@ class Node(Parts):
             "alerts": self.alerts.save,
             "wakes": self.wakes.save,
             "what is held": self.hearing.tell_held,
+            "what agents were shown": self.hearing.settle,
             "alerts in a channel": self.herald.keep,
             "receipts": self.saving.save_receipts,
         }

@@ -12,7 +12,7 @@ import pytest
 from maw.api.backend import Json
 from maw.core.claims import LEASE_S, Replaced
 from maw.core.digest import LINES
-from maw.errors import NotFound
+from maw.errors import NotFound, Unavailable
 from maw.store.database import Database
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, running, until
@@ -226,6 +226,28 @@ async def test_a_newer_waiter_of_a_session_replaces_the_older(host: Host) -> Non
     for task in (newer, other):
         task.cancel()
     await asyncio.gather(newer, other, return_exceptions=True)
+
+
+async def test_what_was_shown_while_the_disk_took_nothing_is_not_shown_again(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await host.send("neo", "arthur", "one")
+    claim = await hear(host, "arthur")
+    mark = host.node.marking.mark
+
+    async def full(*_: Any, **__: Any) -> list[int]:
+        raise Unavailable("the disk is full")
+
+    monkeypatch.setattr(host.node.marking, "mark", full)
+    with pytest.raises(Unavailable):
+        await heard(host, "arthur", claim)
+    with pytest.raises(Unavailable):
+        await host.node.hearing.settle()
+    assert await hear(host, "arthur") is None
+    assert (await host.inbox("arthur"))[0]["delivered_at"] is None
+    monkeypatch.setattr(host.node.marking, "mark", mark)
+    await host.node.hearing.settle()
+    assert (await host.inbox("arthur"))[0]["delivered_at"] is not None
 
 
 async def test_with_nothing_new_the_disk_is_not_read(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
