@@ -7,6 +7,9 @@ times as long, because typer is a thing for people.
 from __future__ import annotations
 
 import json
+import os
+import pty
+import re
 import subprocess
 import sys
 import time
@@ -14,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.figure import Figure, median
-from bench.house import Daemon, environment
+from bench.house import Daemon, TroubleError, environment, status_mib
 from bench.sizes import Size
 
 ASKED_MS: Final = 100.0
@@ -28,6 +31,16 @@ _, status, used = os.wait4(child, 0)
 print(used.ru_maxrss)
 sys.exit(os.waitstatus_to_exitcode(status))
 """
+_SESSION: Final = """
+import subprocess, sys
+told = b'{"hook_event_name": "SessionStart", "session_id": "bench", "source": "startup"}'
+hook = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE)
+hook.stdin.write(told)
+hook.stdin.close()
+print(hook.pid, flush=True)
+hook.wait()
+"""
+"""A program at a terminal that has a hook run, and waits."""
 TOLD: Final = json.dumps(
     {"hook_event_name": "PostToolUse", "session_id": "bench", "tool_name": "Bash"}
 ).encode()
@@ -46,6 +59,8 @@ async def run(root: Path, size: Size) -> list[Figure]:
             name: [measured(RUN, environment(**more)) for _ in range(size.calls + 1)][1:]
             for name, more in ways.items()
         }
+        await daemon.post("/api/users", {"username": "arthur"})
+        waiting = waiter_mib(environment(MAW_HOME=str(daemon.home), MAW_AGENT="arthur"), root)
     pass_ms = median([ms for ms, _ in floor])
     figures = []
     for name, runs in found.items():
@@ -60,7 +75,38 @@ async def run(root: Path, size: Size) -> list[Figure]:
                 mib <= ASKED_MIB,
             ),
         ]  # fmt: skip
-    return figures
+    resident, own = waiting
+    return [
+        *figures,
+        Figure("an idle session's waiter: resident", resident, "MiB", note=f"{own:.1f} proportional"),
+    ]
+
+
+def waiter_mib(env: dict[str, str], root: Path) -> tuple[float, float]:
+    """Of the process that waits to wake a session, once it waits: MiB, and its own share of them."""
+    near, far = pty.openpty()
+    log = root / "waiter.log"
+    with log.open("wb") as said, subprocess.Popen(
+        [sys.executable, "-c", _SESSION, *RUN[:-1], "wait"], env={**env, "HOME": str(root)}, stdin=far, stderr=said,
+        stdout=subprocess.PIPE,
+    ) as session:  # fmt: skip
+        os.close(far)
+        try:
+            assert session.stdout is not None
+            pid = int(session.stdout.readline())
+            deadline = time.monotonic() + 20
+            while not (waits := list((root / ".local/state/maw/hooks").glob("*.wait"))):
+                if time.monotonic() > deadline or session.poll() is not None:
+                    raise TroubleError(f"no hook waits: {log.read_text()}")
+                time.sleep(0.05)
+            assert waits
+            time.sleep(1.0)  # until it sits in its long poll
+            shares = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            own = sum(int(kib) for kib in re.findall(r"Pss:\s+(\d+) kB", shares)) / 1024
+            return status_mib(pid, "VmRSS"), own
+        finally:
+            os.close(near)
+            session.kill()
 
 
 def measured(command: list[str], env: dict[str, str]) -> tuple[float, float]:

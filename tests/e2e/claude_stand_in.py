@@ -434,6 +434,9 @@ def _identity(found: Mapping[str, str], home: Path) -> tuple[str, str]:
 
 def main(words: Sequence[str]) -> int:
     found, prompt = options(words)
+    if "--version" in found:
+        print("2.1.328 (Claude Code)")
+        return 0
     with contextlib.suppress(OSError):
         Path("/proc/self/comm").write_text("claude")
     home = Path(os.environ.get("CLAUDE_CONFIG_DIR") or Path.home() / ".claude")

@@ -198,6 +198,19 @@ def test_one_who_does_what_the_skill_says_answers_and_acknowledges(
         lambda: states(hosts[0], told)[0][0] == "acked", "what needs no answer is acknowledged too", 20
     )
     assert len(hosts[0].ask("GET", "/api/inbox", agent="neo")[1]) == 1, "and not answered"
+    key = str(hosts[0].home / "operator.key")
+    order = json.loads(
+        hosts[0].maw(
+            "operator", "order", "@arthur", "stop the deploys", "--key", key, "--as", "neo", "--json"
+        )
+    )
+
+    def answered() -> bool:
+        shown = hosts[0].maw("operator", "order", order["id"], "--as", "neo")
+        return bool(re.search(r"arthur@mbp +obeyed .*HOW", shown))
+
+    wait_until(answered, "the order is obeyed, and said to be", 30)
+    assert not [text for text in one.heard("wake") if text.count("\nORDER ") > 1], "there was but one order"
     wrong = [text for text in one.heard("tool") if "maw:" in text]
     assert wrong == [], "each command of the skill works as it stands there"
 
@@ -227,6 +240,9 @@ def turn(session, heard):
                 continue
             n, who = match["n"], match["who"]
             session.run(command("maw read N").replace("N", n))
+            if match["order"]:
+                session.run(command("maw ack N --obeyed").replace(" N", " " + n))
+                continue
             if match["wants"] == " asks":
                 answer = command("maw send @WHO").replace("@WHO", "@" + who).replace("reply-to N", "reply-to " + n)
                 session.run(answer.replace('"TEXT"', shlex.quote("I looked, and all is well.")))

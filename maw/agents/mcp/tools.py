@@ -24,6 +24,8 @@ Json = dict[str, Any]
 LONGEST_WAIT_S: Final = 50
 SHOWN: Final = 20
 """Messages in one answer."""
+LISTED: Final = 50
+"""Agents in one answer, those of this host first."""
 BODY: Final = 1_000
 """Characters of a text in a list; `read` gives it whole."""
 _PATIENCE_S: Final = 15.0
@@ -174,11 +176,12 @@ def _ack(daemon: Daemon, args: Args) -> Json:
 
 def _agents(daemon: Daemon, args: Args) -> Json:
     me = daemon.get("/api/whoami").body
-    users = daemon.get("/api/users").body
-    return {
-        "you": me["agent"],
-        "agents": [{"who": one["address"], "role": one["role"]} for one in users],
-    }
+    users = sorted(daemon.get("/api/users").body, key=lambda one: not one["local"])
+    listed = [{"who": one["address"], "role": one["role"]} for one in users[:LISTED]]
+    more = (
+        {"more": f"{len(users) - LISTED}: write to @name, and near names are told"} if users[LISTED:] else {}
+    )
+    return {"you": me["agent"], "agents": listed, **more}
 
 
 def _messages(daemon: Daemon, found: list[Json]) -> Json:
