@@ -43,7 +43,9 @@ async def due(db: Database, state: State, limit: int) -> dict[Mark, Told]:
     found: dict[Mark, Told] = {}
     for n, seq, rank, *rest in await db.rows(_DUE, (limit,)):
         reach, (place, header, signature) = Reach(*rest[:-3]), rest[-3:]
-        log, agent = state.log_at[place >> SEQ_BITS], state.agent_at[n]
+        log, agent = state.log_at.get(place >> SEQ_BITS), state.agent_at.get(n)
+        if log is None or agent is None:
+            continue  # its row is damaged
         about = (state.node_at[log.node].key, log.epoch, place & _LOW, decode(header, signature).id, agent.id)
         # what was said when it was marked: a message that expired since is acknowledged by nobody
         at = (reach.failed_at, reach.delivered, reach.read, reach.acked)[rank] or 0
