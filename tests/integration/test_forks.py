@@ -106,7 +106,7 @@ async def until_flagged(host: Host, texts: list[str]) -> None:
 def sound(home: NodeHome) -> None:
     """The counts that are kept are the counts there are, and nothing points to nowhere."""
     with sqlite3.connect(home.database) as db:
-        for table in ("mailbox", "mentions", "outbox"):
+        for table in ("mailbox", "mentions", "outbox", "progress", "untold"):
             sql = f"SELECT count(*) FROM {table} WHERE seq NOT IN (SELECT seq FROM messages)"
             assert db.execute(sql).fetchone() == (0,), table
         sql = "SELECT count(*) FROM messages m LEFT JOIN entries e ON e.place = m.place WHERE e.shown IS NOT m.seq"
@@ -203,6 +203,14 @@ async def test_what_was_said_before_and_after_a_restore_is_everywhere_once(
         sent = await mbp.service.sent(await mbp.as_("arthur"), limit=50)
         dark_now = next(item for item in sent if item["text"] == "in the dark @neo")
         assert dark_now["state"] == "replicated"
+        # what was told before the restore, of a branch that was not here for a while, is known again
+        known = await mbp.service.wait_reached(first["id"], 10, "acked")
+        assert known["state"] == "acked"
+        await oracle.service.read(await oracle.as_("neo"), [dark_now["id"]], "inbox")
+        assert (await mbp.service.wait_reached(dark_now["id"], 10, "read"))["state"] == "read"
+        second = (await oracle.inbox("neo"))[0]
+        unread = (await mbp.service.wait_reached(second["id"], 0, "read"))["state"]
+        assert unread in ("stored", "replicated")
     for home in homes:
         sound(home)
     async with all_running(*homes) as (mbp, oracle):
