@@ -216,7 +216,9 @@ class Budget:
         """The agent was woken, for these."""
         self._mend(now)
         cost_of = {OPERATOR: 0.0, APE: APE_COSTS}
-        costs = {cause.sender: cost_of.get(cause.kind, 1.0) for cause in causes}
+        costs: dict[str, float] = {}
+        for cause in causes:
+            costs[cause.sender] = max(costs.get(cause.sender, 0.0), cost_of.get(cause.kind, 1.0))
         self.last = now
         if most := max(costs.values(), default=0.0):
             self._all.spent.append((now, most))

@@ -148,7 +148,7 @@ class Hearing:
                 return heard
             if asker.replaced:
                 raise Replaced
-            pause = min(left, slice_s, self._next(agent, ear, asker.waiter))
+            pause = min(left, slice_s, self._next(agent, ear, asker.waiter, others))
             try:
                 async with asyncio.timeout(pause):
                     await moved.wait()
@@ -164,9 +164,9 @@ class Hearing:
                 one.replaced = True
         ear.stir()
 
-    def _next(self, agent: AgentRow, ear: _Ear, me: Waiter) -> float:
+    def _next(self, agent: AgentRow, ear: _Ear, me: Waiter, others: Sequence[Waiter]) -> float:
         """Seconds until there may be something although nothing moves: a lease ends, or the budget allows it."""
-        times = [self._wakes.pause(agent, me, ear.claims.free())]
+        times = [self._wakes.pause(agent, me, ear.claims.open_to(me, others))]
         if (lapse := ear.claims.next_lapse()) is not None:
             times.append(lapse - asyncio.get_running_loop().time())
         return max(0.01, min(times))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from maw.api.backend import Json
+from maw.core.budget import Limits
 from maw.core.claims import LEASE_S, Replaced
 from maw.core.digest import LINES
 from maw.errors import NotFound, Unavailable
@@ -324,3 +327,60 @@ async def test_what_came_before_a_stream_began_is_not_its(host: Host) -> None:
     assert texts(await hear(host, "trin", "pane", wake=True, wait=5.0)) == ["elsewhere"]
     for one in (listener, part):
         one.close()
+
+
+async def test_whatever_happens_to_those_who_announce_each_message_is_delivered_once(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seven who announce, of whom some die with what they claimed, some fail, some are late; sixty messages."""
+    monkeypatch.setattr("maw.core.claims.LEASE_S", 0.25)
+    host.node.wakes.config = replace(host.node.wakes.config, limits=Limits(10**6, 10**6, 10**6))
+    monkeypatch.setattr("maw.core.budget.GAP_S", 0.01)
+    chance = random.Random(7)
+    delivered: list[int] = []
+    over = asyncio.Event()
+
+    async def announce(via: str, wake: bool) -> None:
+        while not over.is_set():
+            claim = await hear(host, "arthur", via, wake=wake, wait=0.3, limit=chance.randint(1, LINES))
+            if claim is None:
+                await asyncio.sleep(0.01)
+                continue
+            luck = chance.random()
+            if luck < 0.2:
+                continue  # it died
+            if luck < 0.35:
+                await heard(host, "arthur", claim, failed="no")
+                continue
+            if luck < 0.5:
+                await asyncio.sleep(0.3)  # it is late
+            delivered.extend((await heard(host, "arthur", claim))["delivered"])
+
+    async def talk(name: str) -> None:
+        for at in range(30):
+            await host.send(name, "arthur", f"{name} {at}", intent=chance.choice(["chat", "ask", "inform"]))
+            await asyncio.sleep(chance.random() * 0.05)
+
+    ways = [("hook", False), ("rewake", True), ("rewake", True), ("mcp", True), ("wait", False), ("exec", True),
+            ("pane", True)]  # fmt: skip
+    async with asyncio.TaskGroup() as group:
+        for way in ways:
+            group.create_task(announce(*way))
+        async with asyncio.timeout(30):
+            await asyncio.gather(talk("neo"), talk("trin"))
+            # what was only counted is in the inbox, and is not announced again
+            while host.node.hearing.pending(host.node.state.local["arthur"]) or claimed(host):
+                await asyncio.sleep(0.05)
+        over.set()
+    marked = {one["seq"] for one in await host.inbox("arthur") if one["delivered_at"] is not None}
+    assert len(delivered) == len(set(delivered))
+    assert set(delivered) == marked
+    assert len(marked) > 20
+    counted = host.node.hearing._ears[host.node.state.local["arthur"].n].claims.counted
+    assert marked | counted == {one["seq"] for one in await host.inbox("arthur")}
+    assert not marked & counted
+
+
+def claimed(host: Host) -> bool:
+    """Whether anything of arthur's is under a claim."""
+    return host.node.hearing._ears[host.node.state.local["arthur"].n].claims.next_lapse() is not None

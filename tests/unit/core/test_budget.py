@@ -187,6 +187,13 @@ def test_an_operators_word_wakes_whatever_is_held_and_costs_nothing() -> None:
     assert budget.used(now) == used
 
 
+@pytest.mark.parametrize("causes", [[NEO, BOSS], [BOSS, NEO]])
+def test_an_operators_word_does_not_make_free_what_comes_with_it(causes: list[Cause]) -> None:
+    budget = Budget(LIMITS)
+    budget.spend(T0, causes)
+    assert budget.used(T0) == 1.0
+
+
 def test_what_was_held_before_a_restart_is_held_after_it_and_not_told_again() -> None:
     budget = Budget(LIMITS)
     for what in ("neo@mbp", GROUPS, ALL):
