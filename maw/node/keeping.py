@@ -117,6 +117,11 @@ class Keeping:
                 hint="reading goes on; only an operator lifts it, with `maw thaw`",
             )
 
+    def frozen(self, agent: AgentRow) -> str | None:
+        """What freezes this agent of ours altogether, in words; None where nothing does."""
+        freeze = self._book().ruling.freezes.on(self._store.me, agent.id, None)
+        return None if freeze is None else frozen_words(freeze)
+
     # -- done soon ----------------------------------------------------------------------------------
 
     def trust_changed(self) -> None:

@@ -187,6 +187,7 @@ class Parts:
             store, self.authoring, word, lambda: self.membership.book,
             self.alerts.raise_alert, self.folds, self.stated.settle, self.directory.name_of,
         )  # fmt: skip
+        self.wakes.frozen = self.keeping.frozen
         self.redacting = Redacting(store, self.authoring, self.directory, self.presenter, self.talking)
         self.orders = Orders(
             me, db, self.state, self.authoring, self.directory, self.presenter, self.receipts, self.talking,

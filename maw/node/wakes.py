@@ -90,6 +90,8 @@ class Wakes:
         self._alert = alert
         self._settle = settle
         self._now = now
+        self.frozen: Callable[[AgentRow], str | None] = lambda agent: None
+        """What an operator has frozen hears nobody else until it is thawed: it could not answer."""
         self._agents: dict[int, _Agent] = {}
         self._unsaved: list[WakeRow] = []
 
@@ -153,14 +155,18 @@ class Wakes:
             return None
         return Quiet(hours, seconds_left(hours, minute + (local.tm_sec + now % 1) / 60))
 
+    def _quiet_words(self, agent: AgentRow) -> str | None:
+        quiet = self.quiet(agent)
+        return None if quiet is None else quiet.words
+
     def _heard_now(self, agent: AgentRow, me: Waiter, items: Sequence[Pending], now: float) -> list[Pending]:
-        """Without what must wait for the end of the agent's quiet: an operator's word never does."""
-        if me.via in ASKED_FOR or (quiet := self.quiet(agent)) is None:
+        """Without what must wait for the end of the agent's quiet, or of a freeze: an operator's word never does."""
+        if me.via in ASKED_FOR or (why := self.frozen(agent) or self._quiet_words(agent)) is None:
             return list(items)
         for item in items:
             if item.cause.kind != OPERATOR:
-                item.held, item.waited_for = True, quiet.words
-                self._keep(agent, item, quiet.words)
+                item.held, item.waited_for = True, why
+                self._keep(agent, item, why)
         return [item for item in items if item.cause.kind == OPERATOR]
 
     def _due(self, agent: AgentRow, items: Sequence[Pending], now: float) -> Due:
