@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from maw import __version__
 from maw.agents import conversations
 from maw.agents.acting import Acting
 from maw.agents.entries import Entry, entries, read_entry
+from maw.agents.nudging import Nudging
 from maw.agents.running import Host, Whereabouts, begin, end, where
 from maw.agents.scene import Process, Processes, Scene, environment_of, working_directory
 from maw.agents.survey import Running, Survey
@@ -65,6 +67,8 @@ class Keeper:
     refused: Mapping[str, str] = field(default_factory=dict)
     """Who is not to run now, whatever the roster says, and why: see `maw host`."""
     away: bool = False
+    stop: threading.Event = field(default_factory=threading.Event)
+    _nudging: dict[str, tuple[Nudging, threading.Thread]] = field(default_factory=dict)
     _surveying: threading.Thread | None = None
     _surveyed_at: float = float("-inf")
 
@@ -74,11 +78,13 @@ class Keeper:
 
     def run(self, stop: threading.Event) -> None:
         """Until ``stop``. A fault in one round ends neither the keeper nor an agent."""
+        self.stop = stop
         survey = Survey(self.daemon, self.host.home)
         while not stop.is_set():
             waiting = False
             try:
                 waiting = self.round()
+                self._nudge()
                 self._survey(survey)
             except Exception:  # the next round looks anew; systemd would do no more than that
                 log.exception("a round of the keeper failed")
@@ -142,6 +148,9 @@ class Keeper:
             self._learn(entry, process)
         if at.elsewhere is not None:
             verdict = replace(verdict, why=f"runs as process {at.elsewhere.pid}, outside of its pane")
+        if not verdict.why and entry.unread and entry.plan.nudge and entry.name in self._nudging:
+            why = self._nudging[entry.name][0].why
+            verdict = replace(verdict, why=f"not nudged: {why}" if why else "")
         self._tell(entry, kept, at, verdict)
         if verdict.do is Do.NOTHING:
             return False
@@ -231,6 +240,21 @@ class Keeper:
             log.info("%s was not reported: %s", entry.name, error.message)
             return
         kept.told, kept.told_at = lasting, now
+
+    def _nudge(self) -> None:
+        """A thread for each agent that its owner wants to be nudged: it waits most of the time."""
+        for entry in self.agents:
+            running = self._nudging.get(entry.name)
+            if not entry.plan.nudge or (running is not None and running[1].is_alive()):
+                continue
+            current = partial(self._nudged, entry.name)
+            nudging = Nudging(self.daemon, self.host, self.node, entry.name, current, self.stop)
+            thread = threading.Thread(target=nudging.run, name=f"nudge {entry.name}", daemon=True)
+            self._nudging[entry.name] = nudging, thread
+            thread.start()
+
+    def _nudged(self, name: str) -> Entry | None:
+        return next((one for one in self.agents if one.name == name and one.plan.nudge), None)
 
     def _survey(self, survey: Survey) -> None:
         """In a thread of its own: large folders take their time."""
