@@ -31,6 +31,7 @@ RUNTIME_STILL_S: Final = 15.0
 HOUSEKEEPING_STILL_S: Final = 60.0
 JOINS_STILL_S: Final = 180.0
 SCRUBBING_STILL_S: Final = 600.0
+REPORTING_STILL_S: Final = 60.0
 """Loops that take longer over one round stand still: see maw/node/loops.py."""
 
 
@@ -64,6 +65,7 @@ class Node(Parts):
                 ticks = loops.pulse("runtime", RUNTIME_STILL_S, essential=True)
                 joins = loops.pulse("joins", JOINS_STILL_S)
                 looks = loops.pulse("scrubbing", SCRUBBING_STILL_S)
+                tells = loops.pulse("reporting", REPORTING_STILL_S)
                 rounds = loops.pulse("housekeeping", HOUSEKEEPING_STILL_S)
                 async with asyncio.TaskGroup() as inner:
                     tasks = [
@@ -77,6 +79,7 @@ class Node(Parts):
                                 loops.keep("housekeeping", lambda: self.housekeeping.run(rounds)),
                             ),
                             ("scrubbing", loops.keep("scrubbing", lambda: self.scrubber.run(looks))),
+                            ("reporting", loops.keep("reporting", lambda: self.reporting.run(tells))),
                         )
                     ]
                     await self.mesh.bound()
@@ -147,7 +150,6 @@ class Node(Parts):
             "kinds of entries that are new": self.learning.settle,
             "orders that were seen": self.orders.settle,
             "receipts for authors further off": self.far_receipts.save,
-            "how far messages got": self.reporting.settle,
             "missing entries": lambda: self.mender.keep(asyncio.get_running_loop().time()),
             "redactions": self.redacting.keep,
             "alerts": self.alerts.save,

@@ -1,9 +1,14 @@
-"""Tells authors elsewhere how far their messages got with the agents of this host: an entry of our log for all of one
-second. What is to be told is on the disk until the entry that tells it is."""
+"""Tells authors elsewhere how far their messages got with the agents of this host: at once, and then no more than one
+entry of our log a second, for all of it together. What is to be told is on the disk until the entry that tells it is.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
 
 import aiosqlite
 
@@ -17,6 +22,12 @@ from maw.store.fold import Fold
 from maw.store.progress import AHEAD, Told, due
 from maw.store.withholding import release
 
+log = logging.getLogger(__name__)
+
+PAUSE_S: Final = 1.0
+QUIET_S: Final = 20.0
+"""So long it waits for something to tell before it says that it is alive."""
+
 
 class Reporting:
     """``moved`` wakes who waits for a message to get further."""
@@ -28,25 +39,44 @@ class Reporting:
         self._moved = moved
         self._due = True
         self._returned = True
+        self._stirred = asyncio.Event()
+
+    async def run(self, beat: Callable[[], None]) -> None:
+        """For ever; ``beat`` is called now and then."""
+        while True:
+            beat()
+            if not self._due and not self._returned:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(QUIET_S):
+                        await self._stirred.wait()
+                self._stirred.clear()
+            try:
+                await self.settle()
+            except MawError as error:
+                log.info("how far messages got is told later: %s", error.message)
+            await asyncio.sleep(PAUSE_S)
 
     def marked(self) -> None:
         """Something was marked here, durably."""
         self._due = True
+        self._stirred.set()
         self._moved()
 
     def received(self, fold: Fold) -> None:
         """What came from elsewhere is durable."""
         if fold.changes.moved:
             self._due = True  # published again: what was told of it was told of another branch
+            self._stirred.set()
         if fold.progressed:
             self._moved()
         state = self._store.state
         ours = {self._store.me, *state.former_me}
         if any(state.node_at[log.node].key in ours for log in fold.changes.logs.values()):
             self._returned = True  # what others said of messages that were not here can be looked into now
+            self._stirred.set()
 
     async def settle(self) -> None:
-        """To be called once a second. Raises MawError when the disk does not take it; then it is still due."""
+        """Tell what is due. Raises MawError when the disk does not take it; then it is still due."""
         if self._returned:
             await self._look_again()
         if self._due and not self._authoring.barred and not self._authoring.read_only:
