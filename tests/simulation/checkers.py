@@ -64,8 +64,9 @@ def _at(node: SimNode, position: Position) -> list[Entry]:
 
 
 def _settled(around: Surroundings, node: SimNode) -> dict[NodeId, object]:
-    """The heads of a replica, without the logs whose author may say different things to different nodes."""
-    forged = {other.key for other in around.nodes if other.hostile and around.knobs.has("forger")}
+    """The heads of a replica, without the logs whose author may say different things to different nodes: who means
+    harm ends no fork, not even one that he did not mean."""
+    forged = {other.key for other in around.nodes if other.hostile and around.knobs.has("forger", "forked")}
     heads = {author: heads for author, heads in node.disk.rows.heads().items() if author not in forged}
     for author, cut in around.revoked.items():
         heads[author] = {
