@@ -17,7 +17,7 @@ from maw.agents.hooks.notes import BUSY_S
 from tests.e2e.claudes import Claude
 from tests.e2e.lab import wait_until
 from tests.unit.agents.hooks.hearing import Hearing, hearing
-from tests.unit.cli.fake_daemon import error
+from tests.unit.cli.fake_daemon import Hangup, error
 
 MakeSession = Callable[..., Claude]
 RUN = f"{sys.executable} -m maw.cli.entry hook run"
@@ -195,3 +195,28 @@ def test_a_refusal_for_good_ends_it_and_a_freeze_does_not(heard: Hearing, sessio
     one.prompt("hello")
     wait_until(lambda: len(waiters(one)) == 1, "it waits for the end of the freeze")
     assert one.kept("hook_to_user") == []
+
+
+def test_what_was_said_and_not_confirmed_wakes_all_the_same(
+    heard: Hearing, session: MakeSession, tmp_path: Path
+) -> None:
+    """The daemon dies between the two: it is announced once more then, rather than never."""
+    one = session()
+    heard.fake.answers["POST /api/heard"] = Hangup()
+    heard.post("neo asks")
+    one.wait_for_turns(1)
+    assert "neo asks" in one.heard("wake")[0] and heard.announced == []
+    assert "said, and not confirmed" in (tmp_path / ".local/state/maw/hooks/log").read_text()
+
+
+def test_one_that_has_something_to_say_is_not_ended_by_the_next(heard: Hearing, session: MakeSession) -> None:
+    one = session()
+    wait_until(lambda: polls(heard) == 1, "it waits")
+    heard.slow_heard_s = 1.0
+    heard.post("neo asks")
+    wait_until(lambda: heard.asked("/api/heard") != [], "it said so, and waits for the answer")
+    one.prompt("hello")  # begins another, which asks the one before to end
+    one.wait_for_turns(2)
+    assert heard.announced == [("neo asks", "rewake")]
+    assert sum("neo asks" in text for text in one.heard()) == 1
+    wait_until(lambda: len(waiters(one)) == 1, "one is left")

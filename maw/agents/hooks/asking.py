@@ -35,13 +35,16 @@ class Session:
     def __init__(self, told: Told, daemon: Daemon, pid: int) -> None:
         self.told, self.daemon, self.pid = told, daemon, pid
 
-    def bind(self) -> dict[str, Any] | None:
-        """Say which conversation this is: whose it is, or None where it is nobody's, or another program is its
-        agent (`claude -p`, run by a tool)."""
+    def bind(self) -> dict[str, Any]:
+        """Say which conversation this is: ``agent``, whose it is; ``bound`` is false where another program is that
+        agent (this is `claude -p`, run by a tool of it), and ``why`` says so."""
         told = self.told
-        body = {"session": told.session, "pid": self.pid, "transcript": told.transcript}
-        answer = self.ask("/api/session", body)
-        return answer if isinstance(answer, dict) and answer.get("bound") is True else None
+        answer = self.ask(
+            "/api/session", {"session": told.session, "pid": self.pid, "transcript": told.transcript}
+        )
+        if not isinstance(answer, dict) or not isinstance(answer.get("bound"), bool):
+            raise ValueError("/api/session did not say whose session this is")
+        return answer
 
     def hear(self, via: str, *, wake: bool = False) -> dict[str, Any] | None:
         """What is new; None where nothing is. It is claimed: say `heard` once it was put in front of the agent."""

@@ -31,7 +31,9 @@ def run(told: Told, env: Mapping[str, str]) -> None:
     if session is None:
         return
     bound = session.bind()
-    if bound is None:
+    if not bound["bound"]:
+        if told.event == "SessionStart" and is_interactive(session.pid):
+            warn(bound)
         return
     busy = notes.Busy(env, session.pid)
     if told.event in ("Stop", "SessionStart") and not told.compacted:
@@ -54,6 +56,12 @@ def run(told: Told, env: Mapping[str, str]) -> None:
     sys.stdout.flush()
     if found:
         session.heard(found["claim"])
+
+
+def warn(bound: Mapping[str, Any]) -> None:
+    """To the person at the terminal, not to the model."""
+    why = str(bound.get("why") or "another program is this agent")
+    sys.stdout.write(json.dumps({"systemMessage": f"maw: {why}. This session hears nothing."}))
 
 
 def greeting(bound: Mapping[str, Any]) -> str:

@@ -64,7 +64,7 @@ def _wait(session: Session, watch: Watch, busy: notes.Busy, env: Mapping[str, st
         try:
             if not bound:
                 session.daemon.deadline = time.monotonic() + ANSWER_S
-                if session.bind() is None:
+                if not session.bind()["bound"]:
                     return 0
                 bound = True
             found = _poll(session, watch)

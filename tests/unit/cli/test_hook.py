@@ -289,6 +289,13 @@ def test_the_state_says_as_whom_a_session_here_would_hear(
     assert daemon.last.headers["x-maw-agent"] == "arthur" and "x-maw-pane" not in daemon.last.headers
 
 
+def test_what_is_installed_can_be_called_by_either_way_in(cli: Cli, user: Path) -> None:
+    """`maw` goes the short way; this one is for who starts the module."""
+    told = json.dumps({"hook_event_name": "Stop", "session_id": "s"}).encode()
+    done = cli("hook", "run", "Stop", stdin=told)
+    assert (done.code, done.out, done.err) == (0, "", "")
+
+
 def test_another_folder_than_meant_and_another_thing_are_said_to_be_wrong(cli: Cli, user: Path) -> None:
     assert "no such thing to install: vim" in cli("hook", "install", "vim").err
     assert "there is no folder" in cli("hook", "install", "claude", "--project", "nowhere").err

@@ -24,6 +24,7 @@ class Hearing:
     bound_to: int | None = None
     unread: int = 0
     slow_s: float = 0.0
+    slow_heard_s: float = 0.0
     refusal: tuple[int, Any] | None = None
     down: bool = False
     """Those who wait are hung up on."""
@@ -50,7 +51,12 @@ class Hearing:
         if self.refusal is not None:
             return self.refusal
         bound = self.bound_to in (None, asked.body["pid"])
-        return 200, {"agent": "arthur@mbp", "bound": bound, "why": "", "unread": self.unread}
+        return 200, {
+            "agent": "arthur@mbp",
+            "bound": bound,
+            "why": "" if bound else f"arthur is process {self.bound_to}",
+            "unread": self.unread,
+        }
 
     def _hear(self, asked: Asked) -> Answer:
         if self.refusal is not None:
@@ -70,6 +76,7 @@ class Hearing:
         return 200, {"claim": claim, "agent": "arthur@mbp", "text": text, "messages": [], "more": 0}
 
     def _heard(self, asked: Asked) -> tuple[int, Any]:
+        time.sleep(self.slow_heard_s)
         claim = self.claims.get(asked.body["claim"])
         if claim is None:
             return error(404, "no_claim", "it lapsed")

@@ -156,6 +156,17 @@ def test_silent_where_it_is_not_the_agent_s_session(
     assert logged(tmp_path) == ""
 
 
+def test_a_second_session_of_one_agent_is_told_to_the_person(
+    heard: Hearing, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard.bound_to = 1
+    assert fire("SessionStart", capsys, source="startup") == "", "nobody sits at it"
+    monkeypatch.setattr(events, "is_interactive", lambda pid: True)
+    told = json.loads(fire("SessionStart", capsys, source="startup"))
+    assert told == {"systemMessage": "maw: arthur is process 1. This session hears nothing."}
+    assert fire("PostToolUse", capsys) == ""
+
+
 def test_the_pane_says_who_speaks(
     heard: Hearing, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
