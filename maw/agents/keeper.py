@@ -25,6 +25,7 @@ from maw import __version__
 from maw.agents import conversations
 from maw.agents.acting import Acting
 from maw.agents.entries import Entry, entries, read_entry
+from maw.agents.exec_hook import ExecHook
 from maw.agents.nudging import Nudging
 from maw.agents.running import Host, Whereabouts, begin, end, where
 from maw.agents.scene import Process, Processes, Scene, environment_of, working_directory
@@ -69,6 +70,7 @@ class Keeper:
     away: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
     _nudging: dict[str, tuple[Nudging, threading.Thread]] = field(default_factory=dict)
+    _hooks: dict[str, tuple[ExecHook, threading.Thread]] = field(default_factory=dict)
     _surveying: threading.Thread | None = None
     _surveyed_at: float = float("-inf")
 
@@ -85,6 +87,7 @@ class Keeper:
             try:
                 waiting = self.round()
                 self._nudge()
+                self._run_hooks()
                 self._survey(survey)
             except Exception:  # the next round looks anew; systemd would do no more than that
                 log.exception("a round of the keeper failed")
@@ -255,6 +258,22 @@ class Keeper:
 
     def _nudged(self, name: str) -> Entry | None:
         return next((one for one in self.agents if one.name == name and one.plan.nudge), None)
+
+    def _run_hooks(self) -> None:
+        """A thread for each agent whose owner has a command run for its mail."""
+        for entry in self.agents:
+            running = self._hooks.get(entry.name)
+            if not entry.plan.exec or (running is not None and running[1].is_alive()):
+                continue
+            hook = ExecHook(self.daemon, self.host, entry.name, partial(self._hooked, entry.name), self.stop)
+            thread = threading.Thread(target=hook.run, name=f"exec {entry.name}", daemon=True)
+            self._hooks[entry.name] = hook, thread
+            thread.start()
+
+    def _hooked(self, name: str) -> Entry | None:
+        if name in self.refused:
+            return None
+        return next((one for one in self.agents if one.name == name and one.plan.exec), None)
 
     def _survey(self, survey: Survey) -> None:
         """In a thread of its own: large folders take their time."""

@@ -217,7 +217,7 @@ class Roster:
         left: dict[int, list[str]] = {}
         for agent, listed in self._listed.items():
             row = self._alive(agent)
-            if row is None or row.uid is None or not listed.plan.up:
+            if row is None or row.uid is None or not (listed.plan.up or listed.plan.exec):
                 continue
             keeper = self.keepers.get(row.uid)
             if keeper is None or time.monotonic() - keeper.seen > KEEPER_AWAY_S:

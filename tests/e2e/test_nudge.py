@@ -145,3 +145,27 @@ def test_who_does_not_want_it_is_never_typed_at(fleet: Fleet, keep: Keep, neo: s
         lambda: (fleet.listed("neo")["report"] or {}).get("state") == "idle", "it is watched, and rests", 40
     )
     assert fleet.screen("neo") == before
+
+
+def test_a_command_is_run_for_mail_and_its_end_is_told(fleet: Fleet, keep: Keep) -> None:
+    fleet.maw("agent", "add", "sensor")
+    fleet.maw("agent", "add", "oracle")
+    command = fleet.bin / "on-mail"
+    command.write_text(
+        '#!/bin/sh\n[ -e ready ] || { echo "not ready"; exit 3; }\ncat >>heard; echo "$MAW_AGENT" >>heard\n'
+    )
+    command.chmod(0o755)
+    fleet.maw("agent", "set", "sensor", f"exec={command}", f"cwd={fleet.root}")
+    keep.start()
+    fleet.maw("send", "--as", "oracle", "@sensor", "how warm is it?")
+    wait_for(
+        lambda: "exec: exit code 3: not ready" in str(states(fleet)["how warm is it?"]),
+        "it is said why not",
+        40,
+    )
+    (fleet.root / "ready").touch()
+    wait_for(lambda: (fleet.root / "heard").exists(), "it is tried again", 40)
+    wait_for(lambda: states(fleet)["how warm is it?"]["state"] == "delivered", "and it is delivered")
+    assert "via exec" in fleet.maw("sent", "--as", "oracle")
+    heard_text = (fleet.root / "heard").read_text()
+    assert heard_text.count("how warm is it?") == 1 and heard_text.endswith("sensor\n")
