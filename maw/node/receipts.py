@@ -14,7 +14,7 @@ import aiosqlite
 from maw.core.identity import NodeId
 from maw.store.state import State
 
-STEPS_KEPT: Final = 256
+STEPS_KEPT: Final = 32
 """Of each host's rises, to say since when it has what was sent lately."""
 
 Saved = dict[tuple[NodeId, int], int]
@@ -72,9 +72,10 @@ class Receipts:
     def holders(self, epoch: int, seq: int) -> list[NodeId]:
         return [peer for peer, epochs in self._held.items() if epochs.get(epoch, 0) >= seq]
 
-    async def moved(self) -> None:
-        """Returns when any receipt has risen, or a message of ours got further, since the call."""
-        await self._moved.wait()
+    @property
+    def next_move(self) -> asyncio.Event:
+        """Set when any receipt rises, or a message of ours gets further, from now on."""
+        return self._moved
 
     @property
     def unsaved(self) -> bool:

@@ -79,15 +79,12 @@ class Tracing:
         try:
             async with asyncio.timeout(timeout):
                 while True:
-                    moved = asyncio.ensure_future(self._receipts.moved())  # before looking: nothing is missed
-                    try:
-                        reached = await of_messages(self._store.db, [row.seq])
-                        receipt = self._receipt(position, row, said, reached)
-                        if at_least(receipt["state"], wanted) or not _may_come(receipt, wanted):
-                            return receipt
-                        await moved
-                    finally:
-                        moved.cancel()
+                    moved = self._receipts.next_move  # taken before looking: nothing is missed
+                    reached = await of_messages(self._store.db, [row.seq])
+                    receipt = self._receipt(position, row, said, reached)
+                    if at_least(receipt["state"], wanted) or not _may_come(receipt, wanted):
+                        return receipt
+                    await moved.wait()
         except TimeoutError:
             return await self.receipt(row)
 

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from maw.node.receipts import Receipts
+from maw.node.receipts import STEPS_KEPT, Receipts
 from tests.unit.store.opened import Author, open_store
 
 PEER, OTHER = Author(1).node, Author(2).node
@@ -27,12 +27,12 @@ def test_receipts_only_rise() -> None:
 
 async def test_whoever_waits_hears_of_every_rise() -> None:
     receipts = Receipts()
-    waiting = [asyncio.ensure_future(receipts.moved()) for _ in range(3)]
+    waiting = [asyncio.ensure_future(receipts.next_move.wait()) for _ in range(3)]
     await asyncio.sleep(0)
     receipts.note(PEER, 1, 1, 0)
     async with asyncio.timeout(1):
         await asyncio.gather(*waiting)
-    late = asyncio.ensure_future(receipts.moved())
+    late = asyncio.ensure_future(receipts.next_move.wait())
     await asyncio.sleep(0)
     receipts.note(PEER, 1, 1, 0)
     await asyncio.sleep(0)
@@ -63,3 +63,17 @@ async def test_they_are_written_and_read_back(tmp_path: Path) -> None:
         assert again.has(PEER, 7, 5)
         assert again.has(PEER, 8, 1)
         assert not again.has(OTHER, 7, 5), "a node of which nothing is known has no row: it says so again"
+
+
+def test_since_when_a_host_has_what_was_said_lately() -> None:
+    receipts = Receipts()
+    assert receipts.since(PEER, 7, 1) is None
+    receipts.note(PEER, 7, 5, 1000)
+    assert receipts.since(PEER, 7, 5) is None, "it may have had that for long before it said so"
+    receipts.note(PEER, 7, 8, 2000)
+    receipts.note(PEER, 7, 9, 3000)
+    assert [receipts.since(PEER, 7, seq) for seq in (5, 6, 8, 9, 10)] == [None, 2000, 2000, 3000, None]
+    for step in range(STEPS_KEPT):
+        receipts.note(PEER, 7, 10 + step, 4000 + step)
+    assert receipts.since(PEER, 7, 8) is None, "it is forgotten, and not told wrong"
+    assert receipts.since(PEER, 7, 9 + STEPS_KEPT) == 3999 + STEPS_KEPT
