@@ -28,6 +28,8 @@ from maw.store.database import Database
 from maw.store.state import AgentRow, State
 
 MAX_OWED: Final = 1000
+IN_THE_INBOX: Final = "in its inbox; {}"
+"""What authors are told of what is held: nothing is lost, and sending it again would not help."""
 _PAGE: Final = 50
 """Messages read at once to learn whom they are from: each may be 64 KiB."""
 
@@ -382,7 +384,7 @@ class Hearing:
                 why = next(iter(kept.values()))
                 seqs = [seq for seq, one in kept.items() if one == why]
                 try:
-                    await self._marking.fail(agent, seqs, why)
+                    await self._marking.fail(agent, seqs, IN_THE_INBOX.format(why))
                 except MawError:
                     self._wakes.keep_again(n, kept)
                     raise

@@ -97,6 +97,23 @@ def test_wait_leaves_to_a_waiter_that_wakes_what_is_its(host: Daemon) -> None:
     assert (waiting.returncode, len(json.loads(printed))) == (0, 1)
 
 
+def test_quiet_and_release_by_command(host: Daemon) -> None:
+    assert host.maw("dnd", "arthur", "on") == "arthur@mbp · not to be disturbed: on, now\n"
+    host.maw("send", "--as", "neo", "@arthur", "good night")
+    assert host.ask("POST", "/api/hear", {"via": "hook"}, agent="arthur")[0] == 204
+    wait_until(lambda: sent(host)["why"] == "in its inbox; dnd", "the sender is told")
+    assert "in its inbox; dnd" in host.maw("sent", "--as", "neo")
+    assert host.maw("dnd", "--as", "arthur", "off") == "arthur@mbp · dnd off\n"
+    status, claim = host.ask("POST", "/api/hear", {"via": "hook"}, agent="arthur")
+    assert status == 200
+    assert "1 of them waited up to " in claim["text"]
+    host.ask("POST", "/api/heard", {"claim": claim["claim"]}, agent="arthur")
+    assert sent(host)["state"] == "delivered"
+    assert host.maw("wakes", "arthur").startswith("arthur@mbp · woken 0 of 60 times this hour")
+    assert "is woken again" in host.maw("wakes", "release", "arthur")
+    assert host.ask("POST", "/api/wakes/release", {"agent": "arthur"}, agent="arthur")[0] == 403
+
+
 def test_from_send_to_digest_takes_a_moment(host: Daemon) -> None:
     took = []
     for at in range(3):

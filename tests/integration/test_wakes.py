@@ -93,7 +93,10 @@ async def test_a_loop_is_held_a_human_told_once_and_released(host: Host, clock: 
 
     await host.node.hearing.tell_held()
     (held,) = (await host.service.sent(await host.as_("neo"), limit=1))[0]["recipients"]
-    assert (held["state"], held["why"]) == ("failed", "held: woken by neo@mbp 6 times within an hour")
+    assert (held["state"], held["why"]) == (
+        "failed",
+        "in its inbox; held: woken by neo@mbp 6 times within an hour",
+    )
 
     await host.send("trin", "arthur", "an honest question")
     clock.now += 5
