@@ -159,15 +159,16 @@ def finish(hook: Hook, process: subprocess.Popen[bytes], seconds: float | None) 
         stdout, stderr = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         end(process)
+        process.communicate()
         return Done(hook, None, "", f"timed out after {time.monotonic() - began:.0f} s")
     return Done(hook, process.returncode, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """It, and what it started."""
+    """It, and what it started. Who waits for it reads what it said: two readers would close each other's pipes."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.wait()
 
 
 def meaning(event: str, ended: Iterable[Done]) -> Meaning:
