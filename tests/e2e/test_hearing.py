@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import subprocess
 import threading
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -136,3 +138,64 @@ def _hear(host: Daemon, began: list[float]) -> None:
     began.append(time.monotonic())
     assert status == 200
     host.ask("POST", "/api/heard", {"claim": claim["claim"]}, agent="arthur")
+
+
+def longer(found: list[str], count: int) -> bool:
+    return len(found) > count
+
+
+def test_killed_again_and_again_it_announces_all_and_nothing_twice_that_was_confirmed(host: Daemon) -> None:
+    """What was confirmed with 200 is never shown again; what was not may be; nothing is left out."""
+    over = threading.Event()
+    said: list[str] = []
+    shown: list[tuple[str, int]] = []
+    confirmed: set[int] = set()
+    wrong: list[int] = []
+
+    def asked(path: str, body: Any, agent: str, **headers: str) -> tuple[int, Any]:
+        try:
+            return host.ask("POST", path, body, agent=agent, **headers)
+        except (OSError, http.client.HTTPException, ValueError):
+            time.sleep(0.02)
+            return 0, None
+
+    def talk() -> None:
+        for at in range(60):
+            body, key = {"to": "arthur", "text": f"number {at}"}, f"k{at}"
+            while asked("/api/direct", body, "neo", Idempotency_Key=key)[0] != 201:
+                pass
+            said.append(body["text"])
+            time.sleep(0.05)
+
+    def announce() -> None:
+        while not over.is_set():
+            status, claim = asked("/api/hear", {"via": "hook", "wait": 0.5}, "arthur")
+            if status != 200:
+                continue
+            seqs = [one["seq"] for one in claim["messages"]]
+            wrong.extend(confirmed & set(seqs))
+            shown.extend((one["text"], one["seq"]) for one in claim["messages"])
+            if asked("/api/heard", {"claim": claim["claim"]}, "arthur")[0] == 200:
+                confirmed.update(seqs)
+
+    threads = [threading.Thread(target=talk), threading.Thread(target=announce)]
+    for thread in threads:
+        thread.start()
+    try:
+        for count in (8, 20, 35, 50):
+            wait_until(partial(longer, said, count), f"{count} were said", 30)
+            host.kill()
+            host.start()
+        threads[0].join(60)
+        wait_until(lambda: {text for text, _ in shown} == set(said), "all were shown", 40)
+        everything = {seq for _, seq in shown}
+        wait_until(lambda: confirmed == everything, "all were confirmed", 40)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(30)
+    assert wrong == []
+    assert len(said) == 60
+    status, inbox = host.ask("GET", "/api/inbox?limit=500", agent="arthur")
+    assert status == 200
+    assert [one["text"] for one in inbox if one["delivered_at"] is None] == []
