@@ -25,7 +25,7 @@ from maw.core.states import FAILED, MARKS
 
 MAX_LOGS: Final = 100
 MAX_GROUPS: Final = 150
-MAX_SEQS: Final = 1_000
+MAX_SEQS: Final = 250
 """Messages of which one entry speaks, ranges counted out: what a liar writes makes no more work than that."""
 MAX_BY: Final = 80
 STATES: Final = (*MARKS, FAILED)

@@ -89,8 +89,11 @@ def claims_of(
     ]
 
 
-_ENTRIES: Final = "SELECT place, header, signature, payload, shown FROM entries WHERE place IN ({})"
-_HELD: Final = f"SELECT {_MARKS} FROM progress WHERE seq = ? AND agent = ?"  # noqa: S608
+_COLUMNS: Final = ", ".join(f"p.{name}" for name in Reach._fields)
+_ROWS: Final = f"""SELECT e.place, e.payload, e.shown, m.direct, {_COLUMNS} FROM entries e
+    LEFT JOIN messages m ON m.seq = e.shown LEFT JOIN progress p ON p.seq = e.shown AND p.agent = ?
+    WHERE e.place IN ({{}})"""  # noqa: S608
+_HEAD: Final = "SELECT header, signature FROM entries WHERE place = ?"
 _SET: Final = (
     f"INSERT OR REPLACE INTO progress (seq, agent, {_MARKS}) VALUES (?, ?{', ?' * len(Reach._fields)})"  # noqa: S608
 )
@@ -102,52 +105,52 @@ async def take(conn: aiosqlite.Connection, state: State, claims: Iterable[Claim]
     moved = 0
     absent: set[int] = set()
     for claim in claims:
-        seqs = list(claim.group.seqs())
-        rows = await _entries(conn, [claim.log.place(seq) for seq in (*seqs, claim.head.seq)])
-        top = rows.get(claim.log.place(claim.head.seq))
-        if top is None or decode(*top[:2]).id != claim.head.id:
-            absent.add(claim.place)  # of another branch
+        if not await _is_of_our_branch(conn, claim):
+            absent.add(claim.place)
             continue
-        for seq in seqs:
-            row = rows.get(claim.log.place(seq))
-            shown = None if row is None or not _is_theirs(state, claim.agent, row) else row[3]
-            if shown is not None and await _raise(conn, shown, claim):
-                moved += 1
-        bare = [place for place, row in rows.items() if row[2] is None]
-        if bare and await _is_missing(conn, bare):
+        bare: list[int] = []
+        rows = await _among(conn, _ROWS, [claim.log.place(seq) for seq in claim.group.seqs()], claim.agent.n)
+        raised = []
+        for place, payload, shown, direct, *marks in rows:
+            if payload is None:
+                bare.append(place)
+                continue
+            told = None if direct is None else _raised(Reach(*marks), claim)
+            if told is not None and _is_theirs(state, claim.agent, payload, bool(direct)):
+                raised.append((shown, claim.agent.n, *told))
+        await conn.executemany(_SET, raised)
+        moved += len(raised)
+        if bare and await _among(conn, "SELECT 1 FROM missing WHERE place IN ({})", bare):
             absent.add(claim.place)
     return moved, absent
 
 
-async def _entries(conn: aiosqlite.Connection, places: Sequence[int]) -> dict[int, tuple[Any, ...]]:
-    found: dict[int, tuple[Any, ...]] = {}
+async def _is_of_our_branch(conn: aiosqlite.Connection, claim: Claim) -> bool:
+    rows = list(await conn.execute_fetchall(_HEAD, (claim.log.place(claim.head.seq),)))
+    return bool(rows) and decode(*rows[0]).id == claim.head.id
+
+
+async def _among(conn: aiosqlite.Connection, sql: str, places: Sequence[int], *first: int) -> list[Any]:
+    found: list[Any] = []
     for at in range(0, len(places), CHUNK):
         some = places[at : at + CHUNK]
-        sql = _ENTRIES.format(", ".join("?" * len(some)))
-        found.update({place: tuple(row) for place, *row in await conn.execute_fetchall(sql, some)})
+        found += await conn.execute_fetchall(sql.format(", ".join("?" * len(some))), (*first, *some))
     return found
 
 
-async def _is_missing(conn: aiosqlite.Connection, places: Sequence[int]) -> bool:
-    """Whether the payload of any of these is not here, and no rule has dropped it."""
-    for at in range(0, len(places), CHUNK):
-        some = places[at : at + CHUNK]
-        sql = f"SELECT 1 FROM missing WHERE place IN ({', '.join('?' * len(some))}) LIMIT 1"  # noqa: S608
-        if list(await conn.execute_fetchall(sql, some)):
-            return True
-    return False
+def _raised(held: Reach, claim: Claim) -> Reach | None:
+    """What is known then; None where that is nothing new."""
+    group = claim.group
+    told = held.raised(group.state, min(group.at_ms, claim.now_ms), group.by)
+    return None if told == held or (group.state == FAILED and held.rank) else told
 
 
-def _is_theirs(state: State, agent: AgentRow, row: tuple[Any, ...]) -> bool:
-    """Whether the message of this entry is for this agent. What is not shown, or redacted, is for nobody."""
-    header, signature, payload, shown = row
-    if shown is None or payload is None:
-        return False
-    kind = decode(header, signature).kind
-    if kind not in (Kind.POST, Kind.DIRECT):
-        return False
+def _is_theirs(state: State, agent: AgentRow, payload: bytes, direct: bool) -> bool:
+    """Whether the message is for this agent."""
+    if (agent.id if direct else agent.name.encode()) not in payload:
+        return False  # who claims the messages of others makes little work
     try:
-        said = Said.read(unpack_payload(payload), direct=kind == Kind.DIRECT)
+        said = Said.read(unpack_payload(payload), direct=direct)
     except (ValueError, TypeError):  # it is damaged on this disk
         return False
     host = state.node_at[agent.node]
@@ -157,18 +160,6 @@ def _is_theirs(state: State, agent: AgentRow, row: tuple[Any, ...]) -> bool:
 def former_of(state: State, node: NodeId) -> list[NodeId]:
     """The keys that this node's took the place of."""
     return [old for old, heir in state.heirs.items() if heir == node]
-
-
-async def _raise(conn: aiosqlite.Connection, seq: int, claim: Claim) -> bool:
-    key = (seq, claim.agent.n)
-    rows = list(await conn.execute_fetchall(_HELD, key))
-    held = Reach(*rows[0]) if rows else Reach()
-    group = claim.group
-    told = held.raised(group.state, min(group.at_ms, claim.now_ms), group.by)
-    if told == held or (group.state == FAILED and held.rank):
-        return False
-    await conn.execute(_SET, (*key, *told))
-    return True
 
 
 _SAID_BY: Final = """SELECT place, header, signature, payload FROM entries

@@ -98,7 +98,7 @@ GOOD_MARK = [0, ARTHUR, "read", 5, "inbox", [[1, 2]]]
         ([GOOD_LOG], [[*GOOD_MARK[:4], None, [[1, 2]]]]), ([GOOD_LOG], [[*GOOD_MARK[:5], []]]),
         ([GOOD_LOG], [[*GOOD_MARK[:5], [[2, 1]]]]), ([GOOD_LOG], [[*GOOD_MARK[:5], [[1, 10]]]]),
         ([[ONE, 7, 1 << 40, b"h" * 32]], [[*GOOD_MARK[:5], [[1, 1 << 40]]]]),
-        ([[ONE, 7, 5000, b"h" * 32]], [[*GOOD_MARK[:5], [[1, 600]]], [*GOOD_MARK[:5], [[601, 1001]]]]),
+        ([[ONE, 7, 5000, b"h" * 32]], [[*GOOD_MARK[:5], [[1, 200]]], [*GOOD_MARK[:5], [[201, 251]]]]),
     ],
 )  # fmt: skip
 def test_what_is_malformed_is_refused(logs: Any, said: Any) -> None:
