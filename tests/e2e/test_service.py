@@ -102,6 +102,18 @@ def back(host: BootedHost, before: int, seconds: float) -> None:
     assert answers(host, HOME), host.journal("maw")
 
 
+def sleeper(maw: Callable[..., str], folder: str) -> None:
+    """An agent in tmux that the keeper is to bring back."""
+    need(None if shutil.which("tmux") else "needs tmux: apt-get install -y tmux")
+    maw("agent", "add", "sleeper")
+    maw("agent", "set", "sleeper", "command=sleep 86399", f"cwd={folder}")
+    maw("agent", "start", "sleeper")
+
+
+def sleeps(host: BootedHost) -> list[str]:
+    return host.run(["pgrep", "-x", "-f", "sleep 86399"], check=False).stdout.split()
+
+
 @pytest.fixture
 def system(booted: BootedHost) -> Iterator[BootedHost]:
     """With the system service installed by the command."""
@@ -261,14 +273,23 @@ def test_a_users_own_systemd_keeps_it(booted: BootedHost) -> None:
                environment={"MAW_HOME": PEOPLE_HOME})  # fmt: skip
     booted.run([*as_nova, f"MAW_HOME={PEOPLE_HOME}", MAW, "service", "install"])
     assert answers(booted, PEOPLE_HOME)
+    sleeper(
+        lambda *words: booted.run([*as_nova, f"MAW_HOME={PEOPLE_HOME}", MAW, *words]).stdout, "/home/nova"
+    )
     before = pid()
     booted.run(["kill", "-KILL", str(before)])
     wait_until(lambda: pid() not in (0, before) and answers(booted, PEOPLE_HOME), "nova's daemon is back")
     booted.power_cut()
     booted.boot()
     wait_until(lambda: answers(booted, PEOPLE_HOME), "nova's daemon is back after the reboot", 20)
+    wait_until(lambda: len(sleeps(booted)) == 1, "and nova's agent, by its keeper", 30)
+    agents = sleeps(booted)
+    booted.run([*as_nova, "systemctl", "--user", "restart", "maw-keep"])
+    assert sleeps(booted) == agents, "the agent, and its tmux server, outlive their keeper"
     booted.run([*as_nova, f"MAW_HOME={PEOPLE_HOME}", MAW, "service", "remove"])
     assert not answers(booted, PEOPLE_HOME)
+    assert sleeps(booted) == agents, "and the service"
+    booted.run(["pkill", "-x", "-f", "sleep 86399"])
 
 
 def test_pm2_brings_the_daemon_back_and_systemd_brings_pm2_back(booted: BootedHost, pm2: Path) -> None:
@@ -289,6 +310,11 @@ def test_pm2_brings_the_daemon_back_and_systemd_brings_pm2_back(booted: BootedHo
     do(MAW, "init", "--name", "lab", "--listen", "127.0.0.1:0")
     do(MAW, "service", "install", "--manager", "pm2")
     wait_until(serves(0), "PM2 started it", 20)
+    sleeper(lambda *words: do(MAW, *words), "/root")
+    wait_until(lambda: sleeps(booted), "the agent runs")
+    agents = sleeps(booted)
+    do("pm2", "restart", "maw-keep")
+    assert sleeps(booted) == agents, "the agent, and its tmux server, outlive their keeper"
     before = daemon()
     do("kill", "-KILL", str(before))
     wait_until(serves(before), "PM2 brings it back after kill -9", 20)
@@ -304,6 +330,7 @@ def test_pm2_brings_the_daemon_back_and_systemd_brings_pm2_back(booted: BootedHo
     booted.power_cut()
     booted.boot()
     wait_until(lambda: answers(booted, home), "systemd brought PM2 back, and PM2 the daemon", 30)
+    wait_until(lambda: len(sleeps(booted)) == 1, "and the keeper, which brought the agent back", 30)
     booted.run(["kill", "-KILL", booted.property("pm2-root", "MainPID")])
     wait_until(serves(0), "systemd brings a killed PM2 back", 30)
 
