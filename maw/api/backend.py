@@ -236,8 +236,8 @@ class Backend(Protocol):
     ) -> Json:
         """A keeper's report. ``{"refused": {name: why}}``: of its agents, who is not to run. Refused: another uid's."""
 
-    async def pause_host(self, speaker: Speaker, why: str | None) -> Json:
-        """None: resume."""
+    async def pause_host(self, speaker: Speaker, agent: str | None, why: str | None) -> Json:
+        """``agent`` None: all of them. ``why`` None: resume. NotFound."""
 
     # the roster: on the socket, each for agents of one's own uid ------------------------------------------
 

@@ -14,6 +14,7 @@ from maw.api.routes import Access, Call, Route, body
 _MOST: Final = 1000
 """Agents, logs or folders in one report."""
 _BYTES: Final = Whole(0)
+_AGENT: Final = Field("agent", Name("agent"), "this one; left out: all")
 
 
 async def host(call: Call) -> web.StreamResponse:
@@ -21,11 +22,14 @@ async def host(call: Call) -> web.StreamResponse:
 
 
 async def pause(call: Call) -> web.StreamResponse:
-    return reply(await call.backend.pause_host(call.speaker, call.args["why"]), headers=call.api.headers)
+    args = call.args
+    told = await call.backend.pause_host(call.speaker, args["agent"], args["why"])
+    return reply(told, headers=call.api.headers)
 
 
 async def resume(call: Call) -> web.StreamResponse:
-    return reply(await call.backend.pause_host(call.speaker, None), headers=call.api.headers)
+    told = await call.backend.pause_host(call.speaker, call.args["agent"], None)
+    return reply(told, headers=call.api.headers)
 
 
 async def report(call: Call) -> web.StreamResponse:
@@ -48,10 +52,11 @@ ROUTES: Final = (
         "/api/host/pause",
         pause,
         Access.ADMIN,
-        "no agent runs on this machine until it is resumed; their conversations stay",
+        "no agent (or not this one) runs on this machine until it is resumed; conversations stay",
         "Host",
         body=body(
-            Field("why", Line(200), "the reason, as agents and their owners are told it", required=True)
+            _AGENT,
+            Field("why", Line(200), "the reason, as agents and their owners are told it", required=True),
         ),
     ),
     Route(
@@ -61,7 +66,7 @@ ROUTES: Final = (
         Access.ADMIN,
         "what a pause stopped comes back",
         "Host",
-        body=body(),
+        body=body(_AGENT),
     ),
     Route(
         "POST",

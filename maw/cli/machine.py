@@ -7,10 +7,12 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from maw.cli import completing
 from maw.cli.groups import command_group
 from maw.cli.output import Output, parse_time, size, span_since, words
 from maw.cli.params import Json
 from maw.cli.session import plain_daemon
+from maw.core.names import check_name
 
 Record = Mapping[str, Any]
 
@@ -31,27 +33,48 @@ def host(ctx: typer.Context, as_json: Json = False) -> None:
 
 @host_group.command("pause")
 def pause(
+    agent: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[AGENT]", help="This one; all if left out.", autocompletion=completing.own_agents
+        ),
+    ] = None,
+    *,
     why: Annotated[str, typer.Option("--why", metavar="TEXT", help="What agents and their owners are told.")],
     as_json: Json = False,
 ) -> None:
-    """Let no agent run on this machine until `maw host resume`. Conversations and mail stay."""
+    """Let no agent (or not this one) run on this machine until `maw host resume`. Conversations and mail stay."""
     out = Output.to_stdout(as_json)
-    told = plain_daemon().post("/api/host/pause", {"why": why}).body
+    told = plain_daemon().post("/api/host/pause", {"why": why, **_only(agent)}).body
     if out.as_json:
         out.json(told)
+    elif agent is not None:
+        out.line(f"{words(agent)} does not run on {words(told['name'])} until it is resumed: {words(why)}")
     else:
         out.line(f"{words(told['name'])} is paused: {words(told['paused'])}")
 
 
 @host_group.command("resume")
-def resume(as_json: Json = False) -> None:
+def resume(
+    agent: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[AGENT]", help="This one; all if left out.", autocompletion=completing.own_agents
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Let agents run again: those that a pause stopped come back with their conversations."""
     out = Output.to_stdout(as_json)
-    told = plain_daemon().post("/api/host/resume", {}).body
+    told = plain_daemon().post("/api/host/resume", _only(agent)).body
     if out.as_json:
         out.json(told)
     else:
-        out.line(f"{words(told['name'])} takes agents again")
+        out.line(f"{words(told['name'])} takes {'agents' if agent is None else words(agent)} again")
+
+
+def _only(agent: str | None) -> dict[str, str]:
+    return {} if agent is None else {"agent": check_name(agent.removeprefix("@"))}
 
 
 def _show(out: Output, told: Record) -> None:

@@ -1,7 +1,7 @@
 """What whoever gives a box allows to run on it: how many agents, how much memory, at which hours; or nothing now. Pure.
 
 Laws
-  1. What is paused or outside its hours does not run at all, and each says why in the giver's words.
+  1. What is paused (one agent, or all) or outside its hours does not run, and each says why in the giver's words.
   2. Beyond the number, the youngest go: who was there first keeps his place.
   3. Beyond the memory the largest go, until the rest fit: it is they who would take the box down.
   4. What a rule let go comes back by itself when the rule allows it again; with room to spare, so that nothing flaps.
@@ -10,7 +10,7 @@ Laws
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from maw.core.hours import Hours
@@ -22,12 +22,13 @@ ROOM: Final = 0.9
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """``agents``: how many may run; ``memory``: bytes, all together; ``hours``: when; None is no limit. ``paused``: why
-    nothing is to run now."""
+    nothing is to run now; ``stopped``: which agents are not to, and why."""
 
     agents: int | None = None
     memory: int | None = None
     hours: Hours | None = None
     paused: str | None = None
+    stopped: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,18 @@ def refusals(allowance: Allowance, wanted: Iterable[Running], minute: int) -> Ma
     if allowance.hours is not None and minute not in allowance.hours:
         why = f"this host gives room to agents from {str(allowance.hours).replace('-', ' to ')} only"
         return dict.fromkeys((one.name for one in everybody), why)
-    refused: dict[str, str] = {}
+    refused = {one.name: _stopped(allowance, one) for one in everybody if one.name in allowance.stopped}
+    everybody = [one for one in everybody if one.name not in refused]
     if allowance.agents is not None:
         why = f"this host gives room to {allowance.agents} agents"
         refused |= dict.fromkeys((one.name for one in everybody[allowance.agents :]), why)
     if allowance.memory is not None:
         refused |= _too_large(allowance.memory, [one for one in everybody if one.name not in refused])
     return refused
+
+
+def _stopped(allowance: Allowance, one: Running) -> str:
+    return f"whoever gives this host stopped it: {allowance.stopped[one.name]}"
 
 
 def _too_large(allowed: int, wanted: list[Running]) -> dict[str, str]:

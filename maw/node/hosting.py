@@ -7,6 +7,7 @@ carried out by the keeper.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from maw.store import trust as rows
 from maw.store.state import AgentRow
 
 PAUSED: Final = "host_paused"
+STOPPED: Final = "host_stopped"
 EVERY_S: Final = 10.0
 STALE_MS: Final = 300_000
 """A measurement older than this says nothing of now."""
@@ -105,6 +107,7 @@ class Hosting:
         self.vitals = Vitals(store)
         self.facts = facts()
         self.paused: str | None = None
+        self.stopped: dict[str, str] = {}
         self._taken: dict[int, Taken] = {}
         self._reports: dict[int, Report] = {}
         self._trends: dict[int, Trend] = {}
@@ -113,6 +116,7 @@ class Hosting:
         """What outlasts a restart."""
         async with self._store.db.reading() as conn:
             self.paused = await rows.get_meta(conn, PAUSED) or None
+            self.stopped = json.loads(await rows.get_meta(conn, STOPPED) or "{}")
 
     # -- what the giver says --------------------------------------------------------------------------
 
@@ -121,11 +125,20 @@ class Hosting:
         await self._store.writer.submit(lambda conn: rows.set_meta(conn, PAUSED, why or ""))
         self.paused = why
 
+    async def stop(self, name: str, why: str | None) -> None:
+        """This agent does not run here from now on, for this reason; None: it may again. Durable on return."""
+        stopped = {key: told for key, told in self.stopped.items() if key != name}
+        if why is not None:
+            stopped[name] = why
+        kept = json.dumps(stopped)
+        await self._store.writer.submit(lambda conn: rows.set_meta(conn, STOPPED, kept))
+        self.stopped = stopped
+
     def refused(self) -> Mapping[str, str]:
         """Which of the agents that are to run may not, by name, and why."""
         given = self._given
         memory = None if given.memory_mib is None else given.memory_mib << 20
-        allowance = Allowance(given.agents, memory, given.hours, self.paused)
+        allowance = Allowance(given.agents, memory, given.hours, self.paused, self.stopped)
         now = time.localtime()
         running = [self._running(row) for row in self._wanted()]
         return refusals(allowance, running, now.tm_hour * 60 + now.tm_min)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from maw.config import HostConfig
-from maw.errors import Refused
+from maw.errors import NotFound, Refused
 from maw.node.host_facts import HostFacts
 from maw.node.hosting import Hosting
 from tests.conftest import MakeHome
@@ -91,13 +92,28 @@ async def test_a_pause_stops_all_says_why_and_outlasts_a_restart(make_home: Make
         await host.add("neo")
         await enlist(host, "neo")
         assert (await report(host, agent("neo")))["refused"] == {}
-        await host.service.pause_host(await host.owner(), "a new disk")
+        await host.service.pause_host(await host.owner(), None, "a new disk")
         told = await report(host, agent("neo"))
         assert told["refused"] == {"neo": "this host is paused: a new disk"}
     async with running(home) as host:
         assert (await host.service.host(await host.owner()))["paused"] == "a new disk"
-        await host.service.pause_host(await host.owner(), None)
+        await host.service.pause_host(await host.owner(), None, None)
         assert host.node.hosting.refused() == {}
+
+
+async def test_one_agent_is_stopped_by_the_giver_and_told_why(make_home: MakeHome) -> None:
+    home = make_home("mbp")
+    async with running(home) as host:
+        await host.add("neo", "noisy")
+        await enlist(host, "neo", "noisy")
+        await host.service.pause_host(await host.owner(), "noisy", "it fills the disk")
+    async with running(home) as host:
+        told = await report(host, agent("neo"), agent("noisy"))
+        assert told["refused"] == {"noisy": "whoever gives this host stopped it: it fills the disk"}
+        await host.service.pause_host(await host.owner(), "noisy", None)
+        assert (await report(host, agent("neo"), agent("noisy")))["refused"] == {}
+        with pytest.raises(NotFound):
+            await host.service.pause_host(await host.owner(), "nobody", "who?")
 
 
 async def test_what_the_giver_allows_is_held_to(make_home: MakeHome) -> None:
@@ -124,7 +140,10 @@ async def test_a_line_is_told_once_in_the_channel_and_again_only_when_it_was_ove
 
         async def told(count: int) -> list[str]:
             await until(lambda: _said(host) >= count, f"{count} alerts in the channel", 20)
-            return await host.channel("alerts")
+            async with asyncio.timeout(20):  # counted as they are written, read when that is committed
+                while len(found := await host.channel("alerts")) < count:
+                    await asyncio.sleep(0.01)
+            return found
 
         facts[0] = replace(PLENTY, available=100 * MIB)
         assert "100 MiB of memory are left on mbp" in (await told(1))[0]

@@ -14,8 +14,11 @@ class Hosted(Status):
             lambda row: self._may_see(row, speaker), speaker.uid, everything=speaker.is_admin
         )
 
-    async def pause_host(self, speaker: Speaker, why: str | None) -> Json:
-        await self._node.hosting.pause(why)
+    async def pause_host(self, speaker: Speaker, agent: str | None, why: str | None) -> Json:
+        if agent is None:
+            await self._node.hosting.pause(why)
+        else:
+            await self._node.hosting.stop(self._node.directory.local(agent).name, why)
         return await self.host(speaker)
 
     async def measured(

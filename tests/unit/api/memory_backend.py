@@ -688,8 +688,8 @@ class MemoryBackend:
     async def host(self, speaker: Speaker) -> Json:
         return {**HOST, "name": self.node_name}
 
-    async def pause_host(self, speaker: Speaker, why: str | None) -> Json:
-        self.calls.append(("pause", why))
+    async def pause_host(self, speaker: Speaker, agent: str | None, why: str | None) -> Json:
+        self.calls.append(("pause", agent, why))
         return {**HOST, "name": self.node_name, "paused": why}
 
     async def measured(

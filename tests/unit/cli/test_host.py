@@ -231,6 +231,7 @@ def test_service_install_says_what_it_did_and_how_to_undo_it(
             "group": "staff",
             "replace": True,
             "nightly": Nightly(None),
+            "keep": [],
         }
     ]
 

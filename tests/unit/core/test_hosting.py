@@ -48,6 +48,12 @@ def test_outside_the_hours_and_paused_nothing_runs_and_says_why() -> None:
     assert refusals(paused, [agent("a"), agent("b", None)], NOON)["b"] == "this host is paused: a new disk"
 
 
+def test_one_that_is_stopped_takes_no_place_from_others() -> None:
+    allowance = Allowance(agents=1, stopped={"noisy": "it fills the disk", "elsewhere": "who?"})
+    refused = refusals(allowance, [agent("noisy", 1), agent("quiet", 2)], NOON)
+    assert refused == {"noisy": "whoever gives this host stopped it: it fills the disk"}
+
+
 @given(
     st.lists(st.tuples(st.one_of(st.none(), st.integers(0, 99)), st.integers(0, 900)), max_size=9),
     st.one_of(st.none(), st.integers(0, 5)),
