@@ -25,6 +25,9 @@ PREVIEW: Final = 2_000
 """Longer text goes to a file, and only its beginning reaches the model."""
 
 WITHOUT_MATCHER: Final = frozenset({"UserPromptSubmit", "Stop"})
+IGNORED: Final = frozenset({"StopFailure"})
+"""Whatever hooks print or end with here: nobody looks. That one which wakes may do so all the same is chosen: the
+documentation is silent on it."""
 PLAIN_TEXT_IS_CONTEXT: Final = frozenset({"SessionStart", "UserPromptSubmit"})
 CONTEXT_IS_TAKEN: Final = frozenset({"SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse", "Stop"})
 _NAMES: Final = re.compile(r"[A-Za-z0-9_\- ,|]*")
@@ -174,6 +177,8 @@ def end(process: subprocess.Popen[bytes]) -> None:
 def meaning(event: str, ended: Iterable[Done]) -> Meaning:
     """What the hooks that were waited for have said."""
     found = Meaning()
+    if event in IGNORED:
+        return found
     for done in ended:
         if done.code == 2:
             _refusal(event, done, found)

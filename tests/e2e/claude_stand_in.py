@@ -4,7 +4,8 @@ The real program needs a paid login, so this stands at the edge in its place: it
 the local settings, runs their hooks, keeps the transcript, and is a terminal program with a prompt box, or with ``-p``
 answers once. What would be the model is a *brain*: $CLAUDE_STAND_IN_BRAIN names a Python file with
 ``def turn(session, heard: list[str]) -> str``; it gets what entered the context since it spoke last, runs commands with
-``session.run(command)``, and returns what it says. Without one, every line ``$ COMMAND`` of a prompt is run.
+``session.run(command)``, and returns what it says, or raises ``session.Unreachable``. Without one, every line
+``$ COMMAND`` of a prompt is run.
 
 ``install(directory)`` puts a ``claude`` there; ``transcript(...)`` and ``heard(...)`` read what a session kept.
 """
@@ -47,6 +48,10 @@ class Interrupted(Exception):
     """Esc: the turn ends where it is."""
 
 
+class Unreachable(Exception):
+    """For brains: the model could not be reached. The turn ends, without Stop."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wake:
     """What a hook in the background ended with: shown to the model in a turn of its own."""
@@ -56,6 +61,8 @@ class Wake:
 
 class Session:
     """One conversation in one process. ``ident`` is the session's id; ``/clear`` begins another."""
+
+    Unreachable = Unreachable
 
     def __init__(self, ident: str, *, interactive: bool, extra: Path | None = None) -> None:
         self.ident = ident
@@ -227,7 +234,12 @@ class Session:
         if prompt is not None:
             self.todo.put(prompt)
         while not self.ended.is_set():
-            item = self.todo.get()
+            item = self._next()
+            if item is None:
+                self.fire(
+                    "Notification", "idle_prompt", notification_type="idle_prompt", message="waits for input"
+                )
+                item = self.todo.get()
             if item == "/exit":
                 break
             if item == "/clear":
@@ -253,6 +265,13 @@ class Session:
         told = {"pid": os.getpid(), "sessionId": self.ident, "cwd": self.project, "procStart": began}
         place.write_text(json.dumps(told))
 
+    def _next(self) -> str | Wake | None:
+        """None once, where nothing came for a minute (a test may make it shorter)."""
+        try:
+            return self.todo.get(timeout=float(os.environ.get("CLAUDE_STAND_IN_IDLE_S", "60")))
+        except queue.Empty:
+            return None
+
     def _clear(self) -> None:
         self.fire("SessionEnd", "clear", reason="clear")
         self.ident, self.heard = str(uuid.uuid4()), []
@@ -274,6 +293,9 @@ class Session:
             self._speak(active=isinstance(item, Wake))
         except Interrupted:
             self.note("interrupted", "[Request interrupted by user]")
+        except Unreachable as error:
+            self.note("api_error", f"API Error: {error}")
+            self.fire("StopFailure", "overloaded", error=str(error))
         finally:
             self.write("system", subtype="turn_duration", of="prompt" if isinstance(item, str) else "wake")
             if self.screen is not None:

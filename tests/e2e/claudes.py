@@ -32,7 +32,11 @@ class Claude:
         self.ident = str(uuid.uuid4())
         self._command = claude_stand_in.install(home / "bin")
         self._cwd = cwd
-        kept = {n: v for n, v in os.environ.items() if not n.startswith(("MAW_", "TMUX", "CLAUDE"))}
+        kept = {
+            n: v
+            for n, v in os.environ.items()
+            if not n.startswith(("MAW_", "TMUX", "CLAUDECODE", "CLAUDE_CODE"))
+        }
         self.environment = {**kept, "HOME": str(home), "TERM": "xterm", **environment}
         self._words = words
         self.shown = ""

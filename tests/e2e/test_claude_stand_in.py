@@ -242,6 +242,32 @@ def test_an_interrupted_turn_fires_no_stop(claude: MakeClaude, tmp_path: Path) -
     assert not (tmp_path / "stopped").exists()
 
 
+def test_a_model_that_cannot_be_reached_ends_the_turn_without_a_stop(
+    claude: MakeClaude, tmp_path: Path
+) -> None:
+    brain = "def turn(session, heard):\n    raise session.Unreachable('overloaded')\n"
+    one = claude(
+        brain,
+        Stop=[{"command": f"touch {tmp_path}/stopped"}],
+        StopFailure=[{"command": f"touch {tmp_path}/failed; echo context; echo no >&2; exit 2"}],
+    )
+    one.prompt("hello")
+    wait_until((tmp_path / "failed").exists, "its own hook runs")
+    assert not (tmp_path / "stopped").exists() and one.heard() == ["hello"]
+    assert "overloaded" in one.screen()
+
+
+def test_one_that_sits_idle_says_so_once(
+    claude: MakeClaude, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_STAND_IN_IDLE_S", "0.3")
+    write_settings(tmp_path, {})
+    one = claude(Notification=[{"command": f"cat >>{tmp_path}/told; echo >>{tmp_path}/told"}])
+    time.sleep(1.2)
+    (told,) = [json.loads(line) for line in (tmp_path / "told").read_text().splitlines() if line]
+    assert told["notification_type"] == "idle_prompt" and one.turns() == 0
+
+
 def test_clear_begins_another_session_in_the_same_process(claude: MakeClaude, tmp_path: Path) -> None:
     keep = {"command": f"cat >>{tmp_path}/told; echo >>{tmp_path}/told"}
     one = claude(SessionStart=[keep], SessionEnd=[keep])

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from maw.agents.hooks.notes import BUSY_S
+from maw.agents.installing.settings import handlers, with_ours
 from tests.e2e.claudes import Claude
 from tests.e2e.lab import wait_until
 from tests.unit.agents.hooks.hearing import Hearing, hearing
@@ -46,19 +45,10 @@ def session(tmp_path: Path) -> Iterator[MakeSession]:
 
 
 def write_settings(home: Path) -> None:
-    def waited(event: str) -> dict[str, Any]:
-        return {"type": "command", "command": f"{RUN} {event} || true"}
-
-    wait = {"type": "command", "command": f"{RUN} wait", "asyncRewake": True, "timeout": 3600}
-    hooks = {
-        "SessionStart": [waited("SessionStart"), wait],
-        "UserPromptSubmit": [waited("UserPromptSubmit"), wait],
-        "PostToolUse": [waited("PostToolUse")],
-        "Stop": [waited("Stop"), wait],
-    }
+    """As `maw hook install claude` does, with this Python's maw as the command."""
+    text = with_ours("", handlers("maw")).replace("maw hook run", RUN)
     (home / ".claude").mkdir(exist_ok=True)
-    settings = {"hooks": {event: [{"hooks": own}] for event, own in hooks.items()}}
-    (home / ".claude" / "settings.json").write_text(json.dumps(settings))
+    (home / ".claude" / "settings.json").write_text(text)
 
 
 def waiters(one: Claude) -> list[int]:
@@ -220,3 +210,30 @@ def test_one_that_has_something_to_say_is_not_ended_by_the_next(heard: Hearing, 
     assert heard.announced == [("neo asks", "rewake")]
     assert sum("neo asks" in text for text in one.heard()) == 1
     wait_until(lambda: len(waiters(one)) == 1, "one is left")
+
+
+@pytest.mark.parametrize("then", ["unreachable", "interrupted"])
+def test_a_wake_that_came_to_nothing_leaves_nobody_deaf(
+    heard: Hearing, session: MakeSession, tmp_path: Path, then: str
+) -> None:
+    """No Stop comes, so that nothing would wait any more."""
+    brain = tmp_path / "brain.py"
+    brain.write_text(
+        "tries = []\n"
+        "def turn(session, heard):\n"
+        "    tries.append(1)\n"
+        "    if len(tries) > 1:\n"
+        "        return 'ok'\n"
+        f"    if {then == 'unreachable'}:\n"
+        "        raise session.Unreachable('overloaded')\n"
+        "    session.run('sleep 60')\n"
+    )
+    one = session(CLAUDE_STAND_IN_BRAIN=str(brain), CLAUDE_STAND_IN_IDLE_S="1.5")
+    heard.post("first")
+    if then == "interrupted":
+        wait_until(lambda: any(e["type"] == "assistant" for e in one.transcript()), "it works")
+        one.keys("\x1b")
+    one.wait_for_turns(1)
+    heard.post("second")
+    one.wait_for_turns(2)
+    assert heard.announced == [("first", "rewake"), ("second", "rewake")]

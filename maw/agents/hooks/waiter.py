@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from maw.agents.hooks.told import Told
 
 WAKE: Final = 2
+IDLE: Final = ("StopFailure", "Notification")
+"""At these the session does nothing any more, and no other hook of ours says so."""
 POLL_S: Final = 50
 """How long the daemon is asked to wait; it is asked again then."""
 ANSWER_S: Final = 10.0
@@ -51,8 +53,12 @@ def run(told: Told, env: Mapping[str, str]) -> int:
     if not notes.Turn(env, session.pid).take():
         return 0
     notes.sweep(env)
-    watch.wait(None, BEHIND_S)
-    return _wait(session, watch, notes.Busy(env, session.pid), env)
+    busy = notes.Busy(env, session.pid)
+    if told.event in IDLE:
+        busy.clear()
+    else:
+        watch.wait(None, BEHIND_S)
+    return _wait(session, watch, busy, env)
 
 
 def _wait(session: Session, watch: Watch, busy: notes.Busy, env: Mapping[str, str]) -> int:

@@ -26,7 +26,11 @@ WAITED_S: Final = 5
 WAITING_S: Final = 7 * 24 * 3600
 """So long a session may lie idle and still be woken. Claude Code ends the waiter then; a month would overflow its
 timer, which fires at once then."""
-WAITER_EVENTS: Final = ("SessionStart", "UserPromptSubmit", "Stop")
+WAITER_EVENTS: Final = ("SessionStart", "UserPromptSubmit", "Stop", "StopFailure", "Notification")
+"""Where one that waits begins. Stop comes neither after an interrupt nor where the model could not be reached: then
+there is what Claude Code says of a session that has sat idle for a minute."""
+MATCHERS: Final[Mapping[str, str]] = {"Notification": "idle_prompt"}
+ALL_EVENTS: Final = tuple(dict.fromkeys((*EVENTS, *WAITER_EVENTS)))
 _RUNS: Final = re.compile(r"(?P<program>.+) hook run (?P<word>[A-Za-z]+)(?: \|\| true)?")
 EMPTY: Final = "{}\n"
 
@@ -39,13 +43,12 @@ def handlers(command: str, *, waiting: bool = True) -> dict[str, list[Json]]:
     program = shlex.quote(command)
     found: dict[str, list[Json]] = {}
     for event in EVENTS:
-        run = {"type": "command", "command": f"{program} hook run {event} || true", "timeout": WAITED_S}
-        found[event] = [run]
-        if waiting and event in WAITER_EVENTS:
-            wait = f"{program} hook run {WAIT}"
-            found[event].append(
-                {"type": "command", "command": wait, "asyncRewake": True, "timeout": WAITING_S}
-            )
+        run = f"{program} hook run {event} || true"
+        found[event] = [{"type": "command", "command": run, "timeout": WAITED_S}]
+    wait = f"{program} hook run {WAIT}"
+    for event in WAITER_EVENTS if waiting else ():
+        own = {"type": "command", "command": wait, "asyncRewake": True, "timeout": WAITING_S}
+        found.setdefault(event, []).append(own)
     return found
 
 
@@ -76,7 +79,8 @@ def with_ours(text: str, wanted: Mapping[str, Sequence[Handler]]) -> str:
     """Settings without maw's hooks, with them: one group for each event, the last of its event's."""
     text = text if text.strip() else EMPTY
     for event, own in wanted.items():
-        group = {"hooks": list(own)}
+        matcher = {"matcher": MATCHERS[event]} if event in MATCHERS else {}
+        group = {**matcher, "hooks": list(own)}
         root = _root(text)
         hooks = root.member("hooks")
         if hooks is None:
@@ -148,7 +152,7 @@ def _places(text: str) -> Iterator[_Place]:
     hooks = root.member("hooks")
     if hooks is None:
         return
-    for event in EVENTS:
+    for event in ALL_EVENTS:
         groups = hooks.value.member(event)
         for group in groups.value.parts if groups is not None else ():
             own = group.value.member("hooks") if group.value.kind == "object" else None
@@ -167,7 +171,7 @@ def _root(text: str) -> Value:
         return root
     if hooks.value.kind != "object":
         raise _shape('"hooks" is no object')
-    for event in EVENTS:
+    for event in ALL_EVENTS:
         groups = hooks.value.member(event)
         if groups is not None and groups.value.kind != "array":
             raise _shape(f'"hooks.{event}" is no list')

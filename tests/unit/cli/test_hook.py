@@ -76,7 +76,7 @@ def test_what_was_not_there_is_gone_again(cli: Cli, user: Path) -> None:
     (user / "project").mkdir()
     cli("hook", "install", "claude", "--project", "project")
     made = user / "project" / ".claude" / "settings.json"
-    assert len(commands(made)) == 7
+    assert len(commands(made)) == 9
     assert "the file is gone again" in cli("hook", "remove", "claude", "--project", "project").out
     assert list((user / "project").iterdir()) == [], "the folder too, which was made for it"
     assert not settings(user).exists()
@@ -171,7 +171,7 @@ def test_a_link_among_one_s_own_files_is_followed(cli: Cli, user: Path) -> None:
     real.write_text("{}")
     settings(user).symlink_to(real)
     assert f"installed: {real}" in cli("hook", "install", "claude").out
-    assert settings(user).is_symlink() and len(commands(real)) == 7
+    assert settings(user).is_symlink() and len(commands(real)) == 9
     cli("hook", "remove", "claude")
     assert real.read_text() == "{}"
 
@@ -237,7 +237,7 @@ def test_an_old_claude_gets_no_hook_that_it_would_wait_for(
     assert len(commands(settings(user))) == 4
     monkeypatch.setattr(claude, "version_of_claude", lambda: (2, 1, 328))
     cli("hook", "install", "claude")
-    assert len(commands(settings(user))) == 7
+    assert len(commands(settings(user))) == 9
 
 
 def test_the_version_is_asked_of_the_program(tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ def test_another_folder_than_meant_and_another_thing_are_said_to_be_wrong(cli: C
 def test_claude_s_own_folder_may_be_elsewhere(cli: Cli, user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(user / "config"))
     cli("hook", "install", "claude")
-    assert len(commands(user / "config" / "settings.json")) == 7
+    assert len(commands(user / "config" / "settings.json")) == 9
 
 
 def test_it_is_found_again_where_it_was_installed(
