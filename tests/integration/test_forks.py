@@ -202,7 +202,7 @@ async def test_what_was_said_before_and_after_a_restore_is_everywhere_once(
         await agree(mbp, oracle)
         sent = await mbp.service.sent(await mbp.as_("arthur"), limit=50)
         dark_now = next(item for item in sent if item["text"] == "in the dark @neo")
-        assert dark_now["state"] == "replicated"
+        assert (await mbp.service.wait_reached(dark_now["id"], 10))["state"] == "replicated"
         # what was told before the restore, of a branch that was not here for a while, is known again
         known = await mbp.service.wait_reached(first["id"], 10, "acked")
         assert known["state"] == "acked"
