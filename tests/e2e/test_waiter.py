@@ -237,3 +237,15 @@ def test_a_wake_that_came_to_nothing_leaves_nobody_deaf(
     heard.post("second")
     one.wait_for_turns(2)
     assert heard.announced == [("first", "rewake"), ("second", "rewake")]
+
+
+def test_where_nothing_can_be_written_it_wakes_all_the_same(
+    heard: Hearing, session: MakeSession, tmp_path: Path
+) -> None:
+    (tmp_path / ".local").write_text("no folder")
+    one = session()
+    for number in (1, 2):
+        heard.post(f"message {number}")
+        one.wait_for_turns(number)
+    assert heard.announced == [("message 1", "rewake"), ("message 2", "rewake")]
+    assert one.kept("hook_to_user") == []

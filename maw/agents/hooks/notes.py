@@ -52,20 +52,24 @@ def log(env: Mapping[str, str], what: str) -> None:
 
 
 class Busy:
-    """The mark that a session's program is at work, so that its waiter leaves what comes to the next tool."""
+    """The mark that a session's program is at work, so that its waiter leaves what comes to the next tool. Where it
+    cannot be made (a full disk) a session only hears less politely: nothing here raises."""
 
     def __init__(self, env: Mapping[str, str], pid: int) -> None:
         self._path = os.path.join(state_dir(env), f"{pid}.busy")
 
     def set(self) -> None:
-        os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-        with open(self._path, "w"):
-            os.utime(self._path)
+        try:
+            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+            with open(self._path, "w"):
+                os.utime(self._path)
+        except OSError:
+            return
 
     def clear(self) -> None:
         try:
             os.unlink(self._path)
-        except FileNotFoundError:
+        except OSError:
             return
 
     def left(self) -> float:
@@ -86,11 +90,15 @@ class Turn:
         self._fd: int | None = None
 
     def take(self) -> bool:
-        """Whether this process is now the one that waits. Raises OSError where the state folder cannot be used."""
+        """Whether this process is now the one that waits. Where the state folder cannot be used, each is: the daemon
+        then ends the one before."""
         import fcntl
 
-        os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError:
+            return True
         until = time.monotonic() + _HANDOVER_S
         while True:
             try:
@@ -102,9 +110,12 @@ class Turn:
                 os.close(fd)
                 return False
             time.sleep(0.02)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, str(os.getpid()).encode(), 0)
         self._fd = fd  # held, and with it the lock, until this process ends
+        try:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, str(os.getpid()).encode(), 0)
+        except OSError:
+            return True  # the next one cannot ask this one to end, and leaves it its turn
         return True
 
 
@@ -122,7 +133,11 @@ def sweep(env: Mapping[str, str]) -> None:
     """Marks of sessions that ended are removed."""
     from maw.agents.hooks.process import lives
 
-    for name in os.listdir(state_dir(env)):
+    try:
+        names = os.listdir(state_dir(env))
+    except OSError:
+        return
+    for name in names:
         pid, _, kind = name.partition(".")
         if kind in ("busy", "wait") and pid.isdecimal() and not lives(int(pid)):
             try:

@@ -255,6 +255,16 @@ def test_a_hook_of_another_event_does_nothing(
     assert "called for 'PostToolUse' at 'PreCompact'" in logged(tmp_path)
 
 
+def test_where_nothing_can_be_written_it_hears_all_the_same(
+    heard: Hearing, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / ".local").write_text("no folder")
+    for event in ("SessionStart", "UserPromptSubmit", "PostToolUse", "Stop"):
+        heard.post(f"at {event}")
+        assert f"at {event}" in fire(event, capsys)
+    assert len(heard.announced) == 4
+
+
 def test_a_slow_daemon_is_not_waited_for(
     heard: Hearing, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
