@@ -84,7 +84,18 @@ def adopt(
     else:
         for told in taken:
             out.line(_told(told))
+        _offer_hooks(taken)
     return problems
+
+
+def _offer_hooks(taken: list[dict[str, Any]]) -> None:
+    """How sessions of Claude Code hear by themselves, where they do not yet."""
+    if not any(told["kind"] == "claude" for told in taken):
+        return
+    from maw.agents.installing.claude import hears  # only where there is such a session
+
+    if not hears(os.environ):
+        note("next: `maw hook install claude` has them hear by themselves")
 
 
 def _known(acting: Acting) -> Known:

@@ -55,6 +55,15 @@ def test_a_running_session_is_adopted_and_hears_unprompted(fleet: Fleet) -> None
     assert Path(known["transcript"]).stem == talks["trinity"]
 
 
+def test_who_adopts_is_told_how_they_hear(fleet: Fleet) -> None:
+    for name in ("neo", "trinity"):
+        fleet.session(name, "claude")
+        fleet.shows(name, "? for shortcuts")
+    assert "hook install" not in fleet.adopt("neo").stderr, "they do already"
+    fleet.maw("hook", "remove", "claude")
+    assert "next: `maw hook install claude`" in fleet.adopt("trinity").stderr
+
+
 def test_a_program_of_a_tool_in_the_same_pane_takes_nothing(fleet: Fleet) -> None:
     ident, nested = str(uuid.uuid4()), str(uuid.uuid4())
     fleet.session("neo", "claude", "--session-id", ident)

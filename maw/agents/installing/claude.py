@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from maw.agents.installing import settings
-from maw.errors import BadInput
+from maw.agents.installing import files, settings
+from maw.errors import BadInput, MawError
 
 MANAGED: Final = Path("/etc/claude-code/managed-settings.json")
 WAKES_SINCE: Final = (2, 1, 120)
@@ -57,6 +57,16 @@ def settings_place(env: Mapping[str, str], project: Path | None) -> tuple[Path, 
     home = Path(env.get("HOME") or Path.home())
     place = config_dir(env, home) / "settings.json"
     return place, home if place.is_relative_to(home) else place.parent
+
+
+def hears(env: Mapping[str, str]) -> bool:
+    """Whether this user's sessions have maw's hooks; also where that cannot be told."""
+    path, within = settings_place(env, None)
+    try:
+        text = files.look(path, within).text
+        return text is not None and bool(settings.ours(text))
+    except MawError:
+        return True
 
 
 def version_of_claude(command: str = "claude") -> tuple[int, int, int] | None:
