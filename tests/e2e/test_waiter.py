@@ -120,8 +120,12 @@ def test_a_restart_of_the_daemon_is_outlasted(heard: Hearing, session: MakeSessi
     heard.fake.start()
     wait_until(lambda: polls(heard) >= 2, "it asks again")
     assert waiters(one) == waiting
+    one.prompt("hello")
+    wait_until(
+        lambda: len(waiters(one)) == 1 and waiters(one) != waiting, "the next one takes over from it", 2
+    )
     heard.post("neo asks")
-    one.wait_for_turns(1)
+    one.wait_for_turns(2)
     assert heard.announced == [("neo asks", "rewake")]
 
 

@@ -44,7 +44,7 @@ def log(env: Mapping[str, str], what: str) -> None:
                 os.close(fd)
                 fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            os.write(fd, f"{stamp} {line}\n".encode())
+            os.write(fd, f"{stamp} {line}\n".encode(errors="backslashreplace"))
         finally:
             os.close(fd)
     except OSError:

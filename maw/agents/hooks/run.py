@@ -21,7 +21,10 @@ def main(words: Sequence[str]) -> int:
     except Exception as error:  # the last supervisor: a session is never broken by its hook
         if getattr(error, "refused", False):
             return 0  # no daemon: an ordinary state, which `maw status` shows
-        _note(word, error)
+        try:
+            _note(word, error)
+        except Exception:  # nothing is left to tell it to
+            return 0
         return 0
 
 

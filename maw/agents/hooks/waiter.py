@@ -107,9 +107,12 @@ def _poll(session: Session, watch: Watch) -> dict[str, Any] | None:
         return None
     # from here on a newer waiter has to wait: what was claimed is told, or let go
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    answer: dict[str, Any] | None = asking.checked(path, *daemon.receive())
-    if answer is None:
-        signal.signal(signal.SIGTERM, _end)
+    answer: dict[str, Any] | None = None
+    try:
+        answer = asking.checked(path, *daemon.receive())
+    finally:
+        if answer is None:
+            signal.signal(signal.SIGTERM, _end)
     return answer
 
 

@@ -342,6 +342,17 @@ def test_the_pane_is_told_as_every_command_tells_it(tmux: str, pane: str) -> Non
     assert speaker_headers(env).get("X-Maw-Pane") == pane_of(env)
 
 
+def test_what_is_no_text_is_noted_all_the_same(
+    heard: Hearing, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "a").write_text("no folder")
+    monkeypatch.setenv("MAW_SOCKET", f"{tmp_path}/a/\udcff")
+    assert fire("PostToolUse", capsys) == ""
+    assert "\\udcff" in logged(tmp_path)
+    monkeypatch.setattr(notes, "log", lambda *_: 1 / 0)
+    assert fire("PostToolUse", capsys) == "", "not even a fault in noting faults"
+
+
 def test_the_log_stays_small(tmp_path: Path) -> None:
     env = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}
     for number in range(700):
