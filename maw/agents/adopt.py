@@ -5,6 +5,7 @@ Looking changes nothing, at any server. Taking one marks its pane (`@maw_agent`)
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -46,6 +47,8 @@ class Candidate:
     name: str = ""
     clash: str = ""
     taken: str = ""
+    shared: bool = False
+    """Other agents run in the same session: begun anew it gets one of its own, by its own name."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -107,6 +110,8 @@ def _named(found: Sequence[Candidate], known: Known) -> list[Candidate]:
     running = {name for place, name in kept.items() if any(one.pane.place == place for one in found)}
     given: set[str] = set()
     named = []
+    sessions = Counter((one.pane.place.socket, one.pane.session) for one in found)
+    found = [replace(one, shared=sessions[one.pane.place.socket, one.pane.session] > 1) for one in found]
     for one in sorted(found, key=lambda one: (one.pane.place.socket, one.pane.session, one.pane.place.pane)):
         if (taken := kept.get(one.pane.place)) is not None:
             named.append(replace(one, name=taken, taken=taken))
@@ -166,7 +171,7 @@ def take(daemon: Daemon, host: Host, node: str, one: Candidate, name: str) -> En
     with host.lock(node, name):
         entry = change(
             daemon, name, kind=one.kind, command=list(one.command), cwd=one.cwd, env=list(one.env),
-            session=one.pane.session, socket="" if socket == usual_socket(host.uid) else socket,
+            session=name if one.shared else one.pane.session, socket="" if socket == usual_socket(host.uid) else socket,
             up=True, pane=str(one.pane.place),
         )  # fmt: skip
         if one.conversation is not None:

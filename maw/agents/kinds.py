@@ -64,9 +64,19 @@ def _programs(command: Sequence[str]) -> list[str]:
     if "/claude/versions/" in command[0]:
         found.append("claude")
     if is_interpreter(command[0]):
-        script = next((word for word in command[1:] if not word.startswith("-")), "")
-        found.append(_plain(script))
+        found.append(_plain(_script(command)))
     return found
+
+
+def _script(command: Sequence[str]) -> str:
+    """The file that an interpreter runs; "" where it is given its program in words: `sh -c claude` is a shell, and
+    what it begins is another process."""
+    for word in command[1:]:
+        if not word.startswith("-"):
+            return word
+        if not word.startswith("--") and any(letter in word for letter in "cem"):
+            return ""
+    return ""
 
 
 def _plain(word: str) -> str:
@@ -74,6 +84,12 @@ def _plain(word: str) -> str:
     for ending in (".js", ".mjs", ".cjs", ".py"):
         name = name.removesuffix(ending)
     return name
+
+
+def _head(command: Sequence[str]) -> int:
+    """How many words name the program: one, or an interpreter's up to its script."""
+    script = _script(command) if command and is_interpreter(command[0]) else ""
+    return command.index(script) + 1 if script else 1
 
 
 def is_interpreter(word: str) -> bool:
@@ -87,10 +103,8 @@ def plain_command(kind: str, command: Sequence[str], exe: str = "") -> list[str]
     if exe and len(words) > 1 and is_interpreter(exe) and not is_interpreter(words[0]) and "/" in words[1]:
         del words[1]
     known = KINDS.get(kind, KINDS["command"])
-    kept = words[:1]
-    rest = words[1:]
-    if is_interpreter(words[0]) and rest:
-        kept.append(rest.pop(0))
+    head = _head(words)
+    kept, rest = words[:head], words[head:]
     while rest:
         word = rest.pop(0)
         if (known.verb and word == known.verb) or word in known.valued:
@@ -128,6 +142,6 @@ def command_line(
         return [word.replace(PLACEHOLDER, conversation) for word in resume]
     known = KINDS.get(kind, KINDS["command"])
     chosen = known.resume if begun or not known.begin else known.begin
-    at = 2 if len(command) > 1 and is_interpreter(command[0]) else 1
+    at = _head(command)
     words = [word.replace(PLACEHOLDER, conversation) for word in chosen]
     return [*command[:at], *words, *command[at:]]

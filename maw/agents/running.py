@@ -234,10 +234,12 @@ def end(
 ) -> None:
     """Ends its program, and with it the pane that was begun for it; the shell of one that was adopted stays. The caller
     holds the lock. Raises TmuxFailed."""
-    process = at.process or at.elsewhere
+    process, pane = at.process or at.elsewhere, at.pane
+    if keep_pane and pane is not None and process is not None and process.pid == pane.pid:
+        # else the pane, and a session of one, go with their program, and whoever looks at it is thrown out
+        Server(pane.place.socket).must("set-option", "-p", "-t", pane.place.pane, "remain-on-exit", "on")
     if process is not None:
         _terminate(process, wait)
-    pane = at.pane
     if pane is None or keep_pane:
         return
     if pane.ours:

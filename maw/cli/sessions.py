@@ -123,11 +123,13 @@ def _take(acting: Acting, known: Known, one: Candidate, name: str, *, single: bo
         acting.daemon.post("/api/users", {"username": clean, "role": "agent"})
     entry = take(acting.daemon, acting.host, acting.node, one, clean)
     acting.tell(entry, acting.look(entry), "alive")
-    return {**one.as_json(), "name": clean, "agent": clean}
+    return {**one.as_json(), "name": clean, "agent": clean, "begins_in": entry.session}
 
 
 def _told(told: dict[str, Any]) -> str:
     line = f"{words(told['agent'])} · {words(told['kind'])} in session {words(told['session'])}, {words(told['pane'])}"
+    if told["begins_in"] != told["session"]:
+        line = f"{line} (begun anew: in a session of its own, {words(told['begins_in'])})"
     if told["conversation"]:
         return f"{line} · conversation {words(told['conversation'])}"
     return f"{line} · its conversation is not known yet: its hooks tell it, or maw agent set NAME conversation=ID"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -117,6 +119,10 @@ class Fleet:
         )
         return folder
 
+    def terminal(self, *words: str) -> Terminal:
+        """`maw` with these words at a terminal, until it is left."""
+        return Terminal([*MAW, *words], {**self.environment, "TERM": "xterm"})
+
     def screen(self, session: str, socket: str | None = None) -> str:
         return self.tmux("capture-pane", "-p", "-t", f"={session}:", socket=socket)
 
@@ -142,6 +148,39 @@ class Fleet:
         return (
             panes + self.tmux("show-options", "-g", socket=socket) + self.tmux("list-buffers", socket=socket)
         )
+
+
+class Terminal:
+    """A command at a terminal of its own, whose keys a test presses."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._master, inner = pty.openpty()
+        self._process = subprocess.Popen(
+            command, stdin=inner, stdout=inner, stderr=inner, env=environment, start_new_session=True
+        )
+        os.close(inner)
+        self._ended = threading.Event()
+        threading.Thread(target=self._drain, daemon=True).start()
+
+    def press(self, keys: bytes) -> None:
+        os.write(self._master, keys)
+
+    def _drain(self) -> None:
+        while not self._ended.is_set():
+            try:
+                if not os.read(self._master, 65536):
+                    return
+            except OSError:
+                return
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._process.terminate()
+        self._process.wait(10)
+        os.close(self._master)
 
 
 def wait_for(true: Any, what: str, seconds: float = PATIENCE_S) -> None:

@@ -116,10 +116,12 @@ def test_stop_start_and_respawn_keep_folder_session_and_conversation(fleet: Flee
     fleet.session("bystander")
     assert fleet.adopt("neo").returncode == 0
     (first,) = pids_of(ident)
+    pane = fleet.listed("neo")["pane"]
 
     assert "neo respawned in session neo" in fleet.maw("agent", "respawn", "neo")
     wait_for(lambda: pids_of(ident) not in ([], [first]), "another process goes on with the conversation")
     assert fleet.listed("neo")["conversation"]["session"] == ident
+    assert fleet.listed("neo")["pane"] == pane, "where it was, so that whoever looks at it goes on looking"
     fleet.shows("neo", ident)
 
     assert fleet.maw("agent", "stop", "neo") == "neo stopped\n"
@@ -136,6 +138,19 @@ def test_stop_start_and_respawn_keep_folder_session_and_conversation(fleet: Flee
     assert Path(f"/proc/{pid}/cwd").readlink() == folder
     assert "? for shortcuts" in fleet.maw("agent", "peek", "neo")
     assert "bystander" in fleet.tmux("list-sessions", "-F", "#{session_name}").split()
+
+
+def test_attaching_shows_its_session_and_is_seen(fleet: Fleet) -> None:
+    fleet.session("neo", "claude")
+    fleet.shows("neo", "? for shortcuts")
+    fleet.adopt("neo")
+    with fleet.terminal("agent", "attach", "neo") as terminal:
+        wait_for(
+            lambda: fleet.tmux("list-clients", "-F", "#{client_session}") == "neo\n", "somebody looks at it"
+        )
+        terminal.press(b"\x02d")  # tmux's own way to let go
+        wait_for(lambda: fleet.tmux("list-clients") == "", "nobody does")
+    assert fleet.run("agent", "attach", "nobody").returncode == 3
 
 
 def test_an_agent_that_ran_in_a_shell_is_respawned_there_but_not_over_what_runs_there_now(
@@ -195,3 +210,21 @@ def test_two_starts_at_once_make_one(fleet: Fleet) -> None:
     said = sorted(one.communicate(timeout=60)[0].split(" in ")[0].strip() for one in running)
     assert said == ["trinity runs already"] * 3 + ["trinity started"]
     assert len(pids_of(fleet.listed("trinity")["conversation"]["session"])) == 1
+
+
+def test_several_in_one_session_are_each_taken_and_get_sessions_of_their_own_later(fleet: Fleet) -> None:
+    fleet.session("team", "claude")
+    fleet.tmux("new-window", "-t", "=team:", "-c", str(fleet.root), "claude")
+    wait_for(lambda: len([one for one in fleet.candidates() if one["conversation"]]) == 2, "both are found")
+    assert {one["name"] for one in fleet.candidates()} == {"team", "team-2"}
+    said = fleet.adopt("--all")
+    assert said.returncode == 0, said.stderr
+    assert "team-2 · claude in session team" in said.stdout
+    assert "begun anew: in a session of its own, team-2" in said.stdout
+    before = {name: fleet.listed(name)["conversation"]["session"] for name in ("team", "team-2")}
+    assert len(set(before.values())) == 2
+    fleet.tmux("kill-server")
+    for name in before:
+        wait_for(lambda name=name: fleet.run("agent", "start", name).returncode == 0, f"{name} is started")
+        fleet.shows(name, "? for shortcuts")
+    assert {name: fleet.listed(name)["conversation"]["session"] for name in before} == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -169,3 +170,25 @@ def test_a_command_is_run_for_mail_and_its_end_is_told(fleet: Fleet, keep: Keep)
     assert "via exec" in fleet.maw("sent", "--as", "oracle")
     heard_text = (fleet.root / "heard").read_text()
     assert heard_text.count("how warm is it?") == 1 and heard_text.endswith("sensor\n")
+
+
+def test_a_human_at_the_terminal_is_not_typed_over(fleet: Fleet, keep: Keep, neo: str) -> None:
+    with fleet.terminal("agent", "attach", "neo") as human:
+        wait_for(lambda: fleet.tmux("list-clients") != "", "the human looks at it")
+        typing = threading.Event()
+
+        def type_on() -> None:
+            while not typing.wait(0.4):
+                human.press(b"x\x7f")
+
+        thread = threading.Thread(target=type_on)
+        thread.start()
+        try:
+            keep.start()
+            fleet.maw("send", "--as", "oracle", "@neo", "are you there?")
+            wait_for(lambda: "somebody is at its terminal" in str(states(fleet)), "it is said why not", 40)
+            assert "are you there?" not in told(fleet, neo)
+        finally:
+            typing.set()
+            thread.join()
+        wait_for(lambda: "are you there?" in told(fleet, neo), "when the human rests", 40)
