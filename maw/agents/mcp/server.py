@@ -123,7 +123,7 @@ class Bridge:
         try:
             if tool is None:
                 raise NotFound(f"there is no tool {params.name}", hint=f"there are {', '.join(BY_NAME)}")
-            daemon = self.find()
+            daemon = await run_sync(self.find)
             text = await run_sync(tools.call, tool, daemon, params.arguments or {}, abandon_on_cancel=True)
         except MawError as error:
             return types.CallToolResult(is_error=True, content=[_text(tools.told(error))])
@@ -178,7 +178,7 @@ class Bridge:
         found, self._open = self._open, None
         self._was_read.set()
         if found is None:
-            daemon = self.find()
+            daemon = await run_sync(self.find)
             found = await run_sync(lambda: tools.new(daemon, self.name))
         if found is not None:
             self._pending[ctx.request_id] = found.claim
@@ -269,7 +269,7 @@ class Bridge:
 
     async def _poll(self) -> Claimed | None:
         """One long poll. Who is cancelled in it hangs up: nothing is claimed for a client that listens no more."""
-        daemon = self.find()
+        daemon = await run_sync(self.find)
         if not await run_sync(self._is_ours, daemon):
             return None
         line = Line(str(daemon.socket), _speaker(daemon), time.monotonic() + POLL_S + ANSWER_S)
