@@ -56,7 +56,7 @@ async def run(root: Path, size: Size) -> list[Figure]:
         }
         floor = [measured([sys.executable, "-c", "pass"], environment()) for _ in range(size.calls + 1)][1:]
         found = {
-            name: [measured(RUN, environment(**more)) for _ in range(size.calls + 1)][1:]
+            name: [measured(RUN, environment(HOME=str(root), **more)) for _ in range(size.calls + 1)][1:]
             for name, more in ways.items()
         }
         await daemon.post("/api/users", {"username": "arthur"})
