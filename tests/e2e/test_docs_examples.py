@@ -110,11 +110,13 @@ def test_the_examples_of_a_page(node: OneNode, name: str) -> None:
 
 
 def test_what_the_agents_page_does_is_what_it_says(node: OneNode) -> None:
-    saying, listening = (block for _, block in MARKED.findall(page("docs/agents.md")))
+    saying, listening, sensing = (block for _, block in MARKED.findall(page("docs/agents.md")))
     node.script([saying])
     heard: list[dict[str, Any]] = json.loads(node.maw("inbox", "--as", "neo", "--json"))
     assert [message["why"] for message in heard] == ["direct", "mention", "direct", "direct"]
-    node.script([listening])
+    node.script([listening, sensing])
+    (reading,) = json.loads(node.maw("read", "air", "--json"))
+    assert (reading["author_name"], reading["intent"]) == ("arthur", "inform")
     inbox = subprocess.run(
         [MAW, "inbox", "--as", "neo"], env=node.environment, capture_output=True, check=False
     )
