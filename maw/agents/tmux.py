@@ -36,7 +36,12 @@ _FIELDS: Final = (
     "session_attached", "session_created", "window_activity", "history_size", "cursor_x", "cursor_y",
     "pane_active", "window_active", BEGAN, MARK, "session_name",
 )  # fmt: skip
-_FORMAT: Final = "|".join(f"#{{{name}}}" for name in _FIELDS)
+# anybody may set an option to anything: only what can be an agent's name is let through
+_CLEAN: Final = {
+    MARK: f"#{{?#{{m/r:^[a-z0-9_-]*$,#{{{MARK}}}}},#{{{MARK}}},}}",
+    BEGAN: f"#{{?#{{==:#{{{BEGAN}}},1}},1,}}",
+}
+_FORMAT: Final = "|".join(_CLEAN.get(name, f"#{{{name}}}") for name in _FIELDS)
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}|", re.ASCII)
 _NO_SERVER: Final = ("no server running", "error connecting to", "server exited", "lost server")
 # What a program that starts tmux has of its own, and no pane should inherit.
@@ -200,8 +205,8 @@ def sockets(env: Mapping[str, str], uid: int, servers: Iterable[Sequence[str]]) 
     if env.get("TMUX"):
         found[env["TMUX"].rsplit(",", 2)[0]] = None
     for command in servers:
-        for at, word in enumerate(command[:-1]):
-            if word == "-S":
+        for at, word in enumerate(command):
+            if word == "-S" and at + 1 < len(command):
                 found[command[at + 1]] = None
             elif word.startswith("-S") and len(word) > 2:
                 found[word[2:]] = None
