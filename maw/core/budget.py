@@ -55,6 +55,10 @@ class Limits:
     per_sender: int = 24
     per_groups: int = 10
 
+    def times(self, factor: int) -> Limits:
+        """So many times as high."""
+        return Limits(self.per_hour * factor, self.per_sender * factor, self.per_groups * factor)
+
 
 class Cause(NamedTuple):
     """Who would wake, as what (``operator``, ``ape``, ``agent``), and whether as one of a group that is named."""
@@ -111,17 +115,26 @@ class _Meter:
             self.spent.popleft()
         return sum(cost for _, cost in self.spent)
 
-    def delay(self, count: float) -> float:
+    def delay(self, count: float, pace: float) -> float:
         """Seconds after the wake before, in the state between free and held."""
         over = count - self.limit / 2
         if over < 0:
             return 0.0
-        return float(min(HOUR_S / (self.limit * PACE), FIRST_DELAY_S * 2 ** min(over, 10.0)))
+        return float(min(HOUR_S / (self.limit * pace), FIRST_DELAY_S * 2 ** min(over, 10.0)))
 
 
 class Budget:
-    def __init__(self, limits: Limits) -> None:
+    """``gathers``: what comes at once is of one wake, and wakes stand apart; without it nothing that is free waits.
+    ``pace``: what of a limit goes on in an hour while it is slowed. ``verb``: what is done to the agent, as it is told.
+    """
+
+    def __init__(
+        self, limits: Limits, *, gathers: bool = True, pace: float = PACE, verb: str = "woken"
+    ) -> None:
         self._limits = limits
+        self._gathers = gathers
+        self._pace = pace
+        self.verb = verb
         self._all = _Meter(limits.per_hour)
         self._groups = _Meter(limits.per_groups)
         self._senders: dict[str, _Meter] = {}
@@ -134,16 +147,18 @@ class Budget:
         """When the first of these messages, each with the time it came, may wake the agent."""
         self._mend(now)
         due = Due()
+        newest: dict[Cause, float] = {}
+        for came, cause in waiting:  # there may be hundreds of one: it is asked once for all of them
+            newest[cause] = max(newest.get(cause, came), came)
+        permits = {cause: self._permit(now, min(came, now), cause, due) for cause, came in newest.items()}
         for at, (came, cause) in enumerate(waiting):
-            permit = self._permit(now, min(came, now), cause, due)
+            permit = permits[cause]
+            if not math.isinf(permit.at) and came <= self._barred(cause):
+                permit = Permit(math.inf, self._held_words(cause.sender))
             if math.isinf(permit.at):
                 due.held[at] = permit.why or ""
                 continue
-            if cause.kind == OPERATOR:
-                when = now
-            else:
-                settled = min(came, now) + SETTLE_S
-                when = max(settled, permit.at, self.last + GAP_S if self.last is not None else settled)
+            when = now if cause.kind == OPERATOR else max(permit.at, self._gathered(min(came, now)))
             due.at = when if due.at is None else min(due.at, when)
             if permit.why is not None:
                 due.slowed[at] = permit.why
@@ -151,6 +166,18 @@ class Budget:
                 due.ready.append(at)
                 due.causes.append(cause)
         return due
+
+    def _barred(self, cause: Cause) -> float:
+        """What came of this until then wakes nobody any more."""
+        if cause.kind == OPERATOR:
+            return 0.0
+        groups = self._groups.barred if cause.group and cause.kind == AGENT else 0.0
+        return max(self._sender(cause.sender).barred, groups)
+
+    def _gathered(self, came: float) -> float:
+        if not self._gathers:
+            return came
+        return max(came + SETTLE_S, came if self.last is None else self.last + GAP_S)
 
     def _permit(self, now: float, came: float, cause: Cause, due: Due) -> Permit:
         if cause.kind == OPERATOR:
@@ -167,8 +194,6 @@ class Budget:
         if meter.held_since is not None and came - meter.last_came >= HOUR_S:
             meter.held_since, meter.told, meter.barred = None, False, meter.last_came
         meter.last_came = max(meter.last_came, came)
-        if came <= meter.barred:
-            return Permit(math.inf, self._held_words(what))
         if meter.held_since is None and count >= meter.limit:
             meter.held_since = now
         if meter.held_since is not None:
@@ -192,11 +217,11 @@ class Budget:
         return Permit(math.inf, self._held_words(ALL))
 
     def _slowed(self, meter: _Meter, what: str, count: float, now: float) -> Permit:
-        delay = meter.delay(count)
+        delay = meter.delay(count, self._pace)
         if not delay or not meter.spent or (at := meter.spent[-1][0] + delay) <= now:
             return Permit(now, None)
         about = {ALL: "this agent is", GROUPS: "messages to groups are"}.get(what, f"{what} is")
-        return Permit(at, f"slowed: {about} at {count:g} of {meter.limit} wakes an hour")
+        return Permit(at, f"slowed: {about} at {count:g} of {meter.limit} times an hour")
 
     def _tell(self, meter: _Meter, what: str, count: float, due: Due) -> None:
         if not meter.told:
@@ -207,8 +232,8 @@ class Budget:
         limit = {ALL: self._limits.per_hour, GROUPS: self._limits.per_groups}.get(
             what, self._limits.per_sender
         )
-        about = {ALL: "woken", GROUPS: "woken by messages to groups"}.get(what, f"woken by {what}")
-        return f"held: {about} {limit} times within an hour"
+        about = {ALL: "", GROUPS: " by messages to groups"}.get(what, f" by {what}")
+        return f"held: {self.verb}{about} {limit} times within an hour"
 
     # -- what happened ------------------------------------------------------------------------------
 

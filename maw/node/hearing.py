@@ -224,6 +224,8 @@ class Hearing:
             return None
         if me.wake:
             await self._wakes.woken(agent, me.via, [items[seq] for seq in sorted(there)])
+        else:
+            self._wakes.told(agent, [items[seq] for seq in sorted(there)])
         messages = [self._presenter.message(row) for row in rows]
         briefs = [brief_of(message, row.said) for message, row in zip(messages, rows, strict=True)]
         waited = self._wakes.waited([items[row.seq] for row in rows])

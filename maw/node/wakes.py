@@ -28,8 +28,12 @@ from maw.store.state import AgentRow
 from maw.store.wakes import HOLD, RELEASE, WakeRow
 
 ALERT: Final = "wakes"
-ASKED_FOR: Final = ("wait", "stream")
+STREAM: Final = "stream"
+ASKED_FOR: Final = ("wait", STREAM)
 """Who waits himself is not disturbed by what comes."""
+TALK_TIMES: Final = 5
+"""How many times as often an agent may be told something without being woken: in the middle of its work by a hook, or
+in `maw wait`. Two that talk there cost turns too."""
 LONG_S: Final = 3600.0
 SHOWN: Final = 20
 NOTE_AGAIN_S: Final = 1800.0
@@ -60,10 +64,12 @@ class Quiet(NamedTuple):
 
 @dataclass(slots=True)
 class _Agent:
-    """``own``: its rule of quiet, None where the host's counts. ``told``: an alert stands. ``kept``: why messages were
-    held, by seq, as far as their authors are to be told of it."""
+    """``budget`` rations its wakes; ``talk`` what it is told without being woken, as it works or because it waits
+    itself. ``own``: its rule of quiet, None where the host's counts. ``told``: an alert stands. ``kept``: why messages
+    were held, by seq, as far as their authors are to be told of it."""
 
     budget: Budget
+    talk: Budget
     own: str | None = None
     told: bool = False
     counts: Counts = field(default_factory=Counts)
@@ -117,7 +123,9 @@ class Wakes:
 
     def _at(self, n: int) -> _Agent:
         if (one := self._agents.get(n)) is None:
-            one = self._agents[n] = _Agent(Budget(self.config.limits))
+            limits = self.config.limits
+            talk = Budget(limits.times(TALK_TIMES), gathers=False, pace=1.0, verb="interrupted")
+            one = self._agents[n] = _Agent(Budget(limits), talk)
         return one
 
     # -- asked by who offers ------------------------------------------------------------------------
@@ -126,8 +134,10 @@ class Wakes:
         """Those of ``items`` that may be put in front of the agent now by this way; none while a wake must wait."""
         now = self._now()
         given = self._heard_now(agent, me, items, now)
-        if not me.wake or not given:
+        if not given or me.via == STREAM:
             return given
+        if not me.wake:
+            return self._talk(agent, given, now)[0]
         due = self._due(agent, given, now)
         return given if due.at is not None and due.at <= now else []
 
@@ -137,9 +147,9 @@ class Wakes:
         quiet = self.quiet(agent)
         left = LONG_S if quiet is None or quiet.left is None else quiet.left
         given = self._heard_now(agent, me, items, now)
-        if not me.wake or not given:
+        if not given or me.via == STREAM:
             return left
-        due = self._due(agent, given, now)
+        due = self._due(agent, given, now) if me.wake else self._talk(agent, given, now)[1]
         return min(left, LONG_S if due.at is None else max(0.0, due.at - now))
 
     def quiet(self, agent: AgentRow) -> Quiet | None:
@@ -179,23 +189,42 @@ class Wakes:
             if item.held:
                 self._keep(agent, item, due.held[at])
         for held in due.fresh:
-            self._tell(agent, held)
-        if one.told and not one.budget.holds(now):
+            self._unsaved.append(WakeRow(agent.n, int(held.since * 1000), HOLD, [[held.what]], 0))
+            self._tell(agent, held, one.budget.verb)
+        self._over(agent, one, now)
+        return due
+
+    def _talk(self, agent: AgentRow, items: Sequence[Pending], now: float) -> tuple[list[Pending], Due]:
+        """Those of which it may be told now without being woken, and when the first of the others."""
+        one = self._at(agent.n)
+        waking = [item for item in items if item.wakes]
+        due = one.talk.due(now, [(item.since, item.cause) for item in waking])
+        ready = {waking[at].seq for at in due.ready}
+        for at, why in (due.held | due.slowed).items():
+            waking[at].waited_for = why
+        for at, why in due.held.items():
+            self._keep(agent, waking[at], why)
+        for held in due.fresh:
+            self._tell(agent, held, one.talk.verb)
+        self._over(agent, one, now)
+        return [item for item in items if not item.wakes or item.seq in ready], due
+
+    def _over(self, agent: AgentRow, one: _Agent, now: float) -> None:
+        """Settles what was told when nothing is held any more."""
+        if one.told and not one.budget.holds(now) and not one.talk.holds(now):
             one.told = False
             self._settle(ALERT, self._address(agent))
-        return due
 
     def _keep(self, agent: AgentRow, item: Pending, why: str) -> None:
         if item.told != why:
             item.told = self._at(agent.n).kept[item.seq] = why
 
-    def _tell(self, agent: AgentRow, held: Held) -> None:
+    def _tell(self, agent: AgentRow, held: Held, verb: str) -> None:
         self._at(agent.n).told, self._at(agent.n).noted = True, self._now()
-        self._unsaved.append(WakeRow(agent.n, int(held.since * 1000), HOLD, [[held.what]], 0))
         name = self._address(agent)
         what = {"groups": "messages to groups", "all": "messages"}.get(held.what, held.what)
         text = (
-            f"{name} was woken {held.wakes:g} times within an hour by {what}: further wakes are held, the messages stay"
+            f"{name} was {verb} {held.wakes:g} times within an hour by {what}: what comes from there is held, and stays"
             f" in its inbox. `maw wakes {agent.name}` shows it, `maw wakes release {agent.name}` lets them through"
         )
         self._alert(Alert(ALERT, name, text))
@@ -210,6 +239,13 @@ class Wakes:
         self._at(agent.n).budget.spend(now, due.causes)
         await self._write([row])
         self._at(agent.n).counts.wakes += 1
+
+    def told(self, agent: AgentRow, items: Sequence[Pending]) -> None:
+        """It is being told of these without being woken."""
+        one, now = self._at(agent.n), self._now()
+        causes = [item.cause for item in items if item.wakes]
+        if causes:
+            one.talk.spend(now, causes)
 
     def waited(self, items: Sequence[Pending]) -> Waited | None:
         """Of what is shown now: what was kept back, for how long, and why."""
@@ -232,6 +268,7 @@ class Wakes:
         await self._write([WakeRow(agent.n, wall_clock_ms(), RELEASE, [[who]], 0)])
         one = self._at(agent.n)
         one.budget.release()
+        one.talk.release()
         one.told = False
         self._settle(ALERT, self._address(agent))
 
@@ -252,7 +289,7 @@ class Wakes:
             "used": round(one.budget.used(now), 2),
             "held": [
                 {"what": held.what, "since": iso(int(held.since * 1000)), "wakes": round(held.wakes, 2)}
-                for held in one.budget.holds(now)
+                for held in (*one.budget.holds(now), *one.talk.holds(now))
             ],
             "dnd": quiet_text(self.config.dnd if one.own is None else parse_quiet(one.own)),
             "quiet": quiet is not None,
@@ -296,14 +333,17 @@ class Wakes:
         await self._store.writer.submit(write)
 
     async def _write(self, more: Sequence[WakeRow]) -> None:
-        pending = list(self._unsaved)
+        pending, self._unsaved = self._unsaved, []
         written = [*pending, *more]
 
         async def write(conn: aiosqlite.Connection) -> None:
             await rows.note(conn, written)
 
-        await self._store.writer.submit(write)
-        del self._unsaved[: len(pending)]
+        try:
+            await self._store.writer.submit(write)
+        except BaseException:
+            self._unsaved = pending + self._unsaved
+            raise
 
     def keep_again(self, n: int, kept: dict[int, str]) -> None:
         """They could not be told of yet."""

@@ -155,6 +155,27 @@ async def test_a_restart_does_not_make_anew_what_was_spent_or_held(make_home: Ma
         assert ("wakes", "arthur@mbp") not in await host.alerts()
 
 
+async def test_two_that_talk_in_maw_wait_are_held_too_only_later(host: Host, clock: Clock) -> None:
+    told = 0
+    for at in range(400):
+        await host.send("neo", "arthur", f"{at}")
+        claim = await hear(host, "arthur", "wait")
+        clock.now += 8
+        if claim is not None:
+            await heard(host, "arthur", claim)
+            told += 1
+    assert told == 5 * LIMITS.per_sender
+    alert = (await host.alerts())["wakes", "arthur@mbp"]
+    assert f"interrupted {told} times within an hour by neo@mbp" in alert["text"]
+    await host.send("trin", "arthur", "an honest question")
+    assert texts(await hear(host, "arthur", "wait")) == ["an honest question"]
+    listener = host.service.listener(await host.as_("arthur"), 0)  # a program that reads all is not asked
+    await listener.sent([one["seq"] for one in await host.inbox("arthur")])
+    assert await host.service.release_wakes(await host.owner(), "arthur")
+    listener.close()
+    assert (await hear(host, "arthur", "wait")) is not None
+
+
 async def test_groups_are_counted_together(host: Host, clock: Clock) -> None:
     for at in range(4):
         await host.post("neo" if at % 2 else "trin", f"hello @agents {at}")

@@ -76,15 +76,15 @@ def test_nothing_waiting_is_never_due() -> None:
 
 def test_a_sender_is_free_then_slowed_then_held_and_a_human_told_once() -> None:
     budget = Budget(LIMITS)
-    times = woken(budget, NEO, T0, HOUR_S)
+    times = woken(budget, NEO, T0, HOUR_S, every=5.0)
     gaps = [after - before for before, after in itertools.pairwise(times)]
     assert len(times) == 24
     assert max(gaps[:11]) <= GAP_S + 1
     assert gaps[11:15] == pytest.approx([15, 30, 60, 120], abs=2)
     assert all(gap == pytest.approx(225, abs=2) for gap in gaps[15:])
-    (held,) = budget.holds(times[-1] + 2)
+    (held,) = budget.holds(times[-1] + 8)
     assert held.what == "neo@mbp"
-    told = budget.due(times[-1] + 3, [(times[-1] + 3, NEO)])
+    told = budget.due(times[-1] + 9, [(times[-1] + 9, NEO)])
     assert told.at is None
     assert told.held == {0: "held: woken by neo@mbp 24 times within an hour"}
     assert told.fresh == []  # it was told at the look before
@@ -96,6 +96,22 @@ def test_what_is_told_is_told_at_the_first_message_that_is_held() -> None:
         budget.spend(T0 + at, [NEO])
     assert [held.what for held in budget.due(T0 + 30, [(T0 + 30, NEO)]).fresh] == ["neo@mbp"]
     assert budget.due(T0 + 31, [(T0 + 30, NEO)]).fresh == []
+
+
+def test_what_is_told_without_waking_does_not_wait_for_company() -> None:
+    budget = Budget(LIMITS.times(5), gathers=False, pace=1.0, verb="interrupted")
+    for at in range(5):
+        due = budget.due(T0 + at / 100, [(T0 + at / 100, NEO)])
+        assert due.at == T0 + at / 100
+        budget.spend(T0 + at / 100, due.causes)
+
+
+def test_and_is_held_all_the_same_when_it_goes_on_and_on() -> None:
+    budget = Budget(LIMITS.times(5), gathers=False, pace=1.0, verb="interrupted")
+    times = woken(budget, NEO, T0, 3 * HOUR_S, every=16.0)
+    assert len(times) == 120
+    due = budget.due(T0 + 3 * HOUR_S, [(T0 + 3 * HOUR_S, NEO)])
+    assert due.held == {0: "held: interrupted by neo@mbp 120 times within an hour"}
 
 
 def test_a_held_sender_does_not_slow_another() -> None:
