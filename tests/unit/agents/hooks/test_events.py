@@ -269,11 +269,11 @@ def test_a_slow_daemon_is_not_waited_for(
     heard: Hearing, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(events, "DEADLINE_S", 0.08)
-    heard.slow_s = 0.5
+    heard.slow_s = 8.0
     heard.post("neo asks")
     began = time.monotonic()
     assert fire("PostToolUse", capsys) == ""
-    assert time.monotonic() - began < 0.4
+    assert time.monotonic() - began < 4
     assert "not answer in time" in logged(tmp_path)
 
 
