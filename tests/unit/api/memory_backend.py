@@ -239,7 +239,7 @@ class MemoryBackend:
     async def hold_conversation(
         self, speaker: Speaker, session: str, pid: int, transcript: str, *, note: bool = True
     ) -> Json:
-        return {"agent": speaker.agent, "bound": True, "why": ""}
+        return {"agent": speaker.agent, "bound": True, "why": "", "unread": 0}
 
     async def speaker_for_token(self, token: str) -> Speaker:
         if self.broken:
