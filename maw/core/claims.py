@@ -69,12 +69,13 @@ class Waiter(NamedTuple):
 
 @dataclass(slots=True)
 class Claim:
-    """``seqs``: shown in the digest; ``counted``: only counted there."""
+    """``seqs``: shown in the digest; ``counted``: only counted there. ``size``: the digest's bytes."""
 
     via: str
     seqs: tuple[int, ...]
     counted: tuple[int, ...]
     until: float
+    size: int = 0
 
 
 class Claims:

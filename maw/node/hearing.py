@@ -231,8 +231,8 @@ class Hearing:
         waited = self._wakes.waited([items[row.seq] for row in rows])
         more = len(counted) + await self._beyond(agent, ear)
         text = digest(agent.name, briefs, fresh_nonce(), more=more, waited=waited)
-        if me.via not in ASKED_FOR:
-            self._wakes.count_digest(agent, len(text.encode()))
+        if me.via not in ASKED_FOR and (claim := ear.claims.find(name)) is not None:
+            claim.size = len(text.encode())
         return Heard(name, self._address(agent), text, [brief_json(message) for message in messages], more)
 
     async def _beyond(self, agent: AgentRow, ear: _Ear) -> int:
@@ -358,6 +358,8 @@ class Hearing:
             await self._marking.fail(agent, claim.seqs, failed)
             return {"state": "failed", "delivered": []}
         ear.claims.renew(name, loop.time())
+        if claim.size:
+            self._wakes.count_digest(agent, claim.size)
         at_ms = wall_clock_ms()
         try:
             fresh = await self._marking.mark(agent, claim.seqs, DELIVERED, claim.via, at_ms)

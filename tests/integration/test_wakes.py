@@ -241,7 +241,8 @@ async def test_the_hosts_quiet_counts_unless_an_agent_has_its_own(make_home: Mak
 
 async def test_status_says_the_settings_and_what_was_counted(host: Host, clock: Clock) -> None:
     await bounce(host, clock, 2)
-    await hear(host, "arthur")
+    await host.send("neo", "arthur", "shown to nobody")
+    assert texts(await hear(host, "arthur")) == ["shown to nobody"]
     status = (await host.service.status(await host.owner()))["wakes"]
     assert {key: status[key] for key in ("per_hour", "per_sender", "per_groups", "dnd")} == {
         "per_hour": 12, "per_sender": 6, "per_groups": 4, "dnd": "off"
