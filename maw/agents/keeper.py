@@ -225,13 +225,17 @@ class Keeper:
         process = at.process or at.elsewhere
         lasting = (
             verdict.state, process.pid if process else 0, place, life.deaths, life.respawns, life.given_up,
-            "" if verdict.state is State.DEAD else verdict.why, held_back,
+            "" if verdict.state in (State.DEAD, State.HUNG) else verdict.why, held_back,
         )  # fmt: skip
         now = self.clock()
         if self.away or (lasting == kept.told and now - kept.told_at < REPORT_S):
             return
         if lasting[0] != (kept.told[0] if kept.told else None):
-            log.info("%s is %s%s", entry.name, verdict.state, f": {verdict.why}" if verdict.why else "")
+            often = verdict.state in (State.ALIVE, State.IDLE, State.BUSY)
+            because = f": {verdict.why}" if verdict.why else ""
+            log.log(
+                logging.DEBUG if often else logging.INFO, "%s is %s%s", entry.name, verdict.state, because
+            )
         counted: dict[str, Any] = {
             "deaths": life.deaths,
             "respawns": life.respawns,

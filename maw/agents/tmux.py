@@ -22,7 +22,7 @@ import libtmux
 from libtmux.common import tmux_cmd
 
 from maw.core.roster import Place
-from maw.errors import Unavailable
+from maw.errors import Conflict, Unavailable
 
 COMMAND_S: Final = 10.0
 COLUMNS, ROWS = 200, 50
@@ -162,6 +162,12 @@ class Server(libtmux.Server):
         """A new session with this command, marked, all in one call: it is there whole, or not at all. Raises
         TmuxFailed, also when there is one of that name. Starts the server where none runs."""
         where = f"={session}:"
+        if any(pane.session == session for pane in self.list_all()):
+            raise Conflict(
+                f"there is a tmux session {session} already, and it is not {agent}'s",
+                code="session_in_use",
+                hint=f"maw agent set {agent} session=ANOTHER; or start {agent} in it by hand, and adopt it",
+            )
         said = self.must(
             "new-session", "-d", "-P", "-F", "#{pane_id}|#{pid}", "-s", session, "-x", str(COLUMNS), "-y", str(ROWS),
             "-c", cwd, *_each("-e", env), "--", *command,

@@ -18,7 +18,7 @@ import aiosqlite
 
 from maw.config import AgentsConfig
 from maw.core.effects import Alert
-from maw.core.roster import Place, Plan
+from maw.core.roster import Place, Plan, State
 from maw.errors import BadInput, Conflict, NotFound, Refused
 from maw.node.alerts import Alerts
 from maw.node.authoring import wall_clock_ms
@@ -33,8 +33,9 @@ KEEPER_AWAY_S: Final = 60.0
 """A keeper that was not heard of for so long does not run."""
 DOWN: Final = "agent_down"
 HUNG: Final = "agent_hung"
-LASTING: Final = ("state", "why", "deaths", "respawns", "given_up", "pid", "server")
-"""Of a report: a change in one of these is written down."""
+LASTING: Final = ("deaths", "respawns", "given_up", "pid", "server")
+"""Of a report: a change in one of these is written down, and when it begins or ends to run. That a running one rests or
+works changes all the time, and is kept in memory."""
 
 _UNREAD: Final = "SELECT agent, count(*), max(seq) FROM mailbox WHERE acked IS NULL GROUP BY agent"
 
@@ -230,7 +231,7 @@ class Roster:
         if listed is None:
             raise NotFound(f"{row.name} is not in the roster", code="not_in_roster")
         report = {**told, "at": iso(wall_clock_ms())}
-        lasting = any(report.get(name) != listed.report.get(name) for name in LASTING)
+        lasting = _lasting(report) != _lasting(listed.report)
         assert row.uid is not None
         where = None if place is None else (row.uid, place)
         if not lasting and self._panes.get(row.n) == where:
@@ -295,6 +296,13 @@ class Roster:
 
     def conversation(self, row: AgentRow) -> Conversation | None:
         return self._held.get(row.n)
+
+
+def _lasting(report: Mapping[str, Any]) -> list[object]:
+    state = report.get("state")
+    runs = state in (State.ALIVE, State.IDLE, State.BUSY)
+    why = report.get("why") if state == State.DOWN else ""
+    return [runs or state, why, *(report.get(name) for name in LASTING)]
 
 
 def process_lives(pid: int) -> bool:

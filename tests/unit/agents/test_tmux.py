@@ -13,6 +13,7 @@ import pytest
 
 from maw.agents.running import environment, wrapped
 from maw.agents.tmux import Server, TmuxFailed, plain_environment, sockets, usual_socket
+from maw.errors import Conflict
 
 pytestmark = pytest.mark.skipif(not shutil.which("tmux"), reason="needs tmux: apt-get install -y tmux")
 
@@ -41,8 +42,9 @@ def test_a_session_is_there_whole_or_not_at_all(server: Server, tmp_path: Path) 
     assert any("1 2;" in line for line in _shown(server, place.pane)), (
         "words with ; and blanks arrive as they are"
     )
-    with pytest.raises(TmuxFailed, match="duplicate session"):
+    with pytest.raises(Conflict) as refused:
         server.begin("neo", "neo", str(tmp_path), [], ["sleep", "60"])
+    assert refused.value.code == "session_in_use"
     assert len(server.list_all()) == 1
 
 
