@@ -18,11 +18,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from maw.core.budget import Cause
+from maw.core.budget import OPERATOR, Cause
 
 LEASE_S: Final = 10.0
 MAX_PENDING: Final = 500
-"""Messages of one agent that are kept in mind; the rest waits on the disk."""
+"""Messages of one agent that are kept in mind to be announced."""
 MAX_WHY: Final = 200
 """Characters of why something could not be put in front of an agent."""
 _LAPSED_KEPT: Final = 64
@@ -69,13 +69,15 @@ class Waiter(NamedTuple):
 
 @dataclass(slots=True)
 class Claim:
-    """``seqs``: shown in the digest; ``counted``: only counted there. ``size``: the digest's bytes."""
+    """``seqs``: shown in the digest; ``counted``: only counted there, and so were ``older`` ones that are not kept in
+    mind. ``size``: the digest's bytes."""
 
     via: str
     seqs: tuple[int, ...]
     counted: tuple[int, ...]
     until: float
     size: int = 0
+    older: int = 0
 
 
 class Claims:
@@ -86,15 +88,23 @@ class Claims:
         self._lapsed: dict[str, Claim] = {}
         self._taken: set[int] = set()
 
-    def add(self, item: Pending) -> bool:
-        """False when it is known already, or there is no room: it is offered when there is."""
-        if item.seq in self.pending or item.seq in self.counted or len(self.pending) >= MAX_PENDING:
-            return False
+    def add(self, item: Pending) -> None:
+        """Take note of a message. Where there are too many, the oldest of whoever has most of them stays in the inbox
+        and is not announced any more: who floods an agent keeps nobody else from it."""
+        if item.seq in self.pending or item.seq in self.counted:
+            return
+        if len(self.pending) >= MAX_PENDING:
+            self._make_room()
         self.pending[item.seq] = item
-        return True
 
-    def is_full(self) -> bool:
-        return len(self.pending) >= MAX_PENDING
+    def _make_room(self) -> None:
+        """What is claimed is soon gone by itself; an operator's word is never given up."""
+        left = [item for item in self.free() if item.cause.kind != OPERATOR]
+        if left:
+            ((most, _),) = Counter(item.cause.sender for item in left).most_common(1)
+            seq = next(item.seq for item in left if item.cause.sender == most)
+            del self.pending[seq]
+            self.counted.add(seq)
 
     def drop(self, seqs: Iterable[int]) -> None:
         """They need no announcing: the agent has read them, or they are no longer there."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from maw.core.claims import MAX_WHY, Claims, Pending, Replaced, Waiter
+from maw.core.claims import MAX_PENDING, MAX_WHY, Claims, Pending, Replaced, Waiter
 from maw.core.digest import LINES, digest
 from maw.core.states import DELIVERED
 from maw.errors import MawError, NotFound
@@ -56,11 +56,12 @@ class _Asker:
 @dataclass(slots=True)
 class _Ear:
     """One agent's. ``cursor``: its mailbox was read up to this seq; ``looked``: nothing was left on the disk when this
-    seq was the newest that is visible (-1: not looked yet, or there was no room for all)."""
+    seq was the newest that is visible (-1: not looked yet). ``older``: how many were too many to be kept in mind."""
 
     claims: Claims = field(default_factory=Claims)
     cursor: int = 0
     looked: int = -1
+    older: int = 0
     askers: dict[int, _Asker] = field(default_factory=dict)
     moved: asyncio.Event = field(default_factory=asyncio.Event)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -229,17 +230,12 @@ class Hearing:
         messages = [self._presenter.message(row) for row in rows]
         briefs = [brief_of(message, row.said) for message, row in zip(messages, rows, strict=True)]
         waited = self._wakes.waited([items[row.seq] for row in rows])
-        more = len(counted) + await self._beyond(agent, ear)
+        more = len(counted) + ear.older
         text = digest(agent.name, briefs, fresh_nonce(), more=more, waited=waited)
-        if me.via not in ASKED_FOR and (claim := ear.claims.find(name)) is not None:
-            claim.size = len(text.encode())
+        if (claim := ear.claims.find(name)) is not None:
+            claim.older = ear.older
+            claim.size = 0 if me.via in ASKED_FOR else len(text.encode())
         return Heard(name, self._address(agent), text, [brief_json(message) for message in messages], more)
-
-    async def _beyond(self, agent: AgentRow, ear: _Ear) -> int:
-        """How many there are that were not read from the disk, for want of room."""
-        if ear.looked >= 0:
-            return 0
-        return await pages.count_unannounced(self._db, agent.n, after=ear.cursor)
 
     # -- those who are sent everything: see Listener --------------------------------------------------
 
@@ -278,7 +274,7 @@ class Hearing:
         for the agent is passed over. Returns the seqs of which it is new."""
         ear = self._ears.setdefault(agent.n, _Ear())
         await self._read(agent, ear)
-        known = [seq for seq in seqs if ear.looked < 0 or ear.claims.knows(seq)]
+        known = [seq for seq in seqs if ear.older or ear.claims.knows(seq)]
         fresh = await self._marking.mark(agent, known, DELIVERED, via)
         ear.claims.drop(known)
         return fresh
@@ -293,20 +289,24 @@ class Hearing:
         if ear.looked >= self._state.mail.get(agent.n, 0) and ear.looked >= 0:
             return
         async with ear.reading:
-            while not ear.claims.is_full():
-                newest = self._visible.seq
-                if ear.looked >= min(newest, self._state.mail.get(agent.n, 0)) and ear.looked >= 0:
-                    return
-                rows = await pages.unannounced(self._db, agent.n, after=ear.cursor, limit=_PAGE)
+            if ear.looked < 0:
+                await self._begin(agent, ear)
+            newest = self._visible.seq
+            while rows := await pages.unannounced(self._db, agent.n, after=ear.cursor, limit=_PAGE):
                 for row in rows:
-                    if not ear.claims.add(self._pending(row)) and ear.claims.is_full():
-                        ear.looked = -1
-                        return
-                    ear.cursor = row.seq
+                    ear.claims.add(self._pending(row))
+                ear.cursor = rows[-1].seq
                 if len(rows) < _PAGE:
-                    ear.cursor = max(ear.cursor, newest)
-                    ear.looked = newest
-                    return
+                    break
+            ear.cursor = max(ear.cursor, newest)
+            ear.looked = newest
+
+    async def _begin(self, agent: AgentRow, ear: _Ear) -> None:
+        """Of a large backlog only the newest are kept in mind; the others are counted in the first digest."""
+        floor = await pages.unannounced_floor(self._db, agent.n, MAX_PENDING)
+        if floor is not None:
+            ear.cursor = floor - 1
+            ear.older = await pages.count_unannounced(self._db, agent.n, below=floor)
 
     def _pending(self, row: pages.Shown) -> Pending:
         return to_announce(self._presenter.message(row), row.received)
@@ -358,6 +358,7 @@ class Hearing:
             await self._marking.fail(agent, claim.seqs, failed)
             return {"state": "failed", "delivered": []}
         ear.claims.renew(name, loop.time())
+        ear.older -= min(ear.older, claim.older)
         if claim.size:
             self._wakes.count_digest(agent, claim.size)
         at_ms = wall_clock_ms()

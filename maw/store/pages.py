@@ -132,9 +132,17 @@ async def still_unannounced(db: Database, agent: int, seqs: Sequence[int]) -> li
     return [seq for (seq,) in await db.rows(sql, (agent, *seqs))]
 
 
-async def count_unannounced(db: Database, agent: int, *, after: int) -> int:
-    sql = "SELECT count(*) FROM mailbox WHERE agent = ? AND acked IS NULL AND delivered IS NULL AND seq > ?"
-    return int((await db.rows(sql, (agent, after)))[0][0])
+async def unannounced_floor(db: Database, agent: int, newest: int) -> int | None:
+    """The seq from which on there are so many of the newest; None where there are fewer."""
+    sql = """SELECT seq FROM mailbox WHERE agent = ? AND acked IS NULL AND delivered IS NULL
+        ORDER BY seq DESC LIMIT 1 OFFSET ?"""
+    found = await db.rows(sql, (agent, newest - 1))
+    return found[0][0] if found else None
+
+
+async def count_unannounced(db: Database, agent: int, *, below: int) -> int:
+    sql = "SELECT count(*) FROM mailbox WHERE agent = ? AND acked IS NULL AND delivered IS NULL AND seq < ?"
+    return int((await db.rows(sql, (agent, below)))[0][0])
 
 
 def _marks(values: Sequence[object]) -> str:

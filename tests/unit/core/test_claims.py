@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maw.core.budget import AGENT, Cause
+from maw.core.budget import AGENT, APE, OPERATOR, Cause
 from maw.core.claims import LEASE_S, MAX_PENDING, RANKS, Claims, Pending, Waiter
 
 NEO = Cause("neo@mbp", AGENT)
@@ -19,7 +19,7 @@ def pending(seq: int, *, wakes: bool = True, held: bool = False) -> Pending:
 def with_messages(*seqs: int) -> Claims:
     claims = Claims()
     for seq in seqs:
-        assert claims.add(pending(seq))
+        claims.add(pending(seq))
     return claims
 
 
@@ -73,9 +73,11 @@ def test_what_is_only_counted_is_not_counted_again_and_not_announced() -> None:
     claims.confirmed("a")
     assert claims.pending == {}
     assert claims.counted == {2, 3}
-    assert not claims.add(pending(2))
+    claims.add(pending(2))
+    assert claims.pending == {}
     claims.drop([2])
-    assert claims.add(pending(2))
+    claims.add(pending(2))
+    assert seqs(claims.free()) == [2]
 
 
 def test_what_the_agent_read_by_itself_is_not_offered() -> None:
@@ -86,12 +88,26 @@ def test_what_the_agent_read_by_itself_is_not_offered() -> None:
     assert claims.free() == []
 
 
-def test_there_is_room_for_so_many() -> None:
+def test_who_floods_an_agent_keeps_nobody_else_from_it() -> None:
+    claims = Claims()
+    claims.add(Pending(1, Cause("jo@mbp", APE), True, 0.0))
+    claims.add(Pending(2, Cause("boss@mbp", OPERATOR), True, 0.0))
+    for seq in range(3, 3 * MAX_PENDING):
+        claims.add(pending(seq))
+    claims.add(Pending(3 * MAX_PENDING, Cause("trin@mbp", AGENT), True, 0.0))
+    assert len(claims.pending) == MAX_PENDING
+    assert {1, 2, 3 * MAX_PENDING} <= set(claims.pending)
+    assert 3 in claims.counted
+    assert 3 * MAX_PENDING - 1 in claims.pending, "the newest of those are kept"
+
+
+def test_what_is_claimed_makes_no_room() -> None:
     claims = with_messages(*range(MAX_PENDING))
-    assert claims.is_full()
-    assert not claims.add(pending(MAX_PENDING))
-    claims.drop([0])
-    assert claims.add(pending(MAX_PENDING))
+    claims.take("a", "hook", [0], list(range(1, MAX_PENDING)), 0.0)
+    claims.add(pending(MAX_PENDING))
+    assert seqs(claims.free()) == [MAX_PENDING]
+    claims.confirmed("a")
+    assert list(claims.pending) == [MAX_PENDING]
 
 
 @pytest.mark.parametrize("better", RANKS)
