@@ -151,15 +151,23 @@ class Keeper:
             self._learn(entry, process)
         if at.elsewhere is not None:
             verdict = replace(verdict, why=f"runs as process {at.elsewhere.pid}, outside of its pane")
-        if not verdict.why and entry.unread and entry.plan.nudge and entry.name in self._nudging:
-            why = self._nudging[entry.name][0].why
-            verdict = replace(verdict, why=f"not nudged: {why}" if why else "")
+        if why := self._unheard(entry):
+            verdict = replace(verdict, why=f"{verdict.why}; {why}" if verdict.why else why)
         self._tell(entry, kept, at, verdict)
         if verdict.do is Do.NOTHING:
             return False
         if not self.stagger.may_start(_load(), now):
             return True
         return self._start(entry, kept, verdict.do, now)
+
+    def _unheard(self, entry: Entry) -> str:
+        """Why the last thing that was new could not be put in front of it."""
+        nudging, hook = self._nudging.get(entry.name), self._hooks.get(entry.name)
+        if entry.plan.nudge and entry.unread and nudging is not None and nudging[0].why:
+            return f"not nudged: {nudging[0].why}"
+        if entry.plan.exec and hook is not None and hook[0].why:
+            return f"its exec hook failed: {hook[0].why}"
+        return ""
 
     def _learn(self, entry: Entry, process: Process) -> None:
         """Its conversation, where its program says for sure which one it is in."""

@@ -147,8 +147,12 @@ def is_stale(listed: dict[str, Any]) -> bool:
 
 
 def state_of(listed: dict[str, Any]) -> str:
-    """``idle``; ``idle?`` where that is long ago; ``?`` where nobody ever looked."""
+    """``idle``; ``idle?`` where that is long ago; ``?`` where nobody ever looked; ``exec`` for who is no program that
+    runs, and has a command run for its mail."""
     state = (listed.get("report") or {}).get("state")
+    plan = listed.get("plan") or {}
+    if state == "down" and plan.get("exec") and not plan.get("command"):
+        state = "exec"
     return f"{words(state)}?" if state and is_stale(listed) else words(state) if state else "?"
 
 

@@ -164,6 +164,10 @@ def test_a_command_is_run_for_mail_and_its_end_is_told(fleet: Fleet, keep: Keep)
         "it is said why not",
         40,
     )
+    wait_for(
+        lambda: "its exec hook failed: exit code 3" in fleet.maw("agent", "show", "sensor"), "it is shown"
+    )
+    assert "exec" in fleet.maw("agent", "list").split()
     (fleet.root / "ready").touch()
     wait_for(lambda: (fleet.root / "heard").exists(), "it is tried again", 40)
     wait_for(lambda: states(fleet)["how warm is it?"]["state"] == "delivered", "and it is delivered")
