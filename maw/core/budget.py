@@ -185,7 +185,7 @@ class Budget:
         permits = [self._ask(self._sender(cause.sender), cause.sender, now, came, due)]
         if cause.group and cause.kind == AGENT:
             permits.append(self._ask(self._groups, GROUPS, now, came, due))
-        if not math.isinf(max(permits).at):
+        if not any(math.isinf(permit.at) for permit in permits):
             permits.append(self._ask_all(cause, now, due))
         return max(permits, key=lambda permit: permit.at)
 
