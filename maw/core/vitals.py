@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Final
 
 WARM_UP_H: Final = 2
@@ -64,11 +63,14 @@ def trend(hours: Iterable[Hour]) -> Trend | None:
 
 
 def _slope(points: Sequence[tuple[int, int]]) -> float:
-    return median(
+    slopes = sorted(
         (y - before) / (x - earlier)
         for number, (x, y) in enumerate(points)
         for earlier, before in points[:number]
     )
+    # statistics.median would bring decimal and fractions along: a megabyte in each daemon
+    half = len(slopes) // 2
+    return slopes[half] if len(slopes) % 2 else (slopes[half - 1] + slopes[half]) / 2
 
 
 def days_left(available: int, per_day: Iterable[int]) -> float | None:
