@@ -71,17 +71,8 @@ class Command(Protocol):
     def operators(self) -> list[Json]: ...
 
 
-class Backend(Protocol):
-    """The node, as seen from its doors. The runtime implements it; tests have one in memory."""
-
-    @property
-    def node_name(self) -> str:
-        """This node's short name, for the X-Maw-Replica header."""
-
-    @property
-    def command(self) -> Command: ...
-
-    # who is speaking ------------------------------------------------------------------------------
+class Speaking(Protocol):
+    """Who is at the door."""
 
     async def speaker_for_uid(self, uid: int, name: str | None) -> Speaker:
         """``name``: a local agent, folded to lower case; ``~``: the uid's own ape, if any; None: nobody.
@@ -95,7 +86,9 @@ class Backend(Protocol):
     async def speaker_for_token(self, token: str) -> Speaker:
         """NotSignedIn when no agent has this token."""
 
-    # waiting --------------------------------------------------------------------------------------
+
+class Waiting(Protocol):
+    """Until something is there."""
 
     async def wait_visible(self, after_seq: int, timeout: float) -> int:
         """The newest visible seq, at once when it is above ``after_seq``, else after ``timeout`` seconds.
@@ -114,7 +107,9 @@ class Backend(Protocol):
     def let_go(self, speaker: Speaker, seconds: float) -> None:
         """A stream of the speaker's was ended, since it took no message for so long: its owner should hear of it."""
 
-    # reading --------------------------------------------------------------------------------------
+
+class Reading(Protocol):
+    """What was said, and how the node is."""
 
     async def whoami(self, speaker: Speaker) -> Json: ...
     async def health(self) -> Json:
@@ -148,7 +143,9 @@ class Backend(Protocol):
     async def message(self, speaker: Speaker, ref: str) -> Json:
         """``ref``: an id, or a local seq as decimal digits. NotFound also when it is not theirs to read."""
 
-    # hearing --------------------------------------------------------------------------------------
+
+class Hearing(Protocol):
+    """What is put in front of agents, and how often."""
 
     async def hear(
         self,
@@ -178,7 +175,9 @@ class Backend(Protocol):
     async def set_dnd(self, speaker: Speaker, name: str | None, quiet: str) -> Json:
         """``name`` None: the speaking agent. BadInput, NotFound, Refused."""
 
-    # writing --------------------------------------------------------------------------------------
+
+class Writing(Protocol):
+    """What agents say and settle: durable on this node once a method returns."""
 
     async def post_channel(
         self,
@@ -228,7 +227,9 @@ class Backend(Protocol):
     async def retain(self, speaker: Speaker, channel: str, days: int) -> Json:
         """The channel, and for whom it counts. The channel's maker, or whoever administers this node."""
 
-    # the machine under the agents ------------------------------------------------------------------
+
+class Hosted(Protocol):
+    """The machine under the agents."""
 
     async def host(self, speaker: Speaker) -> Json: ...
     async def measured(
@@ -239,7 +240,9 @@ class Backend(Protocol):
     async def pause_host(self, speaker: Speaker, agent: str | None, why: str | None) -> Json:
         """``agent`` None: all of them. ``why`` None: resume. NotFound."""
 
-    # the roster: on the socket, each for agents of one's own uid ------------------------------------------
+
+class Rostering(Protocol):
+    """How agents are run: on the socket, each for agents of one's own uid."""
 
     async def roster(self, speaker: Speaker) -> list[Json]: ...
     async def enlist(self, speaker: Speaker, name: str, plan: Json, pane: str | None) -> Json:
@@ -254,7 +257,9 @@ class Backend(Protocol):
         self, speaker: Speaker, session: str, pid: int, transcript: str, *, note: bool = True
     ) -> Json: ...
 
-    # administration: only ever called with ``speaker.is_admin``, from the socket ---------------------
+
+class Administering(Protocol):
+    """Only ever called with ``speaker.is_admin``, from the socket."""
 
     async def add_user(
         self, speaker: Speaker, username: str, role: Literal["agent", "ape"], *, uid: int | None
@@ -288,3 +293,14 @@ class Backend(Protocol):
 
     async def forget_peer(self, speaker: Speaker, who: str) -> Json: ...
     async def accept_peer(self, speaker: Speaker, who: str, introducer: bool = False) -> Json: ...
+
+
+class Backend(Speaking, Waiting, Reading, Hearing, Writing, Hosted, Rostering, Administering, Protocol):
+    """The node, as seen from its doors. The runtime implements it; tests have one in memory."""
+
+    @property
+    def node_name(self) -> str:
+        """This node's short name, for the X-Maw-Replica header."""
+
+    @property
+    def command(self) -> Command: ...
