@@ -391,7 +391,24 @@ class Followed:
         done = self._arriving.committed(batch)
         self._tracks.stir(*(entry.author for entry in done.entries))
         ours = {entry.epoch for entry in done.entries if entry.author == self._me}
-        return [*self._give_back(done.link, done.size), *(OwnLogReturned(epoch) for epoch in sorted(ours))]
+        effects = self._give_back(done.link, done.size)
+        for epoch in sorted(ours):
+            effects += [OwnLogReturned(epoch), *self.receipts_of_own(epoch)]
+        return effects
+
+    def receipts_of_own(self, epoch: int) -> list[Effect]:
+        """Links that said they hold all of our log just as it stands now, when it did not stand so here: what they said
+        was no receipt then, and is not said again."""
+        ours = self._held.head(self._me, epoch)
+        adverts = ((inlet.peer, inlet.adverts.get(self._me)) for inlet in self._inlets.values())
+        return [
+            Receipt(peer, epoch, ours.seq)
+            for peer, advert in adverts
+            if advert is not None
+            and ours.seq
+            and advert.head(epoch) == ours
+            and advert.complete(epoch) == ours.seq
+        ]
 
     def doomed(self, batch: int) -> bool:
         """An earlier batch was discarded since this one was asked for: it must not be written."""

@@ -257,6 +257,7 @@ class Replicator:
             *self.serving.put_back(author, epoch, since),
             *self.serving.committed(entries),
             *self.announcing.changed(author, epoch, now),
+            *(self.followed.receipts_of_own(epoch) if author == self._me else ()),
         ]
 
     def completeness(self, heads: Mapping[tuple[NodeId, int], Head | None], now: float) -> list[Effect]:

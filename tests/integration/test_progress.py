@@ -313,12 +313,15 @@ async def test_an_author_who_lost_his_database_hears_it_again(make_home: MakeHom
             await mbp.receives("arthur", ["hi"])
             await mbp.service.ack(await mbp.as_("arthur"), None)
             await reaches(oracle, sent, "acked")
+            other = await oracle.send("neo", "arthur", "ho")
+            await reaches(oracle, other, "replicated")
         for path in oracle_home.path.glob("colony.db*"):
             path.unlink()
         async with running(oracle_home) as oracle:
             await until(lambda: "neo" in oracle.node.state.local, "neo is back")
             await arrives_at(oracle, sent)
             await reaches(oracle, sent, "acked")
+            await reaches(oracle, other, "replicated")
 
 
 async def arrives_at(host: Host, sent: Json) -> None:

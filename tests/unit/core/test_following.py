@@ -165,6 +165,20 @@ def test_a_receipt_is_what_a_link_says_it_holds_complete_of_our_log() -> None:
     assert not of(bench.machine.have(B, partly, bench.now), Receipt)
 
 
+def test_who_holds_our_log_just_as_it_came_back_has_given_a_receipt_for_it() -> None:
+    mine = chain(ME, 5)
+    bench = Bench(*mine[:2])
+    for link, author in ((B, RELAY), (A, AUTHOR), (C, OTHER)):
+        bench.up(link, author.node)
+    bench.followed(B, bench.told(B, mine[4].head, author=ME.node))
+    bench.told(A, mine[3].head, author=ME.node)
+    bench.machine.have(C, have([(ME.node, 1, mine[4].head)], complete=False), bench.now)
+    (append,) = of(bench.bring(B, *mine[2:]), Append)
+    assert of(bench.commit(append), Receipt) == [Receipt(RELAY.node, 1, 5)], (
+        "not who has less, or lacks payloads"
+    )
+
+
 def test_a_receipt_for_another_branch_of_our_log_is_none() -> None:
     mine = chain(ME, 5)
     bench = Bench(*mine)
