@@ -17,7 +17,7 @@ from tests.e2e import claude_stand_in
 from tests.e2e.daemons import MAW, Daemon
 from tests.e2e.lab import wait_until
 
-PATIENCE_S: Final = 20.0
+PATIENCE_S: Final = 40.0
 BRAIN: Final = '''\
 """Hears of mail, and answers each message with its own words."""
 import json

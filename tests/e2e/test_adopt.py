@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import need
 from tests.e2e.daemons import MakeDaemon
 from tests.e2e.fleet import Fleet, pids_of, wait_for
 
 pytestmark = [
-    pytest.mark.skipif(not shutil.which("tmux"), reason="needs tmux: apt-get install -y tmux"),
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(240),
 ]
 
 
 @pytest.fixture
 def fleet(daemon: MakeDaemon) -> Iterator[Fleet]:
+    need(None if shutil.which("tmux") else "needs tmux: apt-get install -y tmux")
     made = Fleet(daemon("mbp"))
     yield made
     made.close()

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import need
 from tests.e2e.daemons import MAW, MakeDaemon
 from tests.e2e.fleet import Fleet, pids_of, wait_for
 
 pytestmark = [
-    pytest.mark.skipif(not shutil.which("tmux"), reason="needs tmux: apt-get install -y tmux"),
     pytest.mark.slow,
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(400),
     pytest.mark.xdist_group("keeper"),
 ]
 
@@ -47,6 +47,7 @@ class Keep:
 
 @pytest.fixture
 def fleet(daemon: MakeDaemon) -> Iterator[Fleet]:
+    need(None if shutil.which("tmux") else "needs tmux: apt-get install -y tmux")
     made = Fleet(daemon("mbp"))
     config = made.daemon.home / "maw.toml"
     config.write_text(

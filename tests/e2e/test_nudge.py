@@ -13,20 +13,21 @@ from typing import Any
 import pytest
 
 from tests.e2e.claude_stand_in import heard
+from tests.e2e.conftest import need
 from tests.e2e.daemons import MakeDaemon
 from tests.e2e.fleet import Fleet, wait_for
 from tests.e2e.test_keeper import Keep
 
 pytestmark = [
-    pytest.mark.skipif(not shutil.which("tmux"), reason="needs tmux: apt-get install -y tmux"),
     pytest.mark.slow,
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(400),
     pytest.mark.xdist_group("keeper"),
 ]
 
 
 @pytest.fixture
 def fleet(daemon: MakeDaemon) -> Iterator[Fleet]:
+    need(None if shutil.which("tmux") else "needs tmux: apt-get install -y tmux")
     made = Fleet(daemon("mbp"))
     yield made
     made.close()
