@@ -339,6 +339,7 @@ class Faults:
 
     def heal(self) -> None:
         self._around.trace.note(self._around.clockwork.now, "healing")
+        self._around.agents_rest = True
         self._around.network.cut.clear()
         for node in self._nodes:
             node.disk.refusing = node.disk.refuse_one = node.disk.full = False

@@ -46,7 +46,7 @@ class Marking:
     def poll(self) -> None:
         """The agent looks: some of what waits for him gets further."""
         around = self._node.around
-        if not around.knobs.has("marked"):
+        if not around.knobs.has("marked") or around.agents_rest:
             return
         for entry in list(self._mailbox()):
             rank = self._rows.marks.get(entry.id, 0)
@@ -115,7 +115,13 @@ class Marking:
             entry for entry in self._rows.visible if entry.kind == Kind.POST and entry.author != node.key
         ]
         told = node.around.trace.counts[LIED]
-        if not posts or rng.random() < 0.7 or told > LIES or not node.writing.may_say():
+        if (
+            not posts
+            or rng.random() < 0.7
+            or told > LIES
+            or node.around.agents_rest
+            or not node.writing.may_say()
+        ):
             return
         some = rng.sample(posts, min(len(posts), 5))
         agent = rng.choice(node.around.nodes).key[AGENT]

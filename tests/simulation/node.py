@@ -78,6 +78,8 @@ class Surroundings:
     """By the id an entry had first."""
     marking: random.Random = field(default_factory=random.Random)
     """What agents make of messages, drawn apart from all else."""
+    agents_rest: bool = False
+    """All has healed: who reads on has more to tell, and a run would never be over."""
     first: dict[bytes, bytes] = field(default_factory=dict)
     """Of what was said again: the id it had first."""
     by_key: dict[NodeId, SimNode] = field(default_factory=dict)
