@@ -7,7 +7,7 @@ SEEDS  ?= 1000
 N      ?= 30
 MINUTES ?= 10
 
-.PHONY: demo test lint types floors fix sim chaos reboot bench fleet extremes build clean help
+.PHONY: hour demo test lint types floors fix sim chaos reboot bench fleet extremes build clean help
 
 help:           ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ chaos: $(READY) ## MINUTES=10 of every fault on five real hosts (root); ARGS="--
 
 reboot: $(READY) ## the power is cut on a host with 13 agents (root): seconds until all are back and heard from
 	@$(BIN)/python -m tests.e2e.agents_reboot $(ARGS)
+
+hour: $(READY)  ## MINUTES=60 of 13 agents in tmux on two hosts, 500 messages: what it costs them; ARGS="--nudged 4"
+	@$(BIN)/python -m tests.hour --minutes $(MINUTES) $(ARGS)
 
 bench: $(READY) ## figures, as ratios in one run
 	@$(BIN)/python -m bench $(ARGS)

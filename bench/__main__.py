@@ -87,7 +87,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if arguments.json:
         print(report.as_json(results))
     if arguments.write:
-        fleet = page.kept(DOCUMENT.read_text())
+        fleet = page.from_here_on(DOCUMENT.read_text())
         DOCUMENT.write_text(
             "\n".join(filter(None, [report.document(results, BENCHMARKS, arguments.size), fleet]))
         )

@@ -130,6 +130,12 @@ def kept(document: str) -> str:
     return "" if begin < 0 or end < begin else document[begin : end + len(END)] + "\n"
 
 
+def from_here_on(document: str) -> str:
+    """The fleet's part and what people wrote below it, for who writes the rest anew; else nothing."""
+    begin = document.find(BEGIN)
+    return "" if begin < 0 else document[begin:]
+
+
 def put_into(document: str, part: str) -> str:
     """``document`` with ``part`` in the place of the old one, or at its end."""
     old = kept(document)

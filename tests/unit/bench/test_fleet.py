@@ -58,6 +58,9 @@ def test_the_part_is_replaced_and_the_rest_stays() -> None:
     assert page.kept(twice) == page.section([SMALL, LARGE])
     assert page.put_into(twice, page.section([SMALL])) == once
     assert page.kept("nothing of it here") == ""
+    below = once + "\n## By hand\n"
+    assert page.from_here_on(below) == page.section([SMALL]) + "\n## By hand\n"
+    assert page.from_here_on("nothing of it here") == ""
 
 
 def test_the_plot_is_a_picture_that_says_what_it_shows() -> None:
