@@ -21,6 +21,7 @@ from maw.node.people import People
 from maw.node.store import Store
 from maw.node.talking import Talking
 from maw.store import trust as rows
+from maw.store.spoiled import SPOILED, json_of
 from maw.store.state import AgentRow
 
 log = logging.getLogger(__name__)
@@ -64,11 +65,17 @@ class Herald:
         self.speaker: str | None = None
         """The id, in hex, of the agent that speaks for the node."""
 
-    async def load(self) -> None:
+    async def load(self) -> list[str]:
+        """Returns what is left out, for it is damaged: that is told again."""
         async with self._store.db.reading() as conn:
-            found = await rows.get_meta(conn, _DONE)
-            self.speaker = await rows.get_meta(conn, _WHO)
-        self._told = {(kind, subject) for kind, subject in json.loads(found or "[]")}
+            found = await rows.get_meta_bytes(conn, _DONE)
+            who = await rows.get_meta_bytes(conn, _WHO)
+        self.speaker = who.decode(errors="replace") or None
+        try:
+            self._told = {(str(kind), str(subject)) for kind, subject in json_of(found or b"[]")}
+        except SPOILED:
+            return ["what was told in the channel already"]
+        return []
 
     def heard(self, alert: Alert) -> None:
         about = (alert.kind, alert.subject)

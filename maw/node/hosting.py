@@ -25,6 +25,7 @@ from maw.node.presenting import Json, iso
 from maw.node.store import Store
 from maw.node.vitals import Vitals
 from maw.store import trust as rows
+from maw.store.spoiled import SPOILED, json_of
 from maw.store.state import AgentRow
 
 PAUSED: Final = "host_paused"
@@ -112,11 +113,18 @@ class Hosting:
         self._reports: dict[int, Report] = {}
         self._trends: dict[int, Trend] = {}
 
-    async def load(self) -> None:
-        """What outlasts a restart."""
+    async def load(self) -> list[str]:
+        """What outlasts a restart. Returns what is left out, for it is damaged."""
         async with self._store.db.reading() as conn:
-            self.paused = await rows.get_meta(conn, PAUSED) or None
-            self.stopped = json.loads(await rows.get_meta(conn, STOPPED) or "{}")
+            paused = await rows.get_meta_bytes(conn, PAUSED)
+            stopped = await rows.get_meta_bytes(conn, STOPPED)
+        # that it is paused is known, whatever is left of the reason
+        self.paused = paused.decode(errors="replace") or None
+        try:
+            self.stopped = {str(name): str(why) for name, why in json_of(stopped or b"{}").items()}
+        except SPOILED:
+            return ["which agents whoever gives this host has stopped"]
+        return []
 
     # -- what the giver says --------------------------------------------------------------------------
 

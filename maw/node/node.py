@@ -100,11 +100,10 @@ class Node(Parts):
         if said > (epoch, head.seq):
             self.runtime.feed(lambda machine, now: machine.homecoming.lost(said, now))
         await self.receipts.load(self.db.writing, self.state)
-        await self.roster.load()
-        await self.wakes.load()
+        damaged = [*await self.roster.load(), *await self.wakes.load()]
         await self.read_peers()
-        await self.hosting.load()
-        await self.herald.load()
+        damaged += [*await self.hosting.load(), *await self.herald.load()]
+        self._tell_damaged(damaged)
         self.membership.write_copy()
         if self._opened.notes:
             self.alerts.raise_alert(Alert("recovery", self.config.name, "; ".join(self._opened.notes)))
@@ -117,6 +116,14 @@ class Node(Parts):
             await self.stated.settle()  # before anybody can read here what a restored database holds again
         except MawError as error:  # of a disk that takes nothing: it is tried again
             log.warning("not redacted yet: %s", error.message)
+
+    def _tell_damaged(self, left_out: list[str]) -> None:
+        """Rows that are not as they were written keep no node from starting; a human says anew what they said."""
+        if not left_out:
+            self.alerts.settle("damaged", self.config.name)
+            return
+        text = f"rows of {self.home.database} are damaged, and left out: {'; '.join(left_out[:20])}"
+        self.alerts.raise_alert(Alert("damaged", self.config.name, text))
 
     async def _clock_event(self, event: Slept | WallJumped) -> None:
         if isinstance(event, Slept):

@@ -64,10 +64,12 @@ class Roster:
     _agent_in: dict[tuple[int, Place], int] = field(default_factory=dict)
     _held: dict[int, Conversation] = field(default_factory=dict)
 
-    async def load(self) -> None:
+    async def load(self) -> list[str]:
+        """Returns what is left out, for it is damaged."""
         found = await rows.read_rows(self.store.db.writing, self.boot)
-        self._listed, self._panes, self._held = found
+        self._listed, self._panes, self._held = found.listed, found.panes, found.conversations
         self._agent_in = {place: agent for agent, place in self._panes.items()}
+        return found.damaged
 
     # -- who sits in a pane ---------------------------------------------------------------------------
 

@@ -20,10 +20,12 @@ from maw.core.digest import Waited
 from maw.core.dnd import parse_quiet, quiet_text, seconds_left
 from maw.core.effects import Alert
 from maw.core.hours import Hours
+from maw.errors import BadInput
 from maw.node.authoring import wall_clock_ms
 from maw.node.presenting import Json, iso
 from maw.node.store import Store
 from maw.store import wakes as rows
+from maw.store.spoiled import SPOILED, text_of
 from maw.store.state import AgentRow
 from maw.store.wakes import HOLD, RELEASE, WakeRow
 
@@ -101,12 +103,19 @@ class Wakes:
         self._agents: dict[int, _Agent] = {}
         self._unsaved: list[WakeRow] = []
 
-    async def load(self) -> None:
-        """What was free, slowed and held when the daemon ended."""
+    async def load(self) -> list[str]:
+        """What was free, slowed and held when the daemon ended. Returns what is left out, for it is damaged."""
         conn = self._store.db.writing
-        for n, text in (await rows.quiet(conn)).items():
-            self._at(n).own = text
-        for row in await rows.since(conn, int((self._now() - 2 * HOUR_S) * 1000)):
+        damaged = []
+        for n, written in (await rows.quiet(conn)).items():
+            try:
+                self._at(n).own = quiet_text(parse_quiet(text_of(written)))
+            except (*SPOILED, BadInput):
+                damaged.append(f"when agent {n} is not to be disturbed")
+        noted, spoiled = await rows.since(conn, int((self._now() - 2 * HOUR_S) * 1000))
+        if spoiled:
+            damaged.append(f"{spoiled} of the wakes of the last hours")
+        for row in noted:
             one, at = self._at(row.agent), row.at / 1000
             if row.via == RELEASE:
                 one.budget.release()
@@ -120,6 +129,7 @@ class Wakes:
         for agent in self._store.state.local.values():
             if not self._at(agent.n).told:  # an earlier run's may be over
                 self._settle(ALERT, self._address(agent))
+        return damaged
 
     def _at(self, n: int) -> _Agent:
         if (one := self._agents.get(n)) is None:

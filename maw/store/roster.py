@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, fields
+from typing import Any, Final, NamedTuple
 
 import aiosqlite
 
-from maw.core.roster import Place, Plan
+from maw.core.roster import KINDS, OnHang, Place, Plan
+from maw.store.spoiled import SPOILED, json_of, text_of, whole
 
 
 class Conversation(NamedTuple):
@@ -37,19 +38,57 @@ class Rows(NamedTuple):
     panes: dict[int, tuple[int, Place]]
     """With the uid that each counts for."""
     conversations: dict[int, Conversation]
+    damaged: list[str]
+    """What of it is left out, for it is not as it was written."""
 
 
 async def read_rows(conn: aiosqlite.Connection, boot: str) -> Rows:
-    """ValueError, KeyError, TypeError: a row that no maw wrote."""
-    listed = {
-        agent: Listed(Plan().changed(json.loads(plan)), json.loads(report))
-        for agent, plan, report in await conn.execute_fetchall("SELECT agent, plan, report FROM roster")
-    }
-    sql = "SELECT agent, uid, socket, server, pane FROM panes WHERE boot = ?"
-    panes = {agent: (uid, Place(*place)) for agent, uid, *place in await conn.execute_fetchall(sql, (boot,))}
-    sql = "SELECT agent, session, pid, boot, transcript, at FROM conversations"
-    held = {agent: Conversation(*rest) for agent, *rest in await conn.execute_fetchall(sql)}
-    return Rows(listed, panes, held)
+    found = Rows({}, {}, {}, [])
+    for agent, plan, report in await conn.execute_fetchall(_LISTED):
+        try:
+            found.listed[agent] = Listed(_plan(plan), {})
+        except SPOILED:
+            found.damaged.append(f"how agent {agent} is run")
+            continue
+        try:
+            found.listed[agent].report = dict(json_of(report).items())
+        except SPOILED:
+            found.damaged.append(f"what was last seen of agent {agent}")
+    for agent, uid, socket, server, pane in await conn.execute_fetchall(_PANES, (boot,)):
+        try:
+            whole(uid, server)
+            found.panes[agent] = (uid, Place(text_of(socket), server, text_of(pane)))
+        except SPOILED:
+            found.damaged.append(f"the pane of agent {agent}")
+    for agent, session, pid, began, transcript, at in await conn.execute_fetchall(_HELD):
+        try:
+            whole(pid, at)
+            held = Conversation(text_of(session), pid, text_of(began), text_of(transcript), at)
+            found.conversations[agent] = held
+        except SPOILED:
+            found.damaged.append(f"the conversation of agent {agent}")
+    return found
+
+
+_LISTED: Final = "SELECT agent, CAST(plan AS BLOB), CAST(report AS BLOB) FROM roster"
+_PANES: Final = """SELECT agent, uid, CAST(socket AS BLOB), server, CAST(pane AS BLOB) FROM panes
+    WHERE boot = ?"""
+_HELD: Final = """SELECT agent, CAST(session AS BLOB), pid, CAST(boot AS BLOB), CAST(transcript AS BLOB), at
+    FROM conversations"""
+
+
+def _plan(written: bytes) -> Plan:
+    """Raises SPOILED."""
+    plan = Plan().changed(json_of(written))
+    for one in fields(plan):
+        value, usual = getattr(plan, one.name), one.default
+        as_usual = isinstance(value, str) if isinstance(usual, str) else type(value) is type(usual)
+        if not as_usual or (isinstance(value, tuple) and not all(isinstance(item, str) for item in value)):
+            raise ValueError(f"{one.name} is {value!r}")
+    OnHang(plan.hang)
+    if plan.kind not in KINDS:
+        raise ValueError(f"there is no kind {plan.kind}")
+    return plan
 
 
 async def write_plan(conn: aiosqlite.Connection, agent: int, plan: Plan) -> None:

@@ -63,6 +63,12 @@ async def get_meta(conn: aiosqlite.Connection, key: str) -> Any:
     return rows[0][0] if rows else None
 
 
+async def get_meta_bytes(conn: aiosqlite.Connection, key: str) -> bytes:
+    """Of a text, as it lies on the disk: it may be damaged. Empty where there is none."""
+    rows = list(await conn.execute_fetchall("SELECT CAST(value AS BLOB) FROM meta WHERE key = ?", (key,)))
+    return (rows[0][0] or b"") if rows else b""
+
+
 async def set_meta(conn: aiosqlite.Connection, key: str, value: object) -> None:
     await conn.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from maw.node.home import read_key
 from maw.node.node import open_node
 from tests.conftest import MakeHome
 from tests.integration.nodes import all_running, config_of, pair, running, until
+from tests.integration.test_hearing import hear
 
 
 async def test_it_introduces_itself_once(make_home: MakeHome) -> None:
@@ -163,3 +166,48 @@ async def test_peers_toml_that_names_another_colony(make_home: MakeHome) -> None
         await c.node.read_peers()
         assert c.node.membership.book.colony == a.node.membership.book.colony
         assert await c.channel() == ["kept"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "what"),
+    [
+        ("UPDATE roster SET plan = '{\"a'", "how agent 2 is run"),
+        ("UPDATE roster SET plan = '[1]'", "how agent 2 is run"),
+        ("UPDATE roster SET plan = '{\"command\": [1]}'", "how agent 2 is run"),
+        ("UPDATE roster SET plan = CAST(x'7bff' AS TEXT)", "how agent 2 is run"),
+        ("UPDATE roster SET report = '{'", "what was last seen of agent 2"),
+        ("UPDATE panes SET pane = CAST(x'ff' AS TEXT)", "the pane of agent 2"),
+        ("UPDATE conversations SET pid = 'x'", "the conversation of agent 2"),
+        ("UPDATE wakes SET causes = '[['", "1 of the wakes"),
+        ("UPDATE wakes SET causes = '[[]]', via = 'hold'", "1 of the wakes"),
+        ("UPDATE wakes SET causes = '[[1]]'", "1 of the wakes"),
+        ("UPDATE dnd SET quiet = '2x:00-07:00'", "when agent 2 is not to be disturbed"),
+        ("UPDATE meta SET value = '[[' WHERE key = 'heralded'", "what was told in the channel"),
+        ("UPDATE meta SET value = '{' WHERE key = 'host_stopped'", "has stopped"),
+        ("UPDATE meta SET value = '[]' WHERE key = 'host_stopped'", "has stopped"),
+    ],
+)
+async def test_a_row_that_is_damaged_is_left_out_and_told(make_home: MakeHome, spoil: str, what: str) -> None:
+    home = make_home("mbp")
+    async with running(home) as host:
+        await host.add("arthur")
+        await host.service.enlist(await host.owner(), "arthur", {"command": ["x"], "session": "a"}, "/s,1,%0")
+        await host.service.hold_conversation(await host.as_("arthur"), "1f2e", 1, "")
+    rows = (
+        "INSERT INTO wakes (agent, at, via, causes, messages) VALUES (2, 99999999999999, 'rewake', '[]', 1)",
+        "INSERT INTO dnd VALUES (2, '22:00-07:00')",
+        "INSERT OR REPLACE INTO meta VALUES ('heralded', '[]'), ('host_stopped', '{}')",
+    )
+    with closing(sqlite3.connect(home.database)) as conn:
+        for sql in rows:
+            conn.execute(sql)
+        assert conn.execute("SELECT agent FROM roster").fetchall() == [(2,)]
+        assert conn.execute(spoil).rowcount == 1
+        conn.commit()
+    async with running(home) as host:
+        text = (await host.alerts())["damaged", "mbp"]["text"]
+        assert what in text and ";" not in text, "that row alone"
+        assert await hear(host, "arthur") is None
+        assert await host.service.wakes(await host.owner(), "arthur")
+        await host.service.roster(await host.owner())
+        await host.service.enlist(await host.owner(), "arthur", {"command": ["y"], "session": "a"}, "/s,1,%0")
