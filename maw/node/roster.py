@@ -11,7 +11,9 @@ import asyncio
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import aiosqlite
@@ -74,10 +76,11 @@ class Roster:
     # -- who sits in a pane ---------------------------------------------------------------------------
 
     def in_pane(self, uid: int, place: Place) -> AgentRow | None:
-        """The agent to whom this pane belongs, for this uid; root is told whoever's it is."""
+        """The agent to whom this pane belongs, for this uid. Root in the pane of a tmux server that is another user's
+        speaks as that user's agent; any user may name any path, so only whose socket it is counts."""
         agent = self._agent_in.get((uid, place))
-        if agent is None and uid == 0:
-            agent = next((one for (_, where), one in self._agent_in.items() if where == place), None)
+        if agent is None and uid == 0 and (owner := owner_of(place.socket)) is not None:
+            agent = self._agent_in.get((owner, place))
         return None if agent is None else self._alive(agent)
 
     def _alive(self, agent: int) -> AgentRow | None:
@@ -140,9 +143,10 @@ class Roster:
     async def put(self, row: AgentRow, asked: Mapping[str, Any], place: Place | None) -> Json:
         """Change how it is run; new ones join. ``place``: the pane that is its from now on.
 
-        Conflict: another agent's session has that name, or the pane is another's."""
+        Conflict: another agent's session has that name, or the pane is another's. Refused: of another user's tmux."""
         assert row.uid is not None
         uid = row.uid
+        _refuse_foreign(uid, place)
         async with self._changing:
             before = self._listed.get(row.n) or Listed(Plan(), {})
             plan = before.plan.changed(asked)
@@ -228,13 +232,15 @@ class Roster:
         return left
 
     async def report(self, row: AgentRow, told: Mapping[str, Any], place: Place | None) -> None:
-        """What the keeper found. ``place``: where the agent sits now, None where it does not run. NotFound."""
+        """What the keeper found. ``place``: where the agent sits now, None where it does not run.
+        NotFound; Refused: in another user's tmux."""
         listed = self._listed.get(row.n)
         if listed is None:
             raise NotFound(f"{row.name} is not in the roster", code="not_in_roster")
         report = {**told, "at": iso(wall_clock_ms())}
         lasting = _lasting(report) != _lasting(listed.report)
         assert row.uid is not None
+        _refuse_foreign(row.uid, place)
         where = None if place is None else (row.uid, place)
         if not lasting and self._panes.get(row.n) == where:
             listed.report = report
@@ -305,6 +311,33 @@ def _lasting(report: Mapping[str, Any]) -> list[object]:
     runs = state in (State.ALIVE, State.IDLE, State.BUSY)
     why = report.get("why") if state == State.DOWN else ""
     return [runs or state, why, *(report.get(name) for name in LASTING)]
+
+
+def _refuse_foreign(uid: int, place: Place | None) -> None:
+    owner = None if place is None else owner_of(place.socket)
+    if place is not None and owner not in (None, uid):
+        raise Refused(
+            f"the tmux server at {place.socket} belongs to another user of this machine (uid {owner})",
+            code="not_yours",
+            hint=f"an agent sits in the tmux of its own user (uid {uid})",
+        )
+
+
+def owner_of(socket: str) -> int | None:
+    """Whose tmux socket it is; None where there is none, or it cannot be told. One that this daemon may not look at is
+    its whose folder keeps others out: nobody else can have put it there. A closed folder of root's says nothing: it may
+    be what hides homes from the service."""
+    path = Path(socket)
+    try:
+        return path.stat().st_uid
+    except PermissionError:
+        pass
+    except (OSError, ValueError):
+        return None
+    for folder in path.parents:
+        with suppress(PermissionError):
+            return folder.stat().st_uid or None
+    return None
 
 
 def process_lives(pid: int) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from maw.api.backend import Speaker
 from maw.errors import BadInput, Conflict, NotFound, Refused
+from maw.node.roster import owner_of
 from tests.conftest import MakeHome
 from tests.integration.nodes import UID, Host, running
 
@@ -57,6 +59,70 @@ async def test_a_pane_counts_for_the_uid_that_gave_it(host: Host) -> None:
     with pytest.raises(Refused) as refused:
         await host.service.enlist(stranger, "arthur", {}, PANE)
     assert refused.value.code == "not_yours"
+
+
+async def strangers(host: Host) -> Speaker:
+    """Another Unix user of this machine, who has an agent: fenchurch."""
+    await host.service.add_user(await host.owner(), "fenchurch", "agent", uid=OTHER_UID)
+    return Speaker(None, None, "uid", OTHER_UID, is_admin=False)
+
+
+@pytest.fixture
+def socket(tmp_path: Path) -> Path:
+    """A file that stands for a tmux server's socket; it belongs to who runs this test."""
+    made = tmp_path / "default"
+    made.touch()
+    return made
+
+
+async def test_the_tmux_of_another_user_is_refused(host: Host, socket: Path) -> None:
+    stranger, pane = await strangers(host), f"{socket},4321,%3"
+    told = {"command": ["claude"], "session": "fenchurch"}
+    with pytest.raises(Refused) as refused:
+        await host.service.enlist(stranger, "fenchurch", told, pane)
+    assert refused.value.code == "not_yours" and f"(uid {UID})" in refused.value.message
+    await host.service.enlist(stranger, "fenchurch", told, None)
+    with pytest.raises(Refused) as refused:
+        await host.service.report(stranger, "fenchurch", {"state": "idle"}, pane)
+    assert refused.value.code == "not_yours"
+    await put(host, pane=pane)
+    assert await in_pane(host, pane) == "arthur@mbp", "its own user's agent sits in it"
+
+
+async def test_root_is_nobody_s_agent_for_a_path_that_somebody_named(host: Host, tmp_path: Path) -> None:
+    """The server came after the path was named, and is not his who named it."""
+    socket = tmp_path / "later"
+    pane = f"{socket},4321,%3"
+    await host.service.enlist(await strangers(host), "fenchurch", {"command": ["claude"]}, pane)
+    assert await in_pane(host, pane, 0) is None, "there is no such server"
+    socket.touch()
+    assert await in_pane(host, pane, 0) is None, "the server is another's"
+
+
+@pytest.mark.skipif(UID != 0, reason="a file is given to another user")
+async def test_root_speaks_as_the_agent_in_whose_users_tmux_it_is(host: Host, socket: Path) -> None:
+    os.chown(socket, OTHER_UID, -1)
+    pane = f"{socket},4321,%3"
+    await host.service.enlist(await strangers(host), "fenchurch", {"command": ["claude"]}, pane)
+    assert await in_pane(host, pane, 0) == "fenchurch@mbp"
+
+
+@pytest.mark.parametrize(("folder", "owner"), [(1000, 1000), (0, None)])
+def test_a_socket_that_may_not_be_looked_at_is_the_closed_folder_s_owner_s(
+    monkeypatch: pytest.MonkeyPatch, folder: int, owner: int | None
+) -> None:
+    """tmux keeps its sockets in a folder closed to others, and the daemon is a user of its own. Root's folder is how a
+    service does not see homes."""
+
+    def stat(path: Path) -> os.stat_result:
+        if str(path) == "/tmp/tmux-1000":
+            return os.stat_result((0o40700, 1, 1, 2, folder, folder, 0, 0, 0, 0))
+        raise PermissionError(13, "Permission denied", path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat", stat)
+        found = owner_of("/tmp/tmux-1000/default")
+    assert found == owner
 
 
 @pytest.mark.parametrize(
