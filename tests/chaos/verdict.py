@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -250,14 +251,18 @@ def _cursors_repeat_only_after_a_loss(evidence: Evidence) -> Finding:
 
 def _never_ahead(evidence: Evidence) -> Finding:
     """No author was told of more than was asked for before; nobody acknowledges anything here."""
-    end = max((when for *_, when in evidence.told), default=0.0)
+    end = math.inf  # asked for when all readers had come to their end
     told = [*evidence.told, *((text, state, end) for text, state in evidence.known.items())]
     problems = []
     for text, state, when in told:
         if state in ("stored", "replicated"):
             continue
-        if state != "read" or evidence.asked.get(text, when + 1) > when:
-            problems.append(f"{text!r} was said to be {state} before it was")
+        asked = evidence.asked.get(text)
+        if state != "read" or asked is None or asked > when:
+            late = (
+                "and nobody asked for it" if asked is None else f"{asked - when:.3f} s before anybody asked"
+            )
+            problems.append(f"{text[:40]!r} was said to be {state}, {late}")
     return Finding("states that authors were told, none ahead of the truth", problems, len(told))
 
 

@@ -93,7 +93,11 @@ def all_run(fleet: Fleet, talks: dict[str, str]) -> Callable[[], bool]:
 
 
 def alerts(fleet: Fleet) -> dict[str, str]:
-    return {one["kind"]: one["text"] for one in fleet.json("status")["alerts"]}
+    """By kind, what is told: of several of a kind all, a line each."""
+    found: dict[str, str] = {}
+    for one in fleet.json("status")["alerts"]:
+        found[one["kind"]] = "\n".join(filter(None, (found.get(one["kind"]), one["text"])))
+    return found
 
 
 def test_a_dead_server_and_a_dead_agent_come_back_with_folder_session_and_conversation(
