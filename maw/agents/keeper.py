@@ -13,7 +13,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -79,18 +79,19 @@ class Keeper:
         return Acting(self.daemon, self.host, self.node)
 
     def run(self, stop: threading.Event) -> None:
-        """Until ``stop``. A fault in one round ends neither the keeper nor an agent."""
+        """Until ``stop``. A fault in one round ends neither the keeper nor an agent, nor the rest of the round."""
         self.stop = stop
         survey = Survey(self.daemon, self.host.home)
+        steps: Sequence[Callable[[], object]] = (
+            self.round, self._nudge, self._run_hooks, partial(self._survey, survey)
+        )  # fmt: skip
         while not stop.is_set():
             waiting = False
-            try:
-                waiting = self.round()
-                self._nudge()
-                self._run_hooks()
-                self._survey(survey)
-            except Exception:  # the next round looks anew; systemd would do no more than that
-                log.exception("a round of the keeper failed")
+            for step in steps:
+                try:
+                    waiting |= step() is True
+                except Exception:  # the next round looks anew; systemd would do no more than that
+                    log.exception("a round of the keeper failed")
             stop.wait(HURRY_S if waiting else ROUND_S)
 
     def round(self) -> bool:
@@ -103,6 +104,8 @@ class Keeper:
                 waiting |= self._keep(entry, scene)
             except MawError as error:
                 log.warning("%s: %s", entry.name, error.message)
+            except Exception:  # whatever is wrong with one, the others are kept
+                log.exception("%s could not be looked after", entry.name)
         return waiting
 
     def _ask(self) -> None:
@@ -193,9 +196,11 @@ class Keeper:
                 return False
             try:
                 began = begin(current, at, self.host)
-            except MawError as error:
-                log.warning("%s could not be started: %s", entry.name, error.message)
-                kept.life.failed(error.message, now)
+            except (MawError, OSError, ValueError) as error:
+                # a folder that may not be entered, a path that is too long: as bad as a program that is not there
+                why = error.message if isinstance(error, MawError) else str(error)
+                log.warning("%s could not be started: %s", entry.name, why)
+                kept.life.failed(why, now)
                 self.stagger.started(now)
                 return False
             try:
