@@ -5,7 +5,8 @@ Laws
   2. Into an empty prompt that is known, and nothing else: not over a half-typed line, not into a question, not while a
      human's terminal was active, not in copy mode.
   3. Enter is pressed only while the prompt holds our text and nothing beside it, and again only then.
-  4. Delivered is said when the prompt let go of it. Else it is said why not, and the message stays in the inbox.
+  4. Delivered is said when Enter was pressed and the prompt let go of it then: what went before that, with its program
+     or by a human's hand, was not read by anybody. Else it is said why not, and the message stays in the inbox.
 """
 
 from __future__ import annotations
@@ -131,19 +132,24 @@ class Nudging:
                 server.must("delete-buffer", "-b", buffer)
         if not self._comes(lambda: holds(self._prompt(entry, server, at), words), SHOWN_S):
             self._say_what_is_there(self._prompt(entry, server, at))
+        entered = False
+        enter = f"send-keys -t {at} Enter ; display-message -p entered"
         for _ in range(MOST_ENTERS):
             time.sleep(SETTLE_S)
-            prompt = self._prompt(entry, server, at)
-            if not holds(prompt, words):
+            if not holds(self._prompt(entry, server, at), words):
                 break
-            server.must("if-shell", "-F", "-t", at, "#{==:#{pane_in_mode},0}", f"send-keys -t {at} Enter")
+            entered |= bool(server.must("if-shell", "-F", "-t", at, "#{==:#{pane_in_mode},0}", enter))
             if self._comes(lambda: not holds(self._prompt(entry, server, at), words), TAKEN_S):
                 break
         prompt = self._prompt(entry, server, at)
         if holds(prompt, words):
             raise NotNow("it was typed, and Enter was not taken: it stands at the prompt")
+        if not entered:
+            raise NotNow(f"it was typed, and went from the prompt before Enter was pressed: {prompt.shows}")
         if prompt.shows in (Shows.TYPED, Shows.ASKS):
             self._say_what_is_there(prompt)
+        if prompt.shows is Shows.UNKNOWN and not self._runs(entry):
+            raise NotNow("it was typed, and the program ended")
 
     def _say_what_is_there(self, prompt: Prompt) -> None:
         if prompt.shows is Shows.TYPED:
@@ -169,6 +175,9 @@ class Nudging:
         if quiet is not None and quiet < HUMAN_S:
             raise NotNow("somebody is at its terminal")
         return at.pane
+
+    def _runs(self, entry: Entry) -> bool:
+        return where(entry, Scene.now([self.host.socket_of(entry)]), self.host).process is not None
 
     def _read(self, entry: Entry, pane: Pane) -> None:
         """Raises NotNow unless its prompt is empty."""
