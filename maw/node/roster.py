@@ -81,7 +81,10 @@ class Roster:
         agent = self._agent_in.get((uid, place))
         if agent is None and uid == 0 and (owner := owner_of(place.socket)) is not None:
             agent = self._agent_in.get((owner, place))
-        return None if agent is None else self._alive(agent)
+        row = None if agent is None else self._alive(agent)
+        if agent is None or row is None or row.uid != self._panes[agent][0]:
+            return None  # a pane is of who ran the agent then: nobody else inherits it with the number
+        return row
 
     def _alive(self, agent: int) -> AgentRow | None:
         row = self.store.state.agent_at.get(agent)

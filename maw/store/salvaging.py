@@ -34,6 +34,10 @@ from maw.store.verifying import PAGE, SQL_ERRORS, read_rows
 
 _OWN_WAY: Final = ("entries", "logs", "nodes", "sqlite_sequence")
 _OF_NODES: Final = ("agents", "answers", "heeded", "retention", "receipts", "forks")
+_OF_AGENTS: Final = (
+    "local_agents", "mailbox", "wakes", "dnd", "outbox", "progress", "untold", "roster", "panes", "conversations",
+    "vitals",
+)  # fmt: skip
 _SAMPLE: Final = 64
 _LOW: Final = (1 << SEQ_BITS) - 1
 
@@ -265,16 +269,10 @@ def _nodes_and_entries(
 
 def _unknown_agents(new: sqlite3.Connection, done: Salvaged) -> None:
     """Rows go by the numbers of nodes and agents. Those whose number is not known any more go, before it is another's,
-    which must get nobody's token or mail with it. Agents and mail are made again from the entries."""
+    which must get nobody's token, mail or pane with it. Agents and mail are made again from the entries."""
     for table, sql in (
         *((table, f"DELETE FROM {table} WHERE node NOT IN (SELECT n FROM nodes)") for table in _OF_NODES),  # noqa: S608
-        ("local_agents", "DELETE FROM local_agents WHERE agent NOT IN (SELECT n FROM agents)"),
-        ("mailbox", "DELETE FROM mailbox WHERE agent NOT IN (SELECT n FROM agents)"),
-        ("wakes", "DELETE FROM wakes WHERE agent NOT IN (SELECT n FROM agents)"),
-        ("dnd", "DELETE FROM dnd WHERE agent NOT IN (SELECT n FROM agents)"),
-        ("outbox", "DELETE FROM outbox WHERE agent NOT IN (SELECT n FROM agents)"),
-        ("progress", "DELETE FROM progress WHERE agent NOT IN (SELECT n FROM agents)"),
-        ("untold", "DELETE FROM untold WHERE agent NOT IN (SELECT n FROM agents)"),
+        *((table, f"DELETE FROM {table} WHERE agent NOT IN (SELECT n FROM agents)") for table in _OF_AGENTS),  # noqa: S608
     ):
         _note_gone(new, done, table, new.execute(sql).rowcount)
 

@@ -125,6 +125,17 @@ def test_a_socket_that_may_not_be_looked_at_is_the_closed_folder_s_owner_s(
     assert found == owner
 
 
+async def test_a_pane_of_who_had_the_agents_number_before_is_nobodys(make_home: MakeHome) -> None:
+    home = make_home("mbp")
+    async with running(home) as host:
+        await host.add("arthur")
+        await put(host)
+        await host.node.writer.submit(lambda conn: conn.execute(f"UPDATE panes SET uid = {OTHER_UID}"))
+    async with running(home) as host:
+        assert await in_pane(host, PANE, OTHER_UID) is None
+        assert await in_pane(host, PANE) is None
+
+
 @pytest.mark.parametrize(
     "text", ["", "x,1,%3", "/x,1,3", "/x,-1,%3", "/x,1,%", f"/{'x' * 600},1,%3", "/x,1,%٣"]
 )

@@ -332,6 +332,28 @@ def test_nobody_elses_agent_becomes_ours_and_ours_nobody_elses(path: Path, damag
     assert len(rows(target, MAILBOX)) == len(before)
 
 
+OF_NOBODY = {
+    "roster": "(77, '{\"exec\": [\"x\"]}', '{}')",
+    "panes": "(77, 4242, '/tmp/s', 1, '%0', 'boot')",
+    "conversations": "(77, '1f2e', 1, 'boot', '', 1)",
+    "vitals": "(77, 1, 1, 1, 1)",
+    "wakes": "(NULL, 77, 1, 'hook', '[]', 1)",
+    "dnd": "(77, 'on')",
+}
+
+
+@pytest.mark.parametrize("table", OF_NOBODY)
+def test_who_gets_a_number_anew_gets_nothing_of_who_had_it(path: Path, table: str) -> None:
+    ((known,),) = rows(path, "SELECT min(agent) FROM local_agents")
+    with closing(sqlite3.connect(path, isolation_level=None)) as conn:
+        conn.execute(f"INSERT INTO {table} VALUES {OF_NOBODY[table]}")
+        sound = OF_NOBODY[table].replace("77", str(known)).replace("%0", "%1")
+        conn.execute(f"INSERT INTO {table} VALUES {sound}")
+    done, target = saved(path)
+    assert rows(target, f"SELECT agent FROM {table}") == [(known,)]
+    assert table in done.torn
+
+
 def forget_numbers(path: Path, table: str) -> None:
     """One letter of the declaration of ``table``, as a flipped bit does it; wherever in the file it was written."""
     number = b"l" if table == "logs" else b"n"
