@@ -68,6 +68,14 @@ class Cause(NamedTuple):
     group: bool = False
 
 
+class Wake(NamedTuple):
+    """One that was spent: when, by which way, for whom."""
+
+    at: float
+    via: str
+    causes: tuple[Cause, ...]
+
+
 class Permit(NamedTuple):
     """From when on it may wake (infinity: held), and what is in the way until then."""
 
@@ -240,10 +248,8 @@ class Budget:
     def spend(self, now: float, causes: Iterable[Cause]) -> None:
         """The agent was woken, for these."""
         self._mend(now)
-        cost_of = {OPERATOR: 0.0, APE: APE_COSTS}
-        costs: dict[str, float] = {}
-        for cause in causes:
-            costs[cause.sender] = max(costs.get(cause.sender, 0.0), cost_of.get(cause.kind, 1.0))
+        causes = list(causes)
+        costs = _costs(causes)
         self.last = now
         if most := max(costs.values(), default=0.0):
             self._all.spent.append((now, most))
@@ -252,6 +258,18 @@ class Budget:
                 self._sender(sender).spent.append((now, cost))
         if any(cause.group and cause.kind == AGENT for cause in causes):
             self._groups.spent.append((now, 1.0))
+
+    def refund(self, at: float, causes: Iterable[Cause]) -> None:
+        """What was spent then for these did not wake the agent after all. The gap after it stays: who fails at once
+        does not try again at once."""
+        causes = list(causes)
+        costs = _costs(causes)
+        _take_back(self._all, at, max(costs.values(), default=0.0))
+        for sender, cost in costs.items():
+            if (meter := self._senders.get(sender)) is not None:
+                _take_back(meter, at, cost)
+        if any(cause.group and cause.kind == AGENT for cause in causes):
+            _take_back(self._groups, at, 1.0)
 
     def hold(self, now: float, what: str) -> None:
         """As it was before a restart: held, and a human was told."""
@@ -295,3 +313,18 @@ class Budget:
             meter.last_came, meter.barred = min(meter.last_came, now), min(meter.barred, now)
             if meter.spent and meter.spent[-1][0] > now:
                 meter.spent = deque((min(at, now), cost) for at, cost in meter.spent)
+
+
+def _costs(causes: Iterable[Cause]) -> dict[str, float]:
+    """What one wake for these costs, by sender."""
+    cost_of = {OPERATOR: 0.0, APE: APE_COSTS}
+    costs: dict[str, float] = {}
+    for cause in causes:
+        costs[cause.sender] = max(costs.get(cause.sender, 0.0), cost_of.get(cause.kind, 1.0))
+    return costs
+
+
+def _take_back(meter: _Meter, at: float, cost: float) -> None:
+    """Nothing where the hour has moved on, or a human released it meanwhile."""
+    if (at, cost) in meter.spent:
+        meter.spent.remove((at, cost))

@@ -6,7 +6,9 @@ Laws
   3. A claim that lapses or fails is let go: its messages are offered again. Repeated where in doubt, never skipped.
   4. A late word counts: a claim that lapsed may still be confirmed, for then it was put in front of the agent.
   5. Of those who wait at the same time the best way has it; who let a message lapse goes behind all others with it.
-  6. What a digest only counts ("and 20 more") is not announced, and not counted to the same agent again.
+  6. The wake that a claim spent is given back when it failed or was let go: nobody was woken. One that lapsed tells
+     nothing; the keeper's own (exec, pane) are given back and spent again at a late word, for it may be begun anew.
+  7. What a digest only counts ("and 20 more") is not announced, and not counted to the same agent again.
 
 Times are seconds of any clock that only goes forward. One object for each agent.
 """
@@ -18,7 +20,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from maw.core.budget import OPERATOR, Cause
+from maw.core.budget import OPERATOR, Cause, Wake
 
 LEASE_S: Final = 10.0
 MAX_PENDING: Final = 500
@@ -29,6 +31,8 @@ _LAPSED_KEPT: Final = 64
 
 RANKS: Final = {"hook": 6, "rewake": 5, "mcp": 4, "wait": 3, "stream": 3, "exec": 2, "pane": 1}
 """The ways to put something in front of an agent, better ones higher. A hook runs in a session that is awake."""
+KEEPERS: Final = ("exec", "pane")
+"""Who takes these wakes nobody before he has done something for it himself."""
 _BEHIND: Final = 10
 
 
@@ -70,7 +74,7 @@ class Waiter(NamedTuple):
 @dataclass(slots=True)
 class Claim:
     """``seqs``: shown in the digest; ``counted``: only counted there, and so were ``older`` ones that are not kept in
-    mind. ``size``: the digest's bytes."""
+    mind. ``size``: the digest's bytes. ``wake``: what it spent, until that is given back."""
 
     via: str
     seqs: tuple[int, ...]
@@ -78,6 +82,9 @@ class Claim:
     until: float
     size: int = 0
     older: int = 0
+    wake: Wake | None = None
+    late_wake: Wake | None = None
+    """Given back when it lapsed."""
 
 
 class Claims:
@@ -87,6 +94,7 @@ class Claims:
         self._live: dict[str, Claim] = {}
         self._lapsed: dict[str, Claim] = {}
         self._taken: set[int] = set()
+        self._unspent: list[Wake] = []
 
     def add(self, item: Pending) -> None:
         """Take note of a message. Where there are too many, the oldest of whoever has most of them stays in the inbox
@@ -158,6 +166,7 @@ class Claims:
         """Its messages are announced, and that is durable."""
         claim = self._live.pop(name, None)
         if claim is not None:
+            claim.wake = None
             self._let_go(claim)
         else:
             claim = self._lapsed.pop(name, None)
@@ -186,10 +195,16 @@ class Claims:
         for name in late:
             claim = self._live.pop(name)
             self._lapsed[name] = claim
+            claim.wake, claim.late_wake = (claim.wake, claim.wake) if claim.via in KEEPERS else (None, None)
             self._let_go(claim, lapsed_by=claim.via)
         while len(self._lapsed) > _LAPSED_KEPT:
             del self._lapsed[next(iter(self._lapsed))]
         return late
+
+    def unspent(self) -> list[Wake]:
+        """Wakes to be given back. Asked for once."""
+        found, self._unspent = self._unspent, []
+        return found
 
     def next_lapse(self) -> float | None:
         return min((claim.until for claim in self._live.values()), default=None)
@@ -197,6 +212,9 @@ class Claims:
     def _let_go(self, claim: Claim, *, lapsed_by: str | None = None, why: str | None = None) -> None:
         both = (*claim.seqs, *claim.counted)
         self._taken.difference_update(both)
+        if claim.wake is not None:
+            self._unspent.append(claim.wake)
+            claim.wake = None
         for seq in both:
             item = self.pending.get(seq)
             if item is not None and lapsed_by is not None:

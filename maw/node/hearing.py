@@ -182,6 +182,7 @@ class Hearing:
         await self._read(agent, ear)
         me, now = asker.waiter, asyncio.get_running_loop().time()
         ear.claims.lapse(now)
+        self._give_back(agent, ear)
         open_ = [] if asker.replaced else ear.claims.open_to(me, others)
         if not open_:
             return None
@@ -203,6 +204,7 @@ class Hearing:
             return await self._build(agent, ear, me, name, {item.seq: item for item in chosen}, seqs, rest)
         except BaseException:
             ear.claims.release(name)
+            self._give_back(agent, ear)
             raise
 
     async def _build(
@@ -224,7 +226,11 @@ class Hearing:
             ear.stir()
             return None
         if me.wake:
-            await self._wakes.woken(agent, me.via, [items[seq] for seq in sorted(there)])
+            wake = await self._wakes.woken(agent, me.via, [items[seq] for seq in sorted(there)])
+            if (claim := ear.claims.find(name)) is None:  # let go meanwhile
+                self._wakes.give_back(agent, wake)
+            else:
+                claim.wake = wake
         else:
             self._wakes.told(agent, [items[seq] for seq in sorted(there)])
         messages = [self._presenter.message(row) for row in rows]
@@ -252,6 +258,7 @@ class Hearing:
         del ear.askers[number]
         for name in claims:
             ear.claims.release(name)
+        self._give_back(agent, ear)
         ear.stir()
 
     async def take_sent(self, agent: AgentRow, number: int, seqs: Collection[int]) -> str | None:
@@ -260,6 +267,7 @@ class Hearing:
         await self._read(agent, ear)
         now = asyncio.get_running_loop().time()
         ear.claims.lapse(now)
+        self._give_back(agent, ear)
         me = ear.askers[number].waiter
         others = [one.waiter for at, one in ear.askers.items() if at != number]
         mine = [item.seq for item in ear.claims.open_to(me, others) if item.seq in seqs]
@@ -343,6 +351,7 @@ class Hearing:
         ear = self._ears.setdefault(agent.n, _Ear())
         loop = asyncio.get_running_loop()
         ear.claims.lapse(loop.time())
+        self._give_back(agent, ear)
         claim = ear.claims.find(name)
         if claim is None or (renew and not ear.claims.renew(name, loop.time())):
             raise NotFound(
@@ -354,11 +363,15 @@ class Hearing:
             return {"state": "renewed", "delivered": []}
         if failed is not None:
             ear.claims.failed(name, failed[:MAX_WHY])
+            self._give_back(agent, ear)
             ear.stir()
             await self._marking.fail(agent, claim.seqs, failed)
             return {"state": "failed", "delivered": []}
         ear.claims.renew(name, loop.time())
         ear.older -= min(ear.older, claim.older)
+        if claim.late_wake is not None:
+            self._wakes.happened(agent, claim.late_wake)
+            claim.late_wake = None
         if claim.size:
             self._wakes.count_digest(agent, claim.size)
         at_ms = wall_clock_ms()
@@ -371,6 +384,11 @@ class Hearing:
             raise
         ear.claims.confirmed(name)
         return {"state": "delivered", "delivered": fresh}
+
+    def _give_back(self, agent: AgentRow, ear: _Ear) -> None:
+        """The wakes of claims that woke nobody."""
+        for wake in ear.claims.unspent():
+            self._wakes.give_back(agent, wake)
 
     async def settle(self) -> None:
         """Note what was put in front of agents while the disk took nothing. To be called once a second. Raises MawError

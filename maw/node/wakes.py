@@ -14,13 +14,13 @@ from typing import Final, NamedTuple
 import aiosqlite
 
 from maw.config import WakesConfig
-from maw.core.budget import HOUR_S, OPERATOR, Budget, Cause, Due, Held
+from maw.core.budget import HOUR_S, OPERATOR, Budget, Cause, Due, Held, Wake
 from maw.core.claims import Pending, Waiter
 from maw.core.digest import Waited
 from maw.core.dnd import parse_quiet, quiet_text, seconds_left
 from maw.core.effects import Alert
 from maw.core.hours import Hours
-from maw.errors import BadInput
+from maw.errors import BadInput, MawError
 from maw.node.authoring import wall_clock_ms
 from maw.node.presenting import Json, iso
 from maw.node.store import Store
@@ -102,6 +102,8 @@ class Wakes:
         """What an operator has frozen hears nobody else until it is thawed: it could not answer."""
         self._agents: dict[int, _Agent] = {}
         self._unsaved: list[WakeRow] = []
+        self._struck: list[WakeRow] = []
+        """On the disk, and given back since."""
 
     async def load(self) -> list[str]:
         """What was free, slowed and held when the daemon ended. Returns what is left out, for it is damaged."""
@@ -241,14 +243,39 @@ class Wakes:
 
     # -- what happened --------------------------------------------------------------------------------
 
-    async def woken(self, agent: AgentRow, via: str, items: Sequence[Pending]) -> None:
-        """The agent is being woken, with these. Raises Unavailable when the disk does not take it: then it is not."""
-        now = self._now()
-        due = self._due(agent, items, now)
-        row = WakeRow(agent.n, int(now * 1000), via, [list(cause) for cause in set(due.causes)], len(items))
-        self._at(agent.n).budget.spend(now, due.causes)
-        await self._write([row])
-        self._at(agent.n).counts.wakes += 1
+    async def woken(self, agent: AgentRow, via: str, items: Sequence[Pending]) -> Wake:
+        """The agent is being woken, with these; what that cost. Raises Unavailable when the disk does not take it: then
+        it is not, and costs nothing."""
+        wake = self._spend(agent, via, self._due(agent, items, self._now()).causes)
+        try:
+            await self._write([_row(agent, wake, len(items))])
+        except MawError:
+            self._refund(agent, wake)
+            raise
+        except BaseException:  # nobody waits for it any more: it may yet come to the disk
+            self.give_back(agent, wake)
+            raise
+        return wake
+
+    def give_back(self, agent: AgentRow, wake: Wake) -> None:
+        """Nothing was put in front of the agent: on the disk, too, at the next ``save``."""
+        self._refund(agent, wake)
+        self._struck.append(_row(agent, wake, 0))
+
+    def happened(self, agent: AgentRow, wake: Wake) -> None:
+        """What was given back woke the agent after all."""
+        self._unsaved.append(_row(agent, self._spend(agent, wake.via, wake.causes), 0))
+
+    def _spend(self, agent: AgentRow, via: str, causes: Sequence[Cause]) -> Wake:
+        one, wake = self._at(agent.n), Wake(self._now(), via, tuple(set(causes)))
+        one.budget.spend(wake.at, wake.causes)
+        one.counts.wakes += 1
+        return wake
+
+    def _refund(self, agent: AgentRow, wake: Wake) -> None:
+        one = self._at(agent.n)
+        one.budget.refund(wake.at, wake.causes)
+        one.counts.wakes -= 1
 
     def told(self, agent: AgentRow, items: Sequence[Pending]) -> None:
         """It is being told of these without being woken."""
@@ -333,7 +360,7 @@ class Wakes:
                 one.noted = now
                 holds = one.budget.holds(now)
                 self._unsaved += [WakeRow(n, int(now * 1000), HOLD, [[held.what]], 0) for held in holds]
-        if self._unsaved:
+        if self._unsaved or self._struck:
             await self._write([])
 
     async def forget_old(self) -> None:
@@ -344,15 +371,18 @@ class Wakes:
 
     async def _write(self, more: Sequence[WakeRow]) -> None:
         pending, self._unsaved = self._unsaved, []
+        struck, self._struck = self._struck, []
         written = [*pending, *more]
 
         async def write(conn: aiosqlite.Connection) -> None:
+            await rows.strike(conn, struck)
             await rows.note(conn, written)
 
         try:
             await self._store.writer.submit(write)
         except BaseException:
             self._unsaved = pending + self._unsaved
+            self._struck = struck + self._struck
             raise
 
     def keep_again(self, n: int, kept: dict[int, str]) -> None:
@@ -365,3 +395,7 @@ class Wakes:
         for n, _ in found:
             self._agents[n].kept = {}
         return found
+
+
+def _row(agent: AgentRow, wake: Wake, messages: int) -> WakeRow:
+    return WakeRow(agent.n, int(wake.at * 1000), wake.via, [list(cause) for cause in wake.causes], messages)

@@ -37,6 +37,12 @@ async def note(conn: aiosqlite.Connection, rows: Sequence[WakeRow]) -> None:
     await conn.executemany(_INSERT, [(*row[:3], json.dumps(row.causes), row.messages) for row in rows])
 
 
+async def strike(conn: aiosqlite.Connection, rows: Sequence[WakeRow]) -> None:
+    """They did not happen after all."""
+    one = "SELECT max(n) FROM wakes WHERE agent = ? AND at = ? AND via = ?"
+    await conn.executemany(f"DELETE FROM wakes WHERE n = ({one})", [row[:3] for row in rows])  # noqa: S608
+
+
 async def since(conn: aiosqlite.Connection, at: int) -> tuple[list[WakeRow], int]:
     """All of this host's, in the order in which they happened; and how many are left out, for they are damaged."""
     sql = f"SELECT {_COLUMNS} FROM wakes WHERE at > ? ORDER BY n"  # noqa: S608 - fixed words

@@ -12,7 +12,7 @@ import pytest
 
 from maw.core.budget import Limits
 from maw.core.claims import Pending
-from maw.errors import BadInput, NotFound, Refused
+from maw.errors import BadInput, NotFound, Refused, Unavailable
 from maw.store.pages import Shown
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, running
@@ -255,3 +255,55 @@ async def test_status_says_the_settings_and_what_was_counted(host: Host, clock: 
     assert list((await host.service.status(others))["wakes"]["agents"]) == ["stranger"]
     with pytest.raises(Refused):
         await host.service.wakes(others, "arthur")
+
+
+async def test_a_nudge_that_was_never_typed_costs_nothing_on_the_disk_too(make_home: MakeHome) -> None:
+    home = make_home("mbp")
+    async with running(home) as host:
+        await host.add("arthur", "neo")
+        clock = Clock(host)
+        for at in range(3 * LIMITS.per_sender):
+            await host.send("neo", "arthur", f"{at}")
+            clock.now += 20
+            claim = await hear(host, "arthur", "pane", wake=True)
+            await heard(host, "arthur", claim, failed="it is at work")
+        one = await wakes_of(host, "arthur")
+        assert (one["used"], one["held"], one["since_start"]["wakes"]) == (0.0, [], 0)
+        await host.node.wakes.save()
+        assert (await wakes_of(host, "arthur"))["hour"] == []
+    async with running(home) as host:
+        assert (await wakes_of(host, "arthur"))["used"] == 0.0
+        assert texts(await hear(host, "arthur", "pane", wake=True, wait=5.0)) != []
+
+
+async def test_a_keepers_claim_that_lapses_costs_nothing_until_it_is_confirmed_late(
+    host: Host, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maw.core.claims.LEASE_S", 0.0)
+    await host.send("neo", "arthur", "one")
+    claim = await hear(host, "arthur", "exec", wake=True)
+    assert (await wakes_of(host, "arthur"))["used"] == 1.0
+    assert await hear(host, "arthur", "pane", wake=True) is None  # too soon after the one before
+    assert (await wakes_of(host, "arthur"))["used"] == 0.0
+    await heard(host, "arthur", claim)
+    one = await wakes_of(host, "arthur")
+    assert (one["used"], one["since_start"]["wakes"]) == (1.0, 1)
+
+
+async def test_while_the_disk_takes_nothing_no_budget_is_used_up(
+    host: Host, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(rows: object) -> None:
+        raise Unavailable("the disk is full")
+
+    await host.send("neo", "arthur", "are you there?")
+    with monkeypatch.context() as patch:
+        patch.setattr(host.node.wakes, "_write", full)
+        for _ in range(2 * LIMITS.per_sender):
+            clock.now += 10
+            with pytest.raises(Unavailable):
+                await woken(host)
+    one = await wakes_of(host, "arthur")
+    assert (one["used"], one["held"], one["since_start"]["wakes"]) == (0.0, [], 0)
+    clock.now += 10
+    assert await woken(host) == ["are you there?"]

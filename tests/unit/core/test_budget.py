@@ -253,3 +253,17 @@ def test_no_hour_has_more_wakes_than_it_may(steps: list[tuple[float, Cause]]) ->
     assert all(after - before >= GAP_S for before, after in itertools.pairwise(times))
     for start in costly:
         assert sum(start <= at < start + HOUR_S for at in costly) <= LIMITS.per_hour * RESERVE
+
+
+@pytest.mark.parametrize("cause", [NEO, HUMAN, BOSS, CROWD])
+def test_a_wake_that_did_not_happen_is_given_back_once_and_to_its_own_meters(cause: Cause) -> None:
+    budget, other = Budget(LIMITS), Budget(LIMITS)
+    for one in (budget, other):
+        one.spend(T0, [TRIN, CROWD])
+    budget.spend(T0 + 60, [cause, TRIN])
+    budget.refund(T0 + 60, [cause, TRIN])
+    budget.refund(T0 + 60, [cause, TRIN])
+    assert budget.used(T0 + 61) == other.used(T0 + 61) == 1.0
+    for asked in (NEO, TRIN, CROWD):
+        permits = [one.due(T0 + 120, [(T0 + 100, asked)]).at for one in (budget, other)]
+        assert permits[0] == permits[1]
