@@ -28,6 +28,9 @@ CPU_SHARE: Final = 0.05
 """Of one core: below it a process only keeps its clock and cursor going."""
 MOST_HANG_RESTARTS: Final = 3
 
+BY_OTHERS: Final = ("up", "respawn", "hang", "hang_after_s")
+"""Of a plan: what an administrator may change of another user's agent. All else says what that user's keeper runs."""
+
 KINDS: Final = ("claude", "codex", "gemini", "opencode", "command")
 
 
@@ -108,6 +111,15 @@ class Plan:
     def as_json(self) -> dict[str, Any]:
         shown = {one.name: getattr(self, one.name) for one in fields(self)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in shown.items()}
+
+
+def own_alone(asked: Mapping[str, Any]) -> list[str]:
+    """What of ``asked`` only the agent's own user may say. Anybody who administers may have nudging end, not begin."""
+    return [
+        name
+        for name, value in asked.items()
+        if value is not None and name not in BY_OTHERS and (name, value) != ("nudge", False)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,6 +135,55 @@ async def test_a_pane_of_who_had_the_agents_number_before_is_nobodys(make_home: 
     async with running(home) as host:
         assert await in_pane(host, PANE, OTHER_UID) is None
         assert await in_pane(host, PANE) is None
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"exec": ["sh", "-c", "id"]},
+        {"command": ["sh"]},
+        {"env": ["PATH=/x"]},
+        {"cwd": "/x"},
+        {"resume": ["sh"]},
+        {"socket": "/x/s"},
+        {"session": "x"},
+        {"kind": "codex"},
+        {"nudge": True},
+        {"pane": PANE},
+        {"exec": []},
+        {"up": True, "exec": ["sh"]},
+    ],
+    ids=str,
+)
+async def test_what_a_users_keeper_runs_is_said_by_that_user_alone(host: Host, told: dict[str, Any]) -> None:
+    """Not by those who administer, nor by root: it would be a way to run commands as somebody else."""
+    stranger = await strangers(host)
+    before = await host.service.enlist(stranger, "fenchurch", {"command": ["claude"], "nudge": True}, None)
+    plan = {name: value for name, value in told.items() if name != "pane"}
+    for uid in (UID, 0, OTHER_UID + 1):
+        admin = Speaker(None, None, "uid", uid, is_admin=True)
+        with pytest.raises(Refused) as refused:
+            await host.service.enlist(admin, "fenchurch", plan, told.get("pane"))
+        assert refused.value.code == "not_yours" and f"(uid {OTHER_UID})" in refused.value.message
+        with pytest.raises(Refused) as refused:
+            await host.service.report(admin, "fenchurch", {"state": "idle"}, None)
+        assert refused.value.code == "not_yours"
+    assert await host.service.roster(stranger) == [before]
+
+
+async def test_who_administers_may_stop_start_and_remove_anybody_s_agent(host: Host) -> None:
+    stranger = await strangers(host)
+    await host.service.enlist(stranger, "fenchurch", {"command": ["claude"], "nudge": True}, None)
+    unset = {"command": None, "exec": None, "cwd": None}
+    told = {**unset, "up": False, "respawn": False, "hang": "off", "hang_after_s": 20, "nudge": False}
+    plan = (await host.service.enlist(await host.owner(), "fenchurch", told, None))["plan"]
+    assert {name: plan[name] for name in told if name not in unset} == {
+        name: value for name, value in told.items() if name not in unset
+    }
+    assert plan["command"] == ["claude"]
+    assert (await host.service.enlist(await host.owner(), "fenchurch", {"up": True}, None))["plan"]["up"]
+    await host.service.strike(await host.owner(), "fenchurch")
+    assert await host.service.roster(stranger) == []
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from maw.api.backend import Json, Speaker
 from maw.api.service.speakers import Speakers
+from maw.core.roster import own_alone
 from maw.errors import Refused
 from maw.node.roster import read_place
 from maw.node.talking import need_agent
@@ -17,15 +18,19 @@ class Rostering(Speakers):
         return await self._node.roster.listing(None if speaker.is_admin else uid)
 
     async def enlist(self, speaker: Speaker, name: str, plan: Json, pane: str | None) -> Json:
-        place = None if pane is None else read_place(pane)
-        return await self._node.roster.put(self._owned(speaker, name), plan, place)
+        place, row = None if pane is None else read_place(pane), self._owned(speaker, name)
+        if speaker.uid != row.uid and (names := own_alone({**plan, "pane": pane})):
+            raise _not_yours(row, f"{', '.join(names)}: what {row.name} runs, and where")
+        return await self._node.roster.put(row, plan, place)
 
     async def strike(self, speaker: Speaker, name: str) -> None:
         await self._node.roster.remove(self._owned(speaker, name))
 
     async def report(self, speaker: Speaker, name: str, told: Json, pane: str | None) -> None:
-        place = None if pane is None else read_place(pane)
-        await self._node.roster.report(self._owned(speaker, name), told, place)
+        place, row = None if pane is None else read_place(pane), self._owned(speaker, name)
+        if speaker.uid != row.uid:
+            raise _not_yours(row, f"how {row.name} is")
+        await self._node.roster.report(row, told, place)
 
     async def keep(self, speaker: Speaker, pid: int, version: str) -> Json:
         uid, roster = _uid(speaker), self._node.roster
@@ -48,6 +53,14 @@ class Rostering(Speakers):
 
     def _owned(self, speaker: Speaker, name: str) -> AgentRow:
         return self._node.roster.owned(name, _uid(speaker), is_admin=speaker.is_admin)
+
+
+def _not_yours(row: AgentRow, what: str) -> Refused:
+    return Refused(
+        f"{what} is said by its own Unix user alone (uid {row.uid})",
+        code="not_yours",
+        hint=f"as that user: sudo -u '#{row.uid}' maw agent …; an administrator may stop, start and remove it",
+    )
 
 
 def _uid(speaker: Speaker) -> int:
