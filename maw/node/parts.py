@@ -159,7 +159,10 @@ class Parts:
         self.presenter = Presenter(
             me, self.state, self.directory, word, lambda place: self.scrubber.report([split(place)])
         )
-        self.reporting = Reporting(store, self.authoring, self.folds, self.receipts.stir)
+        self.reporting = Reporting(
+            store, self.authoring, self.folds, self.receipts.stir,
+            lambda places: self.scrubber.report(split(place) for place in places),
+        )  # fmt: skip
         self.marking = Marking(store, self.reporting.marked)
         self.tracing = Tracing(
             store, self.directory, self.presenter, self.receipts,

@@ -30,14 +30,24 @@ QUIET_S: Final = 20.0
 
 
 class Reporting:
-    """``moved`` wakes who waits for a message to get further."""
+    """``moved`` wakes who waits for a message to get further. ``damaged`` is told of entries that are, by place."""
 
-    def __init__(self, store: Store, authoring: Authoring, folds: Folds, moved: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        authoring: Authoring,
+        folds: Folds,
+        moved: Callable[[], None],
+        damaged: Callable[[list[int]], None],
+    ) -> None:
         self._store = store
         self._authoring = authoring
         self._folds = folds
         self._moved = moved
+        self._damaged = damaged
         self._due = True
+        self._spoiled = False
+        """Something is due of which nobody can be told before its entry is mended."""
         self._returned = True
         self._stirred = asyncio.Event()
 
@@ -50,6 +60,7 @@ class Reporting:
                     async with asyncio.timeout(QUIET_S):
                         await self._stirred.wait()
                 self._stirred.clear()
+                self._due = self._due or self._spoiled  # it may be mended by now
             try:
                 await self.settle()
             except MawError as error:
@@ -85,7 +96,10 @@ class Reporting:
     async def _tell(self) -> None:
         self._due = False
         try:
-            waiting = await due(self._store.db, self._store.state, MAX_SEQS)
+            waiting, damaged = await due(self._store.db, self._store.state, MAX_SEQS)
+            self._spoiled = bool(damaged)
+            if damaged:
+                self._damaged(damaged)
             progress, marks = gather(waiting)
             if not marks:
                 return

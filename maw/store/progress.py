@@ -13,6 +13,7 @@ from maw.core.entry import Head, Kind, decode, unpack_payload
 from maw.core.identity import NodeId
 from maw.core.progress import Group, Mark, Progress, is_for
 from maw.core.states import FAILED, MARKS, Reach
+from maw.errors import ProtocolViolation
 from maw.store.database import Database
 from maw.store.schema import SEQ_BITS
 from maw.store.state import AgentRow, LogRow, NodeRow, State
@@ -35,23 +36,43 @@ _SAID: Final = (
 )
 _DUE: Final = f"""SELECT u.agent, u.seq, u.rank, {_MARKS}, m.place, e.header, e.signature FROM untold u
     JOIN mailbox b ON b.agent = u.agent AND b.seq = u.seq JOIN messages m ON m.seq = u.seq
-    JOIN entries e ON e.place = m.place WHERE {_SAID} ORDER BY u.seq LIMIT ?"""  # noqa: S608 - names of columns
+    JOIN entries e ON e.place = m.place WHERE {_SAID} AND (u.seq, u.agent) > (?, ?)
+    ORDER BY u.seq, u.agent LIMIT ?"""  # noqa: S608 - names of columns
 
 
-async def due(db: Database, state: State, limit: int) -> dict[Mark, Told]:
-    """The oldest that their authors are not told yet, and where they stand in ``untold``."""
+async def due(db: Database, state: State, limit: int) -> tuple[dict[Mark, Told], list[int]]:
+    """The oldest that their authors are not told yet, and where they stand in ``untold``; and places of entries that
+    are damaged: of those nobody is told until they are mended, and they keep no other from being told."""
     found: dict[Mark, Told] = {}
-    for n, seq, rank, *rest in await db.rows(_DUE, (limit,)):
-        reach, (place, header, signature) = Reach(*rest[:-3]), rest[-3:]
-        log, agent = state.log_at.get(place >> SEQ_BITS), state.agent_at.get(n)
-        if log is None or agent is None:
-            continue  # its row is damaged
-        about = (state.node_at[log.node].key, log.epoch, place & _LOW, decode(header, signature).id, agent.id)
-        # what was said when it was marked: a message that expired since is acknowledged by nobody
-        at = (reach.failed_at, reach.delivered, reach.read, reach.acked)[rank] or 0
-        by = (reach.via if rank else reach.failed) or ""
-        found[Mark(*about, (FAILED, *MARKS)[rank], at, by)] = (n, seq, rank)
-    return found
+    damaged: list[int] = []
+    after = (-1, -1)
+    while page := await db.rows(_DUE, (*after, limit)):
+        for n, seq, rank, *rest in page:
+            after = (seq, n)
+            log, agent = state.log_at.get(rest[-3] >> SEQ_BITS), state.agent_at.get(n)
+            if log is None or agent is None:
+                continue  # its row is damaged
+            try:
+                mark = _mark(state, log, agent, rank, rest)
+            except (ProtocolViolation, TypeError):
+                damaged.append(rest[-3])
+                continue
+            found[mark] = (n, seq, rank)
+            if len(found) == limit:
+                return found, damaged
+        if len(page) < limit:
+            break
+    return found, damaged
+
+
+def _mark(state: State, log: LogRow, agent: AgentRow, rank: int, row: Sequence[Any]) -> Mark:
+    """Of a row of _DUE, from its marks on. Raises ProtocolViolation, TypeError: its entry is damaged."""
+    reach, (place, header, signature) = Reach(*row[:-3]), row[-3:]
+    about = (state.node_at[log.node].key, log.epoch, place & _LOW, decode(header, signature).id, agent.id)
+    # what was said when it was marked: a message that expired since is acknowledged by nobody
+    at = (reach.failed_at, reach.delivered, reach.read, reach.acked)[rank] or 0
+    by = (reach.via if rank else reach.failed) or ""
+    return Mark(*about, (FAILED, *MARKS)[rank], at, by)
 
 
 # -- of our own messages, with agents elsewhere ------------------------------------------------------------------

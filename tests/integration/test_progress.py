@@ -379,3 +379,26 @@ async def test_what_a_hook_and_a_pane_say_comes_back(two: tuple[Host, Host]) -> 
     await mbp.service.heard(arthur, await claim("hook"), failed=None, renew=False)
     item = await until_state(oracle, sent, "arthur@mbp", "delivered")
     assert (item["via"], item["why"]) == ("hook", None)
+
+
+async def test_one_damaged_entry_keeps_no_other_from_its_author_and_is_told_when_it_is_mended(
+    two: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maw.node.reporting.QUIET_S", 0.1)
+    mbp, oracle = two
+    first, second = [await oracle.send("neo", "arthur", text) for text in ("one", "two")]
+    await mbp.receives("arthur", ["one", "two"])
+    seqs = [message["seq"] for message in await mbp.inbox("arthur")]
+    (header,) = (await mbp.node.db.rows("SELECT header FROM entries WHERE shown = ?", (seqs[0],)))[0]
+    monkeypatch.setattr(mbp.node.scrubber, "mend", nothing)
+
+    async def spoil(conn: Any, header: bytes) -> None:
+        await conn.execute("UPDATE entries SET header = ? WHERE shown = ?", (header, seqs[0]))
+
+    await mbp.node.writer.submit(lambda conn: spoil(conn, b"\0"))
+    await marking(mbp).mark(agent(mbp, "arthur"), seqs, "delivered", "hook")
+    await reaches(oracle, second, "delivered")
+    assert any(kind == "damaged" for kind, _ in await mbp.alerts())
+    assert (await oracle.service.wait_reached(first["id"], 0.1, "delivered"))["state"] == "replicated"
+    await mbp.node.writer.submit(lambda conn: spoil(conn, header))
+    await reaches(oracle, first, "delivered")

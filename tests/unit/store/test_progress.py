@@ -198,7 +198,7 @@ async def mark(store: Store, me: Author, agent: int, seqs: list[int], state: str
 
 
 async def waiting(store: Store) -> list[Mark]:
-    return list(await due(store.db, store.state, 100))
+    return list((await due(store.db, store.state, 100))[0])
 
 
 async def test_what_is_due_is_the_highest_that_was_marked(store: Store) -> None:
@@ -214,6 +214,21 @@ async def test_what_is_due_is_the_highest_that_was_marked(store: Store) -> None:
     ], "of what went to a group nobody is told"
 
 
+async def test_an_entry_that_is_damaged_keeps_no_other_from_being_told(store: Store) -> None:
+    """However many of them come first."""
+    me, neo = Author(1), Author(2)
+    sent = [neo.direct(text, to(me)) for text in "abcdef"]
+    n = await mailbox(store, me, *sent)
+    await mark(store, me, n, [1, 2, 3, 4, 5, 6], "delivered", 5)
+    places = [store.state.logs[neo.node, EPOCH].place(seq) for seq in (1, 2, 3, 4)]
+    spoil = f"UPDATE entries SET header = x'00' WHERE place IN ({', '.join(map(str, places))})"
+    await store.writer.submit(lambda conn: conn.execute(spoil))
+    for limit in (1, 2, 3, 100):
+        found, damaged = await due(store.db, store.state, limit)
+        assert [one.seq for one in found] == [5, 6][:limit]
+        assert damaged == places
+
+
 async def test_what_expired_was_settled_by_nobody(store: Store) -> None:
     """Retention takes a message out of the inbox as an acknowledgement does; its author is not told that."""
     me, neo = Author(1), Author(2)
@@ -227,7 +242,7 @@ async def test_what_rose_while_it_was_told_is_told_again(store: Store) -> None:
     me, neo = Author(1), Author(2)
     n = await mailbox(store, me, neo.direct("a", to(me)))
     await mark(store, me, n, [1], "delivered", 5)
-    known = list((await due(store.db, store.state, 100)).values())
+    known = list((await due(store.db, store.state, 100))[0].values())
     await mark(store, me, n, [1], "read", 7)
 
     async def tell(conn: Any) -> None:
@@ -237,7 +252,7 @@ async def test_what_rose_while_it_was_told_is_told_again(store: Store) -> None:
 
     await store.writer.submit(tell)
     assert [one.state for one in await waiting(store)] == ["read"]
-    known = list((await due(store.db, store.state, 100)).values())
+    known = list((await due(store.db, store.state, 100))[0].values())
     await store.writer.submit(tell)
     assert await waiting(store) == []
 
