@@ -121,7 +121,7 @@ async def _hook(far: Daemon, name: str, stack: ExitStack) -> Waiting:
 
 def _of_hook(out: bytes) -> tuple[float, str]:
     seen, code, text = json.loads(out)
-    if code != 2:
+    if code != 75:
         raise TroubleError(f"the hook ended with {code}: {text}")
     return seen, text
 

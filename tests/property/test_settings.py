@@ -166,6 +166,8 @@ def test_the_error_says_where_and_why(text: str, why: str) -> None:
     [
         ("/home/me/.local/bin/maw hook run Stop || true", True),
         ("'/home/my self/bin/maw' hook run wait", True),
+        ("maw hook run wait; [ $? -eq 75 ] && exit 2; exit 0", True),
+        ("maw hook run wait; [ $? -eq 75 ] && exit 2; rm -rf /", False),
         ("maw hook run SessionStart", True),
         ("/usr/bin/python3 -m maw.cli.entry hook run PostToolUse || true", True),
         ("/opt/notmaw hook run Stop", False),

@@ -14,7 +14,7 @@ WAIT: Final = "wait"
 
 
 def main(words: Sequence[str]) -> int:
-    """``words``: an event's name, or ``wait``. The exit code: 0, or of a waiter that wakes 2. Raises nothing."""
+    """``words``: an event's name, or ``wait``. The exit code: 0, or of a waiter that wakes 75. Raises nothing."""
     word = words[0] if words else ""
     try:
         return _run(word)

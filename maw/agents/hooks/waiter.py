@@ -1,7 +1,8 @@
-"""The hook in the background: it waits for what is worth waking an idle session, and ends with exit code 2 then.
+"""The hook in the background: it waits for what is worth waking an idle session, and ends with exit code 75 then.
 
-Claude Code shows its standard error to the model (``asyncRewake``). One waiter a session: a newer one takes over from
-the one before. It ends with the program that it waits for, and outlasts restarts of the daemon.
+The installed command makes 2 of it, upon which Claude Code shows its standard error to the model (``asyncRewake``).
+One waiter a session: a newer one takes over from the one before. It ends with the program that it waits for, and
+outlasts restarts of the daemon.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from maw.agents.hooks.asking import Session
     from maw.agents.hooks.told import Told
 
-WAKE: Final = 2
+WAKE: Final = 75
+"""No other end of any maw has it: wrong words end with 2 too, and would wake a session again and again for nothing."""
 IDLE: Final = ("StopFailure", "Notification")
 """At these the session does nothing any more, and no other hook of ours says so."""
 POLL_S: Final = 50
@@ -44,7 +46,7 @@ REFUSED_S: Final = 10.0
 
 
 def run(told: Told, env: Mapping[str, str]) -> int:
-    """Until there is something worth waking for (2), or nobody to wait for (0)."""
+    """Until there is something worth waking for (75), or nobody to wait for (0)."""
     session = asking.session(told, env, 0.0)
     if session is None or not is_interactive(session.pid):
         return 0

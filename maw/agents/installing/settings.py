@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from maw.agents.hooks.events import EVENTS
 from maw.agents.hooks.run import WAIT
+from maw.agents.hooks.waiter import WAKE
 from maw.core import json_text
 from maw.core.json_text import Part, Value
 from maw.errors import BadInput
@@ -31,7 +32,9 @@ WAITER_EVENTS: Final = ("SessionStart", "UserPromptSubmit", "Stop", "StopFailure
 there is what Claude Code says of a session that has sat idle for a minute."""
 MATCHERS: Final[Mapping[str, str]] = {"Notification": "idle_prompt"}
 ALL_EVENTS: Final = tuple(dict.fromkeys((*EVENTS, *WAITER_EVENTS)))
-_RUNS: Final = re.compile(r"(?P<program>.+) hook run (?P<word>[A-Za-z]+)(?: \|\| true)?")
+_RUNS: Final = re.compile(
+    r"(?P<program>.+) hook run (?P<word>[A-Za-z]+)(?: \|\| true|; \[ \$\? -eq \d+ \] && exit 2; exit 0)?"
+)
 EMPTY: Final = "{}\n"
 
 
@@ -39,13 +42,14 @@ def handlers(command: str, *, waiting: bool = True) -> dict[str, list[Json]]:
     """By event, what is installed. ``waiting`` False: without those that wake an idle session.
 
     ``|| true``: a maw that was removed, or is another, disturbs nobody: exit code 2 would erase the person's prompt.
+    What waits wakes with 2 only where its maw said so (75): one that is older, or refuses its words, wakes nobody.
     """
     program = shlex.quote(command)
     found: dict[str, list[Json]] = {}
     for event in EVENTS:
         run = f"{program} hook run {event} || true"
         found[event] = [{"type": "command", "command": run, "timeout": WAITED_S}]
-    wait = f"{program} hook run {WAIT}"
+    wait = f"{program} hook run {WAIT}; [ $? -eq {WAKE} ] && exit 2; exit 0"
     for event in WAITER_EVENTS if waiting else ():
         own = {"type": "command", "command": wait, "asyncRewake": True, "timeout": WAITING_S}
         found.setdefault(event, []).append(own)

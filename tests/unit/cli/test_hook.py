@@ -6,6 +6,7 @@ import json
 import os
 import re
 import stat
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from maw.agents.installing import claude, files, teaching
+from maw.agents.installing.settings import handlers
 from maw.agents.installing.teaching import BLOCK, SKILL, Block
 from maw.cli import hook
 from maw.errors import BadInput
@@ -58,7 +60,7 @@ def test_it_goes_in_beside_what_is_there_and_out_again_byte_for_byte(cli: Cli, u
     assert found["hooks"]["Stop"][0]["hooks"][0]["command"] == "beep"
     wait = {
         "type": "command",
-        "command": "/opt/maw/bin/maw hook run wait",
+        "command": "/opt/maw/bin/maw hook run wait; [ $? -eq 75 ] && exit 2; exit 0",
         "asyncRewake": True,
         "timeout": 604800,
     }
@@ -106,6 +108,32 @@ def test_an_older_maw_s_hooks_are_brought_up_to_date(
     assert not [one for one in commands(settings(user)) if "old place" in one]
     cli("hook", "remove", "claude")
     assert settings(user).read_text() == THEIRS, "what was there before the older one"
+
+
+def test_a_waiter_that_woke_by_its_own_exit_code_is_brought_up_to_date(cli: Cli, user: Path) -> None:
+    cli("hook", "install", "claude")
+    now = settings(user).read_text()
+    older = now.replace("; [ $? -eq 75 ] && exit 2; exit 0", "")
+    assert older != now
+    settings(user).write_text(older)
+    assert "of another version of maw" in cli("hook").out
+    cli("hook", "install", "claude")
+    assert commands(settings(user)) == [
+        one["command"]
+        for groups in json.loads(now)["hooks"].values()
+        for group in groups
+        for one in group["hooks"]
+    ]
+
+
+@pytest.mark.parametrize(("code", "wakes"), [(0, 0), (1, 0), (2, 0), (127, 0), (75, 2)])
+def test_only_a_waiter_that_says_so_wakes(tmp_path: Path, code: int, wakes: int) -> None:
+    """An older maw, or one that is broken, ends with 2: that would wake a session at each of its turns, for ever."""
+    program = tmp_path / "maw"
+    program.write_text(f"#!/bin/sh\nexit {code}\n")
+    program.chmod(0o755)
+    (wait,) = [one["command"] for one in handlers(str(program))["Stop"] if "asyncRewake" in one]
+    assert subprocess.run(["sh", "-c", wait], check=False).returncode == wakes
 
 
 def test_edited_meanwhile_only_ours_is_taken_out(cli: Cli, user: Path) -> None:
