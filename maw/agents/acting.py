@@ -28,6 +28,7 @@ class Acting:
         self._own(name)
         with self.host.lock(self.node, name):
             one = change(self.daemon, name, up=True)
+            self._allowed(name)
             at = self.look(one)
             if at.runs:
                 self.tell(one, at, "alive")
@@ -52,6 +53,7 @@ class Acting:
         self._own(name)
         with self.host.lock(self.node, name):
             one = change(self.daemon, name, up=True)
+            self._allowed(name)
             at = self.look(one)
             end(one, at, keep_pane=True)
             self.begin(one, self.look(one))
@@ -84,6 +86,16 @@ class Acting:
         if size := conversations.size_of(one.transcript):
             body["log_bytes"] = size
         self.daemon.post(f"/api/roster/{segment(one.name)}/report", body)
+
+    def _allowed(self, name: str) -> None:
+        """What the giver of this host says counts here too, not only for the keeper."""
+        why = self.daemon.get("/api/host").body["refused"].get(name)
+        if why is not None:
+            raise Refused(
+                f"{name} may not run now: {why}",
+                code="not_allowed_now",
+                hint="it starts by itself when it may; `maw host` shows what is allowed, `maw host resume` ends it",
+            )
 
     def _own(self, name: str) -> None:
         one = entry(self.daemon, name)

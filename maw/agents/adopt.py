@@ -118,7 +118,7 @@ def _named(found: Sequence[Candidate], known: Known) -> list[Candidate]:
             continue
         name = plain = folded_name(one.pane.session)
         number = 2
-        while name in given:
+        while name and name in given:  # of some names of sessions nothing is left
             name, number = f"{plain[: MAX_NAME - 3]}-{number}", number + 1
         given.add(name)
         named.append(replace(one, name=name, clash=clash(name, known, running)))

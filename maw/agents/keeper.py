@@ -31,7 +31,7 @@ from maw.agents.running import Host, Whereabouts, begin, end, where
 from maw.agents.scene import Process, Processes, Scene, environment_of, working_directory
 from maw.agents.survey import Running, Survey
 from maw.client.daemon import Daemon
-from maw.core.roster import Do, Life, Look, Stagger, State, Verdict
+from maw.core.roster import NOT_ALLOWED, Do, Life, Look, Stagger, State, Verdict
 from maw.errors import Conflict, MawError, NotRunning
 
 log = logging.getLogger(__name__)
@@ -228,7 +228,7 @@ class Keeper:
                 end(entry, at, keep_pane=False)
             at = Whereabouts()
         kept.life = Life(kept.life.deaths, kept.life.respawns, kept.life.given_up)
-        self._tell(entry, kept, at, Verdict(State.DOWN, f"not allowed now: {why}"), held_back=True)
+        self._tell(entry, kept, at, Verdict(State.DOWN, NOT_ALLOWED + why), held_back=True)
 
     def _tell(
         self, entry: Entry, kept: Kept, at: Whereabouts, verdict: Verdict, *, held_back: bool = False

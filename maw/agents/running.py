@@ -255,11 +255,13 @@ def _terminate(process: Process, wait: Callable[[float], None]) -> None:
         running = psutil.Process(process.pid)
         if abs(running.create_time() - process.started) > 1:
             return  # another has its pid
-        running.send_signal(signal.SIGTERM)
-        with contextlib.suppress(psutil.TimeoutExpired):
-            running.wait(END_S)
-            return
-        running.kill()
-        running.wait(END_S)
-    except (psutil.NoSuchProcess, psutil.TimeoutExpired):
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            running.send_signal(number)
+            deadline = time.monotonic() + END_S
+            while time.monotonic() < deadline:
+                # ended and not collected by its parent, as a busy tmux leaves them, is ended
+                if not running.is_running() or running.status() == psutil.STATUS_ZOMBIE:
+                    return
+                wait(0.05)
+    except psutil.NoSuchProcess:
         return

@@ -136,6 +136,8 @@ def _setting(key: str, value: str) -> dict[str, Any]:
         raise BadInput(f"hang: {value[:20]!r} is unknown", hint=", ".join(OnHang))
     if key == "kind" and value not in KINDS:
         raise BadInput(f"kind: {value[:20]!r} is unknown", hint=", ".join(KINDS))
+    if key == "session" and (not value or not value.isprintable() or set(value) & set(":.")):
+        raise BadInput(f"session: {value[:40]!r} cannot name a tmux session", hint="one line without : and .")
     if key == "cwd":
         return {key: os.path.abspath(os.path.expanduser(value))}  # noqa: PTH100, PTH111 - as typed, links kept
     return {key: value}

@@ -45,6 +45,10 @@ class Place(NamedTuple):
         return f"{self.socket},{self.server},{self.pane}"
 
 
+NOT_ALLOWED: Final = "not allowed now: "
+"""How a reason begins that is the giver's of the host: no fault of the agent's, and nobody is called."""
+
+
 class State(StrEnum):
     """Of one agent. ALIVE: it runs, and has not been watched long enough to say more. DEAD: it does not run, and
     will be started. DOWN: it does not run, and will not be."""

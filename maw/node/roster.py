@@ -20,7 +20,7 @@ import aiosqlite
 
 from maw.config import AgentsConfig
 from maw.core.effects import Alert
-from maw.core.roster import Place, Plan, State
+from maw.core.roster import NOT_ALLOWED, Place, Plan, State
 from maw.errors import BadInput, Conflict, NotFound, Refused
 from maw.node.alerts import Alerts
 from maw.node.authoring import wall_clock_ms
@@ -266,7 +266,7 @@ class Roster:
 
     def _tell(self, name: str, listed: Listed) -> None:
         state, why = listed.report.get("state"), listed.report.get("why") or ""
-        if state == "down" and listed.plan.up:
+        if state == "down" and listed.plan.up and not why.startswith(NOT_ALLOWED):
             hint = f"`maw agent peek {name}` shows its last words, `maw agent start {name}` tries again"
             self.alerts.raise_alert(Alert(DOWN, name, f"{name} is down: {why}; {hint}"))
         elif state == "hung":

@@ -226,6 +226,11 @@ def test_a_paused_host_stops_them_and_brings_them_back(fleet: Fleet, keep: Keep)
     wait_for(lambda: not pids_of(talks["neo"]), "it is stopped", 90)
     wait_for(lambda: state(fleet, "neo") == "down", "and told of")
     assert "the box is needed" in fleet.listed("neo")["report"]["why"]
+    assert "agent_down" not in alerts(fleet), "what its giver decided is no alarm"
+    for word in ("start", "respawn"):
+        refused = fleet.run("agent", word, "neo")
+        assert refused.returncode == 6 and "the box is needed" in refused.stderr, refused
+    assert not pids_of(talks["neo"])
     fleet.maw("host", "resume")
     wait_for(all_run(fleet, talks), "it is back", 90)
 

@@ -34,7 +34,8 @@ def look(path: Path, within: Path) -> Found:
     """Read it; ``within`` is the folder that a link in its path must not lead out of. Refused, BadInput."""
     real = _followed(path, within)
     try:
-        with real.open("rb") as file:
+        # a pipe in its place would be waited for without end
+        with open(real, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
             seen = os.fstat(file.fileno())
             if not stat.S_ISREG(seen.st_mode):
                 raise Refused(f"{real} is no ordinary file", code="not_a_file", hint="nothing was changed")
