@@ -96,7 +96,8 @@ class _Subscriber:
         self._cursor = self._seen if after is None else after
         self._page = await self._fetch()
         if self._call.args["confirm"] and self._speaker.agent is not None:
-            whole = self._cursor if self._channel is None else None
+            narrowed = self._channel is not None or self._call.args["user"] is not None
+            whole = None if narrowed else self._cursor
             self._listener = self._call.backend.listener(self._speaker, whole)
         await self._socket.prepare(self._call.request)
 
@@ -139,7 +140,7 @@ class _Subscriber:
     async def _confirm(self, listener: Listener, text: str) -> None:
         try:
             said = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):  # nested deeper than anybody means
             return
         seq = said.get("heard") if isinstance(said, dict) else None
         if type(seq) is not int:

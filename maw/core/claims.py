@@ -27,6 +27,8 @@ MAX_PENDING: Final = 500
 """Messages of one agent that are kept in mind to be announced."""
 MAX_WHY: Final = 200
 """Characters of why something could not be put in front of an agent."""
+MAX_COUNTED: Final = 5000
+"""Messages of one agent that were only counted; what is older is not kept in mind."""
 _LAPSED_KEPT: Final = 64
 
 RANKS: Final = {"hook": 6, "rewake": 5, "mcp": 4, "wait": 3, "stream": 3, "exec": 2, "pane": 1}
@@ -90,7 +92,8 @@ class Claim:
 class Claims:
     def __init__(self) -> None:
         self.pending: dict[int, Pending] = {}
-        self.counted: set[int] = set()
+        self.counted: dict[int, None] = {}
+        """Oldest first."""
         self._live: dict[str, Claim] = {}
         self._lapsed: dict[str, Claim] = {}
         self._taken: set[int] = set()
@@ -112,13 +115,18 @@ class Claims:
             ((most, _),) = Counter(item.cause.sender for item in left).most_common(1)
             seq = next(item.seq for item in left if item.cause.sender == most)
             del self.pending[seq]
-            self.counted.add(seq)
+            self._count(seq)
+
+    def _count(self, seq: int) -> None:
+        self.counted[seq] = None
+        while len(self.counted) > MAX_COUNTED:
+            del self.counted[next(iter(self.counted))]
 
     def drop(self, seqs: Iterable[int]) -> None:
         """They need no announcing: the agent has read them, or they are no longer there."""
         for seq in seqs:
             self.pending.pop(seq, None)
-            self.counted.discard(seq)
+            self.counted.pop(seq, None)
 
     def free(self) -> list[Pending]:
         """What nobody has taken."""
@@ -174,7 +182,7 @@ class Claims:
             self.drop(claim.seqs)
             for seq in claim.counted:
                 if self.pending.pop(seq, None) is not None:
-                    self.counted.add(seq)
+                    self._count(seq)
 
     def failed(self, name: str, why: str) -> bool:
         """It could not be put in front of the agent. False when the claim is not there any more."""

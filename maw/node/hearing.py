@@ -401,7 +401,9 @@ class Hearing:
     async def tell_held(self) -> None:
         """Tell the authors of what is held why it is. To be called once a second. Raises MawError when the disk does
         not take it; then it is still due."""
-        for n, kept in self._wakes.kept():
+        due = dict(self._wakes.kept())
+        while due:
+            n, kept = due.popitem()
             agent = self._state.agent_at.get(n)
             while kept and agent is not None:
                 why = next(iter(kept.values()))
@@ -409,6 +411,7 @@ class Hearing:
                 try:
                     await self._marking.fail(agent, seqs, IN_THE_INBOX.format(why))
                 except MawError:
-                    self._wakes.keep_again(n, kept)
+                    for again, left in (due | {n: kept}).items():
+                        self._wakes.keep_again(again, left)
                     raise
                 kept = {seq: one for seq, one in kept.items() if one != why}

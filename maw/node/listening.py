@@ -35,6 +35,7 @@ class Listener:
             del self._sent[next(iter(self._sent))]
         if self._number is not None:
             claim = await self._hearing.take_sent(self._agent, self._number, seqs)
+            self._claims = [name for name in self._claims if self._hearing.is_open(self._agent, name)]
             self._claims += [] if claim is None else [claim]
 
     async def heard(self, seq: int) -> list[int]:

@@ -318,7 +318,16 @@ async def test_a_reader_confirms_what_it_has_shown(house: House) -> None:
         await messages(socket, 2)
         (listener,) = house.backend.listeners
         assert (listener.after, listener.sent_seqs) == (0, [1, 2])
-        for nonsense in ("", "[]", "{", '{"heard": "2"}', '{"heard": true}', '{"said": 1}', "\u2028"):
+        for nonsense in (
+            "",
+            "[]",
+            "{",
+            '{"heard": "2"}',
+            '{"heard": true}',
+            '{"said": 1}',
+            "\u2028",
+            "[" * 4000,
+        ):
             await socket.send_str(nonsense)
         await socket.send_json({"heard": 2})
         async with asyncio.timeout(5):
@@ -330,8 +339,9 @@ async def test_a_reader_confirms_what_it_has_shown(house: House) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_reader_of_one_channel_keeps_nobody_from_anything(house: House) -> None:
-    async with house.caller("socket").stream("/api/stream?channel=general&confirm=true"):
+@pytest.mark.parametrize("part", ["channel=general", "user=ford"])
+async def test_a_reader_of_a_part_keeps_nobody_from_anything(house: House, part: str) -> None:
+    async with house.caller("socket").stream(f"/api/stream?{part}&confirm=true"):
         assert [one.after for one in house.backend.listeners] == [None]
 
 

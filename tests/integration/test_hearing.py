@@ -16,6 +16,7 @@ from maw.core.budget import Limits
 from maw.core.claims import LEASE_S, Replaced
 from maw.core.digest import LINES
 from maw.errors import NotFound, Unavailable
+from maw.node.marking import Marking
 from maw.store.database import Database
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, running, until
@@ -380,7 +381,7 @@ async def test_whatever_happens_to_those_who_announce_each_message_is_delivered_
     assert len(delivered) == len(set(delivered))
     assert set(delivered) == marked
     assert len(marked) > 20
-    counted = host.node.hearing._ears[host.node.state.local["arthur"].n].claims.counted
+    counted = set(host.node.hearing._ears[host.node.state.local["arthur"].n].claims.counted)
     assert marked | counted == {one["seq"] for one in await host.inbox("arthur")}
     assert not marked & counted
 
@@ -388,3 +389,34 @@ async def test_whatever_happens_to_those_who_announce_each_message_is_delivered_
 def claimed(host: Host) -> bool:
     """Whether anything of arthur's is under a claim."""
     return host.node.hearing._ears[host.node.state.local["arthur"].n].claims.next_lapse() is not None
+
+
+async def test_what_one_author_could_not_be_told_stays_due_for_all(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wakes, hearing = host.node.wakes, host.node.hearing
+    due = {row.n: {1: "dnd"} for row in host.node.state.local.values()}
+    assert len(due) > 1
+
+    async def refuses(*_: Any) -> None:
+        raise Unavailable("the disk is full")
+
+    for n, kept in due.items():
+        wakes.keep_again(n, kept)
+    with monkeypatch.context() as full:
+        full.setattr(Marking, "fail", refuses)
+        with pytest.raises(Unavailable):
+            await hearing.tell_held()
+    assert dict(wakes.kept()) == due
+
+
+async def test_a_reader_that_confirms_nothing_is_remembered_no_longer_than_its_claims(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maw.core.claims.LEASE_S", 0.0)
+    listener = host.service.listener(await host.as_("arthur"), host.node.visible.seq)
+    for text in "abcdef":
+        await host.send("neo", "arthur", text)
+        await listener.sent([message["seq"] for message in await host.inbox("arthur")])
+    assert len(listener._claims) == 1
+    listener.close()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maw.core.budget import AGENT, APE, OPERATOR, Cause
-from maw.core.claims import LEASE_S, MAX_PENDING, RANKS, Claims, Pending, Waiter
+from maw.core.claims import LEASE_S, MAX_COUNTED, MAX_PENDING, RANKS, Claims, Pending, Waiter
 
 NEO = Cause("neo@mbp", AGENT)
 
@@ -72,7 +72,7 @@ def test_what_is_only_counted_is_not_counted_again_and_not_announced() -> None:
     claims.take("a", "hook", [1], [2, 3], 0.0)
     claims.confirmed("a")
     assert claims.pending == {}
-    assert claims.counted == {2, 3}
+    assert set(claims.counted) == {2, 3}
     claims.add(pending(2))
     assert claims.pending == {}
     claims.drop([2])
@@ -178,3 +178,11 @@ def test_never_in_two_claims_and_never_again_once_confirmed(steps: list[tuple[st
         assert not done & set(offered)
     claims.lapse(now + 2 * LEASE_S)
     assert set(seqs(claims.free())) == set(claims.pending)
+
+
+def test_what_is_only_counted_is_bounded() -> None:
+    claims = Claims()
+    for seq in range(MAX_PENDING + MAX_COUNTED + 100):
+        claims.add(pending(seq))
+    assert (len(claims.pending), len(claims.counted)) == (MAX_PENDING, MAX_COUNTED)
+    assert 0 not in claims.counted, "the oldest go"
