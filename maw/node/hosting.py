@@ -16,6 +16,7 @@ from typing import Final
 from maw.config import Config
 from maw.core.effects import Alert
 from maw.core.hosting import Allowance, Running, refusals
+from maw.core.transcript import plain_words
 from maw.core.vitals import Trend, days_left, more_fit
 from maw.node.alerts import Alerts
 from maw.node.authoring import wall_clock_ms
@@ -38,6 +39,8 @@ BUSY: Final = 4.0
 BUSY_S: Final = 600.0
 DISK_TIMES: Final = 4
 """How many times what the node keeps in reserve is told to be little."""
+OTHERS_LOOKED_AT: Final = 5
+"""Session logs of a Unix user that are no agent's: so many of them are told of."""
 EASE: Final = 1.1
 """What was told is over when it is better by a tenth: nothing flaps."""
 
@@ -177,7 +180,7 @@ class Hosting:
         report.at = now
         if logs is not None:
             report.logs = logs
-            self._look_at_logs(logs)
+            self._look_at_logs(uid, logs)
         if folders is not None:
             report.folders = folders
 
@@ -256,10 +259,14 @@ class Hosting:
         )
         self._lines.look("disk_low", self._name, text, over=free > self._little_disk * EASE)
 
-    def _look_at_logs(self, logs: Iterable[Json]) -> None:
+    def _look_at_logs(self, uid: int, logs: Sequence[Json]) -> None:
+        """Those of agents by name, the largest of others by their folder: a Unix user tells of his own only."""
         line = self._given.session_log_mib << 20
-        for log in logs:
-            subject = str(log.get("agent") or log["path"])
+        named = [log for log in logs if log.get("agent")]
+        others = _largest_first(log for log in logs if not log.get("agent"))[:OTHERS_LOOKED_AT]
+        for log in (*named, *others):
+            folder = plain_words(str(log["path"]).rstrip("/").rpartition("/")[2], 60)
+            subject = str(log.get("agent") or f"{folder} of uid {uid}")
             size, most = int(log["bytes"]), int(log["largest_bytes"])
             text = (
                 f"a session log of {subject} is {most >> 20} MiB ({size >> 20} in all): to resume it takes longer"

@@ -80,6 +80,12 @@ async def test_another_users_agents_are_not_reported_of(make_home: MakeHome) -> 
             await host.service.measured(stranger, [agent("theirs")], None, None)
         assert no.value.code == "not_yours"
         assert host.node.hosting.taken(host.node.directory.local("theirs")) is None
+        log = {"agent": "theirs", "path": "/p", "files": 1, "bytes": 1, "largest_bytes": 0}
+        with pytest.raises(Refused):
+            await host.service.measured(stranger, [], [log], None)
+        nobody = replace(stranger, uid=os.getuid() + 2)
+        with pytest.raises(Refused):
+            await host.service.measured(nobody, [], None, [{"path": "/x", "bytes": 9}])
         folder = {"path": "/home/theirs", "bytes": 5}
         await host.service.measured(replace(owner, uid=os.getuid() + 1), [], None, [folder])
         assert (await host.service.host(stranger))["folders"] == []
@@ -185,6 +191,25 @@ async def test_session_logs_beyond_the_line_are_told_with_whose_they_are(
         assert "400 MiB (900 in all)" in alerts[0]["text"]
         await report(host, agent("neo"), logs=[{**log, "largest_bytes": MIB, "bytes": MIB}])
         assert (await host.service.status(await host.owner()))["alerts"] == []
+
+
+async def test_who_tells_of_a_thousand_folders_is_not_made_a_thousand_alerts(make_home: MakeHome) -> None:
+    async with running(make_home("mbp")) as host:
+        await host.add("neo")
+        for turn in range(3):
+            logs = [
+                {
+                    "agent": None,
+                    "path": f"/p/{turn}-{n}",
+                    "files": 1,
+                    "bytes": 400 * MIB,
+                    "largest_bytes": 400 * MIB,
+                }
+                for n in range(1000)
+            ]
+            await report(host, agent("neo"), logs=logs)
+        assert len(host.node.hosting._lines.crossed) <= 15
+        assert len((await host.service.status(await host.owner()))["alerts"]) <= 15
 
 
 def _said(host: Host) -> int:

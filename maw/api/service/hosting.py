@@ -29,8 +29,16 @@ class Hosted(Status):
             (self._reported(speaker, one["name"]), one["memory_bytes"], one["processes"], one["started_ms"])
             for one in agents
         ]
-        if speaker.uid is not None:
-            hosting.measured(speaker.uid, found, logs, folders)
+        if speaker.uid is None or not any(row.uid == speaker.uid for row in self._node.state.local.values()):
+            raise Refused(
+                "no agent of this host is yours",
+                code="not_yours",
+                hint="a keeper reports of its own user's agents, over the socket",
+            )
+        for log in logs or ():
+            if log["agent"] is not None:
+                self._reported(speaker, log["agent"])
+        hosting.measured(speaker.uid, found, logs, folders)
         mine = {row.name for row in self._node.state.local.values() if self._may_see(row, speaker)}
         return {"refused": {name: why for name, why in hosting.refused().items() if name in mine}}
 
