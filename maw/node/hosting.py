@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import aiosqlite
+
 from maw.config import Config
 from maw.core.effects import Alert
 from maw.core.hosting import Allowance, Running, refusals
@@ -31,6 +33,7 @@ from maw.store.state import AgentRow
 
 PAUSED: Final = "host_paused"
 STOPPED: Final = "host_stopped"
+LOST: Final = "which agents were stopped here cannot be read any more"
 EVERY_S: Final = 10.0
 STALE_MS: Final = 300_000
 """A measurement older than this says nothing of now."""
@@ -126,6 +129,8 @@ class Hosting:
         try:
             self.stopped = {str(name): str(why) for name, why in json_of(stopped or b"{}").items()}
         except SPOILED:
+            # who was stopped must not run because a bit fell: nobody does, until a human has looked
+            self.paused = self.paused or LOST
             return ["which agents whoever gives this host has stopped"]
         return []
 
@@ -133,7 +138,13 @@ class Hosting:
 
     async def pause(self, why: str | None) -> None:
         """No agent runs here from now on, for this reason; None: they may again. Durable on return."""
-        await self._store.writer.submit(lambda conn: rows.set_meta(conn, PAUSED, why or ""))
+        stopped = json.dumps(self.stopped)  # once more: it may be what could not be read
+
+        async def write(conn: aiosqlite.Connection) -> None:
+            await rows.set_meta(conn, PAUSED, why or "")
+            await rows.set_meta(conn, STOPPED, stopped)
+
+        await self._store.writer.submit(write)
         self.paused = why
 
     async def stop(self, name: str, why: str | None) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -120,6 +122,28 @@ async def test_one_agent_is_stopped_by_the_giver_and_told_why(make_home: MakeHom
         assert (await report(host, agent("neo"), agent("noisy")))["refused"] == {}
         with pytest.raises(NotFound):
             await host.service.pause_host(await host.owner(), "nobody", "who?")
+        await host.service.pause_host(await host.owner(), "noisy", "again")
+        await host.service.remove_user(await host.owner(), "noisy")
+        told = await host.service.pause_host(await host.owner(), "noisy", None)
+        assert told["refused"] == {} and host.node.hosting.stopped == {}, "also of one that is gone"
+
+
+async def test_where_it_cannot_be_read_who_was_stopped_nobody_runs_until_a_human_says_so(
+    make_home: MakeHome,
+) -> None:
+    home = make_home("mbp")
+    async with running(home) as host:
+        await host.add("noisy")
+        await enlist(host, "noisy")
+        await host.service.pause_host(await host.owner(), "noisy", "it fills the disk")
+    with closing(sqlite3.connect(home.database)) as conn:
+        conn.execute("UPDATE meta SET value = '{' WHERE key = 'host_stopped'")
+        conn.commit()
+    async with running(home) as host:
+        assert "cannot be read" in (await report(host, agent("noisy")))["refused"]["noisy"]
+        await host.service.pause_host(await host.owner(), None, None)
+    async with running(home) as host:
+        assert (await report(host, agent("noisy")))["refused"] == {}
 
 
 async def test_what_the_giver_allows_is_held_to(make_home: MakeHome) -> None:

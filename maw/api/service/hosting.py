@@ -18,7 +18,9 @@ class Hosted(Status):
         if agent is None:
             await self._node.hosting.pause(why)
         else:
-            await self._node.hosting.stop(self._node.directory.local(agent).name, why)
+            hosting = self._node.hosting
+            ended = why is None and agent in hosting.stopped  # it may be no agent of this host any more
+            await hosting.stop(agent if ended else self._node.directory.local(agent).name, why)
         return await self.host(speaker)
 
     async def measured(

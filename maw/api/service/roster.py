@@ -35,12 +35,13 @@ class Rostering(Speakers):
     async def keep(self, speaker: Speaker, pid: int, version: str) -> Json:
         uid, roster = _uid(speaker), self._node.roster
         roster.attend(uid, pid, version)
-        settings = roster.settings
+        settings, kept = roster.settings, await roster.listing(uid)
+        names = {one["name"] for one in kept}
         return {
             "stagger_s": settings.stagger_s,
             "load_per_core": settings.load_per_core,
-            "agents": await roster.listing(uid),
-            "refused": dict(self._node.hosting.refused()),
+            "agents": kept,
+            "refused": {name: why for name, why in self._node.hosting.refused().items() if name in names},
         }
 
     async def hold_conversation(
