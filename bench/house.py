@@ -42,7 +42,7 @@ def environment(**more: str) -> dict[str, str]:
 def free_port() -> int:
     """Below those that the kernel gives to outgoing connections: many daemons dial before the last listens."""
     while True:
-        port = _RANDOM.randrange(10_000, 32_000)
+        port = _RANDOM.randrange(10_000, 20_000)
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

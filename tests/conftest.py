@@ -28,8 +28,10 @@ _given: set[int] = set()
 
 def free_port() -> int:
     """A port below those that the kernel gives to outgoing connections, so that it stays free for a restart."""
+    # each of the processes that test side by side has a range of its own: what one has found free another would take
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
     for _ in range(200):
-        port = random.randrange(20_000, 32_000)
+        port = random.randrange(20_000 + worker * 1_500, 20_000 + (worker + 1) * 1_500)
         if port in _given:
             continue
         with socket.socket() as probe:
