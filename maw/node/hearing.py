@@ -66,6 +66,10 @@ class _Ear:
     moved: asyncio.Event = field(default_factory=asyncio.Event)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    def others(self, asker: _Asker) -> list[Waiter]:
+        """Those who wait beside this one."""
+        return [one.waiter for one in self.askers.values() if one is not asker]
+
     def stir(self) -> None:
         """Whoever waits looks again."""
         self.moved.set()
@@ -118,7 +122,7 @@ class Hearing:
         ear = self._ears.setdefault(agent.n, _Ear())
         asker = _Asker(Waiter(via, wake), session)
         if wait <= 0:
-            return await self._offer(agent, ear, asker, [one.waiter for one in ear.askers.values()], limit)
+            return await self._offer(agent, ear, asker, limit)
         self._replace(ear, asker)
         self._numbers += 1
         number = self._numbers
@@ -144,14 +148,13 @@ class Hearing:
         asker = ear.askers[number]
         while not gone():
             moved = ear.moved
-            others = [one.waiter for at, one in ear.askers.items() if at != number]
-            heard = await self._offer(agent, ear, asker, others, limit)
+            heard = await self._offer(agent, ear, asker, limit)
             left = deadline - loop.time()
             if heard is not None or left <= 0:
                 return heard
             if asker.replaced:
                 raise Replaced
-            pause = min(left, slice_s, self._next(agent, ear, asker.waiter, others))
+            pause = min(left, slice_s, self._next(agent, ear, asker))
             try:
                 async with asyncio.timeout(pause):
                     await moved.wait()
@@ -167,19 +170,20 @@ class Hearing:
                 one.replaced = True
         ear.stir()
 
-    def _next(self, agent: AgentRow, ear: _Ear, me: Waiter, others: Sequence[Waiter]) -> float:
+    def _next(self, agent: AgentRow, ear: _Ear, asker: _Asker) -> float:
         """Seconds until there may be something although nothing moves: a lease ends, or the budget allows it."""
-        times = [self._wakes.pause(agent, me, ear.claims.open_to(me, others))]
+        me = asker.waiter
+        times = [self._wakes.pause(agent, me, ear.claims.open_to(me, ear.others(asker)))]
         if (lapse := ear.claims.next_lapse()) is not None:
             times.append(lapse - asyncio.get_running_loop().time())
         return max(0.01, min(times))
 
     # -- offering -------------------------------------------------------------------------------------
 
-    async def _offer(
-        self, agent: AgentRow, ear: _Ear, asker: _Asker, others: Sequence[Waiter], limit: int
-    ) -> Heard | None:
+    async def _offer(self, agent: AgentRow, ear: _Ear, asker: _Asker, limit: int) -> Heard | None:
         await self._read(agent, ear)
+        # only now: a better way may have come while the disk was read
+        others = ear.others(asker)
         me, now = asker.waiter, asyncio.get_running_loop().time()
         ear.claims.lapse(now)
         self._give_back(agent, ear)
@@ -268,9 +272,9 @@ class Hearing:
         now = asyncio.get_running_loop().time()
         ear.claims.lapse(now)
         self._give_back(agent, ear)
-        me = ear.askers[number].waiter
-        others = [one.waiter for at, one in ear.askers.items() if at != number]
-        mine = [item.seq for item in ear.claims.open_to(me, others) if item.seq in seqs]
+        asker = ear.askers[number]
+        me = asker.waiter
+        mine = [item.seq for item in ear.claims.open_to(me, ear.others(asker)) if item.seq in seqs]
         if not mine:
             return None
         name = secrets.token_hex(8)

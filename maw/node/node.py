@@ -100,9 +100,10 @@ class Node(Parts):
         if said > (epoch, head.seq):
             self.runtime.feed(lambda machine, now: machine.homecoming.lost(said, now))
         await self.receipts.load(self.db.writing, self.state)
-        damaged = [*await self.roster.load(), *await self.wakes.load()]
+        # the herald first: what the others find settled may be told again
+        damaged = [*await self.herald.load(), *await self.roster.load(), *await self.wakes.load()]
         await self.read_peers()
-        damaged += [*await self.hosting.load(), *await self.herald.load()]
+        damaged += await self.hosting.load()
         self._tell_damaged(damaged)
         self.membership.write_copy()
         if self._opened.notes:

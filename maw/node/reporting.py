@@ -105,7 +105,7 @@ class Reporting:
                 return
             told = [waiting[mark] for mark in marks]
             await self._authoring.say(Kind.PROGRESS, progress.content(), local=lambda fold: _told(fold, told))
-        except MawError:
+        except BaseException:  # whatever it was, of all this nothing was told
             self._due = True
             raise
         if len(marks) < len(waiting) or len(waiting) == MAX_SEQS:
@@ -123,7 +123,7 @@ class Reporting:
 
             try:
                 after, _ = await self._store.writer.submit(write, lambda done: self._folds.took(done[1]))
-            except MawError:
+            except BaseException:
                 self._returned = True
                 raise
 

@@ -17,6 +17,7 @@ from maw.core.claims import LEASE_S, Replaced
 from maw.core.digest import LINES
 from maw.errors import NotFound, Unavailable
 from maw.node.marking import Marking
+from maw.store import pages
 from maw.store.database import Database
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, running, until
@@ -205,6 +206,29 @@ async def test_of_several_who_wait_the_best_has_it(host: Host) -> None:
         await heard(host, "arthur", claim)
         del tasks[best]
         assert not any(task.done() for task in tasks.values())
+
+
+async def test_a_better_way_that_comes_while_the_mailbox_is_read_has_it(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, reading, go_on = pages.unannounced, asyncio.Event(), asyncio.Event()
+
+    async def slow(*args: Any, **more: Any) -> Any:
+        reading.set()
+        await go_on.wait()
+        return await read(*args, **more)
+
+    monkeypatch.setattr(pages, "unannounced", slow)
+    await host.send("neo", "arthur", "one")
+    pane = asyncio.create_task(hear(host, "arthur", "pane", wait=20.0))
+    await asyncio.wait_for(reading.wait(), 5)
+    rewake = asyncio.create_task(hear(host, "arthur", "rewake", wait=20.0))
+    await until(lambda: len(host.node.hearing.waiting(host.node.state.local["arthur"])) == 2, "both wait")
+    go_on.set()
+    assert texts(await asyncio.wait_for(rewake, 5)) == ["one"]
+    assert not pane.done()
+    pane.cancel()
+    await asyncio.gather(pane, return_exceptions=True)
 
 
 async def test_a_worse_way_has_it_when_the_better_let_it_lapse(
