@@ -27,6 +27,7 @@ from maw.core.content import (
 from maw.core.entry import MAX_COUNT, Kind
 from maw.core.identity import ID_BYTES, KEY_BYTES, NodeId
 from maw.core.intents import CHAT, INTENTS
+from maw.core.wishes import NORMAL, NOTHING, WISHED, Wishes, read_wishes
 
 AGENT_ID_BYTES: Final = 16
 MAX_TEXT_BYTES: Final = 64 * 1024
@@ -197,6 +198,10 @@ class Said(NamedTuple):
     once: bytes | None = None
     """The mark of the request that posted it: see ``once``. Only its author's host knows what to do with it."""
     intent: str = CHAT
+    prio: str = NORMAL
+    expires: int | None = None
+    due: int | None = None
+    groups: tuple[str, ...] = ()
 
     def content(self) -> dict[str, Any]:
         content: dict[str, Any] = {
@@ -211,6 +216,8 @@ class Said(NamedTuple):
             content["reply"] = self.reply_to
         if self.intent != CHAT:
             content["intent"] = self.intent
+        if self[_PLAIN:] != NOTHING:
+            content |= self.wishes().content()
         if self.channel is not None:
             content["channel"] = self.channel
         else:
@@ -239,7 +246,11 @@ class Said(NamedTuple):
             content.get("op"),
             once if type(once) is bytes else None,
             intent if intent in INTENTS else CHAT,  # a word of a later version's is none of ours
+            *(NOTHING if WISHED.isdisjoint(content) else read_wishes(content)),
         )
+
+    def wishes(self) -> Wishes:
+        return Wishes(self.prio, self.expires, self.due, self.groups)
 
     def targets(self) -> tuple[str, ...]:
         """Where the message stands, as an operator signs it."""
@@ -263,6 +274,10 @@ def _speaker(agent: object, name: object, role: object, known: object) -> tuple[
 @lru_cache(maxsize=1024)
 def _channel(name: object) -> str:
     return read_name({"channel": name}, "channel", "channel")
+
+
+_PLAIN: Final = Said._fields.index("prio")
+"""Fields before the wishes, which stand last."""
 
 
 def _recipients(content: Content) -> tuple[Recipient, ...]:

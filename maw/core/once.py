@@ -19,6 +19,7 @@ from typing import Final
 from maw.core.colony import Said
 from maw.core.identity import Signer
 from maw.core.intents import CHAT
+from maw.core.wishes import NOTHING
 
 MARK_BYTES: Final = 16
 REQUEST_BYTES: Final = 16
@@ -51,6 +52,9 @@ class Marks:
 
 def request_of(kind: int, said: Said) -> bytes:
     """What is asked for, and must be the same under one key."""
-    more = () if said.intent == CHAT else (said.intent,)  # what versions without intents kept is known again
+    # what versions before these kept is known again; the times may have been given as "in two hours"
+    more: tuple[object, ...] = () if said.intent == CHAT else (said.intent,)
+    if said.wishes() != NOTHING:
+        more = (said.intent, said.prio, said.expires is None, said.due is None, *said.groups)
     what = repr((int(kind), said.channel, said.to, said.text, said.reply_to, said.word, *more))
     return blake2b(what.encode(), digest_size=REQUEST_BYTES).digest()

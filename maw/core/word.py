@@ -6,8 +6,8 @@
     intent     left out where it is chat: older versions sign and check nothing after the text
 
 It travels in a message of an agent of that node. Whether the key may speak as operator is for the reader's own
-book to say; a copy in another's log, elsewhere, under another text, as an answer to something or a second time is
-nobody's word.
+book to say; a copy in another's log, elsewhere, under another text, as an answer to something, with a priority, an
+expiry, a time when it is due or groups (which are not signed either), or a second time is nobody's word.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from maw.core.entry import MAX_COUNT
 from maw.core.heeding import NONCE_BYTES
 from maw.core.identity import KEY_BYTES, SIGNATURE_BYTES, NodeId, Signer, verify
 from maw.core.intents import CHAT
+from maw.core.wishes import NOTHING
 
 DOMAIN_WORD: Final = b"maw-word-v1\0"
 MAX_TARGETS: Final = 64
@@ -58,7 +59,7 @@ class OperatorWord:
 
 def word_of(said: Said, colony: bytes, author: NodeId) -> OperatorWord | None:
     """The word that stands over this message and holds for it; None when there is none."""
-    if said.word is None or said.reply_to is not None:
+    if said.word is None or said.reply_to is not None or said.wishes() != NOTHING:
         return None  # what it would answer is not signed: "yes, do it" must not come to stand below anything
     try:
         word = read_word(said.word)

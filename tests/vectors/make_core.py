@@ -139,6 +139,17 @@ def vectors() -> dict[str, Any]:
         Kind.PROGRESS,
         pack_payload(NONCE, progress.content()),
     )
+    wishing = make(
+        node, colony, EPOCH, told.head, pack(AT_MS, 5), Kind.POST,
+        pack_payload(
+            NONCE,
+            {
+                "agent": bytes(16), "name": "arthur", "role": "agent", "known": "uid", "text": "who has a towel?",
+                "mentions": [], "intent": "ask", "prio": "high", "expires": AT_MS + 86_400_000,
+                "due": AT_MS + 7_200_000, "groups": ["role:cook", "host:other"], "channel": "general",
+            },
+        ),
+    )  # fmt: skip
     where = (colony, node.node, AT_MS, NONCE)
     stated = redaction_statement(operator, colony, node.node, EPOCH, rule.ranges, "a secret", AT_MS)
     return {
@@ -162,7 +173,14 @@ def vectors() -> dict[str, Any]:
             "redact": _statement(stated),
         },
         "colony": colony.hex(),
-        "entries": [_entry(opening), _entry(post), _entry(redact), _entry(asking), _entry(told)],
+        "entries": [
+            _entry(opening),
+            _entry(post),
+            _entry(redact),
+            _entry(asking),
+            _entry(told),
+            _entry(wishing),
+        ],
         "words": {
             "order": _word(sign_word(operator, *where, True, ("#general",), "stop")),
             "said to inform": _word(sign_word(operator, *where, False, ("ford@other",), "tea", "inform")),

@@ -110,6 +110,15 @@ def test_an_intent_is_said_where_it_is_not_chat() -> None:
     assert Said.read(asking, direct=True).content() == asking
 
 
+def test_what_an_author_wishes_beside_his_words() -> None:
+    content = unpack_payload(raw("entries", 5, "payload"))
+    said, at = Said.read(content, direct=False), VECTORS["given"]["at_ms"]
+    assert said.wishes() == ("high", at + 86_400_000, at + 7_200_000, ("role:cook", "host:other"))
+    assert said.content() == content
+    plain = Said.read(unpack_payload(raw("entries", 1, "payload")), direct=False)
+    assert plain.wishes() == ("normal", None, None, ())
+
+
 def test_how_far_a_message_got() -> None:
     said = unpack_payload(raw("entries", 4, "payload"))
     log = [raw("keys", "other", "key"), VECTORS["given"]["epoch"], 9, blake(b"head")]
