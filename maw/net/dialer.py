@@ -22,7 +22,7 @@ from maw.core.transcript import NONCE_BYTES
 from maw.errors import LinkClosed, LinkError, ProtocolViolation
 from maw.net.link import Link, LinkTimers
 from maw.net.tls import NodeCertificate, client_context
-from maw.net.wire import PATH, SOCKET_MAX, Pipe
+from maw.net.wire import PATH, SOCKET_MAX, Pipe, abort
 
 _WORDS: Final = {
     errno.ECONNREFUSED: "connection refused",
@@ -166,7 +166,7 @@ class Dialer:
 async def _give_up(session: aiohttp.ClientSession, check: NodeCertificate) -> None:
     """At once: a farewell in TLS would wait half a minute for the answer of one that says nothing."""
     if check.transport is not None:
-        check.transport.abort()
+        abort(check.transport)
     await session.close()
 
 

@@ -26,7 +26,7 @@ from maw.net.gatekeeper import Gatekeeper
 from maw.net.joining import InviteDesk, receive_joiner
 from maw.net.link import Link, LinkTimers
 from maw.net.tls import NodeTls
-from maw.net.wire import PATH, SOCKET_MAX, Pipe, hang_up
+from maw.net.wire import PATH, SOCKET_MAX, Pipe, abort, hang_up
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -140,10 +140,10 @@ class Reception:
         try:
             opened = await door.opened
         except BaseException:
-            transport.abort()
+            abort(transport)
             raise
         if opened is None:
-            transport.abort()
+            abort(transport)
             raise ProtocolViolation(f"no WebSocket for {PATH}", code="no_websocket")
         return Pipe(opened, transport, believed=door.believe)
 
@@ -239,7 +239,7 @@ class _Measured(web.RequestHandler):
             self._server.allowance -= len(data)
             if self._server.allowance < 0:
                 if self.transport is not None:
-                    self.transport.abort()
+                    abort(self.transport)
                 return
         super().data_received(data)
 

@@ -122,18 +122,28 @@ class Pipe:
         """Says goodbye for at most ``timeout`` seconds and lets go of the connection. May be called again."""
         words = plain_words(reason).encode()[:_CLOSE_BYTES].decode(errors="ignore").encode()
         if timeout <= 0:
-            self.transport.abort()  # and then closing the WebSocket only lets go of what aiohttp holds
+            abort(self.transport)  # and then closing the WebSocket only lets go of what aiohttp holds
         try:
             async with asyncio.timeout(max(timeout, 0.1)):
                 await self.socket.close(code=code, message=words)
         except (TimeoutError, *GONE):
             pass  # it is closed below in any case
         finally:
-            self.transport.abort()
+            abort(self.transport)
             hang_up(self._connection)
             release, self._release = self._release, None
             if release is not None:
                 await release()
+
+
+def abort(transport: asyncio.Transport) -> None:
+    """``transport.abort()``, also where it was closed twice before: a TLS transport of Python 3.11 before 3.11.4 has
+    forgotten its own protocol by then (cpython #104485), and would raise. ``hang_up`` ends what is under it."""
+    try:
+        transport.abort()
+    except AttributeError:
+        if not transport.is_closing():
+            raise
 
 
 def hang_up(connection: Connection | None) -> None:
