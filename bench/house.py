@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -123,6 +124,8 @@ class Daemon(Process):
         )  # fmt: skip
         if made.returncode:
             raise TroubleError(f"maw init: {made.stderr}")
+        config = home / "maw.toml"
+        config.write_text(re.sub(r"(?m)^(\w+_per_minute) = \d+", r"\1 = 0", config.read_text()))
         super().__init__([str(MAW), "up"], home, MAW_HOME=str(home), MAW_LOG="WARNING")
         self._session: aiohttp.ClientSession | None = None
 

@@ -19,6 +19,7 @@ from maw.core.hours import Hours, parse_hours
 from maw.core.identity import NodeId, parse_key
 from maw.core.names import check_name
 from maw.core.neighbours import FULL_MESH, LINKS
+from maw.core.quota import Rate, Rates
 from maw.core.rotation import KEEP, KEEP_WEEKS
 from maw.core.statement import parse_colony
 from maw.core.toml import Document, Section
@@ -70,10 +71,16 @@ class SocketConfig:
     users: str | None = None
 
 
+_RATES: Final = Rates()
+
+
 @dataclass(frozen=True, slots=True)
 class LimitsConfig:
+    """``rates``: how much this host's own agents may say."""
+
     min_free_disk_mib: int = 256
     outbound_mib: int = 32
+    rates: Rates = _RATES
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +285,14 @@ anonymous = true
 [limits]
 # Below this much free disk the node takes no new messages, and says so.
 min_free_disk_mib = 256
+# How many messages an agent of this host may say, all of them in one channel, and all of them in all: a
+# minute for good, and at once. 0 a minute: no limit. Who goes beyond it is told when there is room again.
+agent_per_minute = 60
+agent_burst = 300
+channel_per_minute = 300
+channel_burst = 1000
+node_per_minute = 1200
+node_burst = 5000
 
 [backup]
 # Where `maw backup` puts them: best a directory on another disk. Without it, backups/ beside this file.
@@ -428,10 +443,28 @@ def _socket(section: Section) -> SocketConfig:
 
 def _limits(section: Section) -> LimitsConfig:
     default = LimitsConfig()
-    section.only("min_free_disk_mib", "outbound_mib")
+    section.only(
+        "min_free_disk_mib", "outbound_mib", *(f"{what}_{unit}" for what in _COUNTED for unit in _UNITS)
+    )
     return LimitsConfig(
         min_free_disk_mib=section.number("min_free_disk_mib", default.min_free_disk_mib, 1, 1 << 20),
         outbound_mib=section.number("outbound_mib", default.outbound_mib, 2, 1 << 12),
+        rates=Rates(
+            _rate(section, "agent", default.rates.agent),
+            _rate(section, "channel", default.rates.channel),
+            _rate(section, "node", default.rates.node),
+        ),
+    )
+
+
+_COUNTED: Final = ("agent", "channel", "node")
+_UNITS: Final = ("per_minute", "burst")
+
+
+def _rate(section: Section, what: str, default: Rate) -> Rate:
+    return Rate(
+        section.number(f"{what}_per_minute", default.per_minute, 0, 1_000_000),
+        section.number(f"{what}_burst", default.burst, 1, 1_000_000),
     )
 
 

@@ -10,6 +10,7 @@
     ├── Refused         a rule says no: why, and what to do           exit 6   HTTP 403
     ├── Conflict        what is there already stands in the way       exit 6   HTTP 409
     ├── Unavailable     cannot be done now (disk full, stopping)      exit 6   HTTP 503
+    ├── TooMany         a limit is reached: when there is room again  exit 6   HTTP 429
     ├── Unconfirmed     accepted, but not confirmed in time           exit 7   HTTP 504
     ├── LinkError       a remote node's fault or a broken connection; never ours
     │   ├── ProtocolViolation   the peer broke a rule of docs/protocol.md
@@ -48,10 +49,13 @@ class MawError(Exception):
 
     def as_json(self) -> dict[str, object]:
         """The one shape in which every door reports an error."""
+        return {"error": self._told()}
+
+    def _told(self) -> dict[str, object]:
         body: dict[str, object] = {"code": self.code, "message": self.message, "hint": self.hint}
         if self.candidates:
             body["candidates"] = list(self.candidates)
-        return {"error": body}
+        return body
 
 
 class BadInput(MawError):
@@ -88,6 +92,27 @@ class Conflict(MawError):
 
 class Unavailable(MawError):
     status, exit_code, default_code = 503, 6, "unavailable"
+
+
+class TooMany(MawError):
+    """``retry_after``: seconds until it may be asked again."""
+
+    status, exit_code, default_code = 429, 6, "too_many"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        code: str | None = None,
+        candidates: Sequence[str] = (),
+        retry_after: float = 1.0,
+    ) -> None:
+        super().__init__(message, hint=hint, code=code, candidates=candidates)
+        self.retry_after = retry_after
+
+    def _told(self) -> dict[str, object]:
+        return {**super()._told(), "retry_after": round(self.retry_after, 3)}
 
 
 class Unconfirmed(MawError):

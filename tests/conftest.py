@@ -15,6 +15,7 @@ from hypothesis import settings
 from maw.config import Endpoint
 from maw.node.founding import create
 from maw.node.home import NodeHome
+from tests.unlimited import unlimited
 
 # how long one example takes says more of the machine's other work than of the code
 settings.register_profile("maw", deadline=None)
@@ -61,6 +62,8 @@ def make_home(tmp_path: Path) -> MakeHome:
 
         with ThreadPoolExecutor(1) as pool:  # founding runs a loop of its own
             pool.submit(found).result()
-        return NodeHome(tmp_path / name)
+        home = NodeHome(tmp_path / name)
+        unlimited(home.config)
+        return home
 
     return make

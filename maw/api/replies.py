@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
 from maw.api.answer import Answer, Headers
 from maw.api.backend import Json
-from maw.errors import InternalError, MawError
+from maw.errors import InternalError, MawError, TooMany
 
 _ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -62,8 +63,13 @@ def error_status(error: MawError) -> int:
 def error_reply(error: MawError, **beside: Json) -> Answer:
     """The error in its one shape; ``beside`` stands next to ``error`` in the body."""
     status = error_status(error)
-    headers = with_headers(WWW_Authenticate="Bearer") if status == 401 else _COMMON
-    return reply({**error.as_json(), **beside}, status=status, headers=headers)
+    return reply({**error.as_json(), **beside}, status=status, headers=_headers_of(error, status))
+
+
+def _headers_of(error: MawError, status: int) -> Headers:
+    if isinstance(error, TooMany):
+        return with_headers(Retry_After=str(max(1, math.ceil(error.retry_after))))
+    return with_headers(WWW_Authenticate="Bearer") if status == 401 else _COMMON
 
 
 def http_error_reply(status: int, *, allow: str = "", hint: str = "", detail: str = "") -> Answer:

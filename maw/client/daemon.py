@@ -25,6 +25,7 @@ from maw.errors import (
     NotRunning,
     NotSignedIn,
     Refused,
+    TooMany,
     Unavailable,
     Unconfirmed,
 )
@@ -37,7 +38,7 @@ _BY_STATUS: Final[Mapping[int, type[MawError]]] = {
     404: NotFound,
     409: Conflict,
     413: BadInput,
-    429: Unavailable,
+    429: TooMany,
     503: Unavailable,
     504: Unconfirmed,
 }
@@ -210,14 +211,20 @@ def error_from(status: int, body: Any) -> MawError:
     told = told if isinstance(told, dict) else {}
     candidates = [str(one) for one in told.get("candidates") or ()]
     code = str(told.get("code") or f"http_{status}")
+    message = str(told.get("message") or f"the daemon answered {status} without saying why")
     kind = _BY_STATUS.get(status, InternalError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else BadInput)
     if kind is Conflict and code == Ambiguous.default_code:
         kind = Ambiguous
-    message = str(told.get("message") or f"the daemon answered {status} without saying why")
     error = kind(message, hint=str(told.get("hint") or ""), code=code, candidates=candidates)
+    if isinstance(error, TooMany):
+        error.retry_after = _seconds(told.get("retry_after"))
     if isinstance(error, Unconfirmed) and isinstance(body.get("receipt"), dict):
         return UnconfirmedReceipt(error, body["receipt"])
     return error
+
+
+def _seconds(value: object) -> float:
+    return float(value) if isinstance(value, int | float) and value >= 0 else 1.0
 
 
 def find_daemon(

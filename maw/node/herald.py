@@ -27,8 +27,10 @@ from maw.store.state import AgentRow
 log = logging.getLogger(__name__)
 
 TOLD: Final = frozenset(
-    {"host_memory", "host_load", "disk_low", "session_log", "leak", "wakes", "agent_down", "agent_hung"}
-)
+    (
+        "host_memory", "host_load", "disk_low", "session_log", "leak", "wakes", "agent_down", "agent_hung", "flood",
+    )
+)  # fmt: skip
 """Kinds of alerts that are told in the channel: those that anybody may read, and somebody should act on."""
 NAMES: Final = ("maw", "maw-host", "maw-node")
 """What the one who speaks for the node is called: the first that is free here."""

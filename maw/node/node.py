@@ -150,6 +150,7 @@ class Node(Parts):
             lambda: self.copy_watch.look(self.mesh.dial_states()),
             lambda: self.version_watch.look(self.mesh.dial_states()),
             self.inventory.look,
+            self.quotas.look,
         )
         chores: dict[str, Chore] = {
             "this node's card": self.introducing.say_card,

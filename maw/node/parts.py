@@ -64,6 +64,7 @@ from maw.node.orders import Orders
 from maw.node.peering import Peering
 from maw.node.people import People
 from maw.node.presenting import Presenter
+from maw.node.quotas import SayQuotas
 from maw.node.reactions import Ask, Reactions
 from maw.node.receipts import Receipts
 from maw.node.reclaiming import Reclaiming
@@ -174,6 +175,9 @@ class Parts:
         self.hearing = Hearing(
             db, self.state, self.visible, self.presenter, self.directory.address, self.marking, self.wakes
         )
+        self.quotas = SayQuotas(
+            config.limits.rates, self.directory.address, self.alerts.raise_alert, self.alerts.settle
+        )
         self.talking = Talking(
             store,
             self.authoring,
@@ -184,6 +188,7 @@ class Parts:
             self.marking,
             lambda agent, said: self.keeping.refuse(agent, said),
             lambda agent, channel: self.keeping.refuse_frozen(agent, channel),
+            self.quotas.charge,
         )
         self.stated = Stated(store, lambda: self.membership.book, self.folds)
         self.keeping = Keeping(

@@ -48,10 +48,12 @@ class Talking:
         marking: Marking,
         may_say: Callable[[AgentRow, Said], None],
         may_open: Callable[[AgentRow, str], None],
+        charge: Callable[[AgentRow, Said], None],
     ) -> None:
         """``may_say`` raises Refused when an agent may not say this now, ``may_open`` when it may not open this
-        channel."""
+        channel, ``charge`` TooMany when it has said too much; each message is charged once."""
         self._may_say = may_say
+        self._charge = charge
         self._may_open = may_open
         self._store = store
         self.authoring = authoring
@@ -133,8 +135,12 @@ class Talking:
     async def _say(self, kind: Kind, agent: AgentRow, said: Said, key: str | None) -> Written:
         if said.word is None:
             self._may_say(agent, said)
+        if key is None:
+            self._charge(agent, said)
 
         def local(_: Fold) -> None:
+            if key is not None:  # only here it is known that this is no repetition of what was taken before
+                self._charge(agent, said)
             if said.word is not None:  # it counts once: it is judged here, after what its key has settled
                 self._may_say(agent, said)
             row = self._store.state.agent_at.get(agent.n)

@@ -18,6 +18,7 @@ from typing import Any, Final
 from maw.core.identity import short_key
 from tests.chaos.door import AwayError, Door
 from tests.e2e.lab import TestHost, run_command, wait_until
+from tests.unlimited import unlimited
 
 MAW: Final = Path(sys.executable).with_name("maw")
 DISK_MIB: Final = 512
@@ -97,6 +98,7 @@ class Box:
         )
         assert changed == 1, text
         config.write_text(text)
+        unlimited(config)
 
     def maw(self, *words: str) -> str:
         env = {"MAW_HOME": str(self.home), "MAW_SOCKET": ""}

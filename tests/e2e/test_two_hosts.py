@@ -25,6 +25,7 @@ from maw.client.daemon import Daemon
 from maw.errors import MawError
 from tests.e2e.lab import Lab, TestHost, wait_until
 from tests.e2e.wheel import install_wheel
+from tests.unlimited import unlimited
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("lab")]
 
@@ -116,6 +117,7 @@ def _pair(lab: Lab, maw_path: Path, base: Path) -> tuple[Box, Box]:
         box = Box(lab[index], maw_path, name, base / name / "home")
         box.home.parent.mkdir()
         box.maw("init", "--name", name, "--interface", "wg0")
+        unlimited(box.home / "maw.toml")
         box.up()
         boxes.append(box)
     one, two = boxes

@@ -20,7 +20,7 @@ from maw.core.identity import NodeId
 from maw.node.home import NodeHome, read_key
 from maw.node.node import Node, open_node
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 UID = os.getuid()
 NOWHERE = "127.0.0.1:1"
 """Where nobody listens: what a node advertises that is not to be dialled."""

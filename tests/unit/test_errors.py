@@ -12,8 +12,8 @@ from maw.errors import MawError
 ALL = [item for _, item in inspect.getmembers(errors, inspect.isclass) if issubclass(item, MawError)]
 EXIT_CODES = {
     "BadInput": 2, "BadConfig": 2, "NotSignedIn": 6, "NotFound": 3, "Ambiguous": 4, "NotRunning": 5,
-    "Refused": 6, "Conflict": 6, "Unavailable": 6, "Unconfirmed": 7, "LinkError": 6, "ProtocolViolation": 6,
-    "HandshakeRefused": 6, "LinkClosed": 6, "InternalError": 70, "MawError": 70,
+    "Refused": 6, "Conflict": 6, "Unavailable": 6, "TooMany": 6, "Unconfirmed": 7, "LinkError": 6,
+    "ProtocolViolation": 6, "HandshakeRefused": 6, "LinkClosed": 6, "InternalError": 70, "MawError": 70,
 }  # fmt: skip
 
 
@@ -27,11 +27,14 @@ def test_every_error_has_the_one_shape(kind: type[MawError]) -> None:
     assert str(error) == error.message == "what happened"
     assert 400 <= kind.status < 600
     assert kind.default_code.replace("_", "").isalpha()
-    assert error.as_json() == {
-        "error": {
-            "code": kind.default_code, "message": "what happened", "hint": "what to do", "candidates": ["a@b"]
-        }
-    }  # fmt: skip
+    told = {
+        "code": kind.default_code,
+        "message": "what happened",
+        "hint": "what to do",
+        "candidates": ["a@b"],
+    }
+    beside = {"retry_after": 1.0} if kind is errors.TooMany else {}
+    assert error.as_json() == {"error": {**told, **beside}}
     assert kind("x", code="special").code == "special"
     assert "candidates" not in str(kind("x").as_json())
 
