@@ -1,4 +1,4 @@
-"""Routes for who runs the node: agents and their tokens, trust, alerts. On the socket only."""
+"""Routes for who runs the node: trust, alerts, repair. On the socket only."""
 
 from __future__ import annotations
 
@@ -7,34 +7,15 @@ from typing import Final
 from aiohttp import web
 
 from maw.api.fields import Field
-from maw.api.kinds import Choice, Flag, Line, Name, Refs, Whole
+from maw.api.kinds import Flag, Line, Refs, Whole
 from maw.api.reading import listed
 from maw.api.replies import reply
 from maw.api.routes import Access, Call, Route, body
 
-_USER: Final = Field("name", Line(), "a local agent's name", required=True)
 _WHO: Final = Field("who", Line(), "a peer: its name, its key, or the beginning of its key", required=True)
 _INVITE: Final = Field("id", Line(), "an open invite's id, or the beginning of it", required=True)
 _MAX_TTL_S: Final = 30 * 24 * 3600
 _MAX_USES: Final = 1000
-MAX_UID: Final = (1 << 32) - 2
-
-
-async def add_user(call: Call) -> web.StreamResponse:
-    user = await call.backend.add_user(
-        call.speaker, call.args["username"], call.args["role"], uid=call.args["uid"]
-    )
-    return reply(user, status=201, headers=call.api.headers)
-
-
-async def remove_user(call: Call) -> web.StreamResponse:
-    await call.backend.remove_user(call.speaker, call.args["name"])
-    return reply({"removed": call.args["name"]}, headers=call.api.headers)
-
-
-async def new_token(call: Call) -> web.StreamResponse:
-    token = await call.backend.new_token(call.speaker, call.args["name"])
-    return reply({"token": token}, status=201, headers=call.api.headers)
 
 
 async def invite(call: Call) -> web.StreamResponse:
@@ -91,40 +72,6 @@ async def accept_peer(call: Call) -> web.StreamResponse:
 
 
 ROUTES: Final = (
-    Route(
-        "POST",
-        "/api/users",
-        add_user,
-        Access.ADMIN,
-        "add an agent of this node; its token is shown this once",
-        "NewUser",
-        status=201,
-        body=body(
-            Field("username", Name("agent"), "the agent's name", required=True),
-            Field("role", Choice(("agent", "ape")), "ape: a human", default="agent"),
-            Field("uid", Whole(0, MAX_UID), "the Unix user who speaks as it; the caller's own if left out"),
-        ),
-    ),
-    Route(
-        "DELETE",
-        "/api/users/{name}",
-        remove_user,
-        Access.ADMIN,
-        "end an agent of this node; what it said stays",
-        "Removed",
-        path_fields=(_USER,),
-    ),
-    Route(
-        "POST",
-        "/api/users/{name}/token",
-        new_token,
-        Access.ADMIN,
-        "a fresh token; the old one ends",
-        "Token",
-        status=201,
-        path_fields=(_USER,),
-        body=body(),
-    ),
     Route(
         "POST",
         "/api/invites",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 from maw.core.intents import CHAT
+from maw.core.vouched import Vouched
 from maw.core.word import OperatorWord
 
 Json = dict[str, Any]
@@ -83,8 +84,9 @@ class Speaking(Protocol):
     async def speaker_in_pane(self, uid: int, pane: str) -> Speaker | None:
         """The agent to whom this uid's tmux pane belongs: ``SOCKET,SERVERPID,%PANE``. None: nobody. BadInput."""
 
-    async def speaker_for_token(self, token: str) -> Speaker:
-        """NotSignedIn when no agent has this token."""
+    async def speaker_for_token(self, token: str, role: str | None = None) -> Speaker:
+        """NotSignedIn when no agent has this token. ``role``: as which role of that agent, where it is one; else as
+        the agent."""
 
 
 class Waiting(Protocol):
@@ -258,13 +260,33 @@ class Rostering(Protocol):
     ) -> Json: ...
 
 
-class Administering(Protocol):
-    """Only ever called with ``speaker.is_admin``, from the socket."""
+class Peopling(Protocol):
+    """The agents and apes of this node. All but ``change_user`` and ``roles_waiting`` as ``Administering``."""
 
     async def add_user(
-        self, speaker: Speaker, username: str, role: Literal["agent", "ape"], *, uid: int | None
+        self,
+        speaker: Speaker,
+        username: str,
+        role: Literal["agent", "ape"],
+        *,
+        uid: int | None = None,
+        of: str | None = None,
+        vouched: Vouched | None = None,
+        said: Json | None = None,
     ) -> Json:
-        """The user, with its ``token``, shown this once. It belongs to ``uid``, else to ``speaker.uid``."""
+        """The user, with its ``token``, shown this once, and ``warnings``. It belongs to ``uid``, else to
+        ``speaker.uid``. ``of``: the agent whose role it is. ``said``: about, pulse_s, roles. Refused: an ape for whom
+        no operator vouches."""
+
+    async def change_user(self, speaker: Speaker, name: str, said: Json) -> Json:
+        """``said``: about, pulse_s, roles; what is None stays. NotFound; Refused: another's."""
+
+    async def roles_waiting(self, speaker: Speaker) -> dict[str, int]:
+        """How much waits for the roles of the speaking agent; only where something does."""
+
+
+class Administering(Protocol):
+    """Only ever called with ``speaker.is_admin``, from the socket."""
 
     async def remove_user(self, speaker: Speaker, name: str) -> None: ...
     async def new_token(self, speaker: Speaker, name: str) -> str:
@@ -295,7 +317,9 @@ class Administering(Protocol):
     async def accept_peer(self, speaker: Speaker, who: str, introducer: bool = False) -> Json: ...
 
 
-class Backend(Speaking, Waiting, Reading, Hearing, Writing, Hosted, Rostering, Administering, Protocol):
+class Backend(
+    Speaking, Waiting, Reading, Hearing, Writing, Hosted, Rostering, Peopling, Administering, Protocol
+):
     """The node, as seen from its doors. The runtime implements it; tests have one in memory."""
 
     @property

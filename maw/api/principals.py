@@ -114,12 +114,12 @@ class RestDoor:
         token = token.strip()
         if scheme.lower() != "bearer" or not token.isascii() or not 0 < len(token) <= _MAX_TOKEN:
             raise _sign_in("the Authorization header is not a bearer token")
-        speaker = await self._backend.speaker_for_token(token)
         named = request.headers.get(AGENT_HEADER)
         if named is not None:
             named = agent_named(named, self._backend.node_name)
-            if speaker.agent is not None and named != speaker.agent.partition("@")[0]:
-                raise Refused(f"this token is {speaker.agent}'s, not {named}'s", code="wrong_agent")
+        speaker = await self._backend.speaker_for_token(token, named)
+        if named is not None and speaker.agent is not None and named != speaker.agent.partition("@")[0]:
+            raise Refused(f"this token is {speaker.agent}'s, not {named}'s", code="wrong_agent")
         return speaker
 
     def allow(self, access: Access, speaker: Speaker) -> None:

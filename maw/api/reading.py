@@ -96,7 +96,10 @@ async def inbox(call: Call) -> web.StreamResponse:
     async def fetch(after: int | None) -> Page:
         return await call.backend.inbox_page(call.speaker, after_seq=after or 0, limit=args["limit"])
 
-    return await _waited(call, fetch)
+    response = await _waited(call, fetch)
+    if waiting := await call.backend.roles_waiting(call.speaker):  # in mailboxes of their own
+        response.headers["X-Maw-Roles"] = ", ".join(f"{name}={count}" for name, count in waiting.items())
+    return response
 
 
 async def sent(call: Call) -> web.StreamResponse:

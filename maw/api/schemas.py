@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from maw.api.backend import Json
+from maw.api.people_shapes import NEW_USER, OF_SPEAKER, USER, USER_BESIDE
 from maw.core.roster import KINDS, OnHang
 
 _TEXT: Final[Json] = {"type": "string"}
@@ -115,25 +116,6 @@ _WAKES: Final = _object(
 )
 
 _KEPT: Final[Json] = {"keep_days": _or_null(_WHOLE)}
-
-_USER: Final[Json] = {
-    "username": _TEXT,
-    "host": _TEXT,
-    "address": _TEXT,
-    "role": {"type": "string", "enum": ["agent", "ape"]},
-    "status": {"type": "string", "enum": ["alive", "sleeping", "dead"]},
-    "local": _FLAG,
-    "created_at": _TIME,
-    "last_pulse_at": _or_null(_TIME),
-}
-
-_USER_BESIDE: Final[Json] = {
-    "unread": _WHOLE,
-    "last_said_at": _or_null(_TIME),
-    "uid": _or_null(_WHOLE),
-    "has_token": _FLAG,
-}
-"""Of this node's own agents, and not told to everybody."""
 
 _RECIPIENT: Final = _object(
     {"agent": _TEXT, "host": _TEXT, "online": _FLAG, "last_seen": _or_null(_TIME), "state": _STATE},
@@ -446,7 +428,7 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
     {
         "Error": _object({"error": _ERROR}),
         "UnconfirmedReceipt": _object({"error": _ERROR, "receipt": _ref("Receipt")}),
-        "Message": _object(_MESSAGE, _REDACTED),
+        "Message": _object(_MESSAGE, _REDACTED | OF_SPEAKER),
         "Order": _ORDER,
         "OrderDraft": _ORDER_DRAFT,
         "InboxMessage": _object(
@@ -491,8 +473,8 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "Bound": _object({"agent": _TEXT, "bound": _FLAG, "why": _TEXT, "unread": _WHOLE}),
         "Status": _STATUS,
         "Peer": _PEER,
-        "User": _object(_USER, _USER_BESIDE),
-        "NewUser": _object({**_USER, "token": _TEXT}, _USER_BESIDE),
+        "User": _object(USER, USER_BESIDE),
+        "NewUser": _object({**USER, "token": _TEXT}, USER_BESIDE | NEW_USER),
         "Removed": _object({"removed": _TEXT}),
         "Token": _object({"token": _TEXT}),
         "Channel": _object(_CHANNEL, _KEPT),

@@ -9,8 +9,8 @@ import typer
 
 from maw.cli import completing
 from maw.cli.groups import command_group
-from maw.cli.output import Output, note, parse_time, size, span, words
-from maw.cli.params import Json, Yes
+from maw.cli.output import Output, called, note, parse_time, size, span, words
+from maw.cli.params import Json, Yes, duration
 from maw.cli.session import confirm, plain_daemon
 from maw.client.daemon import segment
 from maw.core.names import check_name
@@ -67,21 +67,55 @@ def add_agent(
     user: Annotated[
         str | None, typer.Option("--user", metavar="USER", help="The Unix user who speaks as it; else you.")
     ] = None,
+    of: Annotated[
+        str | None,
+        typer.Option(
+            "--of",
+            metavar="AGENT",
+            help="A role of this agent: who speaks as that one may speak as it.",
+            autocompletion=completing.own_agents,
+        ),
+    ] = None,
+    about: Annotated[str, typer.Option("--about", metavar="TEXT", help="What it is for, on one line.")] = "",
+    pulse: Annotated[
+        str | None, typer.Option("--pulse", metavar="TIME", help="How often it pulses: 30m.")
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", metavar="FILE", help="For an ape: an operator's key. Else as `maw operator`."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Add an agent of this host. It belongs to your uid; the token, for REST, is shown this once."""
+    """Add an agent of this host. It belongs to your uid; the token, for REST, is shown this once.
+
+    An ape is a human: an operator who may give orders here vouches for him, with his key.
+    """
     out = Output.to_stdout(as_json)
     if role not in ROLES:
         raise BadInput(f"--role: {role!r} is no role", hint="agent, or ape for a human")
-    asked: dict[str, Any] = {"username": check_name(name), "role": role}
+    clean = check_name(name)
+    asked: dict[str, Any] = {"username": clean, "role": role}
     if user is not None:
         asked["uid"] = _uid_of(user)
-    made = plain_daemon().post("/api/users", asked).body
+    if of is not None:
+        asked["of"] = check_name(of.removeprefix("@"))
+    if about:
+        asked["about"] = about
+    if pulse is not None:
+        asked["pulse_s"] = int(duration(pulse, "--pulse"))
+    daemon = plain_daemon()
+    if role == "ape":
+        from maw.cli.vouching import vouched_here  # keys are needed by few commands
+
+        asked["vouched"] = vouched_here(daemon, clean, asked.get("uid"), key)
+    made = daemon.post("/api/users", asked).body
     if out.as_json:
         out.json(made)
         return
-    out.line(f"{words(made.get('address'))} · {words(made.get('role'))}")
+    out.line(f"{words(called(made))} · {words(made.get('role'))}")
     out.line(f"token {words(made.get('token'))}")
+    for warning in made.get("warnings") or ():
+        note(f"note: {words(warning)}")
     note("the token is shown this once (`maw agent token` makes another); on this host MAW_AGENT is enough")
 
 
@@ -158,7 +192,7 @@ def state_of(listed: dict[str, Any]) -> str:
 
 def _agent_row(user: dict[str, Any]) -> list[str]:
     row = [
-        words(user.get("address")),
+        words(called(user)),
         words(user.get("status")),
         "–",
         "–",

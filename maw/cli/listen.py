@@ -34,12 +34,23 @@ def inbox(
     """Messages for you that you have not acknowledged; they stay. Exit 1 when there are none."""
     out = Output.to_stdout(as_json)
     daemon = speaking_daemon(as_name)
-    messages = daemon.get("/api/inbox", limit=limit, after_seq=after_seq).body
+    answer = daemon.get("/api/inbox", limit=limit, after_seq=after_seq)
+    messages = answer.body
     print_messages(out, messages, as_name)
     _ack_hint(out, messages, as_name)
+    _roles_hint(answer.headers.get("X-Maw-Roles"))
     if not peek:
         _tell_read(daemon, [one for one in messages if is_whole(out, one)], "inbox")
     return 0 if messages else out.nothing("nothing unread")
+
+
+def _roles_hint(waiting: str | None) -> None:
+    """What waits for the speaker's roles is in mailboxes of their own: ``boonkeeper=3, judge=1``."""
+    if not waiting:
+        return
+    roles = [item.split("=") for item in waiting.split(", ")]
+    told = ", ".join(f"{words(name)} {words(count)}" for name, count in roles)
+    note(f"your roles have mail of their own: {told} (maw inbox --as {words(roles[0][0])})")
 
 
 def ack(

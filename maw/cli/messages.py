@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from maw.cli.output import Output, block, parse_time, size, span, words
+from maw.cli.output import Output, block, called, parse_time, size, span, words
 
 Record = Mapping[str, Any]
 
@@ -33,9 +33,9 @@ def print_message(out: Output, message: Record, as_name: str | None = None, *, w
 
     In a terminal a long text is shortened unless it is wanted ``whole``: others do not flood a screen.
     """
-    who = f"{out.style(words(message.get('author')), 'bold')} ({_standing(message)})"
+    who = f"{out.style(words(called(message, 'author')), 'bold')} ({_standing(message)})"
     if message.get("operator"):
-        who = f"{out.style(_operator(message), 'bold', 'reverse')} through {words(message.get('author'))}"
+        who = f"{out.style(_operator(message), 'bold', 'reverse')} through {words(called(message, 'author'))}"
     parts = [words(message.get("seq")), where(message), who, out.when(message.get("created_at"))]
     if message.get("intent") not in (None, "chat"):
         parts.append(words(message["intent"]))

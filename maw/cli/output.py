@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
@@ -186,6 +186,15 @@ def size(count: float | None) -> str:
             return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
+
+
+def called(who: Mapping[str, Any], by: str = "address") -> str | None:
+    """``boonkeeper@mbp (neo)`` for a role of neo; and whom one of another host may be taken for. ``who``: a
+    message or a user; ``by``: which of its keys is the address."""
+    name = who.get(by)
+    if name and who.get("of"):
+        name = f"{name} ({who['of']})"
+    return f"{name} [NOT {who['looks_like']}]" if name and who.get("looks_like") else name
 
 
 def words(value: Any) -> str:

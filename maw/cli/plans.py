@@ -10,22 +10,26 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from maw.cli.agents import OwnAgent, agent_group, state_of
-from maw.cli.output import Output, words
+from maw.cli.output import Output, called, span, words
 from maw.cli.params import Json, duration
 from maw.cli.session import plain_daemon
-from maw.core.names import check_name
+from maw.client.daemon import segment
+from maw.core.names import check_name, nearest
 from maw.core.roster import KINDS, OnHang
 from maw.core.text import shown
 from maw.errors import BadInput, Conflict, NotFound
 
 if TYPE_CHECKING:
     from maw.agents.acting import Acting
+    from maw.client.daemon import Daemon
 
 FLAGS: Final = {"on": True, "off": False}
 SETTINGS: Final = (
     "command", "cwd", "env", "exec", "hang", "hang-after", "kind", "nudge", "respawn", "resume", "session", "socket",
-    "conversation",
+    "conversation", "about", "pulse", "roles",
 )  # fmt: skip
+_PROFILE: Final = ("about", "pulse", "roles")
+"""What is told of an agent to everybody; the other settings say how it is run here."""
 
 
 @agent_group.command("show")
@@ -33,16 +37,46 @@ def show(name: OwnAgent, as_json: Json = False) -> None:
     """How an agent of this host is run, and how it is."""
     out = Output.to_stdout(as_json)
     clean = check_name(name)
-    listed = next((one for one in plain_daemon().get("/api/roster").body if one.get("name") == clean), None)
-    if listed is None:
-        raise NotFound(
-            f"{clean} is not in the roster",
-            code="not_in_roster",
-            hint="`maw agent adopt`, or maw agent set NAME command=…",
-        )
+    daemon = plain_daemon()
+    listed = next((one for one in daemon.get("/api/roster").body if one.get("name") == clean), None)
+    user = _user(daemon, clean)
     if out.as_json:
-        out.json(listed)
+        out.json({**(listed or {}), "user": user})
         return
+    for label, value in profile_facts(out, user):
+        out.line(f"{out.style(label.ljust(8), 'dim')} {value}")
+    if listed is not None:
+        _show_plan(out, listed)
+
+
+def _user(daemon: Daemon, name: str) -> dict[str, Any]:
+    """The agent of this host that is called so. Raises NotFound."""
+    users: list[dict[str, Any]] = daemon.get("/api/users").body
+    for one in users:
+        if one.get("local") and one.get("username") == name:
+            return one
+    near = nearest(name, [str(one.get("username")) for one in users if one.get("local")])
+    raise NotFound(
+        f"no agent of this host is called {name}", code="no_such_agent", candidates=near,
+        hint=f"did you mean {near[0]}?" if near else "`maw agent list` shows who is there",
+    )  # fmt: skip
+
+
+def profile_facts(out: Output, user: dict[str, Any]) -> list[tuple[str, str]]:
+    """Who an agent is, line by line."""
+    pulse = f"every {span(user['pulse_s'])}, " if user.get("pulse_s") else ""
+    pulsed = out.when(user["last_pulse_at"]) if user.get("last_pulse_at") else "never"
+    return [
+        ("who", f"{words(called(user))} · {words(user.get('role'))} · {words(user.get('status'))}"),
+        ("about", words(user.get("about"))),
+        ("roles", ", ".join(map(words, user.get("roles") or ())) or "–"),
+        ("pulse", f"{pulse}last {pulsed}"),
+        ("uid", f"{words(user.get('uid'))} · {'has a token' if user.get('has_token') else 'no token'}"),
+        ("mail", f"{words(user.get('unread'))} unread, seen up to {words(user.get('last_seen_seq'))}"),
+    ]
+
+
+def _show_plan(out: Output, listed: dict[str, Any]) -> None:
     plan, held, told = listed["plan"], listed.get("conversation") or {}, listed.get("report") or {}
     pane = listed.get("pane")
     facts = [
@@ -78,18 +112,32 @@ def set_agent(
     settings: Annotated[list[str], typer.Argument(metavar="KEY=VALUE…", help=", ".join(SETTINGS))],
     as_json: Json = False,
 ) -> None:
-    """Say how an agent is run: command='…', cwd=…, env=NAME=VALUE, respawn=on|off, hang=report|respawn|off …"""
+    """Say how an agent is run: command='…', cwd=…, env=NAME=VALUE, respawn=on|off, hang=report|respawn|off …
+
+    And what everybody is told of it: about='…', pulse=30m, roles=reviewer,judge.
+    """
     from maw.agents.acting import socket_for
     from maw.agents.entries import change, entries
 
     out = Output.to_stdout(as_json)
     clean = check_name(name)
+    profile = [one for one in settings if one.partition("=")[0] in _PROFILE]
+    if profile:
+        changed_user = plain_daemon().post(f"/api/users/{segment(clean)}", _profile(profile)).body
+        if len(profile) == len(settings):
+            if out.as_json:
+                out.json(changed_user)
+            else:
+                out.line(f"{clean} changed; everybody is told")
+            return
     acting = acting_here()
     before = next((one for one in entries(acting.daemon) if one.name == clean), None)
     told: dict[str, Any] = {} if before else {"session": clean, "up": False, "cwd": str(Path.cwd())}
     env = list(before.plan.env) if before else []
     conversation = None
     for setting in settings:
+        if setting in profile:
+            continue
         key, given, value = setting.partition("=")
         if not given or key not in SETTINGS:
             raise BadInput(f"{setting[:60]!r} is no setting", hint=f"KEY=VALUE, of: {', '.join(SETTINGS)}")
@@ -116,6 +164,20 @@ def set_agent(
         out.line(f"{clean} is in the roster; `maw agent start {clean}` starts it")
     else:
         out.line(f"{clean} changed; what runs now goes on as it is until `maw agent respawn {clean}`")
+
+
+def _profile(settings: list[str]) -> dict[str, Any]:
+    """The body of a request, of ``KEY=VALUE``."""
+    told: dict[str, Any] = {}
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        if key == "pulse":
+            told["pulse_s"] = 0 if value in ("", "off") else int(duration(value, "pulse"))
+        elif key == "roles":
+            told["roles"] = [check_name(name) for name in value.replace(",", " ").split()]
+        else:
+            told[key] = value
+    return told
 
 
 def _setting(key: str, value: str) -> dict[str, Any]:

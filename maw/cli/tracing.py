@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from maw.cli import completing
-from maw.cli.output import Output, parse_time, span, words
+from maw.cli.output import Output, called, parse_time, span, words
 from maw.cli.params import As, Json
 from maw.cli.session import reading_daemon
 from maw.client.daemon import segment
@@ -44,7 +44,7 @@ def trace(
         f"#{words(found['channel'])}" if found.get("channel") else "to " + ", ".join(map(words, found["to"]))
     )
     intent = found.get("intent")
-    parts = [words(found.get("id")), words(found.get("author")), whom or "direct"]
+    parts = [words(found.get("id")), words(called(found, "author")), whom or "direct"]
     out.line(" · ".join([*parts, *([words(intent)] if intent not in (None, "chat") else [])]))
     out.table(["state", "where", "when", ""], _way(out, found))
 

@@ -27,6 +27,7 @@ from maw.core.content import (
 from maw.core.entry import MAX_COUNT, Kind
 from maw.core.identity import ID_BYTES, KEY_BYTES, NodeId
 from maw.core.intents import CHAT, INTENTS
+from maw.core.profile import NO_PROFILE, Profile
 from maw.core.wishes import NORMAL, NOTHING, WISHED, Wishes, read_wishes
 
 AGENT_ID_BYTES: Final = 16
@@ -131,15 +132,17 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class AgentCard:
-    """An agent of the author's host: made, renamed, or gone."""
+    """An agent of the author's host: made, changed, or gone."""
 
     id: bytes
     name: str
     role: str
     gone: bool = False
+    profile: Profile = NO_PROFILE
 
     def content(self) -> dict[str, Any]:
-        return {"id": self.id, "name": self.name, "role": self.role, "gone": self.gone}
+        said = {"id": self.id, "name": self.name, "role": self.role, "gone": self.gone}
+        return said | self.profile.content()
 
     @classmethod
     def read(cls, content: Content) -> AgentCard:
@@ -148,6 +151,7 @@ class AgentCard:
             read_name(content, "name", "agent"),
             read_choice(content, "role", ROLES),
             content.get("gone") is True,
+            Profile.read(content),
         )
 
 

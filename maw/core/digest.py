@@ -62,6 +62,10 @@ class Brief:
     order: bool = False
     channel: str | None = None
     group: bool = False
+    of: str | None = None
+    """The agent whose role the author is."""
+    looks_like: str | None = None
+    """Whom the author may be taken for, and is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,9 @@ def _line(brief: Brief) -> str:
     said = quoted(brief.text)
     age = "at an unsure time" if brief.age_s is None else f"{ago(brief.age_s)} ago"
     where = f" in #{_plain(brief.channel)}" if brief.channel is not None else ""
-    via = f"{_plain(brief.author)}"
+    via = _plain(brief.author) + (f" ({_plain(brief.of)})" if brief.of is not None else "")
+    if brief.looks_like is not None:
+        via = f"{via} (not {_plain(brief.looks_like)})"
     if brief.operator is not None:
         who = f"operator {_plain(brief.operator)} (key checked) through {via}{where}"
         if brief.order:

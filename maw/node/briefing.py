@@ -62,12 +62,14 @@ def brief_of(message: Json, said_ms: int) -> Brief:
         message["order"],
         message["channel"],
         message.get("why") == "group",
+        message.get("of"),
+        message.get("looks_like"),
     )
 
 
 _KEPT: Final = (
     "id", "seq", "kind", "channel", "author", "role", "known_by", "operator", "order", "intent", "created_at",
-    "reply_to", "why",
+    "reply_to", "why", "of", "looks_like",
 )  # fmt: skip
 
 

@@ -102,6 +102,17 @@ class Directory:
     def address(self, agent: AgentRow) -> str:
         return f"{agent.name}@{self.host_name(self._state.node_at[agent.node])}"
 
+    def owner_of(self, agent: AgentRow) -> str | None:
+        """The name of the agent whose role this one is."""
+        if agent.profile.of is None:
+            return None
+        owner = self._state.agents.get((agent.node, agent.profile.of))
+        return owner.name if owner else None
+
+    def roles_of(self, agent: AgentRow) -> list[AgentRow]:
+        """The agents of this host that are roles of this one."""
+        return [row for row in self._state.local.values() if row.profile.of == agent.id]
+
     def find_agent(self, text: str) -> AgentRow:
         """The one agent that ``text`` (``arthur``, ``@arthur@mbp``) names. NotFound, Ambiguous, BadInput."""
         wanted = parse_address(text)

@@ -61,7 +61,9 @@ class Introducing:
         if not await self._belonging.meta(REANNOUNCE):
             return
         for row in list(self._state.local.values()):
-            await self._authoring.say(Kind.AGENT, AgentCard(row.id, row.name, row.role).content())
+            await self._authoring.say(
+                Kind.AGENT, AgentCard(row.id, row.name, row.role, profile=row.profile).content()
+            )
         await self._writer.submit(lambda conn: rows.set_meta(conn, REANNOUNCE, 0))
 
     async def _make_owner(self) -> None:

@@ -53,6 +53,7 @@ from maw.node.inventory import Inventory
 from maw.node.joiner import Joiner
 from maw.node.keeping import Keeping
 from maw.node.learning import Learning
+from maw.node.likenesses import Likenesses
 from maw.node.loops import Loops
 from maw.node.marking import Marking
 from maw.node.membership import Membership
@@ -157,8 +158,14 @@ class Parts:
             db, self.state, self.writer, self.mender, self.alerts, lambda: self.membership.book.colony
         )
         word = OperatorsWord(me, self.state, lambda: self.membership.book)
+        likenesses = Likenesses(me, self.state, lambda: self.membership.book.ruling.authority)
         self.presenter = Presenter(
-            me, self.state, self.directory, word, lambda place: self.scrubber.report([split(place)])
+            me,
+            self.state,
+            self.directory,
+            word,
+            likenesses,
+            lambda place: self.scrubber.report([split(place)]),
         )
         self.reporting = Reporting(
             store, self.authoring, self.folds, self.receipts.stir,
@@ -201,7 +208,7 @@ class Parts:
             me, db, self.state, self.authoring, self.directory, self.presenter, self.receipts, self.talking,
             lambda: self.membership.book,
         )  # fmt: skip
-        self.people = People(store, self.authoring, self.directory)
+        self.people = People(store, self.authoring, self.directory, likenesses)
         self.herald = Herald(config.host.alerts, store, self.talking, self.people)
         self.alerts.listen(self.herald.heard, self.herald.settled)
         self.roster = Roster(

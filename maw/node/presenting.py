@@ -14,6 +14,7 @@ from maw.core.identity import NodeId, short_key
 from maw.core.message_ids import log_words, message_id
 from maw.core.redaction import RETENTION
 from maw.node.directory import Directory
+from maw.node.likenesses import Likenesses
 from maw.node.spoken import OperatorsWord, Spoken
 from maw.store.pages import Shown
 from maw.store.schema import SEQ_BITS
@@ -61,11 +62,13 @@ class Presenter:
         state: State,
         directory: Directory,
         word: OperatorsWord,
+        likenesses: Likenesses,
         damaged: Callable[[int], None] = lambda place: None,
     ) -> None:
         self._damaged = damaged
         self._me = me
         self._word = word
+        self._likenesses = likenesses
         self._state = state
         self._directory = directory
 
@@ -151,6 +154,7 @@ class Presenter:
         log = self._state.log_at.get(row.place >> SEQ_BITS)
         host = self._directory.host_name(self._state.node_at[log.node]) if log else short_key(self._me)
         spoken = self.spoken(row, said)
+        agent = self._state.agent_at.get(row.agent, _NOBODY)
         shown: Json = {
             "id": self.id(row),
             "seq": row.seq,
@@ -160,6 +164,8 @@ class Presenter:
             "author": f"{said.name}@{host}",
             "author_name": said.name,
             "host": host,
+            "of": None if agent.profile.of is None else self._directory.owner_of(agent),
+            "looks_like": None if agent.uid is not None else self._likenesses.of(agent),
             "role": said.role,
             "known_by": said.known_by if spoken is None else "operator key",
             "operator": None if spoken is None else spoken.operator,

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from maw.core.profile import Profile
+from maw.store.people import SET_PROFILE, profile_row
 from maw.store.replacing import Seen
 from maw.store.rows import Insert, Statement
 from maw.store.state import AgentRow, ChannelRow, Keep, LogRow, NodeRow, State
@@ -76,6 +78,7 @@ class Changes:
     logs: dict[int, LogRow] = field(default_factory=dict)
     channels: dict[int, ChannelRow] = field(default_factory=dict)
     agents: dict[int, AgentRow] = field(default_factory=dict)
+    profiles: dict[int, Profile] = field(default_factory=dict)
 
     def statements(self, state: State) -> Iterator[Statement]:
         """All of them, in an order in which each finds what it builds on. ``state`` has the counters."""
@@ -132,6 +135,8 @@ class Changes:
                     agent.last_said,
                 ),
             )  # fmt: skip
+        for n, profile in self.profiles.items():
+            yield SET_PROFILE, profile_row(n, profile)
         for aside in self.aside:
             yield _SET_ASIDE, aside
         for withheld in self.withheld:

@@ -315,6 +315,8 @@ class Fold:
                 self.local_agents.append(agent)
                 self._returned.add(agent.n)
             self.state.rename_agent(agent, card_.name, card_.role, card_.gone)
+            if agent.profile != card_.profile:
+                agent.profile = self.changes.profiles[agent.n] = card_.profile
         elif kind == Kind.CHANNEL:
             self._channel_said(entry, node, NewChannel.read(content))
         elif kind == Kind.HEED:

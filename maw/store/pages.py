@@ -203,6 +203,14 @@ async def unread_count(db: Database, agent: int) -> int:
     return int(count)
 
 
+async def last_seen(db: Database) -> dict[int, int]:
+    """By local agent: the newest message of its mailbox that was put in front of it, or that it acknowledged."""
+    sql = """SELECT l.agent, (SELECT b.seq FROM mailbox b WHERE b.agent = l.agent
+        AND (b.delivered IS NOT NULL OR b.acked IS NOT NULL) ORDER BY b.seq DESC LIMIT 1) AS newest
+        FROM local_agents l WHERE newest IS NOT NULL"""
+    return dict(await db.rows(sql))
+
+
 async def unread_counts(db: Database) -> dict[int, int]:
     """Unacknowledged messages by local agent."""
     sql = "SELECT agent, count(*) FROM mailbox WHERE acked IS NULL GROUP BY agent"

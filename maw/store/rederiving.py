@@ -20,6 +20,7 @@ from maw.core.once import MARK_BYTES, request_of
 from maw.core.word import word_of
 from maw.store.callings import Callings
 from maw.store.former import former_keys
+from maw.store.people import SET_PROFILE, profile_row
 from maw.store.schema import SEQ_BITS
 
 PAGE: Final = 500
@@ -167,6 +168,8 @@ class Rederiving:
             elif about in self._made:
                 row_ = (agent.name, agent.role, agent.gone, self._agents[about])
                 conn.execute("UPDATE agents SET name = ?, role = ?, gone = ? WHERE n = ?", row_)
+            if {"agents", "profiles"} & set(self._torn):
+                conn.execute(SET_PROFILE, profile_row(self._agents[about], agent.profile))
             if node == self._me and not agent.gone and "local_agents" in self._torn:
                 # whose it was is lost, and its token: as when the whole database is
                 owner = (self._agents[about], self._owner_uid)

@@ -217,10 +217,18 @@ async def _keep_wakes(conn: aiosqlite.Connection) -> None:
         await conn.execute(statement)
 
 
+async def _know_people(conn: aiosqlite.Connection) -> None:
+    """What agents' cards say of them."""
+    await conn.execute(
+        "CREATE TABLE profiles (agent INTEGER PRIMARY KEY, about TEXT NOT NULL, of BLOB, pulse_s INTEGER,"
+        " roles TEXT NOT NULL)"
+    )
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
-    _mark_mailboxes, _keep_roster, _tell_authors, _keep_wakes,
+    _mark_mailboxes, _keep_roster, _tell_authors, _keep_wakes, _know_people,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

@@ -17,7 +17,9 @@ import aiosqlite
 from maw.core.entry import START, Head, decode
 from maw.core.identity import NodeId
 from maw.core.log import Heads
+from maw.core.profile import NO_PROFILE, Profile
 from maw.core.redaction import Range
+from maw.store.people import read_people
 from maw.store.schema import SEQ_BITS
 
 _AGENTS: Final = """
@@ -95,6 +97,7 @@ class AgentRow:
     uid: int | None = None
     token_hash: bytes | None = None
     since_seq: int = 0
+    profile: Profile = NO_PROFILE
 
 
 _TABLES: Final = (
@@ -143,6 +146,8 @@ class State:
     """Channels that a node's entries brought since the start."""
     mail: dict[int, int] = field(default_factory=dict, compare=False)
     """By local agent: the newest seq put into its mailbox since the start. It may be ahead of what is durable."""
+    naming: int = field(default=0, compare=False)
+    """Counts how often it changed who of this host is called how."""
     keep: dict[tuple[int, int], Keep] = field(default_factory=dict)
     """(channel, node) -> for how long that node says messages are kept there."""
     dropped: int = field(default=0, compare=False)
@@ -209,8 +214,10 @@ class State:
             self.agents_of[row.node] += 1
         self.agents[row.node, row.id] = self.agent_at[row.n] = row
         self.agents_named.setdefault(row.name, {})[row.n] = row
-        if row.uid is not None and not row.gone:
-            self.local[row.name] = row
+        if row.uid is not None:
+            self.naming += 1
+            if not row.gone:
+                self.local[row.name] = row
 
     def rename_agent(self, row: AgentRow, name: str, role: str, gone: bool) -> None:
         if self.local.get(row.name) is row:
@@ -229,6 +236,7 @@ class State:
             table: dict[Any, Any] = getattr(self, name)
             table.clear()
             table.update(getattr(fresh, name))
+        self.naming += 1
         self.seq, self.messages, self.due = fresh.seq, fresh.messages, fresh.due
 
     async def _read(self, conn: aiosqlite.Connection) -> None:
@@ -252,6 +260,7 @@ class State:
             self.add_channel(ChannelRow(*row))
         for row in await conn.execute_fetchall(_AGENTS):
             self.add_agent(AgentRow(*row))
+        await read_people(conn, self.agent_at)
         counted = await conn.execute_fetchall("SELECT node, count(*) FROM heeded GROUP BY node")
         for node, count in counted:
             self.kept_by[node] = count

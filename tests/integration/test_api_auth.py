@@ -29,6 +29,7 @@ def let_in(answer: Answer) -> bool:
     return answer.status in (200, 201, 400) or (answer.status, answer.code) in (
         (404, "not_found"),
         (404, "not_in_roster"),
+        (404, "no_such_agent"),
     )
 
 

@@ -16,6 +16,7 @@ ROUTES = {
     "GET /api/peers",
     "GET /api/users",
     "POST /api/users",
+    "POST /api/users/{name}",
     "DELETE /api/users/{name}",
     "POST /api/users/{name}/token",
     "GET /api/channels",
@@ -108,6 +109,7 @@ WRITES: list[tuple[str, str, object]] = [
     ("/api/dnd", "/api/dnd", {"quiet": "22:00-07:00"}),
     ("/api/redact", "/api/redact", {"ids": [1], "reason": "a secret"}),
     ("/api/channels/{name}/retention", "/api/channels/general/retention", {"days": 7}),
+    ("/api/users/{name}", "/api/users/neo", {"about": "the one", "pulse_s": 60, "roles": ["reviewer"]}),
     ("/api/session", "/api/session", {"session": "1f2e-33", "pid": 17, "transcript": "/x/1f2e-33.jsonl"}),
 ]
 ADMIN: list[tuple[str, str, str, object]] = [

@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from maw.core.clock import pack
+from maw.core.colony import AgentCard
 from maw.core.entry import MAX_COUNT, START, Entry, Head, Kind, decode, make, pack_content, pack_payload
 from maw.core.frames import (
     Ask,
@@ -34,9 +35,11 @@ from maw.core.frames import (
 )
 from maw.core.identity import Signer, digest, key_text, short_key
 from maw.core.log import closed_digest
+from maw.core.profile import Profile
 from maw.core.progress import Group, Progress
 from maw.core.redaction import REDACTED, Redaction, redaction_statement
 from maw.core.statement import Statement, admit, colony_id, found
+from maw.core.vouched import vouch
 from maw.core.word import OperatorWord, sign_word
 
 NODE_SEED = bytes(range(32))
@@ -185,6 +188,14 @@ def vectors() -> dict[str, Any]:
             "order": _word(sign_word(operator, *where, True, ("#general",), "stop")),
             "said to inform": _word(sign_word(operator, *where, False, ("ford@other",), "tea", "inform")),
         },
+        "payloads": {
+            "agent, a role": pack_content(
+                AgentCard(
+                    bytes(16), "judge", "agent", False, Profile("judges", NONCE, 1800, ("reviewer",))
+                ).content()
+            ).hex(),
+        },
+        "vouched": vouch(operator, colony, node.node, "anna", 1000, AT_MS).wire.hex(),
         "closed_digest": closed_digest({1: opening.head, 2: post.head, 9: post.head}, 9).hex(),
         "frames": _frames([opening, post], node, said),
     }

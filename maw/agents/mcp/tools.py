@@ -197,7 +197,7 @@ def _message(one: Json, most: int | None) -> Json:
     if most is not None and len(text) > most:
         text = f"{text[:most]}… ({len(text)} characters: read {one['seq']})"
     kept: Json = {"n": one["seq"], "from": one["author"], "known_by": one["known_by"]}
-    for name in ("operator", "order", "channel", "reply_to"):
+    for name in ("of", "looks_like", "operator", "order", "channel", "reply_to"):
         if one.get(name):
             kept[name] = one[name]
     if one.get("intent") not in (None, "chat"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from maw.api.service.administering import Administering, reload_peers
 from maw.api.service.hearing import Hearing
 from maw.api.service.hosting import Hosted
+from maw.api.service.people import Peopling
 from maw.api.service.reading import Reading
 from maw.api.service.roster import Rostering
 from maw.api.service.writing import Writing
@@ -15,5 +16,5 @@ from maw.api.service.writing import Writing
 __all__ = ["Service", "reload_peers"]
 
 
-class Service(Hosted, Reading, Writing, Hearing, Rostering, Administering):
+class Service(Hosted, Reading, Writing, Hearing, Rostering, Peopling, Administering):
     """Everything a door may ask of a node."""

@@ -1,11 +1,9 @@
-"""What only who runs the node may do: agents and tokens, invites, peers, alerts, repair."""
+"""What only who runs the node may do: invites, peers, alerts, repair."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
-from typing import Literal
 
 from maw.api.backend import Json, Speaker
 from maw.api.service.speakers import Speakers
@@ -14,7 +12,6 @@ from maw.core.pairing import Invite
 from maw.core.statement import colony_text
 from maw.errors import NotFound
 from maw.node.commanding import Commanding
-from maw.node.directory import new_token
 from maw.node.membership import Told, parse_for
 from maw.node.node import Node
 from maw.node.presenting import iso
@@ -24,23 +21,6 @@ class Administering(Speakers):
     @property
     def command(self) -> Commanding:
         return self._node.command
-
-    async def add_user(
-        self, speaker: Speaker, username: str, role: Literal["agent", "ape"], *, uid: int | None
-    ) -> Json:
-        token = new_token()
-        uid = next(owner for owner in (uid, speaker.uid, os.getuid()) if owner is not None)
-        row = await self._node.people.add(username, role, uid, token=token)
-        return {**self._node.people.user_json(row, 0), "token": token}
-
-    async def remove_user(self, speaker: Speaker, name: str) -> None:
-        row = self._node.directory.local(name)
-        await self._node.people.remove(name)
-        if self._node.roster.known(row):
-            await self._node.roster.remove(row)
-
-    async def new_token(self, speaker: Speaker, name: str) -> str:
-        return await self._node.people.fresh_token(name)
 
     async def invite(
         self,

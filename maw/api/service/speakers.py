@@ -55,5 +55,8 @@ class Speakers:
             return None
         return replace(self._speaker(row, "uid", uid), pane=place.pane)
 
-    async def speaker_for_token(self, token: str) -> Speaker:
-        return self._speaker(self._node.directory.by_token(token), "token", None)
+    async def speaker_for_token(self, token: str, role: str | None = None) -> Speaker:
+        row = self._node.directory.by_token(token)
+        if role is not None and role != row.name:
+            row = next((one for one in self._node.directory.roles_of(row) if one.name == role), row)
+        return self._speaker(row, "token", None)

@@ -146,7 +146,7 @@ class MemoryBackend(MemoryOffice):
         agent = self.panes.get((uid, pane))
         return None if agent is None else await self.speaker_for_uid(uid, agent)
 
-    async def speaker_for_token(self, token: str) -> Speaker:
+    async def speaker_for_token(self, token: str, role: str | None = None) -> Speaker:
         if self.broken:
             raise RuntimeError("secret: the disk is on fire")
         for agent in self.agents.values():

@@ -8,6 +8,7 @@ from typing import Literal
 
 from maw.api.backend import Json, Speaker
 from maw.core.roster import Plan
+from maw.core.vouched import Vouched
 from maw.errors import BadInput, Conflict, NotFound
 
 TIME = "2026-11-21T08:00:00.123Z"
@@ -128,13 +129,30 @@ class MemoryOffice:
         return {"agent": speaker.agent, "bound": True, "why": "", "unread": 0}
 
     async def add_user(
-        self, speaker: Speaker, username: str, role: Literal["agent", "ape"], *, uid: int | None
+        self,
+        speaker: Speaker,
+        username: str,
+        role: Literal["agent", "ape"],
+        *,
+        uid: int | None = None,
+        of: str | None = None,
+        vouched: Vouched | None = None,
+        said: Json | None = None,
     ) -> Json:
         assert speaker.is_admin and speaker.uid is not None, "the API lets nobody else in here"
         if username in self.agents:
             raise Conflict(f"{username} is there already", code="agent_exists")
         agent = self.add_agent(username, speaker.uid if uid is None else uid, role)
-        return {**self._user(agent), "token": agent.token}
+        return {**self._user(agent), "token": agent.token, "warnings": []}
+
+    async def change_user(self, speaker: Speaker, name: str, said: Json) -> Json:
+        if name not in self.agents:
+            raise NotFound(f"no agent {name}", code="no_such_agent")
+        self.calls.append(("change_user", name, said))
+        return self._user(self.agents[name])
+
+    async def roles_waiting(self, speaker: Speaker) -> dict[str, int]:
+        return {}
 
     async def remove_user(self, speaker: Speaker, name: str) -> None:
         if self.agents.pop(name, None) is None:

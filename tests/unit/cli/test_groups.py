@@ -350,11 +350,27 @@ def test_those_that_run_in_tmux_fit_a_terminal_of_eighty_columns(cli: Cli, daemo
 
 
 def test_an_agent_is_added_and_its_token_shown(cli: Cli, daemon: FakeDaemon) -> None:
-    daemon.answers["POST /api/users"] = (201, {"address": "arthur@mbp", "role": "ape", "token": "maw_t"})
-    result = cli("agent", "add", "Arthur", "--role", "ape")
-    assert result.out == "arthur@mbp · ape\ntoken maw_t\n"
+    daemon.answers["POST /api/users"] = (201, {"address": "arthur@mbp", "role": "agent", "token": "maw_t"})
+    result = cli("agent", "add", "Arthur")
+    assert result.out == "arthur@mbp · agent\ntoken maw_t\n"
     assert "this once" in result.err
-    assert daemon.last.body == {"username": "arthur", "role": "ape"}
+    assert daemon.last.body == {"username": "arthur", "role": "agent"}
+
+
+def test_for_a_human_an_operators_key_is_needed(cli: Cli, daemon: FakeDaemon) -> None:
+    result = cli("agent", "add", "anna", "--role", "ape")
+    assert result.code == 2 and "which operator key?" in result.err
+    assert all(asked.path != "/api/users" for asked in daemon.asked)
+
+
+def test_a_role_says_whose_it_is(cli: Cli, daemon: FakeDaemon) -> None:
+    made = {"address": "boonkeeper@mbp", "of": "neo", "role": "agent", "token": "maw_t"}
+    daemon.answers["POST /api/users"] = (201, {**made, "warnings": ["boonkeeper looks like b00nkeeper@pi"]})
+    result = cli("agent", "add", "boonkeeper", "--of", "@neo", "--about", "keeps boons", "--pulse", "30m")
+    assert result.out.startswith("boonkeeper@mbp (neo) · agent\n")
+    assert "looks like b00nkeeper@pi" in result.err
+    asked = {"username": "boonkeeper", "role": "agent", "of": "neo", "about": "keeps boons", "pulse_s": 1800}
+    assert daemon.last.body == asked
 
 
 @pytest.mark.parametrize(("answer", "code"), [(b"y\n", 0), (b"YES\n", 0), (b"\n", 6), (b"no\n", 6), (b"", 6)])

@@ -11,7 +11,7 @@ import msgpack
 import pytest
 from nacl.signing import SigningKey, VerifyKey
 
-from maw.core.colony import Said
+from maw.core.colony import AgentCard, Said
 from maw.core.entry import START, decode, unpack_payload
 from maw.core.frames import decode_frame, encode
 from maw.core.identity import Signer, key_text, parse_key
@@ -151,3 +151,15 @@ def test_frames(name: str) -> None:
 
 def test_the_digest_is_blake2b_of_32_bytes() -> None:
     assert blake(raw("digest", "of")) == raw("digest", "is")
+
+
+def test_a_card_of_a_role_by_the_words_of_the_protocol_alone() -> None:
+    content = msgpack.unpackb(raw("payloads", "agent, a role"))
+    assert content["of"] == raw("given", "nonce") and content["roles"] == ["reviewer"]
+    assert AgentCard.read(content).content() == content
+
+
+def test_an_operators_word_for_a_human_by_the_words_of_the_protocol_alone() -> None:
+    key, at_ms, signature = msgpack.unpackb(raw("vouched"))
+    signed = msgpack.packb([raw("colony"), raw("keys", "node", "key"), "anna", 1000, at_ms])
+    VerifyKey(key).verify(b"maw-ape-v1\0" + signed, signature)

@@ -11,6 +11,7 @@ from maw.core.entry import Position, pack_payload
 from maw.core.message_ids import message_id
 from maw.core.trust import TrustBook
 from maw.node.directory import Directory
+from maw.node.likenesses import Likenesses
 from maw.node.presenting import Presenter, iso
 from maw.node.spoken import OperatorsWord
 from maw.store.pages import Shown
@@ -33,8 +34,9 @@ def world(damaged: list[int] | None = None) -> Presenter:
     state.add_agent(AgentRow(1, 1, BOT, "bot", "agent", 0, uid=1000))
     state.add_agent(AgentRow(2, 2, ARTHUR, "arthur", "agent", 0))
     word = OperatorsWord(ME, state, lambda: TrustBook(ME, COLONY))
+    likenesses = Likenesses(ME, state, lambda: TrustBook(ME, COLONY).ruling.authority)
     tell = (lambda place: None) if damaged is None else damaged.append
-    return Presenter(ME, state, Directory(ME, state, lambda: {MBP}), word, tell)
+    return Presenter(ME, state, Directory(ME, state, lambda: {MBP}), word, likenesses, tell)
 
 
 def row(said: Said, agent: int = 2) -> Shown:
@@ -52,6 +54,7 @@ def test_a_post() -> None:
         "text": "hi @bot", "mentions": ["bot"], "created_at": "1970-01-01T00:00:01.000Z",
         "received_at": "1970-01-01T00:01:01.001Z", "reply_to": "k7q2mx-1-1", "clock_suspect": False,
         "disputed": False, "operator": None, "order": False, "intent": "chat",
+        "of": None, "looks_like": None,
     }  # fmt: skip
 
 

@@ -1,0 +1,51 @@
+"""The shapes of agents and apes, as JSON Schema; part of maw/api/schemas.py."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from maw.api.backend import Json
+
+_TEXT: Final[Json] = {"type": "string"}
+_WHOLE: Final[Json] = {"type": "integer"}
+_FLAG: Final[Json] = {"type": "boolean"}
+_TIME: Final[Json] = {"type": "string", "format": "date-time"}
+_TEXT_OR_NULL: Final[Json] = {"type": ["string", "null"]}
+_WHOLE_OR_NULL: Final[Json] = {"type": ["integer", "null"]}
+_TIME_OR_NULL: Final[Json] = {"type": ["string", "null"], "format": "date-time"}
+
+USER: Final[Json] = {
+    "username": _TEXT,
+    "host": _TEXT,
+    "address": _TEXT,
+    "role": {"type": "string", "enum": ["agent", "ape"]},
+    "status": {"type": "string", "enum": ["alive", "sleeping", "dead"]},
+    "local": _FLAG,
+    "created_at": _TIME,
+    "last_pulse_at": _TIME_OR_NULL,
+}
+
+USER_BESIDE: Final[Json] = {
+    "of": {**_TEXT_OR_NULL, "description": "the agent whose role it is"},
+    "roles": {"type": "array", "items": _TEXT, "description": "what @role:NAME finds it by"},
+    "about": _TEXT_OR_NULL,
+    "looks_like": {
+        **_TEXT_OR_NULL,
+        "description": "an agent of this node, or a word, that it may be taken for",
+    },
+    "pulse_s": _WHOLE_OR_NULL,
+    "last_said_at": _TIME_OR_NULL,
+    "unread": _WHOLE,
+    "last_seen_seq": _WHOLE_OR_NULL,
+    "uid": _WHOLE_OR_NULL,
+    "has_token": _FLAG,
+}
+"""The last four: of this node's own agents, and not told to everybody."""
+
+NEW_USER: Final[Json] = {"warnings": {"type": "array", "items": _TEXT}}
+
+OF_SPEAKER: Final[Json] = {
+    "of": {**_TEXT_OR_NULL, "description": "the agent whose role the author is"},
+    "looks_like": {**_TEXT_OR_NULL, "description": "whom the author of another host may be taken for"},
+}
+"""Of each message."""
