@@ -60,6 +60,8 @@ class MeshConfig:
 class RestConfig:
     listen: Endpoint = Endpoint("127.0.0.1", REST_PORT)
     anonymous: bool = True
+    hosts: tuple[str, ...] = ()
+    """Names under which a reverse proxy on this machine passes people on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +276,8 @@ port = {port}
 listen = {rest}
 # May public channels be read without a token?
 anonymous = true
+# Names under which a reverse proxy on this machine shows it to people elsewhere, each whole:
+# hosts = ["maw.example.org"]
 
 [socket]
 # The Unix group that may invite, revoke and hand out tokens, beside this user and root.
@@ -421,11 +425,13 @@ def _dialled(section: Section, key: str, default_port: int) -> tuple[Endpoint, .
 
 
 def _rest(section: Section) -> RestConfig:
-    section.only("listen", "anonymous")
+    section.only("listen", "anonymous", "hosts")
     default = RestConfig()
+    anonymous = section.flag("anonymous", default.anonymous)
+    hosts = tuple(section.parsed("hosts", _whole_name, text) for text in section.texts("hosts"))
     text = section.text("listen")
     if text is None:
-        return RestConfig(default.listen, section.flag("anonymous", default.anonymous))
+        return RestConfig(default.listen, anonymous, hosts)
     listen = section.parsed("listen", lambda word: parse_endpoint(word, REST_PORT, ip_only=True), text)
     if not ipaddress.ip_address(listen.host).is_loopback:
         raise section.wrong(
@@ -433,7 +439,16 @@ def _rest(section: Section) -> RestConfig:
             f"must be an address of this machine only, such as 127.0.0.1:{REST_PORT}, not {listen}",
             "from elsewhere, reach it through ssh -L, or through a proxy that checks who asks",
         )
-    return RestConfig(listen, section.flag("anonymous", default.anonymous))
+    return RestConfig(listen, anonymous, hosts)
+
+
+def _whole_name(text: str) -> str:
+    """``maw.example.org`` or ``maw.example.org:8443``, lower case. Raises BadInput."""
+    if not _HOST_NAME.fullmatch(text.lower()):
+        raise BadInput(
+            f'"{text}" is no host\'s name', hint="the whole name that people type, such as maw.example.org"
+        )
+    return text.lower()
 
 
 def _socket(section: Section) -> SocketConfig:
@@ -549,3 +564,4 @@ def _refuse_repeats(sections: list[Section], peers: tuple[PeerEntry, ...]) -> No
 
 _PORT: Final = re.compile(r"[0-9]{1,5}", re.ASCII)
 _INTERFACE: Final = re.compile(r"[^\s/:]{1,15}")
+_HOST_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?", re.ASCII)

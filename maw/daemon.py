@@ -143,6 +143,7 @@ async def _doors(node: Node, config: Config) -> AsyncIterator[Doors]:
         group=group if users is None else users,
         rest=(rest.host, rest.port),
         anonymous=config.rest.anonymous,
+        hosts=config.rest.hosts,
         most=door_shares(_descriptor_limit()),
     )
     doors = Doors(service, settings)

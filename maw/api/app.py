@@ -21,6 +21,7 @@ from maw.api import (
     hearing,
     hosting,
     ordering,
+    page,
     people,
     reading,
     roster,
@@ -71,7 +72,7 @@ class Edge:
         self._api = api
         self._door = door
         self._router: Router[Endpoint] = Router()
-        for route in ROUTES:
+        for route in (*ROUTES, *page.ROUTES):
             self._router.add(route.method, route.path, _endpoint(api, door, route))
         self._under_way = 0
         self._quiet = asyncio.Event()

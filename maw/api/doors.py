@@ -92,7 +92,14 @@ class Doors:
         doors: list[Door] = [SocketDoor(self._backend)]
         if self._settings.rest is not None:
             hosts = {self._settings.rest[0], *self._settings.hosts}
-            doors.append(RestDoor(self._backend, anonymous=self._settings.anonymous, hosts=hosts))
+            doors.append(
+                RestDoor(
+                    self._backend,
+                    anonymous=self._settings.anonymous,
+                    hosts=hosts,
+                    tickets=self._api.tickets,
+                )
+            )
         for door, sock in zip(doors, sockets, strict=True):
             most = self._settings.most[0 if door.kind == "rest" else 1]
             self._served.append(await _serve(self._api, door, sock, most, self._grace_s))

@@ -12,6 +12,7 @@ from maw.api.backend import ANONYMOUS, Backend, Speaker
 from maw.api.connection import Connection
 from maw.api.fields import shown
 from maw.api.routes import Access
+from maw.api.tickets import Tickets, ticket_in
 from maw.core.names import check_name
 from maw.errors import BadInput, NotSignedIn, Refused
 
@@ -82,30 +83,51 @@ class SocketDoor:
 class RestDoor:
     """TCP on loopback. Any program of any user, and any web page, can connect: a token says who it is.
 
-    ``Host`` is checked against DNS rebinding, ``Origin`` against pages of other sites.
+    ``Host`` is checked against DNS rebinding, ``Origin`` and ``Sec-Fetch-Site`` against pages of other sites.
+    ``hosts``: names, beside loopback's, under which a proxy passes people on.
     """
 
     kind: Final = "rest"
 
-    def __init__(self, backend: Backend, *, anonymous: bool = True, hosts: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        anonymous: bool = True,
+        hosts: Collection[str] = (),
+        tickets: Tickets | None = None,
+    ) -> None:
         self._backend = backend
         self._anonymous = anonymous
-        self._hosts = LOCAL_NAMES | {host.lower() for host in hosts}
+        self._tickets = Tickets() if tickets is None else tickets
+        self._passed_on = frozenset(host.lower() for host in hosts)
+        self._hosts = LOCAL_NAMES | self._passed_on
 
     def admit(self, request: web.BaseRequest) -> None:
         host = request.headers.get("Host", "").lower()
         if host not in self._hosts and _without_port(host) not in self._hosts:
             raise Refused(
                 f"this door does not answer to the name {shown(host)}",
-                hint="use 127.0.0.1 or localhost",
+                hint="use 127.0.0.1 or localhost; the name of a proxy goes into [rest] hosts",
                 code="bad_host",
             )
         origin = request.headers.get("Origin")
-        if origin is not None and origin.lower() != f"http://{host}":
+        if origin is not None and not self._is_own(origin.lower(), host):
             raise Refused(f"pages of {shown(origin)} may not call this API", code="bad_origin")
+        if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin") and not _visits(
+            request
+        ):
+            raise Refused("pages of other sites may not call this API", code="bad_origin")
+
+    def _is_own(self, origin: str, host: str) -> bool:
+        """Whether that is this page itself, over TLS only where a proxy may stand before it."""
+        proxied = host in self._passed_on or _without_port(host) in self._passed_on
+        return origin == f"http://{host}" or (proxied and origin == f"https://{host}")
 
     async def speaker(self, request: web.BaseRequest) -> Speaker:
         authorization = request.headers.get("Authorization")
+        if authorization is None and (ticket := ticket_in(request)) is not None:
+            return await self._backend.speaker_for_token(self._tickets.token(ticket, request))
         if authorization is None:
             if AGENT_HEADER in request.headers:
                 raise _sign_in(f"{AGENT_HEADER} is for the socket: here the token says who speaks")
@@ -155,6 +177,16 @@ def agent_named(named: str, node_name: str) -> str:
             code="bad_agent",
         )
     return check_name(name)
+
+
+def _visits(request: web.BaseRequest) -> bool:
+    """Whether somebody follows a link to here: what comes is shown to him, and told to no page."""
+    headers = request.headers
+    return (
+        request.method == "GET"
+        and headers.get("Sec-Fetch-Mode") == "navigate"
+        and headers.get("Sec-Fetch-Dest") == "document"
+    )
 
 
 def _without_port(host: str) -> str:

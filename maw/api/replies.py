@@ -22,6 +22,7 @@ _COMMON: Final = Headers(
         "Content-Type": "application/json; charset=utf-8",
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
+        "Cross-Origin-Resource-Policy": "same-origin",
         "Server": "maw",
     }
 )

@@ -14,6 +14,7 @@ from maw.api.backend import Backend, Json, Speaker
 from maw.api.fields import Field, FieldSet
 from maw.api.limits import LARGE_AT_ONCE, Pace
 from maw.api.replies import with_headers
+from maw.api.tickets import Tickets
 from maw.api.waiting import Waiting
 from maw.errors import NotSignedIn
 
@@ -39,6 +40,7 @@ class Api:
         self.waiting = waiting
         self.routes = routes
         self.pace = pace or Pace()
+        self.tickets = Tickets()
         self.headers = with_headers(X_Maw_Replica=backend.node_name)
         self.openapi: Json | None = None
         self.large = asyncio.Semaphore(LARGE_AT_ONCE)

@@ -438,6 +438,7 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "SentMessage": _SENT,
         "MessageWithThread": _MESSAGE_WITH_THREAD,
         "StreamFrame": _FRAME,
+        "Ticket": _object({"ticket": _TEXT, "expires_in_s": _NUMBER}),
         "Receipt": _RECEIPT,
         "Heard": _object(
             {

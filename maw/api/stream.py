@@ -18,8 +18,9 @@ from maw.api.backend import Json, Listener, Page
 from maw.api.fields import Field
 from maw.api.kinds import Flag, Line
 from maw.api.reading import AFTER, bare_channel
-from maw.api.replies import encode
+from maw.api.replies import encode, reply
 from maw.api.routes import Access, Call, Route, query
+from maw.api.tickets import PROTOCOL, TICKET_S
 from maw.errors import BadInput, MawError, Unavailable
 
 _LOG: Final = logging.getLogger(__name__)
@@ -48,7 +49,11 @@ class _End(NamedTuple):
 async def stream(call: Call) -> web.StreamResponse:
     """Answers a WebSocket request; anything else is a 400."""
     socket = web.WebSocketResponse(
-        compress=False, heartbeat=_PING_S, max_msg_size=_MAX_FROM_CLIENT, timeout=call.api.pace.close_s
+        compress=False,
+        heartbeat=_PING_S,
+        max_msg_size=_MAX_FROM_CLIENT,
+        timeout=call.api.pace.close_s,
+        protocols=(PROTOCOL,),
     )
     if not socket.can_prepare(call.request):
         raise BadInput(
@@ -68,6 +73,20 @@ async def stream(call: Call) -> web.StreamResponse:
     if end is not None:
         await subscriber.close(end)
     return socket
+
+
+async def ticket(call: Call) -> web.StreamResponse:
+    """For a token's holder that cannot send headers with a WebSocket. Raises BadInput on the socket."""
+    _, _, token = call.request.headers.get("Authorization", "").partition(" ")
+    if call.speaker.known_by != "token":
+        raise BadInput(
+            "a ticket is for who speaks with a token",
+            hint="the socket knows its caller: connect to /api/stream there",
+            code="no_token",
+        )
+    return reply(
+        {"ticket": call.api.tickets.give(token.strip()), "expires_in_s": TICKET_S}, headers=call.api.headers
+    )
 
 
 class _Subscriber:
@@ -237,5 +256,13 @@ ROUTES: Final = (
                 default=False,
             ),
         ),
+    ),
+    Route(
+        "POST",
+        "/api/stream/ticket",
+        ticket,
+        Access.KNOWN,
+        "one connection to the stream for a browser, which cannot send its token with a WebSocket",
+        "Ticket",
     ),
 )

@@ -43,6 +43,7 @@ ROUTES = {
     "POST /api/heard",
     "POST /api/ack",
     "GET /api/stream",
+    "POST /api/stream/ticket",
     "POST /api/invites",
     "GET /api/statements",
     "POST /api/statements",

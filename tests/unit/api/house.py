@@ -105,6 +105,7 @@ async def opened(
     backend: MemoryBackend | None = None,
     *,
     anonymous: bool = True,
+    hosts: tuple[str, ...] = (),
     pace: Pace | None = None,
     grace_s: float = 5,
     most: tuple[int, int] = (MAX_REST_CONNECTIONS, MAX_SOCKET_CONNECTIONS),
@@ -113,7 +114,7 @@ async def opened(
     # Not pytest's tmp_path: a Unix socket's path must be short.
     with tempfile.TemporaryDirectory(prefix="maw") as home:
         path = Path(home) / "maw.sock"
-        settings = DoorSettings(path, rest=("127.0.0.1", 0), anonymous=anonymous, most=most)
+        settings = DoorSettings(path, rest=("127.0.0.1", 0), anonymous=anonymous, hosts=hosts, most=most)
         doors = Doors(node, settings, pace=pace, grace_s=grace_s)
         await doors.start()
         sessions = {

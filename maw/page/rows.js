@@ -1,0 +1,250 @@
+// A window onto a long list of messages: only what is near the reader's eye is in the document, however many there are.
+
+import { button, el, icon } from "./dom.js";
+import { messageRow } from "./message.js";
+import { dayName, dayOf } from "./time.js";
+
+const PAGE = 60;
+const MOST = 240;
+const NEAR_PX = 900;
+const SAME_BREATH_MS = 5 * 60_000;
+
+export class Rows {
+  /**
+   * `older(seq)`, `newer(seq)`: a page of messages below or above it, ascending; `latest()`: the newest page.
+   * `acts`: what can be done with a message. `seen(seq)`: everything up to there was in front of the reader.
+   */
+  constructor({ label, older, newer, latest, acts, seen = () => {}, empty = "Nothing was said here yet." }) {
+    Object.assign(this, { older, newer, latest, acts, seen, empty });
+    this.items = [];
+    this.nodes = new Map();
+    this.atTop = false;
+    this.atEnd = false;
+    this.busy = false;
+    this.fresh = 0;
+    this.early = [];
+    this.list = el("div", { class: "rows", role: "feed", "aria-label": label, "aria-busy": "true" });
+    this.pill = button("pill", "Go to the newest message", () => this.toEnd());
+    this.pill.hidden = true;
+    this.box = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label,
+      on: { scroll: () => this.#scrolled() } }, this.list);
+    this.element = el("div", { class: "window" }, this.box, this.pill);
+    this.box.addEventListener("keydown", (event) => this.#key(event));
+  }
+
+  /** The newest page; the reader is at its end. */
+  async open() {
+    this.#begin(await this.#asked(() => this.latest()), true);
+    this.#toBottom();
+  }
+
+  /** Around this message, which is pointed out. */
+  async openAt(seq) {
+    const [before, after] = await this.#asked(() => Promise.all([this.older(seq + 1), this.newer(seq)]));
+    this.#begin([...before, ...after], after.length < PAGE);
+    const row = this.nodes.get(seq);
+    if (row) {
+      row.element.scrollIntoView({ block: "center" });
+      row.element.classList.add("pointed");
+      row.element.focus({ preventScroll: true });
+    } else this.#toBottom();
+  }
+
+  async toEnd() {
+    if (this.atEnd) this.#toBottom();
+    else await this.open();
+    this.#tellFresh(0);
+  }
+
+  /** One that was said just now. Those that came before the first page wait for it. */
+  take(message) {
+    if (this.busy && !this.items.length) {
+      this.early.push(message);
+      return;
+    }
+    const last = this.items.at(-1);
+    if (last && message.seq <= last.seq) return;
+    if (!this.atEnd) {
+      this.#tellFresh(this.fresh + 1);
+      return;
+    }
+    const following = this.#following();
+    this.items.push(message);
+    if (following && this.items.length > MOST) {
+      this.items.splice(0, this.items.length - MOST);
+      this.atTop = false;
+    }
+    this.#draw();
+    if (following) this.#toBottom();
+    else this.#tellFresh(this.fresh + 1);
+  }
+
+  /** Draw this one again: something about it changed. */
+  renew(seq, change) {
+    const at = this.items.findIndex((one) => one.seq === seq);
+    if (at < 0) return;
+    this.items[at] = { ...this.items[at], ...change };
+    this.nodes.get(seq)?.element.remove();
+    this.nodes.delete(seq);
+    this.#keepPlace(() => this.#draw());
+  }
+
+  async #asked(question) {
+    this.busy = true;
+    this.list.setAttribute("aria-busy", "true");
+    try {
+      return await question();
+    } finally {
+      this.busy = false;
+      this.list.setAttribute("aria-busy", "false");
+    }
+  }
+
+  #begin(items, atEnd) {
+    this.items = items;
+    this.atTop = items.length < PAGE;
+    this.atEnd = atEnd;
+    this.nodes.clear();
+    this.list.replaceChildren();
+    const early = this.early.splice(0);
+    this.#draw();
+    early.forEach((message) => this.take(message));
+  }
+
+  #scrolled() {
+    if (this.#following()) {
+      if (this.atEnd) this.#tellFresh(0);
+      this.#noteSeen();
+    }
+    if (this.busy || !this.items.length) return;
+    const { scrollTop, scrollHeight, clientHeight } = this.box;
+    if (!this.atTop && scrollTop < NEAR_PX) this.#grow(true);
+    else if (!this.atEnd && scrollHeight - scrollTop - clientHeight < NEAR_PX) this.#grow(false);
+  }
+
+  async #grow(upwards) {
+    const edge = upwards ? this.items[0].seq : this.items.at(-1).seq;
+    let page;
+    try {
+      page = await this.#asked(() => (upwards ? this.older(edge) : this.newer(edge)));
+    } catch (error) {
+      this.acts.fail(error);
+      return;
+    }
+    this.#keepPlace(() => {
+      if (upwards) {
+        this.items.unshift(...page);
+        this.atTop = page.length < PAGE;
+        if (this.items.length > MOST) {
+          this.items.length = MOST;
+          this.atEnd = false;
+        }
+      } else {
+        this.items.push(...page);
+        this.atEnd = page.length < PAGE;
+        if (this.items.length > MOST) {
+          this.items.splice(0, this.items.length - MOST);
+          this.atTop = false;
+        }
+      }
+      this.#draw();
+    });
+    this.#scrolled();
+  }
+
+  /** Whatever comes above or goes below, what the reader looks at stays where it is. */
+  #keepPlace(change) {
+    const top = this.box.getBoundingClientRect().top;
+    const anchor = [...this.nodes.values()].map((row) => row.element)
+      .find((one) => one.isConnected && one.getBoundingClientRect().bottom > top);
+    const before = anchor?.getBoundingClientRect().top;
+    change();
+    if (anchor?.isConnected) this.box.scrollTop += anchor.getBoundingClientRect().top - before;
+  }
+
+  /** Makes the document hold the items in their order, touching only what changed. */
+  #draw() {
+    const wanted = [];
+    let before = null;
+    for (const message of this.items) {
+      const newDay = !before || dayOf(before.created_at) !== dayOf(message.created_at);
+      if (newDay) wanted.push(this.#day(message));
+      wanted.push(this.#row(message, !newDay && sameBreath(before, message)));
+      before = message;
+    }
+    const keep = new Set(wanted);
+    for (const [key, row] of this.nodes) {
+      if (!keep.has(row.element)) {
+        row.element.remove();
+        this.nodes.delete(key);
+      }
+    }
+    this.list.querySelector(":scope > .nothing")?.remove();
+    if (!wanted.length) wanted.push(el("p", { class: "nothing" }, this.empty));
+    wanted.forEach((element, at) => {
+      const there = this.list.children[at];
+      if (there !== element) this.list.insertBefore(element, there ?? null);
+    });
+  }
+
+  #day(message) {
+    const key = `day ${dayOf(message.created_at)} ${message.seq}`;
+    let row = this.nodes.get(key);
+    if (!row) {
+      row = { element: el("div", { class: "day", role: "separator" }, el("span", {}, dayName(message.created_at))) };
+      this.nodes.set(key, row);
+    }
+    return row.element;
+  }
+
+  #row(message, compact) {
+    let row = this.nodes.get(message.seq);
+    if (!row || row.compact !== compact) {
+      row?.element.remove();
+      row = { compact, element: messageRow(message, this.acts, compact) };
+      this.nodes.set(message.seq, row);
+    }
+    return row.element;
+  }
+
+  #following() {
+    const { scrollTop, scrollHeight, clientHeight } = this.box;
+    return this.atEnd && scrollHeight - scrollTop - clientHeight < 80;
+  }
+
+  #toBottom() {
+    this.box.scrollTop = this.box.scrollHeight;
+    this.#noteSeen();
+  }
+
+  #noteSeen() {
+    if (this.items.length && document.visibilityState === "visible") this.seen(this.items.at(-1).seq);
+  }
+
+  #tellFresh(count) {
+    this.fresh = count;
+    this.pill.hidden = count === 0;
+    this.pill.replaceChildren(icon("down"), `${count} new`);
+  }
+
+  #key(event) {
+    const rows = [...this.list.querySelectorAll(".msg")];
+    const at = rows.indexOf(document.activeElement);
+    const to = { ArrowUp: at < 0 ? rows.length - 1 : at - 1, ArrowDown: at + 1, Home: 0, End: rows.length - 1 }[event.key];
+    if (to === undefined || event.altKey || event.ctrlKey || event.metaKey || (at < 0 && event.target !== this.box)) return;
+    if (event.key === "End" && !this.atEnd) return void this.toEnd();
+    if (!rows[to]) return;
+    event.preventDefault();
+    rows[to].focus();
+    rows[to].scrollIntoView({ block: "nearest" });
+  }
+}
+
+/** Whether the second goes on where the first ended: the same mouth, known in the same way, a moment later. */
+function sameBreath(one, other) {
+  return one.author === other.author && one.known_by === other.known_by && one.role === other.role
+    && one.kind === other.kind && !one.order && !other.order && !one.operator && !other.operator
+    && other.intent === "chat" && !other.reply_to && !one.redacted && !other.redacted
+    && new Date(other.created_at) - new Date(one.created_at) < SAME_BREATH_MS
+    && one.channel === other.channel;
+}

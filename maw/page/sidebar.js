@@ -1,0 +1,98 @@
+// The side: where one can go, what waits there, who one is, and whether what is shown is live.
+
+import { button, el, icon } from "./dom.js";
+import { me, signedIn } from "./identity.js";
+import { shown } from "./text.js";
+import { ago } from "./time.js";
+
+const STATES = { live: "live", connecting: "connecting", away: "the daemon is away", refused: "signed out by the node" };
+const THEMES = ["auto", "light", "dark"];
+
+export class Sidebar {
+  constructor(app, element) {
+    this.app = app;
+    this.rows = new Map();
+    this.channels = el("ul", { class: "places", "aria-label": "Channels" });
+    this.views = el("ul", { class: "places views", "aria-label": "Views" });
+    this.live = el("span", { class: "live", role: "status" });
+    this.who = el("div", { class: "me" });
+    element.append(
+      el("div", { class: "brand" }, el("span", { class: "logo", "aria-hidden": "true" }, "m"),
+        el("span", { class: "name" }, shown(me().host ?? "maw")), this.live),
+      el("div", { class: "lists" }, this.views, el("h2", {}, "Channels"), this.channels), this.who);
+    app.places.addEventListener("change", () => this.#soon());
+    app.live.addEventListener("state", () => this.#tellLive());
+    this.#tellLive();
+    this.draw();
+  }
+
+  #soon() {
+    if (this.pending) return;
+    this.pending = requestAnimationFrame(() => {
+      this.pending = 0;
+      this.draw();
+    });
+  }
+
+  #tellLive() {
+    this.live.dataset.state = this.app.live.state;
+    this.live.replaceChildren(el("span", { class: "unseen" }, STATES[this.app.live.state]));
+    this.live.title = STATES[this.app.live.state];
+  }
+
+  draw() {
+    this.views.replaceChildren(...this.app.views().map((view) => this.#view(view)));
+    const wanted = this.app.places.sorted().map((place) => this.#place(place));
+    wanted.forEach((row, at) => {
+      if (this.channels.children[at] !== row) this.channels.insertBefore(row, this.channels.children[at] ?? null);
+    });
+    this.#me();
+  }
+
+  #view({ name, title, drawing, count }) {
+    const here = this.app.route.view === name;
+    return el("li", {}, el("a", { href: `#/${name}`, class: here ? "here" : null, "aria-current": here ? "page" : null },
+      icon(drawing), el("span", { class: "label" }, title), count ? el("span", { class: "count" }, `${count}`) : null));
+  }
+
+  #place(place) {
+    let row = this.rows.get(place.name);
+    if (!row) {
+      row = { line: el("span", { class: "last" }), dot: el("span", { class: "dot" }), age: el("span", { class: "age" }) };
+      row.link = el("a", { href: `#/c/${encodeURIComponent(place.name)}` },
+        el("span", { class: "sign", "aria-hidden": "true" }, "#"),
+        el("span", { class: "label" }, shown(place.name)), row.age, row.dot, row.line);
+      row.element = el("li", {}, row.link);
+      this.rows.set(place.name, row);
+    }
+    const here = this.app.route.view === "c" && this.app.route.name === place.name;
+    const unread = !here && this.app.places.unread(place.name);
+    row.link.classList.toggle("here", here);
+    row.link.classList.toggle("unread", unread);
+    if (here) row.link.setAttribute("aria-current", "page");
+    else row.link.removeAttribute("aria-current");
+    row.dot.replaceChildren(...(unread ? [el("span", { class: "unseen" }, "unread")] : []));
+    const last = place.last;
+    row.line.textContent = last ? `${shown(last.author_name)}: ${shown(last.text.slice(0, 120)).replace(/\s+/g, " ")}` : "";
+    row.age.textContent = last ? ago(last.created_at) : "";
+    return row.element;
+  }
+
+  #me() {
+    const theme = localStorage.getItem("maw.theme") ?? "auto";
+    const turn = button("tool", `Colours: ${theme}`, () => this.#turn(theme), icon({ auto: "auto", light: "sun", dark: "moon" }[theme]));
+    const who = signedIn()
+      ? [el("span", { class: "as" }, shown(me().agent)), button("plain", "Sign out", () => this.app.signOut())]
+      : [el("span", { class: "as dim" }, "reading as nobody"), button("plain", "Sign in", () => this.app.signIn())];
+    this.who.replaceChildren(...who, turn);
+  }
+
+  #turn(theme) {
+    const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
+    localStorage.setItem("maw.theme", next);
+    if (next === "auto") delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = next;
+    this.#me();
+    this.who.querySelector(".tool").focus();
+  }
+}
