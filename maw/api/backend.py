@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from maw.core.intents import CHAT
 from maw.core.vouched import Vouched
+from maw.core.wishes import NOTHING, Wishes
 from maw.core.word import OperatorWord
 
 Json = dict[str, Any]
@@ -50,6 +51,8 @@ class Page(NamedTuple):
 
     items: list[Json]
     next_seq: int
+    expired: int = 0
+    """Of an inbox: messages that expired before they were acknowledged."""
 
 
 class Listener(Protocol):
@@ -130,8 +133,11 @@ class Reading(Protocol):
     async def mentions_page(self, speaker: Speaker, user: str, *, after_seq: int | None, limit: int) -> Page:
         """Mentions of ``user`` (or its groups) that the speaker may read. No cursor: the latest ``limit``."""
 
-    async def inbox_page(self, speaker: Speaker, *, after_seq: int, limit: int) -> Page:
-        """Unacknowledged messages for the speaking agent, each with ``why``."""
+    async def inbox_page(
+        self, speaker: Speaker, *, after_seq: int, limit: int, expired: bool = False
+    ) -> Page:
+        """Unacknowledged messages for the speaking agent, each with ``why``, that have not expired, or (``expired``)
+        those that have."""
 
     async def stream_page(
         self, speaker: Speaker, *, after_seq: int, channel: str | None, user: str | None, limit: int
@@ -191,8 +197,11 @@ class Writing(Protocol):
         idempotency_key: str | None,
         word: OperatorWord | None = None,
         intent: str = CHAT,
+        wishes: Wishes = NOTHING,
+        insist: bool = False,
     ) -> Json:
-        """The receipt, once the message is durable here. ``word``: an operator's signature on it."""
+        """The receipt, once the message is durable here. ``word``: an operator's signature on it. ``insist``: although
+        it may hold a credential. BadInput."""
 
     async def post_direct(
         self,
@@ -204,6 +213,8 @@ class Writing(Protocol):
         idempotency_key: str | None,
         word: OperatorWord | None = None,
         intent: str = CHAT,
+        wishes: Wishes = NOTHING,
+        insist: bool = False,
     ) -> Json:
         """``to`` as the caller wrote it: ``arthur``, ``@arthur``, ``arthur@mbp``. The receipt, as above."""
 

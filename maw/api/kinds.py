@@ -6,6 +6,7 @@ Messages of the ValueErrors complete the sentence "field NAME …".
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +14,7 @@ from maw.api.backend import Json
 from maw.api.fields import FieldSet
 from maw.api.limits import MAX_REFS, MAX_SEQ
 from maw.core.colony import MAX_RECIPIENTS, MAX_TEXT_BYTES
+from maw.core.moments import RULE, moment
 from maw.core.names import MAX_NAME, NameKind, check_name
 from maw.errors import BadInput
 
@@ -124,6 +126,27 @@ class Line:
 
     def schema(self) -> Json:
         return {"type": "string", "minLength": 1, "maxLength": self.high}
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time to come, told by its distance from now or by the calendar; read as ms since 1970."""
+
+    def from_text(self, text: str) -> int:
+        return moment(text, time.time_ns() // 1_000_000)
+
+    def from_json(self, value: object) -> int:
+        if not isinstance(value, str):
+            raise ValueError(RULE)
+        return self.from_text(value)
+
+    def schema(self) -> Json:
+        return {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 64,
+            "examples": ["30m", "2h", "2026-11-22T18:00Z"],
+        }
 
 
 @dataclass(frozen=True, slots=True)

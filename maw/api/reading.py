@@ -9,7 +9,7 @@ from aiohttp import web
 
 from maw.api.backend import Json, Page
 from maw.api.fields import Field
-from maw.api.kinds import Line, Ref, Seconds, Whole
+from maw.api.kinds import Flag, Line, Ref, Seconds, Whole
 from maw.api.limits import DEFAULT_PAGE, MAX_PAGE, MAX_WAIT_S
 from maw.api.replies import reply
 from maw.api.routes import Access, Call, Route, query
@@ -25,6 +25,8 @@ MESSAGE: Final = Field("id", Ref(), "a message id, or its seq here", required=Tr
 def _page_reply(call: Call, page: Page) -> web.Response:
     response = reply(page.items, headers=call.api.headers)
     response.headers["X-Maw-Next-Seq"] = str(page.next_seq)
+    if page.expired:
+        response.headers["X-Maw-Expired"] = str(page.expired)
     return response
 
 
@@ -94,7 +96,9 @@ async def inbox(call: Call) -> web.StreamResponse:
     args = call.args
 
     async def fetch(after: int | None) -> Page:
-        return await call.backend.inbox_page(call.speaker, after_seq=after or 0, limit=args["limit"])
+        return await call.backend.inbox_page(
+            call.speaker, after_seq=after or 0, limit=args["limit"], expired=args["expired"]
+        )
 
     response = await _waited(call, fetch)
     if waiting := await call.backend.roles_waiting(call.speaker):  # in mailboxes of their own
@@ -169,7 +173,12 @@ ROUTES: Final = (
         "InboxMessage",
         many=True,
         paged=True,
-        query=query(AFTER, LIMIT, WAIT),
+        query=query(
+            AFTER,
+            LIMIT,
+            WAIT,
+            Field("expired", Flag(), "instead: what expired before it was acknowledged", default=False),
+        ),
     ),
     Route(
         "GET",

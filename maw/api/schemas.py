@@ -75,6 +75,17 @@ _REDACTED: Final[Json] = {
 }
 """Of messages whose text was dropped: `text` says so in words."""
 
+_WISHED: Final[Json] = {
+    "priority": {"type": "string", "enum": ["low", "high"]},
+    "expires_at": _TIME,
+    "expired": _FLAG,
+    "due_at": _TIME,
+    "groups": _TEXTS,
+}
+"""Of messages whose author wished for it."""
+
+_BESIDE: Final[Json] = {**_WISHED, **_REDACTED}
+
 _MARKS: Final[Json] = {"delivered_at": _or_null(_TIME), "read_at": _or_null(_TIME)}
 """Of messages for the speaking agent."""
 
@@ -250,7 +261,7 @@ _PEER: Final = _object(
 
 _MESSAGE_WITH_THREAD: Final = _object(
     {**_MESSAGE, "thread": _list(_ref("Message"))},
-    {"state": _STATE, "recipients": _list(_RECIPIENT), **_MARKS, **_REDACTED},
+    {"state": _STATE, "recipients": _list(_RECIPIENT), **_MARKS, **_BESIDE},
 )
 
 _SENT: Final = _object(
@@ -259,7 +270,7 @@ _SENT: Final = _object(
         "state": _STATE,
         "hosts": _list(_object({"host": _TEXT, "state": _STATE, "since": _or_null(_TIME)})),
     },
-    {"recipients": _list(_RECIPIENT), **_REDACTED},
+    {"recipients": _list(_RECIPIENT), **_BESIDE},
 )
 
 _TRACE: Final = _object(
@@ -428,12 +439,12 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
     {
         "Error": _object({"error": _ERROR}),
         "UnconfirmedReceipt": _object({"error": _ERROR, "receipt": _ref("Receipt")}),
-        "Message": _object(_MESSAGE, _REDACTED | OF_SPEAKER),
+        "Message": _object(_MESSAGE, _BESIDE | OF_SPEAKER),
         "Order": _ORDER,
         "OrderDraft": _ORDER_DRAFT,
         "InboxMessage": _object(
             {**_MESSAGE, "why": {"type": "string", "enum": ["direct", "mention", "group"]}, **_MARKS},
-            _REDACTED,
+            _BESIDE,
         ),
         "SentMessage": _SENT,
         "MessageWithThread": _MESSAGE_WITH_THREAD,

@@ -11,15 +11,16 @@ from aiohttp import web
 
 from maw.api.backend import Json
 from maw.api.fields import Field
-from maw.api.kinds import Choice, Flag, Line, Name, Recipients, Ref, Refs, Seconds, Text, Whole
+from maw.api.kinds import Choice, Flag, Line, Moment, Name, Recipients, Ref, Refs, Seconds, Text, Whole
 from maw.api.limits import DEFAULT_CONFIRM_S, LARGE_TEXT, MAX_CONFIRM_S
 from maw.api.reading import CHANNEL, bare_channel
 from maw.api.replies import error_reply, reply
 from maw.api.routes import Access, Call, Route, body, query
 from maw.core.colony import MAX_KEEP_DAYS
 from maw.core.heeding import DECLINED, MAX_NOTE, OBEYED
-from maw.core.intents import CHAT, INTENTS
+from maw.core.intents import ASK, CHAT, INTENTS, NORMAL, PRIORITIES
 from maw.core.states import MARKS, REPLICATED, STORED, VIAS, at_least
+from maw.core.wishes import Wishes
 from maw.core.word import OperatorWord, read_word
 from maw.errors import BadInput, Unavailable, Unconfirmed
 
@@ -36,6 +37,20 @@ REPLY_TO: Final = Field("reply_to", Ref(), "the message this answers: id, or seq
 INTENT: Final = Field(
     "intent", Choice(INTENTS), "what is wanted of who reads it; inform and ack wake nobody", default=CHAT
 )
+
+WISHES: Final = (
+    Field("priority", Choice(PRIORITIES), "high stands first in digests; low wakes nobody", default=NORMAL),
+    Field("expires", Moment(), "when nobody needs to be told of it any more: 30m, 2h, or ISO 8601"),
+    Field("due", Moment(), "of an ask: when an answer is late"),
+)
+INSIST: Final = Field("insist", Flag(), "send it although it seems to hold a credential", default=False)
+
+
+def _wishes(args: Json) -> Wishes:
+    """Raises BadInput."""
+    if args["due"] is not None and args["intent"] != ASK:
+        raise BadInput("only an ask is due", hint='"intent": "ask", or leave due out', code="bad_body")
+    return Wishes(args["priority"], args["expires"], args["due"])
 
 
 def _turn(call: Call) -> AbstractAsyncContextManager[None]:
@@ -54,6 +69,8 @@ async def post_channel(call: Call) -> web.StreamResponse:
             idempotency_key=call.idempotency_key,
             word=_word(args["word"], args["reply_to"]),
             intent=args["intent"],
+            wishes=_wishes(args),
+            insist=args["insist"],
         )
     return await _receipt_reply(call, receipt)
 
@@ -69,6 +86,8 @@ async def post_direct(call: Call) -> web.StreamResponse:
             idempotency_key=call.idempotency_key,
             word=_word(args["word"], args["reply_to"]),
             intent=args["intent"],
+            wishes=_wishes(args),
+            insist=args["insist"],
         )
     return await _receipt_reply(call, receipt)
 
@@ -172,7 +191,7 @@ ROUTES: Final = (
         idempotent=True,
         path_fields=(CHANNEL,),
         query=CONFIRM,
-        body=body(TEXT, REPLY_TO, INTENT, WORD),
+        body=body(TEXT, REPLY_TO, INTENT, *WISHES, WORD, INSIST),
     ),
     Route(
         "POST",
@@ -189,7 +208,9 @@ ROUTES: Final = (
             TEXT,
             REPLY_TO,
             INTENT,
+            *WISHES,
             WORD,
+            INSIST,
         ),
     ),
     Route(

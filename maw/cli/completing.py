@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from maw.core.intents import INTENTS
+from maw.core.intents import INTENTS, PRIORITIES
 from maw.core.states import MARKS, REPLICATED
 
 PATIENCE_S: Final = 0.5
@@ -55,6 +55,10 @@ def messages(ctx: Any, incomplete: str) -> list[str]:
 
 def intents(ctx: Any, incomplete: str) -> list[str]:
     return _starting(incomplete, INTENTS)
+
+
+def priorities(ctx: Any, incomplete: str) -> list[str]:
+    return _starting(incomplete, PRIORITIES)
 
 
 def wait_states(ctx: Any, incomplete: str) -> list[str]:

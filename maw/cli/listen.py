@@ -28,18 +28,24 @@ def inbox(
     peek: Annotated[
         bool, typer.Option("--peek", help="Do not tell their authors that they were read.")
     ] = False,
+    expired: Annotated[
+        bool, typer.Option("--expired", help="Instead: what expired before you acknowledged it.")
+    ] = False,
     as_name: As = None,
     as_json: Json = False,
 ) -> int:
     """Messages for you that you have not acknowledged; they stay. Exit 1 when there are none."""
     out = Output.to_stdout(as_json)
     daemon = speaking_daemon(as_name)
-    answer = daemon.get("/api/inbox", limit=limit, after_seq=after_seq)
-    messages = answer.body
+    which = "true" if expired else None
+    answer = daemon.get("/api/inbox", limit=limit, after_seq=after_seq, expired=which)
+    messages, over = answer.body, answer.headers.get("X-Maw-Expired")
     print_messages(out, messages, as_name)
+    if over and not expired and not out.as_json:
+        note(f"{words(over)} expired unread: maw inbox --expired")
     _ack_hint(out, messages, as_name)
     _roles_hint(answer.headers.get("X-Maw-Roles"))
-    if not peek:
+    if not peek and not expired:
         _tell_read(daemon, [one for one in messages if is_whole(out, one)], "inbox")
     return 0 if messages else out.nothing("nothing unread")
 

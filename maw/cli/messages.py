@@ -39,6 +39,7 @@ def print_message(out: Output, message: Record, as_name: str | None = None, *, w
     parts = [words(message.get("seq")), where(message), who, out.when(message.get("created_at"))]
     if message.get("intent") not in (None, "chat"):
         parts.append(words(message["intent"]))
+    parts += _wishes(out, message)
     if message.get("clock_suspect"):
         parts.append("its clock is in doubt")
     if message.get("disputed"):
@@ -58,6 +59,19 @@ def print_message(out: Output, message: Record, as_name: str | None = None, *, w
             f"… ({size(len(text.encode(errors='replace')))}: `maw read{speaks} {words(message.get('seq'))}`)"
         )
         out.line(f"  {out.style(rest, 'dim')}")
+
+
+def _wishes(out: Output, message: Record) -> list[str]:
+    """What its author wished for beside the words."""
+    told = []
+    if message.get("priority"):
+        told.append(f"{words(message['priority'])} priority")
+    if message.get("due_at"):
+        told.append(f"due {out.when(message['due_at'])}")
+    if message.get("expires_at"):
+        verb = "EXPIRED" if message.get("expired") else "expires"
+        told.append(f"{verb} {out.when(message['expires_at'])}")
+    return told
 
 
 def is_whole(out: Output, message: Record) -> bool:

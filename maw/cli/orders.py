@@ -15,8 +15,9 @@ from maw.cli.messages import Record, print_receipt, where
 from maw.cli.operator import Key, operator_group, read_signer
 from maw.cli.output import Output, note, words
 from maw.cli.params import As, Json, Limit
+from maw.cli.saying import meaning
 from maw.cli.session import speaking_daemon
-from maw.cli.talk import Intent, meaning, message_text
+from maw.cli.talk import Intent, message_text
 from maw.client.daemon import UnconfirmedReceipt, segment
 from maw.core.intents import CHAT
 from maw.core.names import check_name, parse_address

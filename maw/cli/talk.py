@@ -11,10 +11,11 @@ from maw.cli import completing
 from maw.cli.messages import print_receipt, where
 from maw.cli.output import Output, note, words
 from maw.cli.params import As, Json, Limit, duration
+from maw.cli.saying import Due, Expires, Insist, Priority, meaning, wishes
 from maw.cli.session import speaking_daemon
 from maw.cli.tracing import progress_words
 from maw.client.daemon import UnconfirmedReceipt, segment
-from maw.core.intents import CHAT, INTENTS
+from maw.core.intents import CHAT, NORMAL
 from maw.core.names import check_name, parse_address
 from maw.core.states import MARKS, REPLICATED, STORED
 from maw.core.text import MAX_MESSAGE_BYTES, check_message, shown
@@ -73,6 +74,10 @@ def send(
     text: Words = None,
     reply_to: ReplyTo = None,
     intent: Intent = CHAT,
+    due: Due = None,
+    priority: Priority = NORMAL,
+    expires: Expires = None,
+    insist: Insist = False,
     wait: Wait = None,
     timeout: Timeout = "10s",
     as_name: As = None,
@@ -81,14 +86,16 @@ def send(
     """Send a message to an agent, or to a channel. It is accepted when it is on this host's disk."""
     if "@" in to:
         names = [str(parse_address(one)) for one in to.split(",")]
-        path, body = "/api/direct", {"to": names[0] if len(names) == 1 else names}
+        path = "/api/direct"
+        body: dict[str, Any] = {"to": names[0] if len(names) == 1 else names}
     else:
         try:
             path, body = _channel_path(to), {}
         except BadInput as error:
             raise _perhaps_swapped(error, to, text) from None
     try:
-        _say(path, {**body, **meaning(intent)}, message_text(text), reply_to, wait, timeout, as_name, as_json)
+        body |= meaning(intent) | wishes(priority, expires, due, intent, insist)
+        _say(path, body, message_text(text), reply_to, wait, timeout, as_name, as_json)
     except NotFound as error:
         raise _perhaps_swapped(error, to, text) from None
 
@@ -103,13 +110,18 @@ def post(
     text: Words = None,
     reply_to: ReplyTo = None,
     intent: Intent = CHAT,
+    due: Due = None,
+    priority: Priority = NORMAL,
+    expires: Expires = None,
+    insist: Insist = False,
     wait: Wait = None,
     timeout: Timeout = "10s",
     as_name: As = None,
     as_json: Json = False,
 ) -> None:
     """Send a message to a channel."""
-    path, body = _channel_path(channel), meaning(intent)
+    path = _channel_path(channel)
+    body = meaning(intent) | wishes(priority, expires, due, intent, insist)
     _say(path, body, message_text(text), reply_to, wait, timeout, as_name, as_json)
 
 
@@ -190,15 +202,6 @@ def _perhaps_swapped(error: MawError, to: str, text: list[str] | None) -> MawErr
     said = " ".join([to, *(text or [])[:-1]])
     hint = f"whom first, then what: maw send {shown(last)} '{shown(said)}'"
     return type(error)(error.message, hint=hint, code=error.code)
-
-
-def meaning(intent: str) -> dict[str, str]:
-    """What a request says of the intent: nothing where it is chat, as older daemons know it. Raises BadInput."""
-    if intent not in INTENTS:
-        raise BadInput(
-            f"--intent: {intent!r} is none", hint=f"one of {', '.join(INTENTS)}", candidates=list(INTENTS)
-        )
-    return {} if intent == CHAT else {"intent": intent}
 
 
 def _channel_path(word: str) -> str:

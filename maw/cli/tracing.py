@@ -101,6 +101,8 @@ def progress_words(out: Output, message: Record, now: float | None = None) -> st
     message that was sent got, where, since when, and what hinders it."""
     now = time.time() if now is None else now
     state, recipients = words(message.get("state")), message.get("recipients") or []
+    if message.get("expired") and not all(one.get("state") in (READ, ACKED) for one in recipients or [{}]):
+        state = f"expired unread, {state}"
     if len(recipients) == 1:
         return f"{state} · {_one(out, recipients[0], now)}"
     if recipients:

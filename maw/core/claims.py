@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from maw.core.budget import OPERATOR, Cause, Wake
+from maw.core.intents import NORMAL
 
 LEASE_S: Final = 10.0
 MAX_PENDING: Final = 500
@@ -57,6 +58,9 @@ class Pending:
     failed: str | None = None
     told: str | None = None
     """What its author was told of its being held."""
+    expires_ms: int | None = None
+    """Of the host's clock: then it is not to be announced any more."""
+    prio: str = NORMAL
 
     def rank(self, via: str) -> int:
         return RANKS[via] - _BEHIND * self.lapses[via]
@@ -127,6 +131,11 @@ class Claims:
         for seq in seqs:
             self.pending.pop(seq, None)
             self.counted.pop(seq, None)
+
+    def expire(self, now_ms: int) -> None:
+        """What nobody needs to be told of any more, and has not been taken."""
+        over = [one.seq for one in self.free() if one.expires_ms is not None and one.expires_ms <= now_ms]
+        self.drop(over)
 
     def free(self) -> list[Pending]:
         """What nobody has taken."""

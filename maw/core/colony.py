@@ -26,9 +26,9 @@ from maw.core.content import (
 )  # fmt: skip
 from maw.core.entry import MAX_COUNT, Kind
 from maw.core.identity import ID_BYTES, KEY_BYTES, NodeId
-from maw.core.intents import CHAT, INTENTS
+from maw.core.intents import CHAT, INTENTS, NORMAL
 from maw.core.profile import NO_PROFILE, Profile
-from maw.core.wishes import NORMAL, NOTHING, WISHED, Wishes, read_wishes
+from maw.core.wishes import NOTHING, WISHED, Wishes, read_wishes
 
 AGENT_ID_BYTES: Final = 16
 MAX_TEXT_BYTES: Final = 64 * 1024

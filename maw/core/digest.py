@@ -66,6 +66,7 @@ class Brief:
     """The agent whose role the author is."""
     looks_like: str | None = None
     """Whom the author may be taken for, and is not."""
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ def _line(brief: Brief) -> str:
         return f"OPERATOR {brief.seq}: {who}, {age}: {said}"
     known = "human, " if brief.role == "ape" else ""
     says = f" {_SAYS[brief.intent]}" if brief.intent in _SAYS else ""
-    to = " (to a group)" if brief.group else ""
+    to = (" (to a group)" if brief.group else "") + (", high priority" if brief.urgent else "")
     return f"{brief.seq} {via} ({known}{_plain(brief.known_by)}){says}{where}{to}, {age}: {said}"
 
 

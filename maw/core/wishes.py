@@ -12,11 +12,8 @@ from typing import Any, Final, NamedTuple
 
 from maw.core.content import NAMED, Content, read_strings
 from maw.core.entry import MAX_COUNT
+from maw.core.intents import HIGH, LOW, NORMAL
 
-LOW: Final = "low"
-NORMAL: Final = "normal"
-HIGH: Final = "high"
-PRIORITIES: Final = (LOW, NORMAL, HIGH)
 MAX_GROUPS: Final = 64
 _GROUP: Final = re.compile(f"role:{NAMED}|host:{NAMED}(~[a-z2-7]{{6}})?")
 WISHED: Final = frozenset({"prio", "expires", "due", "groups"})

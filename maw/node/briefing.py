@@ -10,7 +10,7 @@ from typing import Final
 from maw.core.budget import AGENT, APE, OPERATOR, Cause
 from maw.core.claims import LEASE_S, Pending
 from maw.core.digest import NONCE_CHARS, Brief, clipped
-from maw.core.intents import ACK, INFORM
+from maw.core.intents import ACK, HIGH, INFORM, LOW, NORMAL
 from maw.node.authoring import wall_clock_ms
 from maw.node.presenting import Json
 
@@ -37,14 +37,20 @@ def to_announce(message: Json, received_ms: int) -> Pending:
     kind = APE if message["role"] == "ape" else AGENT
     if message["operator"] is not None:
         kind = OPERATOR
-    wakes = kind == OPERATOR or message["intent"] not in (INFORM, ACK)
+    prio = message.get("priority", NORMAL)
+    wakes = kind == OPERATOR or (message["intent"] not in (INFORM, ACK) and prio != LOW)
     cause = Cause(message["author"], kind, message.get("why") == "group")
-    return Pending(message["seq"], cause, wakes, received_ms / 1000)
+    return Pending(message["seq"], cause, wakes, received_ms / 1000, prio=prio)
 
 
-def weight(item: Pending) -> tuple[bool, bool, bool, int]:
-    """Which messages of many stand in the digest: operators' first, then those that want something, then the older."""
-    return (item.cause.kind != OPERATOR, not item.wakes, item.cause.group, item.seq)
+def weight(item: Pending) -> tuple[bool, int, bool, bool, int]:
+    """Which messages of many stand in the digest: operators' first, then by priority, then those that want something,
+    then the older."""
+    rank = _PRIORITY.get(item.prio, 1)
+    return (item.cause.kind != OPERATOR, rank, not item.wakes, item.cause.group, item.seq)
+
+
+_PRIORITY: Final = {HIGH: 0, LOW: 2}
 
 
 def brief_of(message: Json, said_ms: int) -> Brief:
@@ -64,6 +70,7 @@ def brief_of(message: Json, said_ms: int) -> Brief:
         message.get("why") == "group",
         message.get("of"),
         message.get("looks_like"),
+        message.get("priority") == HIGH,
     )
 
 

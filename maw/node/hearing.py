@@ -15,6 +15,7 @@ from typing import Final
 
 from maw.core.claims import MAX_PENDING, MAX_WHY, Claims, Pending, Replaced, Waiter
 from maw.core.digest import LINES, digest
+from maw.core.intents import HIGH
 from maw.core.states import DELIVERED
 from maw.errors import MawError, NotFound
 from maw.node.authoring import wall_clock_ms
@@ -186,6 +187,7 @@ class Hearing:
         others = ear.others(asker)
         me, now = asker.waiter, asyncio.get_running_loop().time()
         ear.claims.lapse(now)
+        ear.claims.expire(wall_clock_ms())
         self._give_back(agent, ear)
         open_ = [] if asker.replaced else ear.claims.open_to(me, others)
         if not open_:
@@ -237,6 +239,7 @@ class Hearing:
                 claim.wake = wake
         else:
             self._wakes.told(agent, [items[seq] for seq in sorted(there)])
+        rows.sort(key=lambda row: items[row.seq].prio != HIGH)
         messages = [self._presenter.message(row) for row in rows]
         briefs = [brief_of(message, row.said) for message, row in zip(messages, rows, strict=True)]
         waited = self._wakes.waited([items[row.seq] for row in rows])
@@ -321,7 +324,11 @@ class Hearing:
             ear.older = await pages.count_unannounced(self._db, agent.n, below=floor)
 
     def _pending(self, row: pages.Shown) -> Pending:
-        return to_announce(self._presenter.message(row), row.received)
+        said = self._presenter.said(row)
+        item = to_announce(self._presenter.with_said(row, said), row.received)
+        if said.expires is not None and not row.suspect:
+            item.expires_ms = said.expires
+        return item
 
     def _look(self) -> None:
         """Something became visible: whoever waits for mail that came looks at it."""

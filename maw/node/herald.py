@@ -117,7 +117,9 @@ class Herald:
                 await self._talking.create_channel(speaker, self._channel)
             except Conflict:
                 log.debug("#%s was made elsewhere at the same moment", self._channel)
-        await self._talking.post(speaker, "uid", self._channel, text, reply_to=None, key=None, intent=INFORM)
+        await self._talking.post(
+            speaker, "uid", self._channel, text, reply_to=None, key=None, intent=INFORM, insist=True
+        )
 
     async def _speaker(self) -> AgentRow:
         """The agent that speaks for the node, made when it first has something to say."""

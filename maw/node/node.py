@@ -161,6 +161,7 @@ class Node(Parts):
             "receipts for authors further off": self.far_receipts.save,
             "missing entries": lambda: self.mender.keep(asyncio.get_running_loop().time()),
             "redactions": self.redacting.keep,
+            "what expired": self.expiring.keep,
             "alerts": self.alerts.save,
             "wakes": self.wakes.save,
             "what is held": self.hearing.tell_held,

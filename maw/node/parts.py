@@ -41,6 +41,7 @@ from maw.node.descriptors import DescriptorWatch
 from maw.node.desks import InvitingDesk, JoiningDesk
 from maw.node.directory import Directory
 from maw.node.disk import DiskGuard
+from maw.node.expiring import Expiring
 from maw.node.far_receipts import FarReceipts
 from maw.node.folds import Folds
 from maw.node.forking import Forking
@@ -185,6 +186,7 @@ class Parts:
         self.quotas = SayQuotas(
             config.limits.rates, self.directory.address, self.alerts.raise_alert, self.alerts.settle
         )
+        self.expiring = Expiring(store, self.marking)
         self.talking = Talking(
             store,
             self.authoring,

@@ -11,8 +11,11 @@ from typing import Any, Final
 from maw.core.colony import Said
 from maw.core.entry import Position, hash_payload, unpack_payload
 from maw.core.identity import NodeId, short_key
+from maw.core.intents import NORMAL
 from maw.core.message_ids import log_words, message_id
 from maw.core.redaction import RETENTION
+from maw.core.wishes import NOTHING, Wishes
+from maw.node.authoring import wall_clock_ms
 from maw.node.directory import Directory
 from maw.node.likenesses import Likenesses
 from maw.node.spoken import OperatorsWord, Spoken
@@ -179,6 +182,8 @@ class Presenter:
             "clock_suspect": bool(row.suspect),
             "disputed": self._is_disputed(row),
         }
+        if (wishes := said.wishes()) != NOTHING:
+            shown |= _wished(wishes, row)
         if row.why is not None:
             shown |= {"why": row.why, "delivered_at": iso(row.delivered), "read_at": iso(row.read)}
         if row.gone is not None:
@@ -211,6 +216,21 @@ class Presenter:
             if self.may_read(row, said, agent_key):
                 found.append(self.with_said(row, said))
         return found
+
+
+def _wished(wishes: Wishes, row: Shown) -> Json:
+    """Only what was wished for. By a clock that is not to be believed nothing has expired."""
+    shown: Json = {}
+    if wishes.prio != NORMAL:
+        shown["priority"] = wishes.prio
+    if wishes.expires is not None:
+        over = not row.suspect and wishes.expires <= wall_clock_ms()
+        shown |= {"expires_at": iso(wishes.expires), "expired": over}
+    if wishes.due is not None:
+        shown["due_at"] = iso(wishes.due)
+    if wishes.groups:
+        shown["groups"] = list(wishes.groups)
+    return shown
 
 
 def _check(row: Shown) -> None:

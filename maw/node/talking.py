@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from maw.core.colony import GROUPS, MAX_RECIPIENTS, NewChannel, Said
+from maw.core.credentials import find_credential
 from maw.core.entry import Kind, Position
 from maw.core.intents import CHAT
 from maw.core.message_ids import message_id
@@ -17,6 +18,7 @@ from maw.core.names import check_name, mentions
 from maw.core.once import Asked, Marks, request_of
 from maw.core.states import READ
 from maw.core.text import check_message
+from maw.core.wishes import NOTHING, Wishes
 from maw.core.word import OperatorWord
 from maw.errors import BadInput, Conflict, NotFound, Refused
 from maw.node.authoring import Authoring, Written, recovering
@@ -76,19 +78,35 @@ class Talking:
         key: str | None,
         word: OperatorWord | None = None,
         intent: str = CHAT,
+        wishes: Wishes = NOTHING,
+        insist: bool = False,
     ) -> Json:
         """A message in a channel that exists. Returns its receipt, once it is durable.
 
         ``word``: an operator's signature on it.
         """
         check_message(text)
+        if not insist:
+            check_credential(text)
         name = self._directory.channel(channel).name
         words = mentions(text)
         reply = None if reply_to is None else await self._reply(reply_to, agent)
         signed = None if word is None else word.content()
         once = None if key is None else self._marks.mark(agent.id, key)
         said = Said(
-            agent.id, agent.name, agent.role, known_by, text, words, reply, name, (), signed, once, intent
+            agent.id,
+            agent.name,
+            agent.role,
+            known_by,
+            text,
+            words,
+            reply,
+            name,
+            (),
+            signed,
+            once,
+            intent,
+            *wishes,
         )
         written = await self._say(Kind.POST, agent, said, key)
         warnings = self._unknown_mentions(words)
@@ -105,9 +123,13 @@ class Talking:
         key: str | None,
         word: OperatorWord | None = None,
         intent: str = CHAT,
+        wishes: Wishes = NOTHING,
+        insist: bool = False,
     ) -> Json:
         """A message to agents, each named whole. Nothing is sent when one of them is unknown or ambiguous."""
         check_message(text)
+        if not insist:
+            check_credential(text)
         if not 0 < len(to) <= MAX_RECIPIENTS:
             raise BadInput(f"a direct message goes to 1 to {MAX_RECIPIENTS} agents, not {len(to)}")
         rows = {row.n: row for row in (self._directory.find_agent(word) for word in to)}
@@ -128,6 +150,7 @@ class Talking:
             signed,
             once,
             intent,
+            *wishes,
         )
         written = await self._say(Kind.DIRECT, agent, said, key)
         return await self._receipt(written, said, agent, [])
@@ -135,6 +158,8 @@ class Talking:
     async def _say(self, kind: Kind, agent: AgentRow, said: Said, key: str | None) -> Written:
         if said.word is None:
             self._may_say(agent, said)
+        else:
+            _check_signed(said)
         if key is None:
             self._charge(agent, said)
 
@@ -279,6 +304,29 @@ class Talking:
             low = place & ((1 << SEQ_BITS) - 1)
             found.append(message_id(Position(state.node_at[log.node].key, log.epoch, low)))
         return found
+
+
+def check_credential(text: str) -> None:
+    """Raises BadInput, without a word of what it is."""
+    found = find_credential(text)
+    if found is not None:
+        raise BadInput(
+            f"line {found.line} of the text has what looks like {found.kind}, at character {found.column}: nothing was"
+            " sent",
+            code="credential",
+            hint="what is sent is kept on every host: say where it is kept instead; if it is none, or meant, --insist"
+            ' (API: "insist": true)',
+        )
+
+
+def _check_signed(said: Said) -> None:
+    """Raises BadInput: with what is not signed it would be nobody's word."""
+    if said.wishes() != NOTHING:
+        raise BadInput(
+            "an operator's word has no priority, expiry, due time or groups: they are not signed",
+            hint="leave them out; an operator's word comes first anyway",
+            code="bad_body",
+        )
 
 
 def need_agent(agent: AgentRow | None) -> AgentRow:

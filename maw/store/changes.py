@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from maw.core.profile import Profile
+from maw.store.expiring import EXPIRING
 from maw.store.people import SET_PROFILE, profile_row
 from maw.store.replacing import Seen
 from maw.store.rows import Insert, Statement
@@ -69,6 +70,7 @@ class Changes:
     withheld: Rows = field(default_factory=list)
     released: list[tuple[int | None, int]] = field(default_factory=list)
     """(seq or None, place) of entries that are withheld no longer."""
+    expiring: Rows = field(default_factory=list)
     moved: list[tuple[int, Seen, str]] = field(default_factory=list)
     """(new place, what stood for it, new id) of messages that were published again."""
     told: list[tuple[int, int, int]] = field(default_factory=list)
@@ -100,6 +102,7 @@ class Changes:
             (_WORDS, self.words),
             (_ANSWERED, self.answered),
             (_MISSING, self.missing),
+            (EXPIRING, self.expiring),
         ):
             yield from insert.statements(rows)
         for _, nonce, *_ in self.words:

@@ -444,6 +444,8 @@ class Fold:
             self.delivered[entry.author] = (entry.epoch, entry.seq)
         if entry.author == self.me:
             self.changes.outbox.append((agent.n, seq))
+        if said.expires is not None and not shown.suspect:
+            self.changes.expiring.append((seq, said.expires))
         return seq
 
     def answered(self, mark: bytes, request: bytes, seq: int, at: int) -> None:

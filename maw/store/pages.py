@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from maw.store.database import Database
+from maw.store.expiring import ALIVE, EXPIRED
 from maw.store.redacting import COVERING
 
 _RULE: Final = COVERING.format(*["m.place"] * 3)
@@ -99,11 +100,12 @@ async def mentioning(db: Database, words: list[str], *, after: int | None, limit
     return _shown(await db.rows(sql, (*parameters, limit)))
 
 
-async def unread(db: Database, agent: int, *, after: int, limit: int) -> list[Shown]:
-    """What is not acknowledged in one agent's mailbox, oldest first."""
+async def unread(db: Database, agent: int, *, after: int, limit: int, expired: bool = False) -> list[Shown]:
+    """What is not acknowledged in one agent's mailbox, oldest first, and has not expired; or (``expired``) has."""
+    which = EXPIRED if expired else ALIVE
     sql = f"""SELECT {_COLUMNS}, b.why, b.delivered, b.read FROM mailbox b JOIN messages m ON m.seq = b.seq
         LEFT JOIN entries e ON e.place = m.place
-        WHERE b.agent = ? AND b.acked IS NULL AND b.seq > ? ORDER BY b.seq LIMIT ?"""  # noqa: S608
+        WHERE b.agent = ? AND b.acked IS NULL AND b.seq > ? AND {which} ORDER BY b.seq LIMIT ?"""  # noqa: S608
     return _shown(await db.rows(sql, (agent, after, limit)))
 
 
@@ -111,7 +113,7 @@ async def unannounced(db: Database, agent: int, *, after: int, limit: int) -> li
     """What was neither put in front of this agent nor acknowledged, oldest first."""
     sql = f"""SELECT {_COLUMNS}, b.why FROM mailbox b JOIN messages m ON m.seq = b.seq
         LEFT JOIN entries e ON e.place = m.place
-        WHERE b.agent = ? AND b.acked IS NULL AND b.delivered IS NULL AND b.seq > ?
+        WHERE b.agent = ? AND b.acked IS NULL AND b.delivered IS NULL AND b.seq > ? AND {ALIVE}
         ORDER BY b.seq LIMIT ?"""  # noqa: S608
     return _shown(await db.rows(sql, (agent, after, limit)))
 
@@ -120,15 +122,15 @@ async def unannounced_among(db: Database, agent: int, seqs: Sequence[int]) -> li
     """Of these few messages those that still are, oldest first."""
     sql = f"""SELECT {_COLUMNS}, b.why FROM mailbox b JOIN messages m ON m.seq = b.seq
         LEFT JOIN entries e ON e.place = m.place
-        WHERE b.agent = ? AND b.acked IS NULL AND b.delivered IS NULL AND b.seq IN ({_marks(seqs)})
+        WHERE b.agent = ? AND b.acked IS NULL AND b.delivered IS NULL AND b.seq IN ({_marks(seqs)}) AND {ALIVE}
         ORDER BY b.seq"""  # noqa: S608
     return _shown(await db.rows(sql, (agent, *seqs)))
 
 
 async def still_unannounced(db: Database, agent: int, seqs: Sequence[int]) -> list[int]:
     """Of these messages those that still are."""
-    sql = f"""SELECT seq FROM mailbox WHERE agent = ? AND acked IS NULL AND delivered IS NULL
-        AND seq IN ({_marks(seqs)})"""  # noqa: S608
+    sql = f"""SELECT seq FROM mailbox b WHERE agent = ? AND acked IS NULL AND delivered IS NULL
+        AND seq IN ({_marks(seqs)}) AND {ALIVE}"""  # noqa: S608
     return [seq for (seq,) in await db.rows(sql, (agent, *seqs))]
 
 
@@ -141,7 +143,8 @@ async def unannounced_floor(db: Database, agent: int, newest: int) -> int | None
 
 
 async def count_unannounced(db: Database, agent: int, *, below: int) -> int:
-    sql = "SELECT count(*) FROM mailbox WHERE agent = ? AND acked IS NULL AND delivered IS NULL AND seq < ?"
+    sql = f"""SELECT count(*) FROM mailbox b
+        WHERE agent = ? AND acked IS NULL AND delivered IS NULL AND seq < ? AND {ALIVE}"""  # noqa: S608
     return int((await db.rows(sql, (agent, below)))[0][0])
 
 
@@ -198,7 +201,15 @@ async def marks(db: Database, agent: int, seq: int) -> tuple[int | None, int | N
 
 async def unread_count(db: Database, agent: int) -> int:
     """Unacknowledged messages of one local agent."""
-    sql = "SELECT count(*) FROM mailbox WHERE agent = ? AND acked IS NULL"
+    sql = f"SELECT count(*) FROM mailbox b WHERE agent = ? AND acked IS NULL AND {ALIVE}"  # noqa: S608
+    ((count,),) = await db.rows(sql, (agent,))
+    return int(count)
+
+
+async def expired_count(db: Database, agent: int) -> int:
+    """Messages of one local agent that expired before it acknowledged them."""
+    sql = """SELECT count(*) FROM expiring x JOIN mailbox b ON b.seq = x.seq
+        WHERE b.agent = ? AND b.acked IS NULL AND x.at <= (julianday('now') - 2440587.5) * 86400000"""
     ((count,),) = await db.rows(sql, (agent,))
     return int(count)
 
@@ -213,5 +224,5 @@ async def last_seen(db: Database) -> dict[int, int]:
 
 async def unread_counts(db: Database) -> dict[int, int]:
     """Unacknowledged messages by local agent."""
-    sql = "SELECT agent, count(*) FROM mailbox WHERE acked IS NULL GROUP BY agent"
+    sql = f"SELECT agent, count(*) FROM mailbox b WHERE acked IS NULL AND {ALIVE} GROUP BY agent"  # noqa: S608
     return dict(await db.rows(sql))

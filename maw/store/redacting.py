@@ -122,7 +122,7 @@ async def forget_shown(conn: aiosqlite.Connection, state: State, seqs: Sequence[
     """Let go of these messages altogether: their entries, redacted, are gone from their log."""
     for seq in seqs:
         rows = list(await conn.execute_fetchall("SELECT channel FROM messages WHERE seq = ?", (seq,)))
-        for table in ("messages", "mailbox", "outbox", "progress", "untold"):
+        for table in ("messages", "mailbox", "outbox", "progress", "untold", "expiring"):
             await conn.execute(f"DELETE FROM {table} WHERE seq = ?", (seq,))  # noqa: S608 - a word above
         for (channel,) in rows:
             state.messages -= 1

@@ -142,7 +142,7 @@ async def cut(conn: aiosqlite.Connection, state: State, log: LogRow, keep: Head)
             span,
         )
     )
-    for table in ("mentions", "mailbox", "outbox", "orders", "progress", "untold", "messages"):
+    for table in ("mentions", "mailbox", "outbox", "orders", "progress", "untold", "expiring", "messages"):
         await conn.execute(f"DELETE FROM {table} WHERE seq IN ({_SHOWN})", span)  # noqa: S608
     state.messages -= sum(count for _, count in counted)
     await conn.execute("INSERT OR REPLACE INTO meta VALUES ('messages', ?)", (state.messages,))

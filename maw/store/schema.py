@@ -225,10 +225,19 @@ async def _know_people(conn: aiosqlite.Connection) -> None:
     )
 
 
+async def _let_expire(conn: aiosqlite.Connection) -> None:
+    """Until when messages are worth telling, of those whose author said so. settled: nobody needs to look again."""
+    for statement in (
+        "CREATE TABLE expiring (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, settled INTEGER NOT NULL DEFAULT 0)",
+        "CREATE INDEX expiring_next ON expiring (at) WHERE NOT settled",
+    ):
+        await conn.execute(statement)
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
-    _mark_mailboxes, _keep_roster, _tell_authors, _keep_wakes, _know_people,
+    _mark_mailboxes, _keep_roster, _tell_authors, _keep_wakes, _know_people, _let_expire,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

@@ -89,7 +89,7 @@ async def _hide(conn: aiosqlite.Connection, state: State, log: LogRow, last: int
     gone = {seq for _, seq in rows}
     for mark in [mark for mark, seq in state.words.items() if seq in gone]:
         del state.words[mark]
-    for table in ("mentions", "mailbox", "outbox", "orders", "progress", "untold"):
+    for table in ("mentions", "mailbox", "outbox", "orders", "progress", "untold", "expiring"):
         if seqs:
             low, high = min(seqs)[0], max(seqs)[0]
             sql = f"DELETE FROM {table} WHERE seq BETWEEN ? AND ? AND seq NOT IN (SELECT seq FROM messages)"  # noqa: S608

@@ -227,7 +227,9 @@ async def test_openapi_documents_what_requests_are_checked_against(house: House)
     described = await document(house)
     post = described["paths"]["/api/channels/{name}/messages"]["post"]
     body = post["requestBody"]["content"]["application/json"]["schema"]
-    assert set(body["properties"]) == {"text", "reply_to", "intent", "word"}
+    assert set(body["properties"]) == {
+        "text", "reply_to", "intent", "priority", "expires", "due", "insist", "word"
+    }  # fmt: skip
     assert body["required"] == ["text"]
     names = {parameter.get("name") or parameter["$ref"] for parameter in post["parameters"]}
     assert {"name", "wait", "timeout", "#/components/parameters/IdempotencyKey"} <= names

@@ -81,14 +81,17 @@ class Reading(Speakers):
             words |= dict.fromkeys((directory.address(row), *_groups_of(row)))
         return list(words)
 
-    async def inbox_page(self, speaker: Speaker, *, after_seq: int, limit: int) -> Page:
+    async def inbox_page(
+        self, speaker: Speaker, *, after_seq: int, limit: int, expired: bool = False
+    ) -> Page:
         self._check_cursor(after_seq)
         agent = need_agent(self._agent(speaker))
         seen = self._node.visible.seq
-        rows = await pages.unread(self._node.db, agent.n, after=after_seq, limit=limit)
+        over = await pages.expired_count(self._node.db, agent.n)
+        rows = await pages.unread(self._node.db, agent.n, after=after_seq, limit=limit, expired=expired)
         items = [self._node.presenter.message(item) for item in rows]
         self._node.orders.handed(agent, items)
-        return _page(items, seen, after_seq, limit)
+        return _page(items, seen, after_seq, limit)._replace(expired=over)
 
     async def orders(self, speaker: Speaker, *, limit: int) -> list[Json]:
         return await self._node.orders.listing(speaker.agent_key, limit)

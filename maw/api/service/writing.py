@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from maw.api.backend import Json, Speaker
 from maw.api.service.speakers import Speakers
 from maw.core.intents import CHAT
+from maw.core.wishes import NOTHING, Wishes
 from maw.core.word import OperatorWord
 from maw.node.talking import need_agent
 
@@ -22,6 +23,8 @@ class Writing(Speakers):
         idempotency_key: str | None,
         word: OperatorWord | None = None,
         intent: str = CHAT,
+        wishes: Wishes = NOTHING,
+        insist: bool = False,
     ) -> Json:
         agent = need_agent(self._agent(speaker))
         return await self._node.talking.post(
@@ -33,6 +36,8 @@ class Writing(Speakers):
             key=idempotency_key,
             word=word,
             intent=intent,
+            wishes=wishes,
+            insist=insist,
         )
 
     async def post_direct(
@@ -45,6 +50,8 @@ class Writing(Speakers):
         idempotency_key: str | None,
         word: OperatorWord | None = None,
         intent: str = CHAT,
+        wishes: Wishes = NOTHING,
+        insist: bool = False,
     ) -> Json:
         agent = need_agent(self._agent(speaker))
         return await self._node.talking.direct(
@@ -56,6 +63,8 @@ class Writing(Speakers):
             key=idempotency_key,
             word=word,
             intent=intent,
+            wishes=wishes,
+            insist=insist,
         )
 
     def draft_order(self, to: Sequence[str] | None, channel: str | None) -> Json:

@@ -11,6 +11,7 @@ from maw.api.schemas import SCHEMAS
 from maw.core.claims import Replaced
 from maw.core.intents import CHAT
 from maw.core.roster import Plan
+from maw.core.wishes import NOTHING, Wishes
 from maw.core.word import OperatorWord
 from maw.errors import BadInput, Conflict, NotFound, NotSignedIn, Refused
 from tests.unit.api.memory_office import KEY, TIME, Agent, MemoryCommand, MemoryOffice
@@ -295,7 +296,11 @@ class MemoryBackend(MemoryOffice):
             if (speaker.agent in m["to"] or name in m["mentions"]) and m["id"] not in acked
         ]
 
-    async def inbox_page(self, speaker: Speaker, *, after_seq: int, limit: int) -> Page:
+    async def inbox_page(
+        self, speaker: Speaker, *, after_seq: int, limit: int, expired: bool = False
+    ) -> Page:
+        if expired:
+            return Page([], after_seq)
         return self._page(self._mine(speaker), after_seq, limit)
 
     async def stream_page(
@@ -381,6 +386,8 @@ class MemoryBackend(MemoryOffice):
         idempotency_key: str | None,
         word: OperatorWord | None = None,
         intent: str = CHAT,
+        wishes: Wishes = NOTHING,
+        insist: bool = False,
     ) -> Json:
         self._known_channel(channel)
         return await self._post(
@@ -397,6 +404,8 @@ class MemoryBackend(MemoryOffice):
         idempotency_key: str | None,
         word: OperatorWord | None = None,
         intent: str = CHAT,
+        wishes: Wishes = NOTHING,
+        insist: bool = False,
     ) -> Json:
         names = [name.lstrip("@") for name in to]
         whole = [name if "@" in name else self.address(name) for name in names]

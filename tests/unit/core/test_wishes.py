@@ -9,8 +9,9 @@ import pytest
 from maw.core.colony import Said
 from maw.core.entry import MAX_COUNT, Kind, pack_content, unpack_content
 from maw.core.identity import Signer
+from maw.core.intents import PRIORITIES
 from maw.core.once import request_of
-from maw.core.wishes import NOTHING, PRIORITIES, WISHED, Wishes
+from maw.core.wishes import NOTHING, WISHED, Wishes
 from maw.core.word import sign_word, word_of
 
 POST = Said(b"a" * 16, "arthur", "agent", "uid", "tea?", (), channel="general")

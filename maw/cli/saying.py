@@ -1,0 +1,72 @@
+"""The options of everything that says something: what is wanted, how urgently, until when; and what is sent of it."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any, Final
+
+import typer
+
+from maw.cli import completing
+from maw.core.intents import ASK, CHAT, INTENTS, NORMAL, PRIORITIES
+from maw.errors import BadInput
+
+Priority = Annotated[
+    str,
+    typer.Option(
+        "--priority",
+        metavar="low|normal|high",
+        help="high stands first in digests, low wakes nobody.",
+        autocompletion=completing.priorities,
+    ),
+]
+Expires = Annotated[
+    str | None,
+    typer.Option(
+        "--expires", metavar="TIME", help="30m, 2h, or a date and time: from then on nobody is told of it."
+    ),
+]
+Due = Annotated[
+    str | None,
+    typer.Option("--due", metavar="TIME", help="With --intent ask: 2h, or when an answer is overdue."),
+]
+Insist = Annotated[bool, typer.Option("--insist", help="Send it although it seems to hold a credential.")]
+NO_WISHES: Final[dict[str, Any]] = {}
+
+
+def wishes(priority: str, expires: str | None, due: str | None, intent: str, insist: bool) -> dict[str, Any]:
+    """What a request says of these: nothing of what is left out, as older daemons know it. Times are made absolute
+    here, so that a request that is made again asks for the same. Raises BadInput."""
+    body: dict[str, Any] = {}
+    if priority not in PRIORITIES:
+        raise BadInput(f"--priority: {priority!r} is none", hint=f"one of {', '.join(PRIORITIES)}")
+    if priority != NORMAL:
+        body["priority"] = priority
+    if due is not None and intent != ASK:
+        raise BadInput("--due is for an ask", hint="add --intent ask")
+    for option, text in (("expires", expires), ("due", due)):
+        if text is not None:
+            body[option] = _absolute(option, text)
+    if insist:
+        body["insist"] = True
+    return body
+
+
+def _absolute(option: str, text: str) -> str:
+    from maw.core.moments import RULE, moment  # few messages have a time
+
+    now_ms = time.time_ns() // 1_000_000
+    try:
+        at = moment(text, now_ms)
+    except ValueError:
+        raise BadInput(f"--{option}: {text!r} is no time to come", hint=RULE.partition(": ")[2]) from None
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at // 1000)) + f".{at % 1000:03}Z"
+
+
+def meaning(intent: str) -> dict[str, str]:
+    """What a request says of the intent: nothing where it is chat, as older daemons know it. Raises BadInput."""
+    if intent not in INTENTS:
+        raise BadInput(
+            f"--intent: {intent!r} is none", hint=f"one of {', '.join(INTENTS)}", candidates=list(INTENTS)
+        )
+    return {} if intent == CHAT else {"intent": intent}
