@@ -25,6 +25,7 @@ from maw.api import (
     people,
     reading,
     roster,
+    searching,
     stream,
     writing,
 )
@@ -44,6 +45,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *writing.ROUTES,
     *hearing.ROUTES,
     *reading.ROUTES,
+    *searching.ROUTES,
     *stream.ROUTES,
     *people.ROUTES,
     *admin.ROUTES,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 from maw.core.intents import CHAT
+from maw.core.queries import Query
 from maw.core.vouched import Vouched
 from maw.core.wishes import NOTHING, Wishes
 from maw.core.word import OperatorWord
@@ -53,6 +54,15 @@ class Page(NamedTuple):
     next_seq: int
     expired: int = 0
     """Of an inbox: messages that expired before they were acknowledged."""
+
+
+class Found(NamedTuple):
+    """Messages that fit a search. ``before_seq``: where the next page begins, None at the end; ``indexed_seq``: what
+    is above it cannot be found yet."""
+
+    items: list[Json]
+    before_seq: int | None
+    indexed_seq: int
 
 
 class Listener(Protocol):
@@ -150,6 +160,15 @@ class Reading(Protocol):
 
     async def message(self, speaker: Speaker, ref: str) -> Json:
         """``ref``: an id, or a local seq as decimal digits. NotFound also when it is not theirs to read."""
+
+
+class Searching(Protocol):
+    """Finding what was said."""
+
+    async def search(
+        self, speaker: Speaker, query: Query, *, limit: int, before_seq: int | None, newest_first: bool
+    ) -> Found:
+        """The best first, or the newest. NotFound: a name in it; Unavailable: there is no index, or it takes long."""
 
 
 class Hearing(Protocol):
@@ -329,7 +348,17 @@ class Administering(Protocol):
 
 
 class Backend(
-    Speaking, Waiting, Reading, Hearing, Writing, Hosted, Rostering, Peopling, Administering, Protocol
+    Speaking,
+    Waiting,
+    Reading,
+    Searching,
+    Hearing,
+    Writing,
+    Hosted,
+    Rostering,
+    Peopling,
+    Administering,
+    Protocol,
 ):
     """The node, as seen from its doors. The runtime implements it; tests have one in memory."""
 

@@ -42,9 +42,27 @@ def exposition(status: Json, peers: Sequence[Json]) -> str:
     )
     lines += _of_host(status.get("host") or {})
     lines += _of_wakes((status.get("wakes") or {}).get("agents") or {})
+    lines += _of_search(status.get("search") or {})
     alerts = status.get("alerts") or []
     lines += _metric("maw_alerts", "gauge", "alerts that status shows", [({}, len(alerts))])
     return "\n".join([*lines, *_of_peers(peers)]) + "\n"
+
+
+def _of_search(search: Json) -> list[str]:
+    on = None if not search else search.get("state") != "off"
+    return [
+        *_metric("maw_search_on", "gauge", "1 when messages can be searched for", [({}, on)]),
+        *_metric(
+            "maw_search_seq",
+            "gauge",
+            "what is above it cannot be found yet",
+            [({}, search.get("indexed_seq"))],
+        ),
+        *_metric(
+            "maw_search_behind", "gauge", "messages that cannot be found yet", [({}, search.get("behind"))]
+        ),
+        *_metric("maw_search_bytes", "gauge", "size of the search index", [({}, search.get("bytes"))]),
+    ]
 
 
 def _of_host(host: Json) -> list[str]:

@@ -112,6 +112,8 @@ def _answer(route: Route) -> Json:
             "description": about,
             "schema": {"type": "integer", "minimum": 0},
         }
+    for name, about in route.headers:
+        headers[name] = {"description": about, "schema": {"type": "integer", "minimum": 0}}
     return {"description": route.about, "headers": headers, "content": _content(schema)}
 
 

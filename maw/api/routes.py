@@ -102,6 +102,8 @@ class Route:
     path_fields: tuple[Field, ...] = ()
     query: FieldSet = NO_QUERY
     body: FieldSet | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    """Of its answers: name, and what it says."""
 
     @property
     def name(self) -> str:

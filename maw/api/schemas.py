@@ -227,6 +227,15 @@ _STATUS: Final = _object(
             {"count": _WHOLE, "worst": _list(_object({"address": _TEXT, "count": _WHOLE, "why": _TEXT}))}
         ),
         "database_free_bytes": _WHOLE,
+        "search": _object(
+            {
+                "state": {"type": "string", "enum": ["on", "behind", "off"]},
+                "why": _or_null(_TEXT),
+                "indexed_seq": _WHOLE,
+                "behind": _WHOLE,
+                "bytes": _WHOLE,
+            }
+        ),
         "host": _object(_HOST_BRIEF),
         "frozen": _TEXTS,
         "without_keeper": _list(_object({"uid": _WHOLE, "agents": _TEXTS})),
@@ -447,6 +456,18 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
             _BESIDE,
         ),
         "SentMessage": _SENT,
+        "FoundMessage": _object(
+            {
+                **_MESSAGE,
+                "snippet": _TEXT,
+                "highlights": {
+                    "type": "array",
+                    "items": {"type": "array", "items": _WHOLE},
+                    "description": "[start, end] in characters of the snippet",
+                },
+                "rank": {"type": "number"},
+            }
+        ),
         "MessageWithThread": _MESSAGE_WITH_THREAD,
         "StreamFrame": _FRAME,
         "Ticket": _object({"ticket": _TEXT, "expires_in_s": _NUMBER}),

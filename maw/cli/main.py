@@ -36,6 +36,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "mentions": "maw.cli.listen:mentions",
             "read": "maw.cli.listen:read",
             "sent": "maw.cli.talk:sent",
+            "search": "maw.cli.search:search",
             "trace": "maw.cli.tracing:trace",
             "tail": "maw.cli.tail:tail",
             "redact": "maw.cli.redact:redact",
@@ -105,7 +106,6 @@ ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
 
 TO_COME: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "search": "until then: maw read CHANNEL | grep",
         "page": "until then: `maw status`, or REST (docs/api.md)",
         "pulse": "until then: `maw wait` in a loop (docs/agents.md)",
         "dream": "",

@@ -90,6 +90,7 @@ def _facts(out: Output, state: Record) -> list[tuple[str, str]]:
         ("messages", f"{words(state.get('messages'))} · seq {words(state.get('seq'))}"),
         ("unread", _unread(state) or "nothing"),
         ("disk", f"{size(state.get('disk_free_bytes'))} free · database {size(state.get('database_bytes'))}"),
+        ("search", _search(out, state.get("search") or {})),
         ("memory", size(state.get("rss_bytes"))),
         ("host", _host(out, state.get("host") or {})),
         ("wakes", _wakes(state.get("wakes") or {})),
@@ -100,6 +101,18 @@ def _facts(out: Output, state: Record) -> list[tuple[str, str]]:
     facts += [("peer", out.style(trouble, "yellow")) for trouble in _troubles(state)]
     facts += [("refused", out.style(refused, "yellow")) for refused in _refused(state)]
     return [*facts, *(("alert", out.style(alert, "yellow")) for alert in _alerts(state))]
+
+
+def _search(out: Output, search: Record) -> str:
+    """``on · index 120 MiB``; ``812 messages behind``; ``off: why``"""
+    if search.get("state") == "off":
+        return out.style(f"off: {words(search.get('why'))}", "yellow")
+    behind = (
+        f"{words(search.get('behind'))} messages behind"
+        if search.get("behind")
+        else words(search.get("state"))
+    )
+    return f"{behind} · index {size(search.get('bytes'))}"
 
 
 def _host(out: Output, host: Record) -> str:

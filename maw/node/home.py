@@ -6,6 +6,7 @@ node.mark              the newest (epoch, seq) this node ever committed: a datab
                        older copy is noticed by it
 trust.copy             statements, pins and tombstones, so that a lost database does not lose trust
 backups, backup.last    what `maw backup` made here, and how the last one went
+search.db               the full-text index: made of the database, and made again when it is gone
 restore.unfinished      a restore was cut short: nothing starts before it is done
 colony.db, maw.sock, maw.lock
 """
@@ -57,6 +58,10 @@ class NodeHome:
     @property
     def database(self) -> Path:
         return self.path / "colony.db"
+
+    @property
+    def search(self) -> Path:
+        return self.path / "search.db"
 
     @property
     def backups(self) -> Path:

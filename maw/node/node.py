@@ -32,6 +32,7 @@ HOUSEKEEPING_STILL_S: Final = 60.0
 JOINS_STILL_S: Final = 180.0
 SCRUBBING_STILL_S: Final = 600.0
 REPORTING_STILL_S: Final = 60.0
+SEARCH_STILL_S: Final = 120.0
 """Loops that take longer over one round stand still: see maw/node/loops.py."""
 
 
@@ -66,6 +67,7 @@ class Node(Parts):
                 joins = loops.pulse("joins", JOINS_STILL_S)
                 looks = loops.pulse("scrubbing", SCRUBBING_STILL_S)
                 tells = loops.pulse("reporting", REPORTING_STILL_S)
+                finds = loops.pulse("search", SEARCH_STILL_S)
                 rounds = loops.pulse("housekeeping", HOUSEKEEPING_STILL_S)
                 async with asyncio.TaskGroup() as inner:
                     tasks = [
@@ -79,6 +81,7 @@ class Node(Parts):
                                 loops.keep("housekeeping", lambda: self.housekeeping.run(rounds)),
                             ),
                             ("scrubbing", loops.keep("scrubbing", lambda: self.scrubber.run(looks))),
+                            ("search", loops.keep("search", lambda: self.indexing.run(finds))),
                             ("reporting", loops.keep("reporting", lambda: self.reporting.run(tells))),
                         )
                     ]

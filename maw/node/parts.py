@@ -49,6 +49,7 @@ from maw.node.hearing import Hearing
 from maw.node.herald import Herald
 from maw.node.home import NodeHome
 from maw.node.hosting import Hosting
+from maw.node.indexing import Indexing
 from maw.node.introducing import Introducing
 from maw.node.inventory import Inventory
 from maw.node.joiner import Joiner
@@ -76,6 +77,7 @@ from maw.node.roster import Roster
 from maw.node.runtime import Runtime
 from maw.node.saving import Saving
 from maw.node.scrubbing import DAMAGED, Scrubber, split
+from maw.node.searching import Searching
 from maw.node.spoken import OperatorsWord
 from maw.node.stated import Stated
 from maw.node.store import Store
@@ -206,6 +208,8 @@ class Parts:
         )  # fmt: skip
         self.wakes.frozen = self.keeping.frozen
         self.redacting = Redacting(store, self.authoring, self.directory, self.presenter, self.talking)
+        self.indexing = Indexing(store, self.visible, home.search, lambda: self.authoring.read_only is None)
+        self.searching = Searching(store, self.indexing, self.directory, self.presenter, wall_clock_ms)
         self.orders = Orders(
             me, db, self.state, self.authoring, self.directory, self.presenter, self.receipts, self.talking,
             lambda: self.membership.book,

@@ -244,7 +244,7 @@ def _stage(
     with closing(sqlite3.connect(staged[0], isolation_level=None)) as conn:
         conn.execute("PRAGMA synchronous = FULL")
         # it never ran here: that opens a new epoch, and starts seq where no old cursor skips anything
-        conn.execute("DELETE FROM meta WHERE key = 'fingerprint'")
+        conn.execute("DELETE FROM meta WHERE key IN ('fingerprint', 'search')")
         if not other:
             _take_redactions(home, conn)
     files: dict[str, Path] = {} if key is None else {KEY: key}

@@ -172,6 +172,18 @@ async def at_seq(db: Database, seq: int) -> Shown | None:
     return found[0] if found else None
 
 
+async def among(db: Database, seqs: Sequence[int]) -> list[Shown]:
+    """Those of these few messages that are there, ascending."""
+    sql = f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.seq IN ({_marks(seqs)}) ORDER BY m.seq"  # noqa: S608
+    return _shown(await db.rows(sql, seqs))
+
+
+async def said_at(db: Database, seqs: Sequence[int]) -> dict[int, int]:
+    """When these messages were said, ms since 1970; without those that are not there."""
+    found = await db.rows(f"SELECT seq, said FROM messages WHERE seq IN ({_marks(seqs)})", seqs)  # noqa: S608
+    return {seq: said for seq, said in found if type(said) is int}
+
+
 async def at_place(db: Database, place: int) -> Shown | None:
     sql = f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.seq = (SELECT shown FROM entries WHERE place = ?)"  # noqa: S608
     found = _shown(await db.rows(sql, (place,)))

@@ -85,7 +85,7 @@ def salvage(source: Path, target: Path, me: NodeId, colony: bytes, progress: Pro
             _rules(new, done)
             done.messages = Rederiving(new, me, done.torn, source.stat().st_uid).run(done.lost)
             # the file is another one: the log goes on in a new epoch, and seq above every cursor
-            new.execute("DELETE FROM meta WHERE key = 'fingerprint'")
+            new.execute("DELETE FROM meta WHERE key IN ('fingerprint', 'search')")
             new.execute("COMMIT")
             new.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error as error:

@@ -234,10 +234,25 @@ async def _let_expire(conn: aiosqlite.Connection) -> None:
         await conn.execute(statement)
 
 
+async def _note_stale(conn: aiosqlite.Connection) -> None:
+    """Messages that are not what they were when the search index took them in, noted whoever does it: taken away, or
+    their entry (its payload) or row mended. ``maw/node/indexing.py`` reads it."""
+    for statement in (
+        "CREATE TABLE stale (seq INTEGER PRIMARY KEY)",
+        "CREATE TRIGGER stale_gone AFTER DELETE ON messages BEGIN INSERT OR IGNORE INTO stale VALUES (old.seq); END",
+        "CREATE TRIGGER stale_row AFTER UPDATE OF received ON messages"
+        " BEGIN INSERT OR IGNORE INTO stale VALUES (new.seq); END",
+        "CREATE TRIGGER stale_text AFTER UPDATE OF payload ON entries WHEN new.shown IS NOT NULL"
+        " BEGIN INSERT OR IGNORE INTO stale VALUES (new.shown); END",
+    ):
+        await conn.execute(statement)
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
     _mark_mailboxes, _keep_roster, _tell_authors, _keep_wakes, _know_people, _let_expire,
+    _note_stale,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

@@ -180,9 +180,13 @@ def _meta(conn: sqlite3.Connection, key: str) -> object:
 
 
 def stored_logs(conn: sqlite3.Connection) -> list[StoredLog]:
-    """Every log the database says it holds, by number."""
+    """Every log the database says it holds, by number. Raises sqlite3.DatabaseError where one has none."""
     sql = "SELECT l.l, n.key, l.epoch, l.seq, l.id FROM logs l JOIN nodes n ON n.n = l.node ORDER BY l.l"
-    return [StoredLog(l, NodeId(key), *rest) for l, key, *rest in conn.execute(sql)]  # noqa: E741
+    found = [StoredLog(l, NodeId(key), *rest) for l, key, *rest in conn.execute(sql)]  # noqa: E741
+    if not all(type(log.l) is type(log.epoch) is type(log.seq) is int for log in found):
+        # a flipped bit in the table's declaration: the number is the row's own, and not written in it
+        raise sqlite3.DatabaseError("a log has no number")
+    return found
 
 
 def _bounded(conn: sqlite3.Connection, log: StoredLog, report: Report) -> StoredLog:

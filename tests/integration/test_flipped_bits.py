@@ -139,7 +139,12 @@ def test_a_flipped_bit_is_harmless_or_named_and_never_served(
         whole = {name: one for name, one in after.items() if not one["text"].startswith(DAMAGED)}
         for name, one in whole.items():
             assert name in before, f"{where}: {one}"
-            assert [one[key] for key in SAID] == [before[name][key] for key in SAID], where
+            was = before[name]
+            if named and one["author"] == f"{one['author_name']}@{name.partition('-')[0]}":
+                # both its host's row and the entry that says its name are damaged: until a peer gives that back the
+                # host goes by the beginning of its key, which is in the message's id
+                was = {**was, "author": one["author"]}
+            assert [one[key] for key in SAID] == [was[key] for key in SAID], where
         replies = all(one["reply_to"] == before[name]["reply_to"] for name, one in whole.items())
         if whole.keys() != before.keys() or not replies:
             assert named, f"{where}: nothing was named"

@@ -11,10 +11,11 @@ from maw.api.service.hosting import Hosted
 from maw.api.service.people import Peopling
 from maw.api.service.reading import Reading
 from maw.api.service.roster import Rostering
+from maw.api.service.searching import Finding
 from maw.api.service.writing import Writing
 
 __all__ = ["Service", "reload_peers"]
 
 
-class Service(Hosted, Reading, Writing, Hearing, Rostering, Peopling, Administering):
+class Service(Hosted, Reading, Finding, Writing, Hearing, Rostering, Peopling, Administering):
     """Everything a door may ask of a node."""

@@ -91,6 +91,7 @@ class Status(Speakers):
             "disk_free_bytes": node.disk.free,
             "database_bytes": _database_bytes(node.db.path),
             "database_free_bytes": await free_bytes(node.db),
+            "search": await node.indexing.json(),
             "rss_bytes": _resident_bytes(),
             "backup": _backup(last_backup(node.home)),
             "trouble_with": node.peering.troubles(),

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from maw.api.backend import Json, Page, Speaker
+from maw.api.backend import Found, Json, Page, Speaker
 from maw.api.schemas import SCHEMAS
 from maw.core.claims import Replaced
+from maw.core.highlights import Finder, snippet
 from maw.core.intents import CHAT
+from maw.core.queries import Query
 from maw.core.roster import Plan
 from maw.core.wishes import NOTHING, Wishes
 from maw.core.word import OperatorWord
@@ -316,6 +318,21 @@ class MemoryBackend(MemoryOffice):
             and (user is None or user in m["mentions"])
         ]
         return self._page(found, after_seq, limit)
+
+    async def search(
+        self, speaker: Speaker, query: Query, *, limit: int, before_seq: int | None, newest_first: bool
+    ) -> Found:
+        finder = Finder(query)
+        found: list[Json] = []
+        for message in reversed(self.messages):
+            spans = finder.spans(message["text"])
+            if spans is None or not self._readable(speaker, message):
+                continue
+            if before_seq is None or message["seq"] < before_seq:
+                cut = snippet(message["text"], spans)
+                found.append({**message, "snippet": cut.text, "highlights": cut.highlights, "rank": 1.0})
+        more = found[limit - 1]["seq"] if len(found) > limit else None
+        return Found(found[:limit], more, len(self.messages))
 
     async def sent(self, speaker: Speaker, *, limit: int) -> list[Json]:
         mine = [m for m in reversed(self.messages) if m["author"] == speaker.agent][:limit]
