@@ -7,7 +7,7 @@ SEEDS  ?= 1000
 N      ?= 30
 MINUTES ?= 10
 
-.PHONY: hour demo test lint types floors fix sim chaos reboot bench fleet extremes build clean help
+.PHONY: hour demo test again lint types floors fix sim chaos reboot bench fleet extremes build clean help
 
 help:           ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -24,6 +24,9 @@ demo: $(READY)  ## two nodes on this machine federate, a message crosses, REST r
 
 test: $(READY)  ## every test this machine can run; says what it skips
 	@$(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
+
+again: $(READY)  ## what failed in the last run, at most two tests, by itself
+	@$(BIN)/python -m tests.again
 
 lint: $(READY)  ## ruff: format and rules
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from maw.core.budget import Limits
 from maw.core.dnd import parse_quiet
@@ -121,6 +123,14 @@ class HostConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertsConfig:
+    """What the owner has called for each alert: a command line, an http(s) address; None: neither."""
+
+    exec: str | None = None
+    webhook: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AgentsConfig:
     """What `maw keep` is told: seconds from one start to the next, and the load a core above which starts wait."""
 
@@ -142,6 +152,7 @@ class Config:
     host: HostConfig = HostConfig()
     wakes: WakesConfig = WakesConfig()
     agents: AgentsConfig = AgentsConfig()
+    alerts: AlertsConfig = AlertsConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +205,7 @@ def check_interface(name: str) -> str:
 def load_config(path: Path) -> Config:
     """Read maw.toml. Raises BadConfig; a missing file says how to make one."""
     document = _read(path)
-    document.only("node", "mesh", "rest", "socket", "limits", "backup", "host", "agents", "wakes")
+    document.only("node", "mesh", "rest", "socket", "limits", "backup", "host", "agents", "wakes", "alerts")
     return Config(
         path=path,
         name=_node_name(document.section("node")),
@@ -206,6 +217,7 @@ def load_config(path: Path) -> Config:
         host=_host(document.section("host")),
         wakes=_wakes(document.section("wakes")),
         agents=_agents(document.section("agents")),
+        alerts=_alerts(document.section("alerts")),
     )
 
 
@@ -327,6 +339,12 @@ per_sender = 24
 per_groups = 10
 # When no agent here is to be disturbed, in this host's local time; `maw dnd` sets it for one agent.
 # dnd = "22:00-07:00"
+
+[alerts]
+# Who is called, beside `maw alerts` and the channel, when something asks for a human: a command, with
+# {{"node", "alerts": [{{"kind", "subject", "text"}}]}} on its standard input; an address this is POSTed to.
+# exec = "/usr/local/bin/page-me"
+# webhook = "https://example.org/maw"
 
 [agents]
 # `maw keep` starts agents one after another, so many seconds apart; later while the load a core is higher.
@@ -481,6 +499,33 @@ def _rate(section: Section, what: str, default: Rate) -> Rate:
         section.number(f"{what}_per_minute", default.per_minute, 0, 1_000_000),
         section.number(f"{what}_burst", default.burst, 1, 1_000_000),
     )
+
+
+def _alerts(section: Section) -> AlertsConfig:
+    section.only("exec", "webhook")
+    command, webhook = section.text("exec"), section.text("webhook")
+    if command is not None:
+        section.parsed("exec", _command, command)
+    if webhook is not None:
+        section.parsed("webhook", _web_address, webhook)
+    return AlertsConfig(command, webhook)
+
+
+def _command(text: str) -> str:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise BadInput(f"{text!r} is no command: {str(error).lower()}", code="bad_command") from None
+    if not words:
+        raise BadInput("the command is empty", code="bad_command", hint="leave the key out instead")
+    return text
+
+
+def _web_address(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadInput(f"{text!r} is no http or https address", code="bad_address")
+    return text
 
 
 def _agents(section: Section) -> AgentsConfig:

@@ -33,6 +33,7 @@ JOINS_STILL_S: Final = 180.0
 SCRUBBING_STILL_S: Final = 600.0
 REPORTING_STILL_S: Final = 60.0
 SEARCH_STILL_S: Final = 120.0
+BELL_STILL_S: Final = 120.0
 """Loops that take longer over one round stand still: see maw/node/loops.py."""
 
 
@@ -68,6 +69,7 @@ class Node(Parts):
                 looks = loops.pulse("scrubbing", SCRUBBING_STILL_S)
                 tells = loops.pulse("reporting", REPORTING_STILL_S)
                 finds = loops.pulse("search", SEARCH_STILL_S)
+                rings = loops.pulse("bell", BELL_STILL_S)
                 rounds = loops.pulse("housekeeping", HOUSEKEEPING_STILL_S)
                 async with asyncio.TaskGroup() as inner:
                     tasks = [
@@ -83,6 +85,7 @@ class Node(Parts):
                             ("scrubbing", loops.keep("scrubbing", lambda: self.scrubber.run(looks))),
                             ("search", loops.keep("search", lambda: self.indexing.run(finds))),
                             ("reporting", loops.keep("reporting", lambda: self.reporting.run(tells))),
+                            ("bell", loops.keep("bell", lambda: self.bell.run(rings))),
                         )
                     ]
                     await self.mesh.bound()
@@ -104,7 +107,12 @@ class Node(Parts):
             self.runtime.feed(lambda machine, now: machine.homecoming.lost(said, now))
         await self.receipts.load(self.db.writing, self.state)
         # the herald first: what the others find settled may be told again
-        damaged = [*await self.herald.load(), *await self.roster.load(), *await self.wakes.load()]
+        damaged = [
+            *await self.herald.load(),
+            *await self.bell.load(),
+            *await self.roster.load(),
+            *await self.wakes.load(),
+        ]
         await self.read_peers()
         damaged += await self.hosting.load()
         self._tell_damaged(damaged)
@@ -170,6 +178,7 @@ class Node(Parts):
             "what is held": self.hearing.tell_held,
             "what agents were shown": self.hearing.settle,
             "alerts in a channel": self.herald.keep,
+            "how often each speaks": self.rhythm.keep,
             "receipts": self.saving.save_receipts,
         }
         seldom: dict[str, tuple[int, Chore]] = {

@@ -32,6 +32,7 @@ from maw.net.switchboard import Switchboard
 from maw.net.tls import NodeTls
 from maw.node.alerts import Alerts
 from maw.node.authoring import Authoring, wall_clock_ms
+from maw.node.bell import Bell
 from maw.node.belonging import Belonging
 from maw.node.clock_watch import ClockWatch
 from maw.node.commanding import Commanding
@@ -73,6 +74,7 @@ from maw.node.receipts import Receipts
 from maw.node.reclaiming import Reclaiming
 from maw.node.redacting import Redacting
 from maw.node.reporting import Reporting
+from maw.node.rhythm import Rhythm
 from maw.node.roster import Roster
 from maw.node.runtime import Runtime
 from maw.node.saving import Saving
@@ -215,8 +217,23 @@ class Parts:
             lambda: self.membership.book,
         )  # fmt: skip
         self.people = People(store, self.authoring, self.directory, likenesses)
-        self.herald = Herald(config.host.alerts, store, self.talking, self.people)
-        self.alerts.listen(self.herald.heard, self.herald.settled)
+        self.herald = Herald(config.host.alerts, store, self.talking, self.people, self._tells_for_all)
+        self.bell = Bell(
+            config.name,
+            config.alerts.exec,
+            config.alerts.webhook,
+            store,
+            self.alerts.raise_alert,
+            self.alerts.settle,
+        )
+        self.alerts.listen(self._alerted, self._alert_over)
+        self.rhythm = Rhythm(
+            store,
+            lambda: self.visible.seq,
+            self.directory.address,
+            self.alerts.raise_alert,
+            self.alerts.settle,
+        )
         self.roster = Roster(
             store, self.directory, self.alerts, opened.fingerprint.partition("|")[0], config.agents
         )
@@ -318,6 +335,19 @@ class Parts:
 
     def _feed(self, ask: Ask) -> None:
         self.runtime.feed(ask)
+
+    def _alerted(self, alert: Alert) -> None:
+        self.herald.heard(alert)
+        self.bell.heard(alert)
+
+    def _alert_over(self, kind: str, subject: str) -> None:
+        self.herald.settled(kind, subject)
+        self.bell.settled(kind, subject)
+
+    def _tells_for_all(self) -> bool:
+        """Of those that are linked here and now, one tells what all of them notice: whose key is the least."""
+        me = self.signer.node
+        return all(me < link.peer for link in self.board.all() if link.ended is None)
 
     def _alert(self, alert: Alert) -> None:
         self.alerts.raise_alert(alert)

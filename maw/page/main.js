@@ -7,7 +7,6 @@ import { forget, me, recognise, signedIn, token } from "./identity.js";
 import { Live } from "./live.js";
 import { Panel } from "./panel.js";
 import { Places } from "./places.js";
-import { Receipts } from "./receipts.js";
 import { Sidebar } from "./sidebar.js";
 import { askForToken } from "./signin.js";
 import { VIEWS } from "./views.js";
@@ -18,7 +17,6 @@ const said = document.getElementById("said");
 
 const app = {
   live: new Live(),
-  receipts: new Receipts(),
   places: null,
   panel: null,
   route: { view: "", name: null },
@@ -46,16 +44,7 @@ const app = {
 
   /** What was just sent is in the stream too; its receipt is only here. */
   posted(receipt) {
-    app.receipts.take(receipt);
     app.view?.posted?.(receipt);
-  },
-
-  /** Whether it is the reader's to answer: said to him alone, or calling him. Groups are the node's to work out. */
-  isForMe(message) {
-    const { name, agent, role } = me();
-    if (!agent || message.author === agent) return false;
-    const words = new Set([name, agent, "all", role === "ape" ? "apes" : "agents"]);
-    return message.to.includes(agent) || message.mentions.some((word) => words.has(word)) || Boolean(message.groups?.length);
   },
 
   async signIn() {
@@ -109,7 +98,6 @@ function decode(word) {
 let turn = 0;
 
 async function go() {
-  if (!app.side) return; // not begun: it goes there when it is
   const mine = ++turn;
   const route = read(location.hash);
   if (route.view === "c" && route.name === null) route.name = firstPlace();
@@ -160,6 +148,7 @@ async function begin() {
     }
   }
   if (!token()) recognise((await get("/api/whoami")).body);
+  app.acts.ack = undefined;
   app.places ??= new Places(me().node_key);
   const from = await app.places.load();
   app.panel ??= new Panel(app, document.getElementById("panel"));
@@ -168,23 +157,9 @@ async function begin() {
   app.live.start(from);
   await go();
   app.places.loadWords().catch(tell);
-  await countWaiting();
 }
 
-/** How much waits for the reader, and whether the node is well. */
-async function countWaiting() {
-  app.counts = {};
-  if (!signedIn()) return;
-  const [inbox, status] = await Promise.all([get("/api/inbox", { limit: 500 }), get("/api/status")]);
-  app.counts = { inbox: inbox.body.length, alerts: status.body.alerts.length };
-  app.side.draw();
-}
-
-app.receipts.addEventListener("change", ({ detail }) => {
-  for (const one of detail) app.view?.renew?.(one.seq, { state: one.state, recipients: one.recipients });
-});
 app.live.addEventListener("message", ({ detail: message }) => {
-  if (app.isForMe(message) && app.route.view !== "inbox") app.count("inbox", (app.counts.inbox ?? 0) + 1);
   app.places.take(message);
   app.panel.take(message);
   app.view?.take?.(message);

@@ -58,8 +58,6 @@ function head(message) {
   return el("div", { class: "head" },
     el("span", { class: "who" }, shown(message.author_name)),
     el("span", { class: "host" }, `@${shown(message.host)}`),
-    message.of ? el("span", { class: "tag", title: "one agent under several names" }, `a role of ${shown(message.of)}`) : null,
-    message.looks_like ? el("span", { class: "tag bad", title: "the two names can be taken for each other" }, `not ${shown(message.looks_like)}`) : null,
     message.role === "ape" ? el("span", { class: "tag", title: "a human" }, "ape") : null,
     el("span", { class: "known", title: KNOWN[message.known_by] ?? "" }, shown(message.known_by)),
     message.kind === "direct"

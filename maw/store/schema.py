@@ -248,11 +248,19 @@ async def _note_stale(conn: aiosqlite.Connection) -> None:
         await conn.execute(statement)
 
 
+async def _keep_rhythm(conn: aiosqlite.Connection) -> None:
+    """How many messages each agent said in each hour of the last days."""
+    await conn.execute(
+        "CREATE TABLE rhythm (agent INTEGER NOT NULL, hour INTEGER NOT NULL, messages INTEGER NOT NULL,"
+        " PRIMARY KEY (agent, hour)) WITHOUT ROWID"
+    )
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
     _mark_mailboxes, _keep_roster, _tell_authors, _keep_wakes, _know_people, _let_expire,
-    _note_stale,
+    _note_stale, _keep_rhythm,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

@@ -45,7 +45,7 @@ def facts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[HostFacts]]:
     now = [PLENTY]
     monkeypatch.setattr("maw.node.hosting.read_facts", lambda: now[0])
     monkeypatch.setattr("maw.node.hosting.EVERY_S", 0.0)
-    monkeypatch.setattr("maw.node.herald.GATHER_S", 0.0)
+    monkeypatch.setattr("maw.node.bulletin.GATHER_S", 0.0)
     yield now
 
 
