@@ -80,11 +80,12 @@ _RATES: Final = Rates()
 
 @dataclass(frozen=True, slots=True)
 class LimitsConfig:
-    """``rates``: how much this host's own agents may say."""
+    """``rates``: how much this host's own agents may say; ``crowd``: to how many at once."""
 
     min_free_disk_mib: int = 256
     outbound_mib: int = 32
     rates: Rates = _RATES
+    crowd: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +310,8 @@ channel_per_minute = 300
 channel_burst = 1000
 node_per_minute = 1200
 node_burst = 5000
+# Who names a group of more than so many (@all, @role:reviewer) needs a right: maw agent set NAME crowd=on
+crowd = 50
 
 [backup]
 # Where `maw backup` puts them: best a directory on another disk. Without it, backups/ beside this file.
@@ -477,7 +480,10 @@ def _socket(section: Section) -> SocketConfig:
 def _limits(section: Section) -> LimitsConfig:
     default = LimitsConfig()
     section.only(
-        "min_free_disk_mib", "outbound_mib", *(f"{what}_{unit}" for what in _COUNTED for unit in _UNITS)
+        "min_free_disk_mib",
+        "outbound_mib",
+        "crowd",
+        *(f"{what}_{unit}" for what in _COUNTED for unit in _UNITS),
     )
     return LimitsConfig(
         min_free_disk_mib=section.number("min_free_disk_mib", default.min_free_disk_mib, 1, 1 << 20),
@@ -487,6 +493,7 @@ def _limits(section: Section) -> LimitsConfig:
             _rate(section, "channel", default.rates.channel),
             _rate(section, "node", default.rates.node),
         ),
+        crowd=section.number("crowd", default.crowd, 0, 1_000_000),
     )
 
 

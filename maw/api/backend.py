@@ -309,7 +309,8 @@ class Peopling(Protocol):
         no operator vouches."""
 
     async def change_user(self, speaker: Speaker, name: str, said: Json) -> Json:
-        """``said``: about, pulse_s, roles; what is None stays. NotFound; Refused: another's."""
+        """``said``: about, pulse_s, roles, crowd; what is None stays. NotFound; Refused: another's, or a
+        ``crowd`` from who does not administer."""
 
     async def roles_waiting(self, speaker: Speaker) -> dict[str, int]:
         """How much waits for the roles of the speaking agent; only where something does."""

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from maw.api.backend import Json
 from maw.api.fields import Field
-from maw.api.kinds import Blank, Choice, Line, Name, Whole, Words
+from maw.api.kinds import Blank, Choice, Flag, Line, Name, Whole, Words
 from maw.api.replies import reply
 from maw.api.routes import Access, Call, Route, body
 from maw.core.names import MAX_NAME
@@ -21,6 +21,9 @@ _USER: Final = Field("name", Line(), "a local agent's name", required=True)
 MAX_UID: Final = (1 << 32) - 2
 _ABOUT: Final = Field("about", Blank(MAX_ABOUT), "what it is for, on one line; empty: nothing is said")
 _PULSE: Final = Field("pulse_s", Whole(0, MAX_PULSE_S), "seconds between two of its pulses; 0: none is known")
+_CROWD: Final = Field(
+    "crowd", Flag(), "it may speak to as many at once as it likes; by who administers this node"
+)
 _ROLES: Final = Field("roles", Words(MAX_ROLES, MAX_NAME), "what @role:NAME finds it by")
 
 
@@ -51,7 +54,9 @@ def _vouched(text: str | None) -> Vouched | None:
 
 
 async def change_user(call: Call) -> web.StreamResponse:
-    user = await call.backend.change_user(call.speaker, call.args["name"], _said(call))
+    user = await call.backend.change_user(
+        call.speaker, call.args["name"], {**_said(call), "crowd": call.args["crowd"]}
+    )
     return reply(user, headers=call.api.headers)
 
 
@@ -99,7 +104,7 @@ ROUTES: Final = (
         "what is said of an agent of this node; by itself, its Unix user, or who administers this node",
         "User",
         path_fields=(_USER,),
-        body=body(_ABOUT, _PULSE, _ROLES),
+        body=body(_ABOUT, _PULSE, _ROLES, _CROWD),
     ),
     Route(
         "DELETE",

@@ -39,8 +39,9 @@ USER_BESIDE: Final[Json] = {
     "last_seen_seq": _WHOLE_OR_NULL,
     "uid": _WHOLE_OR_NULL,
     "has_token": _FLAG,
+    "crowd": {**_FLAG, "description": "it may speak to as many at once as it likes"},
 }
-"""The last four: of this node's own agents, and not told to everybody."""
+"""The last five: of this node's own agents, and not told to everybody."""
 
 NEW_USER: Final[Json] = {"warnings": {"type": "array", "items": _TEXT}}
 

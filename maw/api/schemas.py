@@ -158,7 +158,13 @@ _RECEIPT: Final = _object(
         "recipients": _list(_RECIPIENT),
         "message": _ref("Message"),
         "warnings": _TEXTS,
-    }
+    },
+    {
+        "reaches": {
+            "type": "integer",
+            "description": "how many others it is for, as far as they are known here",
+        }
+    },
 )
 
 _BYTES_BY_AGENT: Final[Json] = {"type": "object", "additionalProperties": {"type": "integer"}}

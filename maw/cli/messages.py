@@ -114,6 +114,8 @@ def receipt_line(receipt: Record, now: float) -> str:
         parts.append(f"{len(recipients)} recipients" + (f", {away} offline" if away else ""))
     else:
         parts += [recipient_words(one, now) for one in recipients]
+    if (receipt.get("reaches") or 0) > len(receipt.get("recipients") or ()):
+        parts.append(f"reaches {receipt['reaches']}")
     return " · ".join([*parts, words(receipt.get("id"))])
 
 

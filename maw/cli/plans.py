@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 FLAGS: Final = {"on": True, "off": False}
 SETTINGS: Final = (
     "command", "cwd", "env", "exec", "hang", "hang-after", "kind", "nudge", "respawn", "resume", "session", "socket",
-    "conversation", "about", "pulse", "roles",
+    "conversation", "about", "pulse", "roles", "crowd",
 )  # fmt: skip
-_PROFILE: Final = ("about", "pulse", "roles")
+_PROFILE: Final = ("about", "pulse", "roles", "crowd")
 """What is told of an agent to everybody; the other settings say how it is run here."""
 
 
@@ -72,6 +72,7 @@ def profile_facts(out: Output, user: dict[str, Any]) -> list[tuple[str, str]]:
         ("roles", ", ".join(map(words, user.get("roles") or ())) or "–"),
         ("pulse", f"{pulse}last {pulsed}"),
         ("uid", f"{words(user.get('uid'))} · {'has a token' if user.get('has_token') else 'no token'}"),
+        ("crowd", "may speak to as many at once as it likes" if user.get("crowd") else "–"),
         ("mail", f"{words(user.get('unread'))} unread, seen up to {words(user.get('last_seen_seq'))}"),
     ]
 
@@ -114,7 +115,7 @@ def set_agent(
 ) -> None:
     """Say how an agent is run: command='…', cwd=…, env=NAME=VALUE, respawn=on|off, hang=report|respawn|off …
 
-    And what everybody is told of it: about='…', pulse=30m, roles=reviewer,judge.
+    And what everybody is told of it: about='…', pulse=30m, roles=reviewer,judge. crowd=on: it may name large groups.
     """
     from maw.agents.acting import socket_for
     from maw.agents.entries import change, entries
@@ -173,6 +174,10 @@ def _profile(settings: list[str]) -> dict[str, Any]:
         key, _, value = setting.partition("=")
         if key == "pulse":
             told["pulse_s"] = 0 if value in ("", "off") else int(duration(value, "pulse"))
+        elif key == "crowd":
+            if value not in FLAGS:
+                raise BadInput(f"crowd: {value[:20]!r} is neither on nor off")
+            told["crowd"] = FLAGS[value]
         elif key == "roles":
             told["roles"] = [check_name(name) for name in value.replace(",", " ").split()]
         else:

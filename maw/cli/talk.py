@@ -16,7 +16,7 @@ from maw.cli.session import speaking_daemon
 from maw.cli.tracing import progress_words
 from maw.client.daemon import UnconfirmedReceipt, segment
 from maw.core.intents import CHAT, NORMAL
-from maw.core.names import check_name, parse_address
+from maw.core.names import check_name, parse_address, parse_group
 from maw.core.states import MARKS, REPLICATED, STORED
 from maw.core.text import MAX_MESSAGE_BYTES, check_message, shown
 from maw.errors import BadInput, MawError, NotFound
@@ -67,7 +67,7 @@ def send(
         str,
         typer.Argument(
             metavar="@WHO|CHANNEL",
-            help="@arthur, @arthur@mbp, or general.",
+            help="@arthur, @arthur@mbp, @role:reviewer, @host:mbp, or general.",
             autocompletion=completing.recipients,
         ),
     ],
@@ -85,7 +85,7 @@ def send(
 ) -> None:
     """Send a message to an agent, or to a channel. It is accepted when it is on this host's disk."""
     if "@" in to:
-        names = [str(parse_address(one)) for one in to.split(",")]
+        names = [_recipient(one) for one in to.split(",")]
         path = "/api/direct"
         body: dict[str, Any] = {"to": names[0] if len(names) == 1 else names}
     else:
@@ -98,6 +98,11 @@ def send(
         _say(path, body, message_text(text), reply_to, wait, timeout, as_name, as_json)
     except NotFound as error:
         raise _perhaps_swapped(error, to, text) from None
+
+
+def _recipient(word: str) -> str:
+    """``@arthur@mbp`` as ``arthur@mbp``; a group, ``@role:reviewer``, as ``role:reviewer``. Raises BadInput."""
+    return parse_group(word) or str(parse_address(word))
 
 
 def post(

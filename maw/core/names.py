@@ -120,16 +120,37 @@ def mentions(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def parse_group(word: str) -> str | None:
+    """``@role:reviewer`` as ``role:reviewer``; None where it is no such group."""
+    match = _GROUP_WORD.fullmatch(word.strip().translate(_FOLD))
+    return match[1] if match else None
+
+
+def group_words(text: str) -> tuple[str, ...]:
+    """The groups that ``text`` names beside its mentions, as ``role:reviewer`` and ``host:mbp``: folded, in order,
+    without repeats, at most 64."""
+    if ":" not in text or "@" not in text:
+        return ()
+    found: dict[str, None] = {}
+    for match in _GROUP.finditer(_URL.sub(" ", _without_code(text))):
+        found[match[0][1:].lower()] = None
+        if len(found) == MAX_MENTIONS:
+            break
+    return tuple(found)
+
+
 # Only A–Z are folded: str.lower would turn U+212A KELVIN SIGN into a "k" that nobody typed.
 _FOLD: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 # Thai, Japanese and others write on without a space, so only what looks like more of the *name* ends the
 # match: ASCII name characters, accented Latin letters, and a dot or slash that goes on (@types/node).
 _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}+(?![A-Za-z0-9_\u00c0-\u024f\u0300-\u036f-])"
-_MENTION: Final = re.compile(
-    r"(?<![A-Za-z0-9_@/\u00c0-\u024f])(?<![A-Za-z0-9][.+%-])"
-    rf"@{_NAME}(?:@{_NAME})?(?!@|[./][A-Za-z0-9])"
-)
+_BEFORE: Final = r"(?<![A-Za-z0-9_@/\u00c0-\u024f])(?<![A-Za-z0-9][.+%-])"
+_AFTER: Final = "(?!@|[./][A-Za-z0-9])"
+_KINDS: Final = "(?i:role|host):"
+_MENTION: Final = re.compile(rf"{_BEFORE}@(?!{_KINDS}[A-Za-z0-9]){_NAME}(?:@{_NAME})?{_AFTER}")
+_GROUP: Final = re.compile(rf"{_BEFORE}@{_KINDS}{_NAME}(?:~[a-z2-7]{{6}}(?![A-Za-z0-9]))?{_AFTER}")
+_GROUP_WORD: Final = re.compile("@?((?:role|host):[a-z0-9][a-z0-9_-]{0,31}(?:~[a-z2-7]{6})?)")
 _URL: Final = re.compile(
     r"(?:(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,30}://|(?<![A-Za-z0-9])www\.)[^\s<>\"'()\[\]]*"
 )

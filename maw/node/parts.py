@@ -38,6 +38,7 @@ from maw.node.clock_watch import ClockWatch
 from maw.node.commanding import Commanding
 from maw.node.conduct import Conduct
 from maw.node.copied import CopyWatch
+from maw.node.crowds import Crowds
 from maw.node.descriptors import DescriptorWatch
 from maw.node.desks import InvitingDesk, JoiningDesk
 from maw.node.directory import Directory
@@ -191,6 +192,7 @@ class Parts:
             config.limits.rates, self.directory.address, self.alerts.raise_alert, self.alerts.settle
         )
         self.expiring = Expiring(store, self.marking)
+        self.crowds = Crowds(store, self.directory, config.limits.crowd)
         self.talking = Talking(
             store,
             self.authoring,
@@ -202,6 +204,7 @@ class Parts:
             lambda agent, said: self.keeping.refuse(agent, said),
             lambda agent, channel: self.keeping.refuse_frozen(agent, channel),
             self.quotas.charge,
+            self.crowds,
         )
         self.stated = Stated(store, lambda: self.membership.book, self.folds)
         self.keeping = Keeping(

@@ -178,7 +178,7 @@ class People:
         if row.uid is not None:
             shown |= {
                 "unread": unread, "last_seen_seq": last_seen, "uid": row.uid,
-                "has_token": row.token_hash is not None,
+                "has_token": row.token_hash is not None, "crowd": row.crowd,
             }  # fmt: skip
         return shown
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from maw.core.colony import GROUPS, MAX_RECIPIENTS, NewChannel, Said
+from maw.core.colony import GROUPS, NewChannel, Said
 from maw.core.credentials import find_credential
 from maw.core.entry import Kind, Position
 from maw.core.intents import CHAT
@@ -22,6 +22,7 @@ from maw.core.wishes import NOTHING, Wishes
 from maw.core.word import OperatorWord
 from maw.errors import BadInput, Conflict, NotFound, Refused
 from maw.node.authoring import Authoring, Written, recovering
+from maw.node.crowds import Crowds
 from maw.node.directory import Directory, no_such_message
 from maw.node.marking import Marking
 from maw.node.presenting import Json, Presenter, gone_words, iso
@@ -51,11 +52,13 @@ class Talking:
         may_say: Callable[[AgentRow, Said], None],
         may_open: Callable[[AgentRow, str], None],
         charge: Callable[[AgentRow, Said], None],
+        crowds: Crowds,
     ) -> None:
         """``may_say`` raises Refused when an agent may not say this now, ``may_open`` when it may not open this
         channel, ``charge`` TooMany when it has said too much; each message is charged once."""
         self._may_say = may_say
         self._charge = charge
+        self._crowds = crowds
         self._may_open = may_open
         self._store = store
         self.authoring = authoring
@@ -108,9 +111,10 @@ class Talking:
             intent,
             *wishes,
         )
+        said, reaches = self._crowds.addressed(agent, said)
         written = await self._say(Kind.POST, agent, said, key)
-        warnings = self._unknown_mentions(words)
-        return await self._receipt(written, said, agent, warnings)
+        warnings = self._unknown_mentions(words) + self._crowds.unmet(said)
+        return {**await self._receipt(written, said, agent, warnings), "reaches": reaches}
 
     async def direct(
         self,
@@ -126,14 +130,13 @@ class Talking:
         wishes: Wishes = NOTHING,
         insist: bool = False,
     ) -> Json:
-        """A message to agents, each named whole. Nothing is sent when one of them is unknown or ambiguous."""
+        """A message to agents, each named whole, or by a group as it is now. Nothing is sent when one is unknown or
+        ambiguous."""
         check_message(text)
         if not insist:
             check_credential(text)
-        if not 0 < len(to) <= MAX_RECIPIENTS:
-            raise BadInput(f"a direct message goes to 1 to {MAX_RECIPIENTS} agents, not {len(to)}")
-        rows = {row.n: row for row in (self._directory.find_agent(word) for word in to)}
-        recipients = tuple(self._directory.recipient(row) for row in rows.values())
+        rows = self._crowds.recipients(agent, to)
+        recipients = tuple(self._directory.recipient(row) for row in rows)
         reply = None if reply_to is None else await self._reply(reply_to, agent)
         found, signed = mentions(text), None if word is None else word.content()
         once = None if key is None else self._marks.mark(agent.id, key)
@@ -153,7 +156,7 @@ class Talking:
             *wishes,
         )
         written = await self._say(Kind.DIRECT, agent, said, key)
-        return await self._receipt(written, said, agent, [])
+        return {**await self._receipt(written, said, agent, []), "reaches": len(recipients)}
 
     async def _say(self, kind: Kind, agent: AgentRow, said: Said, key: str | None) -> Written:
         if said.word is None:

@@ -230,7 +230,8 @@ class Derived:
 
     def _sum(self, sql: str, start: Any) -> int:
         rows = _walk(self._conn, sql, (start, 0), self._top)
-        return sum(_hash(what, seq) for what, seq in rows if seq not in self._unknown) & _SUM
+        known = ((what, seq) for what, seq in rows if seq not in self._unknown and not _is_group(what))
+        return sum(_hash(what, seq) for what, seq in known) & _SUM
 
     def _mailboxes(self) -> None:
         sql = """SELECT count(*) FROM mailbox b LEFT JOIN messages m ON m.seq = b.seq
@@ -253,6 +254,11 @@ class Derived:
             self._tell(
                 "count", "meta", f"{counted} messages up to {seq} are counted, there are {real} up to {top}"
             )
+
+
+def _is_group(word: object) -> bool:
+    """A version that does not know groups noted none of those that it took in: they are no part of the sum."""
+    return type(word) is str and ":" in word
 
 
 def _walk(conn: sqlite3.Connection, sql: str, start: tuple[Any, int], top: int) -> Iterator[tuple[Any, int]]:

@@ -28,6 +28,7 @@ from maw.core.transcript import plain_words
 from maw.core.word import OperatorWord, read_word, word_of
 from maw.store.changes import Changes
 from maw.store.mending import write_back
+from maw.store.people import members_here
 from maw.store.progress import AHEAD, Claim, claims_of, take
 from maw.store.redacting import MAX_AHEAD, Order, apply, recheck
 from maw.store.replacing import Seen
@@ -437,7 +438,8 @@ class Fold:
         if word is not None and word.mark not in state.words:
             self._operators_word(word, entry, said, seq)
         if channel:
-            self.changes.mentions += [(word, seq) for word in dict.fromkeys(said.mentions)]
+            words = said.mentions + said.groups if said.groups else said.mentions
+            self.changes.mentions += [(word, seq) for word in dict.fromkeys(words)]
         if delivered:
             self.changes.mailbox += delivered
             state.mail.update((n, seq) for n, _, _ in delivered)
@@ -482,6 +484,9 @@ class Fold:
         for word in sorted(said.mentions, key=GROUPS.__contains__):  # who is named too is told of by name
             why = GROUP if word in GROUPS else MENTION
             found += [(row.n, seq, why) for row in self._local_by(word) if row.n != sender.n]
+        for group in said.groups:
+            rows = members_here(self.state, group, self.node(self.me))
+            found += [(row.n, seq, GROUP) for row in rows if row.n != sender.n]
         return found
 
     def _local_by(self, word: str) -> list[AgentRow]:
@@ -544,3 +549,6 @@ class Fold:
             yield _SET_LOCAL, (agent.n, agent.uid, agent.token_hash, agent.since_seq)
             names = (agent.name, f"{agent.name}@{self.node(self.me).name}")
             yield _FIND_MENTIONS, (agent.n, MENTION, *names)
+            if agent.profile.of is not None:
+                called = f"role:{agent.name}"  # @role:NAME of one that is a role is a name for it
+                yield _FIND_MENTIONS, (agent.n, GROUP, called, called)

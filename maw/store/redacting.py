@@ -139,7 +139,8 @@ async def forget_shown(conn: aiosqlite.Connection, state: State, seqs: Sequence[
 def _mentions(payload: bytes) -> Sequence[str]:
     try:
         content = unpack_payload(payload)
-        return Said.read(content, direct="channel" not in content).mentions
+        said = Said.read(content, direct="channel" not in content)
+        return said.mentions + said.groups
     except (ValueError, TypeError):
         return ()
 

@@ -132,7 +132,7 @@ class Rederiving:
         if seq != shown or row[0] is None:
             conn.execute("UPDATE entries SET shown = ? WHERE place = ?", (seq, place))
         if channel is not None:
-            words = [(word, seq) for word in dict.fromkeys(said.mentions)]
+            words = [(word, seq) for word in dict.fromkeys(said.mentions + said.groups)]
             conn.executemany("INSERT OR IGNORE INTO mentions VALUES (?, ?)", words)
         if entry.author == self._me or entry.author in self._former:
             conn.execute("INSERT OR IGNORE INTO outbox VALUES (?, ?)", (agent, seq))

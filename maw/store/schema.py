@@ -256,11 +256,16 @@ async def _keep_rhythm(conn: aiosqlite.Connection) -> None:
     )
 
 
+async def _keep_rights(conn: aiosqlite.Connection) -> None:
+    """What an agent of this host may that others may not: speak to a crowd."""
+    await conn.execute("CREATE TABLE rights (agent INTEGER PRIMARY KEY, crowd INTEGER NOT NULL DEFAULT 0)")
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
     _mark_mailboxes, _keep_roster, _tell_authors, _keep_wakes, _know_people, _let_expire,
-    _note_stale, _keep_rhythm,
+    _note_stale, _keep_rhythm, _keep_rights,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

@@ -98,6 +98,8 @@ class AgentRow:
     token_hash: bytes | None = None
     since_seq: int = 0
     profile: Profile = NO_PROFILE
+    crowd: bool = False
+    """It may speak to as many as it likes."""
 
 
 _TABLES: Final = (

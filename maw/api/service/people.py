@@ -73,6 +73,14 @@ class Peopling(Status):
             raise Refused(
                 f"{row.name} is another's", code="not_yours", hint="`maw whoami` shows whom you speak as"
             )
+        if (crowd := said.get("crowd")) is not None:
+            if not speaker.is_admin:
+                raise Refused(
+                    "who may speak to a crowd is for who administers this node to say",
+                    code="not_admin",
+                    hint="as the daemon's user, root or the configured group, on the socket",
+                )
+            await self._node.crowds.allow(row, crowd)
         await self._node.people.change(
             row, about=said.get("about"), pulse_s=said.get("pulse_s"), roles=said.get("roles")
         )

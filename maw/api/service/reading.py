@@ -8,12 +8,13 @@ from maw.api.backend import Json, Page, Speaker
 from maw.api.service.speakers import Speakers
 from maw.core.colony import GROUPS
 from maw.core.effects import Alert
-from maw.core.names import parse_address
+from maw.core.names import parse_address, parse_group
 from maw.core.states import REPLICATED
 from maw.errors import BadInput
 from maw.node.presenting import iso
 from maw.node.talking import need_agent
 from maw.store import pages
+from maw.store.people import member_of
 from maw.store.state import AgentRow
 
 _STREAM_SCAN: Final = 500
@@ -68,7 +69,9 @@ class Reading(Speakers):
         return _page([self._node.presenter.message(item) for item in rows], seen, after_seq, limit)
 
     def _words(self, user: str) -> list[str]:
-        """How ``user`` may have been mentioned: by name, with its host, or in a group of its role."""
+        """How ``user`` may have been mentioned: by name, with its host, or in a group; or the group that it is."""
+        if (group := parse_group(user)) is not None:
+            return [group]
         wanted = parse_address(user)
         if wanted.name in GROUPS:
             return [wanted.name]
@@ -78,8 +81,11 @@ class Reading(Speakers):
             directory.find_agent(user)  # says what is near
         words = {wanted.name: None}
         for row in rows:
-            words |= dict.fromkeys((directory.address(row), *_groups_of(row)))
+            words |= dict.fromkeys((directory.address(row), *self._groups_of(row)))
         return list(words)
+
+    def _groups_of(self, row: AgentRow) -> list[str]:
+        return member_of(row, self._node.state.node_at[row.node]).groups
 
     async def inbox_page(
         self, speaker: Speaker, *, after_seq: int, limit: int, expired: bool = False
@@ -152,10 +158,6 @@ class Reading(Speakers):
             receipt = await node.tracing.receipt(row, hosts_only=not knows_all)
             shown |= {"state": receipt["state"], "recipients": receipt["recipients"]}
         return shown
-
-
-def _groups_of(row: AgentRow) -> list[str]:
-    return [group for group, roles in GROUPS.items() if row.role in roles]
 
 
 def _page(items: list[Json], seen: int, after: int | None, limit: int) -> Page:

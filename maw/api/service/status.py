@@ -26,7 +26,7 @@ from maw.store.shrinking import free_bytes
 from maw.store.state import AgentRow
 
 FREEZES_SHOWN: Final = 20
-_OWNERS_AFFAIR: Final = frozenset({"uid", "has_token", "unread", "last_seen_seq"})
+_OWNERS_AFFAIR: Final = frozenset({"uid", "has_token", "unread", "last_seen_seq", "crowd"})
 
 
 class Status(Speakers):
