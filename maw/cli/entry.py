@@ -10,6 +10,11 @@ def main() -> int:
         from maw.agents.hooks.run import main as run
 
         return run(sys.argv[3:])
+    if sys.argv[1:2] in (["send"], ["inbox"]):
+        from maw.cli.light import main as light
+
+        if (code := light(sys.argv[1:])) is not None:
+            return code
     from maw.cli.main import main as every_command
 
     return every_command()

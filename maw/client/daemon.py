@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+from maw.client.once import next_key
 from maw.core.text import one_line
 from maw.errors import (
     Ambiguous,
@@ -100,7 +101,7 @@ class Daemon:
     def post_once(self, path: str, body: object, *, patience: float = 30.0, **query: object) -> Answer:
         """A write that happens once however often the connection breaks: retried under one key; also, for as long as
         an answer may take, where the daemon cannot tell yet whether it was there before."""
-        headers = {"Idempotency-Key": os.urandom(16).hex()}
+        headers = {"Idempotency-Key": next_key()}
         deadline, back_by = time.monotonic() + RESTART_S, time.monotonic() + patience
         lost: Lost | None = None
         while True:

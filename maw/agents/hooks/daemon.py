@@ -61,20 +61,21 @@ class Daemon:
         self._path = path
         self._headers = "".join(f"{name}: {_plain(value)}\r\n" for name, value in headers.items())
         self.deadline = deadline
-        self.replaced = False
-        """The last answer said that a newer waiter of the same session has come."""
+        self.fields: Mapping[str, str] = {}
+        """Headers of the last answer, in lower case."""
         self._line: socket.socket | None = None
 
-    def ask(self, path: str, body: Mapping[str, object]) -> tuple[int, Any]:
-        """POST; the status and the decoded answer, None where there is none. Raises NoAnswer."""
+    def ask(self, path: str, body: Mapping[str, object] | None) -> tuple[int, Any]:
+        """POST, or GET without a body; the status and the decoded answer, None where there is none. Raises NoAnswer."""
         self.send(path, body)
         return self.receive()
 
-    def send(self, path: str, body: Mapping[str, object]) -> socket.socket:
+    def send(self, path: str, body: Mapping[str, object] | None) -> socket.socket:
         """The request is on its way; the connection, so that who waits for more than one thing can wait for it."""
-        payload = json.dumps(body).encode()
+        payload = b"" if body is None else json.dumps(body).encode()
+        method = "GET" if body is None else "POST"
         head = (
-            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{self._headers}"
+            f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{self._headers}"
             f"Content-Type: application/json\r\nContent-Length: {len(payload)}\r\n\r\n"
         )
         line = self._connect()
@@ -95,7 +96,7 @@ class Daemon:
             head, _, rest = data.partition(b"\r\n\r\n")
             status, fields = _read_head(head)
             size = _length(status, fields)
-            self.replaced = "x-maw-replaced" in fields
+            self.fields = fields
             while len(rest) < size:
                 rest += self._read(line)
             return status, json.loads(rest[:size]) if size else None

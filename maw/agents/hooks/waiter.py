@@ -79,7 +79,7 @@ def _wait(session: Session, watch: Watch, busy: notes.Busy, env: Mapping[str, st
             pause = AWAY_S[0]
             if found is not None:
                 return _wake(session, found, env)
-            if session.daemon.replaced:
+            if "x-maw-replaced" in session.daemon.fields:
                 return 0
             watch.wait(None, LEAST_S)
         except NoAnswer as error:
