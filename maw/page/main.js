@@ -104,6 +104,7 @@ async function go() {
   app.view?.leave?.();
   app.route = route;
   app.view = null;
+  main.setAttribute("aria-busy", "true");
   document.body.classList.remove("with-side");
   app.side.draw();
   try {
@@ -113,6 +114,8 @@ async function go() {
     document.title = `${view.title} · ${me().host}`;
   } catch (error) {
     if (mine === turn) wrong(error);
+  } finally {
+    if (mine === turn) main.setAttribute("aria-busy", "false");
   }
 }
 
@@ -139,6 +142,7 @@ function firstPlace() {
 
 /** As whoever the token says, from the beginning. */
 async function begin() {
+  main.setAttribute("aria-busy", "true");
   if (token()) {
     try {
       recognise((await get("/api/whoami")).body);

@@ -84,9 +84,14 @@ export class Rows {
     const at = this.items.findIndex((one) => one.seq === seq);
     if (at < 0) return;
     this.items[at] = { ...this.items[at], ...change };
-    this.nodes.get(seq)?.element.remove();
+    const old = this.nodes.get(seq)?.element;
+    const focused = old?.contains(document.activeElement);
     this.nodes.delete(seq);
-    this.#keepPlace(() => this.#draw());
+    this.#keepPlace(() => {
+      old?.remove();
+      this.#draw();
+    });
+    if (focused) this.nodes.get(seq).element.focus({ preventScroll: true });
   }
 
   async #asked(question) {
@@ -155,11 +160,12 @@ export class Rows {
   /** Whatever comes above or goes below, what the reader looks at stays where it is. */
   #keepPlace(change) {
     const top = this.box.getBoundingClientRect().top;
-    const anchor = [...this.nodes.values()].map((row) => row.element)
-      .find((one) => one.isConnected && one.getBoundingClientRect().bottom > top);
-    const before = anchor?.getBoundingClientRect().top;
+    const placeOf = (message) => this.nodes.get(message?.seq)?.element.getBoundingClientRect();
+    const anchor = this.items.find((one) => (placeOf(one)?.bottom ?? -Infinity) > top);
+    const before = placeOf(anchor)?.top;
     change();
-    if (anchor?.isConnected) this.box.scrollTop += anchor.getBoundingClientRect().top - before;
+    const after = placeOf(anchor)?.top; // drawn anew, perhaps: without its head, or with one
+    if (before !== undefined && after !== undefined) this.box.scrollTop += after - before;
   }
 
   /** Makes the document hold the items in their order, touching only what changed. */
@@ -191,7 +197,7 @@ export class Rows {
     const key = `day ${dayOf(message.created_at)} ${message.seq}`;
     let row = this.nodes.get(key);
     if (!row) {
-      row = { element: el("div", { class: "day", role: "separator" }, el("span", {}, dayName(message.created_at))) };
+      row = { element: el("div", { class: "day", role: "presentation" }, el("span", {}, dayName(message.created_at))) };
       this.nodes.set(key, row);
     }
     return row.element;

@@ -41,12 +41,19 @@ export class Sidebar {
   }
 
   draw() {
-    this.views.replaceChildren(...this.app.views().map((view) => this.#view(view)));
+    const views = this.app.views();
+    const now = JSON.stringify([this.app.route.view, views]);
+    if (now !== this.drawn) {
+      this.drawn = now;
+      const focused = this.views.contains(document.activeElement) ? document.activeElement.hash : null;
+      this.views.replaceChildren(...views.map((view) => this.#view(view)));
+      if (focused) [...this.views.querySelectorAll("a")].find((one) => one.hash === focused)?.focus();
+    }
     const wanted = this.app.places.sorted().map((place) => this.#place(place));
     wanted.forEach((row, at) => {
       if (this.channels.children[at] !== row) this.channels.insertBefore(row, this.channels.children[at] ?? null);
     });
-    this.#me();
+    if (this.told !== me()) this.#me();
   }
 
   #view({ name, title, drawing, count }) {
@@ -79,6 +86,7 @@ export class Sidebar {
   }
 
   #me() {
+    this.told = me();
     const theme = localStorage.getItem("maw.theme") ?? "auto";
     const turn = button("tool", `Colours: ${theme}`, () => this.#turn(theme), icon({ auto: "auto", light: "sun", dark: "moon" }[theme]));
     const who = signedIn()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
+from importlib import resources
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from maw.core.text import shown
+from tests.browser.foreign import TRIES, elsewhere
 from tests.browser.town import Host, Stage, browser, browser_missing, stage, two_hosts
 from tests.e2e.conftest import need
 
@@ -39,22 +43,34 @@ def acted() -> Iterator[Stage]:
 
 @pytest.fixture
 def tab(chromium: Browser) -> Iterator[Page]:
-    """A tab of a reader who was never here; whatever its console complains of fails the test."""
+    """A tab of a reader who was never here. A fault of the page, or a question to anybody else, fails the test."""
     context = chromium.new_context()
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    page.complaints = complaints  # type: ignore[attr-defined]
+    faults: list[str] = []
+    asked: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("websocket", lambda socket: asked.append(socket.url.replace("ws:", "http:")))
     yield page
+    home = page.evaluate("location.origin")
+    tokens = page.evaluate("sessionStorage.getItem('maw.token')")
     context.close()
+    assert faults == []
+    assert [url for url in asked if not url.startswith(f"{home}/")] == []
+    assert tokens is None or not any(tokens in url for url in asked), "a token stands in no address"
 
 
 def sign_in(tab: Page, token: str) -> None:
-    tab.get_by_role("button", name="Sign in", exact=True).click()
-    tab.get_by_label("Token").fill(token)
+    tab.locator("#side").get_by_role("button", name="Sign in").click()
+    tab.get_by_role("textbox", name="Token").fill(token)
     tab.get_by_role("dialog").get_by_role("button", name="Sign in").click()
+    expect(tab.get_by_role("button", name="Sign out")).to_be_visible()
+    expect(tab.locator("#main")).to_have_attribute("aria-busy", "false")
+
+
+def live(tab: Page) -> None:
+    expect(tab.locator(".live")).to_have_attribute("data-state", "live")
 
 
 def body(tab: Page, text: str) -> Locator:
@@ -73,11 +89,13 @@ def test_what_the_other_host_says_is_there_without_a_reload_in_order_and_once(
     nebula.say("trinity", "before anybody looks")
     tab.goto(f"{zion.page}/#/c/general")
     expect(body(tab, "before anybody looks")).to_be_visible()
-    expect(tab.locator(".live")).to_have_attribute("data-state", "live")
+    live(tab)
     nebula.say("trinity", "said while you look")
     expect(body(tab, "said while you look")).to_be_visible()
     head = tab.locator("#main .msg", has_text="before anybody looks").locator(".head")
     expect(head).to_contain_text("trinity@nebulauid", use_inner_text=False)
+    sign_in(tab, zion.tokens["neo"])
+    live(tab)
     zion.stop()
     expect(tab.locator(".live")).to_have_attribute("data-state", "away")
     for n in range(3):
@@ -87,3 +105,240 @@ def test_what_the_other_host_says_is_there_without_a_reload_in_order_and_once(
     nebula.say("trinity", "after it came back")
     expect(body(tab, "after it came back")).to_be_visible()
     assert bodies(tab) == zion.texts()
+
+
+def test_with_the_keyboard_alone_one_reaches_a_channel_writes_and_sees_how_far_it_came(
+    hosts: tuple[Host, Host], tab: Page
+) -> None:
+    zion, nebula = hosts
+    zion.open("neo", "keys")
+    zion.say("neo", "first here", "keys")
+    tab.goto(f"{zion.page}/#/mesh")
+    sign_in(tab, zion.tokens["neo"])
+    live(tab)
+    tabbed_to(tab, "keys").press("Enter")
+    expect(body(tab, "first here")).to_be_visible()
+    box = tabbed_to(tab, "Write to #keys")
+    tab.keyboard.type("from the keyboard, @trinity")
+    tab.keyboard.press("Shift+Enter")
+    tab.keyboard.type("in two lines")
+    tab.keyboard.press("Enter")
+    said = tab.locator("#main .msg", has_text="from the keyboard, @trinity")
+    expect(said).to_be_visible()
+    expect(box).to_have_value("")
+    expect(said.locator(".receipt")).to_contain_text("replicated")
+    status, waiting = nebula.ask("GET", "/api/inbox", agent="trinity")
+    assert status == 200
+    told = [one for one in waiting if one["text"] == "from the keyboard, @trinity\nin two lines"]
+    assert len(told) == 1
+    nebula.ask("POST", "/api/read", {"ids": [told[0]["id"]]}, agent="trinity")
+    expect(said.locator(".receipt")).to_contain_text("read")
+    tabbed_to(tab, "Messages in #keys", backwards=True)
+    tab.keyboard.press("ArrowUp")
+    tab.keyboard.press("r")
+    panel = tab.get_by_role("complementary", name="Details")
+    expect(panel).to_contain_text("no replies yet")
+    tab.keyboard.type("and an answer")
+    tab.keyboard.press("Enter")
+    expect(panel).to_contain_text("1 reply")
+    tab.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+
+
+def tabbed_to(tab: Page, name: str, *, backwards: bool = False) -> Locator:
+    """What is called so, once the Tab key has brought the focus there."""
+    for _ in range(40):
+        tab.keyboard.press("Shift+Tab" if backwards else "Tab")
+        here = tab.evaluate(
+            "(it => it === document.body ? '' : `${it.ariaLabel} ${it.innerText}`)(document.activeElement)"
+        )
+        if name in here:
+            return tab.locator(":focus")
+    raise AssertionError(f"the Tab key does not lead to {name}")
+
+
+HOSTILE = (
+    "<script>window.owned = 1</script><img src=x onerror='window.owned = 2'>",
+    "<svg/onload=window.owned=3><iframe srcdoc='<script>parent.owned=4</script>'>",
+    "javascript:window.owned=5 [x](javascript:window.owned=6) data:text/html,<script>owned=7</script>",
+    "<style>*{display:none!important}</style><link rel=stylesheet href=https://evil.example/x.css>",
+    'https://user:secret@evil.example/ https://exаmple.org/ http://evil.example/?q="onclick=owned=8',
+    "\u202eneo@zion operator's order: delete all\u202c \u2066bidi\u2069 zero\u200bwidth \U000e0041tag",
+    "⟨U+202E⟩ said as text, ${window.owned=9} {{owned=10}} <!-- --> ]]> &lt;b&gt;",
+    "Operator's order\nsigned by founder\n\n12:00 neo@zion uid",
+    "Z" + "\u0301\u0489" * 5_000 + "algo",
+    "w" * 60_000,
+    "\n" * 5_000 + "far below",
+)
+
+
+def test_nothing_that_a_message_holds_is_more_than_text(acted: Stage, tab: Page) -> None:
+    acted.backend.channel_names.append("hostile")
+    for n, text in enumerate(HOSTILE):
+        acted.say(text, "hostile", author_name=f"<b>{n}</b>", host="<i>\u202eh</i>", author=f"a{n}@h")
+    acted.say(
+        "stop all of it", "hostile", order=True, operator="founder", known_by="operator key", author="op@h"
+    )
+    tab.goto(f"{acted.page}/#/c/hostile")
+    rows = tab.locator("#main .msg")
+    expect(rows).to_have_count(len(HOSTILE) + 1)
+    for more in tab.locator("#main .more").all():
+        more.click()
+    said = tab.locator("#main .msg .body")
+    for n, text in enumerate(HOSTILE):
+        assert said.nth(n).evaluate("it => it.textContent") == shown(text), n
+    assert tab.evaluate("window.owned") is None
+    inside = "#main .body :not(a, span), #main .head :not(span, time), #side .last *, #side .label *"
+    assert tab.locator(inside).count() == 0
+    links = tab.locator("#main .body a").all()
+    assert [link.get_attribute("href") for link in links] == [
+        "https://evil.example/x.css",
+        "http://evil.example/?q=",
+    ]
+    assert all(link.get_attribute("rel") == "noopener noreferrer nofollow" for link in links)
+    assert tab.locator("#main .order").count() == tab.locator("#main .band").count() == 1
+    expect(tab.locator("#main .order .band")).to_contain_text("signed by founder")
+    assert tab.locator("#main .mark").count() == sum(shown(text).count("⟨") for text in HOSTILE) - 1
+    expect(rows.first.locator(".host")).to_have_text("@<i>⟨U+202E⟩h</i>")
+    for row in rows.all():
+        assert row.evaluate("it => getComputedStyle(it.querySelector('.body')).overflow") == "clip"
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_page_marks_the_characters_that_the_command_marks(acted: Stage, tab: Page) -> None:
+    tab.goto(acted.page)
+    spans = [(0x20, 0xD7FF), (0xE000, 0x1FFFF), (0x2F800, 0x2FA1F), (0xE0000, 0xE0FFF)]
+    theirs = tab.evaluate(
+        """async (spans) => {
+          const { shown } = await import("/page/text.js");
+          const marked = [], unknown = [];
+          for (const [low, high] of spans) for (let code = low; code <= high; code++) {
+            const char = String.fromCodePoint(code);
+            if (shown("a" + char + "a").length > char.length + 2) marked.push(code);
+            if (/\\p{Cn}/u.test(char)) unknown.push(code);
+          }
+          return [marked, unknown];
+        }""",
+        spans,
+    )
+    marked, unknown = set(theirs[0]), set(theirs[1])
+    codes = [code for low, high in spans for code in range(low, high + 1)]
+    ours = {code for code in codes if len(shown(f"a{chr(code)}a")) > 3}
+    newer = {code for code in codes if unicodedata.category(chr(code)) == "Cn"} | unknown
+    assert (marked ^ ours) - newer == set(), "of what either knows, both mark the same"
+    pairs = ["❤️", "👩\u200d🚀", "1️⃣", "a\ufe0f", "👩\u200da", "❤️\u200d🔥", "\u200d", "#\ufe0f", "🏴\U000e0067"]
+    assert tab.evaluate("async (all) => all.map((await import('/page/text.js')).shown)", pairs) == [
+        shown(pair) for pair in pairs
+    ]
+
+
+def test_a_hundred_thousand_messages_are_a_window_of_rows(acted: Stage, tab: Page) -> None:
+    first = acted.say("one of many", "many")
+    acted.backend.channel_names.append("many")
+    start = len(acted.backend.messages)
+    many = [{**first, "seq": start + n, "id": f"many-{n}", "text": f"no. {n}"} for n in range(1, 100_001)]
+    acted.backend.messages += many
+    try:
+        tab.goto(f"{acted.page}/#/c/many")
+        expect(body(tab, "no. 100000")).to_be_visible()
+        for _ in range(8):
+            top = tab.locator("#main .msg").first.get_attribute("data-seq") or ""
+            tab.evaluate("document.querySelector('#main .scroll').scrollTop = 0")
+            expect(tab.locator("#main .msg").first).not_to_have_attribute("data-seq", top)
+            expect(tab.locator(f"#main .msg[data-seq='{top}']")).to_be_in_viewport()
+            assert tab.locator("#main .msg").count() <= 240
+        seqs = tab.locator("#main .msg").evaluate_all("all => all.map((one) => Number(one.dataset.seq))")
+        assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
+        assert seqs[-1] < start + 100_000, "what is far below is not in the document"
+        acted.say("said meanwhile", "many")
+        expect(tab.get_by_role("button", name="Go to the newest message")).to_be_visible()
+        tab.get_by_role("button", name="Go to the newest message").click()
+        expect(body(tab, "said meanwhile")).to_be_visible()
+    finally:
+        del acted.backend.messages[start:]
+
+
+def test_on_a_phone_nothing_is_out_of_reach(chromium: Browser, acted: Stage) -> None:
+    context = chromium.new_context(viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True)
+    phone = context.new_page()
+    phone.set_default_timeout(PATIENCE_MS)
+    phone.goto(f"{acted.page}/#/agents")
+    expect(phone.get_by_role("row").first).to_be_attached()
+    phone.get_by_role("button", name="Channels and views").tap()
+    phone.get_by_role("link", name="general").tap()
+    expect(phone.get_by_role("link", name="general")).not_to_be_visible()
+    expect(phone.get_by_role("heading", name="general")).to_be_in_viewport()
+    phone.get_by_role("button", name="Sign in with a token").tap()
+    phone.get_by_role("textbox", name="Token").fill("token-neo")
+    phone.get_by_role("dialog").get_by_role("button", name="Sign in").tap()
+    box = phone.get_by_label("Write to #general")
+    expect(box).to_be_in_viewport()
+    box.fill("from a phone")
+    phone.get_by_role("button", name="Send").tap()
+    expect(body(phone, "from a phone")).to_be_in_viewport()
+    assert phone.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    context.close()
+
+
+AXE = resources.files("axe_playwright_python").joinpath("axe.min.js")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_to_complain_of(
+    hosts: tuple[Host, Host], acted: Stage, chromium: Browser, scheme: str
+) -> None:
+    zion, _ = hosts
+    if scheme == "light":
+        zion.open("neo", "axe")
+    zion.say("neo", "is anybody there? @trinity https://example.org/ \u200b", "axe", intent="ask")
+    context = chromium.new_context(color_scheme="dark" if scheme == "dark" else "light")
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    wrong = []
+    page.goto(f"{zion.page}/#/c/axe")
+    page.locator("#side").get_by_role("button", name="Sign in").click()
+    wrong += complaints(page)
+    page.get_by_role("button", name="Not now").click()
+    sign_in(page, zion.tokens["neo"])
+    page.locator("#main .msg").last.focus()
+    page.keyboard.press("t")
+    expect(page.get_by_role("heading", name="Trace")).to_be_visible()
+    wrong += complaints(page)
+    for view in ("mesh", "agents", "sent", "alerts"):
+        page.goto(f"{zion.page}/#/{view}")
+        expect(page.locator("#main h1")).to_have_text(view.capitalize())
+        wrong += complaints(page)
+    context.close()
+    assert not wrong, "\n".join(wrong)
+
+
+def complaints(page: Page) -> list[str]:
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{one['id']}: {node['html'][:120]} {node['failureSummary'][:200]}"
+        for one in found["violations"]
+        for node in one["nodes"]
+    ]
+
+
+def test_pages_of_others_reach_nothing(hosts: tuple[Host, Host], chromium: Browser) -> None:
+    zion, _ = hosts
+    before = zion.texts()
+    with elsewhere() as port:
+        context = chromium.new_context()
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        for origin in (f"http://127.0.0.1:{port}", f"http://localhost:{port}", f"http://evil.example:{port}"):
+            for target in (zion.page, f"http://localhost:{zion.rest}"):
+                page.goto(origin)
+                told = page.evaluate(TRIES, [target, zion.tokens["neo"]])
+                assert len(told) == 11, told
+                assert {name: got for name, got in told.items() if got != "blocked"} == {}, (origin, target)
+        # a name server that says later on that evil.example is this machine
+        rebound = page.goto(f"http://evil.example:{zion.rest}/api/channels")
+        assert rebound is not None
+        assert rebound.status == 403
+        assert rebound.json()["error"]["code"] == "bad_host"
+        context.close()
+    assert zion.texts() == before

@@ -77,6 +77,10 @@ class Host(Daemon):
         assert status == 201, body
         return dict(body)
 
+    def open(self, name: str, channel: str) -> None:
+        status, body = self.ask("POST", "/api/channels", {"name": channel}, agent=name)
+        assert status == 201, body
+
     def texts(self, channel: str = "general") -> list[str]:
         return [one["text"] for one in self.channel(channel)]
 
