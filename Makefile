@@ -7,7 +7,7 @@ SEEDS  ?= 1000
 N      ?= 30
 MINUTES ?= 10
 
-.PHONY: hour demo test again lint types floors fix sim chaos reboot bench fleet extremes build clean help
+.PHONY: hour demo test again lint types floors fix sim chaos reboot bench proof fleet extremes build clean help
 
 help:           ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -51,6 +51,9 @@ reboot: $(READY) ## the power is cut on a host with 13 agents (root): seconds un
 
 hour: $(READY)  ## MINUTES=60 of 13 agents in tmux on two hosts, 500 messages: what it costs them; ARGS="--nudged 4"
 	@$(BIN)/python -m tests.hour --minutes $(MINUTES) $(ARGS)
+
+proof: $(READY) ## the API against its own openapi.json, on a live node, at each door; ARGS="--examples 1000 --seed N"
+	@$(BIN)/python -m tests.proof $(ARGS)
 
 bench: $(READY) ## figures, as ratios in one run
 	@$(BIN)/python -m bench $(ARGS)

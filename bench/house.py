@@ -143,6 +143,13 @@ class Daemon(Process):
             await self._session.close()
         self.stop()
 
+    async def restart(self, between: Callable[[], Awaitable[None]]) -> None:
+        """Stop, do what may only be done while nothing runs, and go on."""
+        self.stop()
+        await between()
+        super().__init__([str(MAW), "up"], self.home, MAW_HOME=str(self.home), MAW_LOG="WARNING")
+        await self.ready()
+
     @property
     def session(self) -> aiohttp.ClientSession:
         assert self._session is not None

@@ -172,5 +172,17 @@ async def calling(socket: Path) -> AsyncIterator[Caller]:
         caller.close()
 
 
+@asynccontextmanager
+async def calling_rest(address: str) -> AsyncIterator[Caller]:
+    """The same to ``127.0.0.1:PORT``."""
+    caller = Caller()
+    host, _, port = address.rpartition(":")
+    await asyncio.get_running_loop().create_connection(partial(_itself, caller), host, int(port))
+    try:
+        yield caller
+    finally:
+        caller.close()
+
+
 def _itself(protocol: P) -> P:
     return protocol

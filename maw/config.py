@@ -140,6 +140,13 @@ class AgentsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchConfig:
+    """Whether this node keeps a full-text index."""
+
+    index: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """``maw.toml``. ``path`` is where it was read from."""
 
@@ -149,6 +156,7 @@ class Config:
     rest: RestConfig = RestConfig()
     socket: SocketConfig = SocketConfig()
     limits: LimitsConfig = LimitsConfig()
+    search: SearchConfig = SearchConfig()
     backup: BackupConfig = BackupConfig()
     host: HostConfig = HostConfig()
     wakes: WakesConfig = WakesConfig()
@@ -206,7 +214,9 @@ def check_interface(name: str) -> str:
 def load_config(path: Path) -> Config:
     """Read maw.toml. Raises BadConfig; a missing file says how to make one."""
     document = _read(path)
-    document.only("node", "mesh", "rest", "socket", "limits", "backup", "host", "agents", "wakes", "alerts")
+    document.only(
+        "node", "mesh", "rest", "socket", "limits", "backup", "host", "agents", "wakes", "alerts", "search"
+    )
     return Config(
         path=path,
         name=_node_name(document.section("node")),
@@ -219,6 +229,7 @@ def load_config(path: Path) -> Config:
         wakes=_wakes(document.section("wakes")),
         agents=_agents(document.section("agents")),
         alerts=_alerts(document.section("alerts")),
+        search=_search(document.section("search")),
     )
 
 
@@ -312,6 +323,10 @@ node_per_minute = 1200
 node_burst = 5000
 # Who names a group of more than so many (@all, @role:reviewer) needs a right: maw agent set NAME crowd=on
 crowd = 50
+
+[search]
+# Whether messages can be searched for: search.db takes about as much disk as their texts.
+index = true
 
 [backup]
 # Where `maw backup` puts them: best a directory on another disk. Without it, backups/ beside this file.
@@ -542,6 +557,11 @@ def _agents(section: Section) -> AgentsConfig:
         stagger_s=section.number("stagger_s", default.stagger_s, 0, 600),
         load_per_core=section.number("load_per_core", default.load_per_core, 1, 1000),
     )
+
+
+def _search(section: Section) -> SearchConfig:
+    section.only("index")
+    return SearchConfig(section.flag("index", True))
 
 
 def _backup(section: Section) -> BackupConfig:

@@ -50,6 +50,14 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
+def _or_null(schema: Json) -> Json:
+    """An optional field of a body may be there and null, which is as if it were left out."""
+    if "type" not in schema:
+        return {**schema, "oneOf": [*schema["oneOf"], {"type": "null"}]}
+    more = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
+    return {**schema, "type": [schema["type"], "null"], **more}
+
+
 @dataclass(frozen=True, slots=True)
 class FieldSet:
     """The fields of one query or body. ``what`` names it in errors: "parameter", "field"."""
@@ -75,7 +83,11 @@ class FieldSet:
         schema: Json = {
             "type": "object",
             "properties": {
-                field.name: {"description": field.about, **field.schema()} for field in self.fields
+                field.name: {
+                    "description": field.about,
+                    **(field.schema() if field.required else _or_null(field.schema())),
+                }
+                for field in self.fields
             },
             "additionalProperties": False,
         }

@@ -55,10 +55,18 @@ _BEHIND: Final = "SELECT count(*) FROM (SELECT 1 FROM messages WHERE seq > ? LIM
 
 
 class Indexing:
-    """``may_write``: whether the disk has room. ``seq``: everything up to it can be found; ``off``: why there is no
-    index, while there is none."""
+    """``may_write``: whether the disk has room; ``wanted``: whether there is to be an index at all. ``seq``: everything
+    up to it can be found; ``off``: why there is no index, while there is none."""
 
-    def __init__(self, store: Store, visible: Visible, path: Path, may_write: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        visible: Visible,
+        path: Path,
+        may_write: Callable[[], bool],
+        wanted: bool = True,
+    ) -> None:
+        self._wanted = wanted
         self._store = store
         self._visible = visible
         self._may_write = may_write
@@ -74,10 +82,11 @@ class Indexing:
 
     async def run(self, beat: Callable[[], None]) -> None:
         """Until cancelled. Raises sqlite3.Error, OSError when the disk is at fault: then it begins anew."""
-        why = why_off()
+        why = why_off() if self._wanted else "[search] index = false in maw.toml"
         if why is not None:
             self.off = why
             log.warning("search is off: %s", why)
+            await self._discard()
             await asyncio.Event().wait()
         try:
             while True:

@@ -213,7 +213,9 @@ class Parts:
         )  # fmt: skip
         self.wakes.frozen = self.keeping.frozen
         self.redacting = Redacting(store, self.authoring, self.directory, self.presenter, self.talking)
-        self.indexing = Indexing(store, self.visible, home.search, lambda: self.authoring.read_only is None)
+        self.indexing = Indexing(
+            store, self.visible, home.search, lambda: self.authoring.read_only is None, config.search.index
+        )
         self.searching = Searching(store, self.indexing, self.directory, self.presenter, wall_clock_ms)
         self.orders = Orders(
             me, db, self.state, self.authoring, self.directory, self.presenter, self.receipts, self.talking,

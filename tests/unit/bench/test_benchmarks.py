@@ -16,7 +16,8 @@ from bench.sizes import SIZES
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "names", [["hop"], ["posts"], ["catchup", "memory"], ["cli"], ["idle"], ["hooks"], ["hearing"]]
+    "names",
+    [["hop"], ["posts"], ["catchup", "memory"], ["cli"], ["idle"], ["hooks"], ["hearing"], ["colony"]],
 )
 async def test_each_runs_and_yields_figures(names: list[str]) -> None:
     heard: list[str] = []
