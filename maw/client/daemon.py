@@ -77,17 +77,30 @@ class UnconfirmedReceipt(Unconfirmed):
         return {**super().as_json(), "receipt": self.receipt}
 
 
-@dataclass(frozen=True, slots=True)
-class Daemon:
-    """A daemon that was found. ``speaker`` goes with each request; None lets the daemon tell by the uid. ``pane``: the
-    tmux pane that is asked from (`maw.client.pane`), which says who speaks where ``speaker`` names no agent.
+class Door:
+    """Where a daemon is asked. ``patience`` is how many seconds an answer may take; keywords beside it are the query,
+    None left out."""
 
-    ``patience`` is how many seconds an answer may take; keywords beside it are the query, None left out.
-    """
+    __slots__ = ()
 
-    socket: Path
-    speaker: str | None = None
-    pane: str | None = None
+    def connection(self, timeout: float) -> http.client.HTTPConnection:
+        """Not connected yet; ``connect`` raises NotRunning or Refused."""
+        raise NotImplementedError
+
+    def who(self) -> dict[str, str]:
+        """Headers that say who speaks."""
+        raise NotImplementedError
+
+    def is_open(self) -> bool:
+        """Whether somebody takes connections there now."""
+        connection = self.connection(5.0)
+        try:
+            connection.connect()
+        except (MawError, OSError):
+            return False
+        finally:
+            connection.close()
+        return True
 
     def get(self, path: str, *, patience: float = 30.0, **query: object) -> Answer:
         return self._ask("GET", path, query, None, {}, patience)
@@ -132,21 +145,34 @@ class Daemon:
     ) -> Answer:
         asked = {name: value for name, value in query.items() if value is not None}
         target = f"{path}?{urlencode(asked)}" if asked else path
-        sent = {"Host": "localhost", "Connection": "close", **headers}
-        if self.speaker is not None:
-            sent["X-Maw-Agent"] = self.speaker
-        if self.pane is not None:
-            sent["X-Maw-Pane"] = self.pane
+        sent = {"Host": "localhost", "Connection": "close", **self.who(), **headers}
         payload = None
         if method == "POST":
             payload = json.dumps({} if body is None else body).encode()
             sent["Content-Type"] = "application/json"
-        connection = UnixConnection(self.socket, timeout)
+        connection = self.connection(timeout)
         try:
             connection.connect()
             return _answer(connection, method, target, payload, sent)
         finally:
             connection.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon(Door):
+    """A daemon that was found. ``speaker`` goes with each request; None lets the daemon tell by the uid. ``pane``: the
+    tmux pane that is asked from (`maw.client.pane`), which says who speaks where ``speaker`` names no agent."""
+
+    socket: Path
+    speaker: str | None = None
+    pane: str | None = None
+
+    def connection(self, timeout: float) -> http.client.HTTPConnection:
+        return UnixConnection(self.socket, timeout)
+
+    def who(self) -> dict[str, str]:
+        said = {"X-Maw-Agent": self.speaker, "X-Maw-Pane": self.pane}
+        return {name: value for name, value in said.items() if value is not None}
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -171,7 +197,11 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 def _answer(
-    connection: UnixConnection, method: str, target: str, payload: bytes | None, headers: Mapping[str, str]
+    connection: http.client.HTTPConnection,
+    method: str,
+    target: str,
+    payload: bytes | None,
+    headers: Mapping[str, str],
 ) -> Answer:
     try:
         connection.request(method, target, body=payload, headers=dict(headers))
@@ -258,17 +288,17 @@ def find_daemon(
     )
 
 
-def wait_until_back(daemon: Daemon, told: Callable[[], None], deadline: float | None = None) -> None:
+def wait_until_back(daemon: Door, told: Callable[[], None], deadline: float | None = None) -> None:
     """Returns once the daemon takes connections again, or at ``deadline`` (monotonic); calls ``told`` once.
 
     Always pauses a little, so that a daemon that answers and breaks off again is not asked in a busy loop.
     """
     pause = 0.2
     time.sleep(pause)
-    if _state_of(daemon.socket) == "open":
+    if daemon.is_open():
         return
     told()
-    while _state_of(daemon.socket) != "open" and (deadline is None or time.monotonic() < deadline):
+    while not daemon.is_open() and (deadline is None or time.monotonic() < deadline):
         time.sleep(pause)
         pause = min(pause * 1.6, 1.0)
 

@@ -7,11 +7,12 @@ import json
 import os
 from collections.abc import Iterator
 from http import HTTPStatus
+from http.client import HTTPConnection
 from io import BufferedReader
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from maw.client.daemon import Daemon, Lost, UnixConnection, error_from
+from maw.client.daemon import Door, Lost, error_from
 
 SILENCE_S: Final = 120.0
 """Without a frame for so long the connection counts as lost: the daemon sends something more often."""
@@ -20,14 +21,14 @@ MAX_FRAME_BYTES: Final = 1 << 20
 _CONTINUATION, _TEXT, _CLOSE, _PING = 0x0, 0x1, 0x8, 0x9
 
 
-def follow(daemon: Daemon, *, confirm: bool = False, **query: object) -> Iterator[dict[str, Any]]:
+def follow(daemon: Door, *, confirm: bool = False, **query: object) -> Iterator[dict[str, Any]]:
     """The stream's JSON frames, for ever. Raises Lost when it breaks, or what the daemon refuses it with.
 
     ``confirm``: a message counts as put in front of the speaking agent when the next frame is asked for.
     """
     if confirm:
         query["confirm"] = "true"
-    connection = UnixConnection(daemon.socket, SILENCE_S)
+    connection = daemon.connection(SILENCE_S)
     try:
         connection.connect()
         reader = _upgrade(
@@ -54,16 +55,15 @@ def _of_mail(frame: dict[str, Any]) -> int | None:
     return seq if isinstance(seq, int) else None
 
 
-def _upgrade(connection: UnixConnection, daemon: Daemon, query: dict[str, object]) -> BufferedReader:
+def _upgrade(connection: HTTPConnection, daemon: Door, query: dict[str, object]) -> BufferedReader:
     headers = {
         "Host": "localhost",
         "Upgrade": "websocket",
         "Connection": "Upgrade",
         "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
+        **daemon.who(),
     }
-    if daemon.speaker is not None:
-        headers["X-Maw-Agent"] = daemon.speaker
     connection.request("GET", f"/api/stream?{urlencode(query)}", headers=headers)
     response = connection.getresponse()
     if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
@@ -75,7 +75,7 @@ def _upgrade(connection: UnixConnection, daemon: Daemon, query: dict[str, object
     raise error_from(response.status, body)
 
 
-def _texts(connection: UnixConnection, reader: BufferedReader) -> Iterator[bytes]:
+def _texts(connection: HTTPConnection, reader: BufferedReader) -> Iterator[bytes]:
     """Whole text messages; pings are answered on the way."""
     parts: list[bytes] = []
     while True:
@@ -112,7 +112,7 @@ def _exactly(reader: BufferedReader, count: int) -> bytes:
     return data
 
 
-def _send(connection: UnixConnection, kind: int, payload: bytes) -> None:
+def _send(connection: HTTPConnection, kind: int, payload: bytes) -> None:
     mask = os.urandom(4)
     connection.sock.sendall(bytes([0x80 | kind, 0x80 | len(payload)]) + mask + _masked(payload, mask))
 
