@@ -18,7 +18,7 @@ export class Refusal extends Error {
 
 const AWAY = { code: "away", message: "the daemon does not answer", hint: "is it running? `maw status` on its host" };
 
-/** `{body, next, replica}`: the decoded answer, its X-Maw-Next-Seq, and whose replica it is. Throws Refusal. */
+/** `{body, next, before}`: the decoded answer, its X-Maw-Next-Seq and X-Maw-Before-Seq. Throws Refusal. */
 export async function ask(method, path, { query = {}, body, headers = {}, signal } = {}) {
   const words = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== null && value !== undefined));
   const sent = { ...headers };
@@ -40,7 +40,7 @@ export async function ask(method, path, { query = {}, body, headers = {}, signal
     throw new Refusal(answer.status, { code: "garbled", message: "the answer is no JSON: something else answered" });
   }
   if (!answer.ok) throw new Refusal(answer.status, told.error || AWAY);
-  return { body: told, next: Number(answer.headers.get("X-Maw-Next-Seq") || 0), replica: answer.headers.get("X-Maw-Replica") };
+  return { body: told, next: Number(answer.headers.get("X-Maw-Next-Seq") || 0), before: answer.headers.get("X-Maw-Before-Seq") };
 }
 
 export const get = (path, query, signal) => ask("GET", path, { query, signal });

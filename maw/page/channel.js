@@ -10,11 +10,12 @@ const PAGE = 60;
 
 export async function channelView(app, main, { name, seq }) {
   const path = `/api/channels/${piece(name)}/messages`;
+  const page = async (query) => (await get(path, { ...query, limit: PAGE })).body.map((one) => app.receipts.dress(one));
   const rows = new Rows({
     label: `Messages in #${shown(name)}`,
-    latest: async () => (await get(path, { limit: PAGE })).body,
-    older: async (before) => (await get(path, { before_seq: before, limit: PAGE })).body,
-    newer: async (after) => (await get(path, { after_seq: after, limit: PAGE })).body,
+    latest: () => page({}),
+    older: (before) => page({ before_seq: before }),
+    newer: (after) => page({ after_seq: after }),
     acts: app.acts,
     seen: (upTo) => app.places.see(name, upTo),
   });
@@ -31,7 +32,7 @@ export async function channelView(app, main, { name, seq }) {
     title: `#${shown(name)}`,
     take(message) {
       if (message.channel !== name) return;
-      rows.take(message);
+      rows.take(app.receipts.dress(message));
       app.say(`${shown(message.author_name)}: ${shown(message.text).slice(0, 200)}`);
     },
     renew: (of, change) => rows.renew(of, change),

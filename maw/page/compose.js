@@ -27,14 +27,14 @@ function form(app, { path, label, fixed, sent }) {
   const trouble = el("p", { class: "trouble", role: "alert" });
   let attempt = null;
 
-  async function submit() {
+  async function submit(insist = false) {
     const text = words.value;
     if (!text.trim() || send.disabled) return;
     if (attempt?.text !== text || attempt.intent !== intent.value) attempt = { text, intent: intent.value, key: freshKey() };
     send.disabled = true;
     try {
       const { body } = await ask("POST", path, {
-        body: { text, intent: attempt.intent, ...fixed }, headers: { "Idempotency-Key": attempt.key },
+        body: { text, intent: attempt.intent, ...(insist ? { insist } : {}), ...fixed }, headers: { "Idempotency-Key": attempt.key },
       });
       attempt = null;
       words.value = "";
@@ -44,7 +44,8 @@ function form(app, { path, label, fixed, sent }) {
       sent(body);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      trouble.replaceChildren(error.words);
+      trouble.replaceChildren(...(error.code === "credential"
+        ? [`${error.message}. `, button("link", "Send it all the same", () => submit(true))] : [error.words]));
     } finally {
       send.disabled = false;
     }

@@ -7,6 +7,7 @@ import { forget, me, recognise, signedIn, token } from "./identity.js";
 import { Live } from "./live.js";
 import { Panel } from "./panel.js";
 import { Places } from "./places.js";
+import { Receipts } from "./receipts.js";
 import { Sidebar } from "./sidebar.js";
 import { askForToken } from "./signin.js";
 import { VIEWS } from "./views.js";
@@ -17,6 +18,7 @@ const said = document.getElementById("said");
 
 const app = {
   live: new Live(),
+  receipts: new Receipts(),
   places: null,
   panel: null,
   route: { view: "", name: null },
@@ -32,7 +34,7 @@ const app = {
   },
 
   /** The places beside the channels that this reader may see. */
-  views: () => VIEWS.filter((one) => one.open || signedIn())
+  views: () => VIEWS.filter((one) => one.title && (one.open || signedIn()))
     .map((one) => ({ ...one, count: app.counts[one.name] })),
 
   menuButton: () => button("tool menu", "Channels and views", () => document.body.classList.toggle("with-side"), icon("menu")),
@@ -44,7 +46,16 @@ const app = {
 
   /** What was just sent is in the stream too; its receipt is only here. */
   posted(receipt) {
+    app.receipts.take(receipt);
     app.view?.posted?.(receipt);
+  },
+
+  /** Whether it is the reader's to answer: said to him alone, or calling him. Groups are the node's to work out. */
+  isForMe(message) {
+    const { name, agent, role } = me();
+    if (!agent || message.author === agent) return false;
+    const words = new Set([name, agent, "all", role === "ape" ? "apes" : "agents"]);
+    return message.to.includes(agent) || message.mentions.some((word) => words.has(word)) || Boolean(message.groups?.length);
   },
 
   async signIn() {
@@ -84,7 +95,7 @@ function tell(error) {
 
 function read(hash) {
   const [view, name, seq] = hash.replace(/^#\/?/, "").split("/").map(decode);
-  return { view: view || "c", name: name ?? null, seq: /^\d+$/.test(seq ?? "") ? Number(seq) : null };
+  return { view: view || "c", name: name ?? null, more: seq ?? null, seq: /^\d+$/.test(seq ?? "") ? Number(seq) : null };
 }
 
 function decode(word) {
@@ -98,6 +109,7 @@ function decode(word) {
 let turn = 0;
 
 async function go() {
+  if (!app.side) return; // not begun: it goes there when it is
   const mine = ++turn;
   const route = read(location.hash);
   if (route.view === "c" && route.name === null) route.name = firstPlace();
@@ -152,7 +164,6 @@ async function begin() {
     }
   }
   if (!token()) recognise((await get("/api/whoami")).body);
-  app.acts.ack = undefined;
   app.places ??= new Places(me().node_key);
   const from = await app.places.load();
   app.panel ??= new Panel(app, document.getElementById("panel"));
@@ -161,9 +172,23 @@ async function begin() {
   app.live.start(from);
   await go();
   app.places.loadWords().catch(tell);
+  await countWaiting();
 }
 
+/** How much waits for the reader, and whether the node is well. */
+async function countWaiting() {
+  app.counts = {};
+  if (!signedIn()) return;
+  const [inbox, status] = await Promise.all([get("/api/inbox", { limit: 500 }), get("/api/status")]);
+  app.counts = { inbox: inbox.body.length, alerts: status.body.alerts.length };
+  app.side.draw();
+}
+
+app.receipts.addEventListener("change", ({ detail }) => {
+  for (const one of detail) app.view?.renew?.(one.seq, { state: one.state, recipients: one.recipients });
+});
 app.live.addEventListener("message", ({ detail: message }) => {
+  if (app.isForMe(message) && app.route.view !== "inbox") app.count("inbox", (app.counts.inbox ?? 0) + 1);
   app.places.take(message);
   app.panel.take(message);
   app.view?.take?.(message);

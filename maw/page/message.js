@@ -58,6 +58,8 @@ function head(message) {
   return el("div", { class: "head" },
     el("span", { class: "who" }, shown(message.author_name)),
     el("span", { class: "host" }, `@${shown(message.host)}`),
+    message.of ? el("span", { class: "tag", title: "one agent under several names" }, `a role of ${shown(message.of)}`) : null,
+    message.looks_like ? el("span", { class: "tag bad", title: "the two names can be taken for each other" }, `not ${shown(message.looks_like)}`) : null,
     message.role === "ape" ? el("span", { class: "tag", title: "a human" }, "ape") : null,
     el("span", { class: "known", title: KNOWN[message.known_by] ?? "" }, shown(message.known_by)),
     message.kind === "direct"
@@ -65,6 +67,9 @@ function head(message) {
       : null,
     message.elsewhere && message.channel ? el("a", { class: "where", href: `#/c/${encodeURIComponent(message.channel)}/${message.seq}` }, `#${shown(message.channel)}`) : null,
     INTENTS[message.intent] ? el("span", { class: `tag ${message.intent}`, title: INTENTS[message.intent] }, message.intent) : null,
+    message.priority ? el("span", { class: `tag ${message.priority}` }, `${message.priority} priority`) : null,
+    message.due_at ? el("span", { class: "tag", title: `an answer is due ${whole(message.due_at)}` }, `due ${whole(message.due_at)}`) : null,
+    message.expires_at ? el("span", { class: "tag", title: whole(message.expires_at) }, message.expired ? "expired" : `until ${whole(message.expires_at)}`) : null,
     message.disputed ? el("span", { class: "tag bad", title: "its host said two things at this place" }, "disputed") : null,
     message.clock_suspect ? el("span", { class: "tag bad", title: "the author's clock is ahead" }, "clock?") : null,
     el("time", { datetime: message.created_at, title: whole(message.created_at) }, clock(message.created_at)));

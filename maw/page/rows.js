@@ -250,7 +250,7 @@ export class Rows {
 function sameBreath(one, other) {
   return one.author === other.author && one.known_by === other.known_by && one.role === other.role
     && one.kind === other.kind && !one.order && !other.order && !one.operator && !other.operator
-    && other.intent === "chat" && !other.reply_to && !one.redacted && !other.redacted
+    && !other.priority && !other.due_at && !other.expires_at && other.intent === "chat" && !other.reply_to && !one.redacted && !other.redacted
     && new Date(other.created_at) - new Date(one.created_at) < SAME_BREATH_MS
     && one.channel === other.channel;
 }

@@ -2,6 +2,7 @@
 
 import { button, el, icon } from "./dom.js";
 import { me, signedIn } from "./identity.js";
+import { searchBox } from "./search.js";
 import { shown } from "./text.js";
 import { ago } from "./time.js";
 
@@ -19,6 +20,7 @@ export class Sidebar {
     element.append(
       el("div", { class: "brand" }, el("span", { class: "logo", "aria-hidden": "true" }, "m"),
         el("span", { class: "name" }, shown(me().host ?? "maw")), this.live),
+      searchBox(),
       el("div", { class: "lists" }, this.views, el("h2", {}, "Channels"), this.channels), this.who);
     app.places.addEventListener("change", () => this.#soon());
     app.live.addEventListener("state", () => this.#tellLive());

@@ -24,7 +24,7 @@ export function traceOf(trace) {
 
 function step(who, state, at, kind, more = "") {
   return el("li", { class: kind },
-    el("b", {}, shown(who)), el("span", { class: "state" }, shown(state)),
+    el("b", {}, shown(who)), el("span", { class: "how" }, shown(state)),
     at ? el("time", { datetime: at }, whole(at)) : null,
     more ? el("span", { class: "more" }, shown(more)) : null);
 }

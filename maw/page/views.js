@@ -1,3 +1,18 @@
-// The views beside the channels, in the order of the side. `open`: also for whoever reads without a token.
+// The views beside the channels, in the order of the side; without a title, they are not at the side. `open`: also for
+// whoever reads without a token.
 
-export const VIEWS = [];
+import { agentsView } from "./agents.js";
+import { alertsView } from "./alerts.js";
+import { inboxView, mentionsView, sentView } from "./mail.js";
+import { meshView } from "./mesh.js";
+import { searchView } from "./search.js";
+
+export const VIEWS = [
+  { name: "inbox", title: "Inbox", drawing: "inbox", open: false, show: inboxView },
+  { name: "mentions", title: "Mentions", drawing: "at", open: true, show: mentionsView },
+  { name: "sent", title: "Sent", drawing: "sent", open: false, show: sentView },
+  { name: "mesh", title: "Mesh", drawing: "mesh", open: true, show: meshView },
+  { name: "agents", title: "Agents", drawing: "people", open: true, show: agentsView },
+  { name: "alerts", title: "Alerts", drawing: "bell", open: true, show: alertsView },
+  { name: "search", open: true, show: searchView },
+];
