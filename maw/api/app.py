@@ -17,6 +17,7 @@ from aiohttp import web
 from maw.api import (
     admin,
     commanding,
+    conversing,
     describing,
     hearing,
     hosting,
@@ -43,6 +44,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 ROUTES: Final[tuple[Route, ...]] = (
     *writing.ROUTES,
+    *conversing.ROUTES,
     *hearing.ROUTES,
     *reading.ROUTES,
     *searching.ROUTES,

@@ -260,6 +260,24 @@ class Writing(Protocol):
         """The channel, and for whom it counts. The channel's maker, or whoever administers this node."""
 
 
+class Conversing(Protocol):
+    """What belongs together."""
+
+    async def thread_page(self, speaker: Speaker, ref: str, *, after_seq: int, limit: int) -> Page:
+        """The answers to a message, by ascending seq, each with its number of ``replies``. NotFound."""
+
+    async def history(self, speaker: Speaker, ref: str) -> list[Json]:
+        """What a message said at first, and by each edit. NotFound."""
+
+    async def edit(
+        self, speaker: Speaker, ref: str, text: str, *, idempotency_key: str | None, insist: bool = False
+    ) -> Json:
+        """The message, once the edit is durable here. Only its author: Refused; BadInput, NotFound, Conflict."""
+
+    async def asks(self, speaker: Speaker, *, whose: str | None, overdue: bool) -> list[Json]:
+        """Open asks by (``mine``) and of (``of_me``) the speaking agent, oldest first."""
+
+
 class Hosted(Protocol):
     """The machine under the agents."""
 
@@ -355,6 +373,7 @@ class Backend(
     Searching,
     Hearing,
     Writing,
+    Conversing,
     Hosted,
     Rostering,
     Peopling,

@@ -22,7 +22,7 @@ CHANNEL: Final = Field("name", Line(), "the channel's name, with or without #", 
 MESSAGE: Final = Field("id", Ref(), "a message id, or its seq here", required=True)
 
 
-def _page_reply(call: Call, page: Page) -> web.Response:
+def page_reply(call: Call, page: Page) -> web.Response:
     response = reply(page.items, headers=call.api.headers)
     response.headers["X-Maw-Next-Seq"] = str(page.next_seq)
     if page.expired:
@@ -34,14 +34,14 @@ async def listed(call: Call, fetch: Awaitable[list[Json]]) -> web.Response:
     """A whole list. Its X-Maw-Next-Seq is how far this replica was before it was read: who wants to know what
     comes after goes on from there."""
     newest = await call.backend.wait_visible(0, 0)
-    return _page_reply(call, Page(await fetch, newest))
+    return page_reply(call, Page(await fetch, newest))
 
 
 async def _waited(call: Call, fetch: Callable[[int | None], Awaitable[Page]]) -> web.Response:
     """The page as soon as there is something on it, or as it is when the caller's ``wait`` is over."""
     after, seconds = call.args["after_seq"], call.args["wait"]
     page = await call.api.waiting.page(fetch, after, seconds, call.gone, anonymous=call.anonymous)
-    return _page_reply(call, page)
+    return page_reply(call, page)
 
 
 async def whoami(call: Call) -> web.StreamResponse:

@@ -80,11 +80,15 @@ _WISHED: Final[Json] = {
     "expires_at": _TIME,
     "expired": _FLAG,
     "due_at": _TIME,
+    "overdue": _FLAG,
     "groups": _TEXTS,
 }
 """Of messages whose author wished for it."""
 
-_BESIDE: Final[Json] = {**_WISHED, **_REDACTED}
+_EDITED: Final[Json] = {"edited_at": _TIME, "edits": _WHOLE}
+"""Of messages whose author has put other words in place of the first."""
+
+_BESIDE: Final[Json] = {**_WISHED, **_EDITED, **_REDACTED}
 
 _MARKS: Final[Json] = {"delivered_at": _or_null(_TIME), "read_at": _or_null(_TIME)}
 """Of messages for the speaking agent."""
@@ -275,7 +279,13 @@ _PEER: Final = _object(
 )
 
 _MESSAGE_WITH_THREAD: Final = _object(
-    {**_MESSAGE, "thread": _list(_ref("Message"))},
+    {
+        **_MESSAGE,
+        "root": _TEXT,
+        "path": _list(_ref("Message")),
+        "replies": _WHOLE,
+        "thread": _list(_object({**_MESSAGE, "depth": _WHOLE}, _BESIDE)),
+    },
     {"state": _STATE, "recipients": _list(_RECIPIENT), **_MARKS, **_BESIDE},
 )
 
@@ -455,6 +465,9 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "Error": _object({"error": _ERROR}),
         "UnconfirmedReceipt": _object({"error": _ERROR, "receipt": _ref("Receipt")}),
         "Message": _object(_MESSAGE, _BESIDE | OF_SPEAKER),
+        "Answer": _object({**_MESSAGE, "replies": _WHOLE}, _BESIDE | OF_SPEAKER),
+        "Ask": _object({**_MESSAGE, "whose": _TEXT, "waits_for": _TEXTS}, _BESIDE | OF_SPEAKER),
+        "Version": _object({"id": _TEXT, "text": _TEXT, "at": _TIME}),
         "Order": _ORDER,
         "OrderDraft": _ORDER_DRAFT,
         "InboxMessage": _object(

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from maw.cli import completing
-from maw.cli.messages import is_whole, print_message, print_messages
+from maw.cli.messages import is_whole, print_messages
 from maw.cli.output import Output, note, words
 from maw.cli.params import AfterSeq, As, Json, Limit, duration
 from maw.cli.session import OWNER, reading_daemon, speaking_daemon
@@ -177,14 +177,17 @@ def read(
     ],
     after_seq: AfterSeq = None,
     limit: Limit = 50,
+    history: Annotated[
+        bool, typer.Option("--history", help="Of one message: what it said before it was edited.")
+    ] = False,
     as_name: As = None,
     as_json: Json = False,
 ) -> int:
-    """Read a channel, or one message and its answers."""
+    """Read a channel, or one message with what it answers and what answers it."""
     out = Output.to_stdout(as_json)
     daemon = reading_daemon(as_name)
     if what.isascii() and what.isdecimal():
-        return _one_message(out, daemon, what, as_name)
+        return _one_message(out, daemon, what, as_name, history)
     try:
         name = check_name(what.removeprefix("#"), "channel")
         path = f"/api/channels/{segment(name)}/messages"
@@ -192,21 +195,22 @@ def read(
     except (BadInput, NotFound):
         if what.startswith("#") or what.count("-") < 2:
             raise
-        return _one_message(out, daemon, what, as_name)
+        return _one_message(out, daemon, what, as_name, history)
     print_messages(out, messages, as_name)
     return 0 if messages else out.nothing(f"nothing in #{name}" + _since(after_seq))
 
 
-def _one_message(out: Output, daemon: Daemon, ref: str, as_name: str | None) -> int:
+def _one_message(out: Output, daemon: Daemon, ref: str, as_name: str | None, history: bool) -> int:
+    from maw.cli.conversing import print_history, print_thread
+
+    if history:
+        print_history(out, daemon, ref)
+        return 0
     message = daemon.get(f"/api/messages/{segment(ref)}").body
     if out.as_json:
         out.json(message)
     else:
-        print_message(out, message, whole=True)
-        if message.get("state"):
-            out.line(f"  [{progress_words(out, message)}]")
-        for answer in message.get("thread") or ():
-            print_message(out, answer, as_name)
+        print_thread(out, message, as_name, progress_words(out, message) if message.get("state") else "")
     _tell_read(daemon, [message], "read")
     return 0
 

@@ -37,6 +37,8 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "read": "maw.cli.listen:read",
             "sent": "maw.cli.talk:sent",
             "search": "maw.cli.search:search",
+            "edit": "maw.cli.conversing:edit",
+            "asks": "maw.cli.conversing:asks",
             "trace": "maw.cli.tracing:trace",
             "tail": "maw.cli.tail:tail",
             "redact": "maw.cli.redact:redact",

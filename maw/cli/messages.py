@@ -28,11 +28,14 @@ def print_messages(out: Output, messages: Sequence[Record], as_name: str | None 
         print_message(out, message, as_name)
 
 
-def print_message(out: Output, message: Record, as_name: str | None = None, *, whole: bool = False) -> None:
+def print_message(
+    out: Output, message: Record, as_name: str | None = None, *, whole: bool = False, depth: int | None = None
+) -> None:
     """``17 · #general · neo@oracle-world (agent, known by uid) · 21 Nov 08:00 · ID`` and the text below.
 
-    In a terminal a long text is shortened unless it is wanted ``whole``: others do not flood a screen.
-    """
+    In a terminal a long text is shortened unless it is wanted ``whole``: others do not flood a screen. ``depth``:
+    how far to the right in a thread; there a bar stands before each line of a text, or it could look like an
+    answer's first line."""
     who = f"{out.style(words(called(message, 'author')), 'bold')} ({_standing(message)})"
     if message.get("operator"):
         who = f"{out.style(_operator(message), 'bold', 'reverse')} through {words(called(message, 'author'))}"
@@ -44,21 +47,24 @@ def print_message(out: Output, message: Record, as_name: str | None = None, *, w
         parts.append("its clock is in doubt")
     if message.get("disputed"):
         parts.append("DISPUTED: its host said something else there too")
+    if message.get("edited_at"):
+        parts.append(f"edited {out.when(message['edited_at'])}")
     if message.get("reply_to"):
         parts.append(f"answers {words(message['reply_to'])}")
     parts.append(out.style(words(message.get("id")), "dim"))
     if message.get("order") and message.get("why"):
         parts.append(f"answer: maw ack {words(message.get('seq'))} --obeyed (or --declined)")
-    out.line(" · ".join(parts))
+    margin = "  " * (depth or 0)
+    out.line(margin + " · ".join(parts))
     text = str(message.get("text", ""))
     kept = text if whole or out.width is None else beginning(text)
-    out.line(block(kept))
+    out.line(block(kept, margin + ("  " if depth is None else "│ "), out.width))
     if kept != text:
         speaks = f" --as {as_name}" if as_name else ""
         rest = (
             f"… ({size(len(text.encode(errors='replace')))}: `maw read{speaks} {words(message.get('seq'))}`)"
         )
-        out.line(f"  {out.style(rest, 'dim')}")
+        out.line(f"{margin}  {out.style(rest, 'dim')}")
 
 
 def _wishes(out: Output, message: Record) -> list[str]:
@@ -67,7 +73,8 @@ def _wishes(out: Output, message: Record) -> list[str]:
     if message.get("priority"):
         told.append(f"{words(message['priority'])} priority")
     if message.get("due_at"):
-        told.append(f"due {out.when(message['due_at'])}")
+        verb = "OVERDUE since" if message.get("overdue") else "due"
+        told.append(f"{verb} {out.when(message['due_at'])}")
     if message.get("expires_at"):
         verb = "EXPIRED" if message.get("expired") else "expires"
         told.append(f"{verb} {out.when(message['expires_at'])}")

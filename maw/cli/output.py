@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
-from maw.core.text import cells, one_line, shown
+from maw.core.text import cells, one_line, pieces, shown
 
 _STYLES: Final = {
     "dim": "2",
@@ -148,9 +148,18 @@ def one_line_kept(text: str, width: int) -> str:
     return kept + "…"
 
 
-def block(text: str, indent: str = "  ") -> str:
-    """Someone's words, each line indented, so that no line of theirs looks like one of maw's."""
-    return "\n".join(indent + line for line in shown(text).expandtabs(4).split("\n"))
+def block(text: str, indent: str = "  ", width: int | None = None) -> str:
+    """Someone's words, each line indented, so that no line of theirs looks like one of maw's. ``width``: of the
+    terminal, which would begin the rest of a longer line at its edge."""
+    lines = shown(text).expandtabs(4).split("\n")
+    if width is not None:
+        room = max(MIN_ROOM, width - len(indent))
+        lines = [piece for line in lines for piece in pieces(line, room)]
+    return "\n".join(indent + line for line in lines)
+
+
+MIN_ROOM: Final = 20
+"""Columns: on a terminal that is narrower still, lines are as long as that."""
 
 
 def parse_time(iso: object) -> datetime | None:

@@ -67,7 +67,7 @@ def send(
         str,
         typer.Argument(
             metavar="@WHO|CHANNEL",
-            help="@arthur, @arthur@mbp, @role:reviewer, @host:mbp, or general.",
+            help="@arthur, @arthur@mbp, @role:reviewer, @host:mbp, or general. Left out with --reply-to: its author.",
             autocompletion=completing.recipients,
         ),
     ],
@@ -84,15 +84,7 @@ def send(
     as_json: Json = False,
 ) -> None:
     """Send a message to an agent, or to a channel. It is accepted when it is on this host's disk."""
-    if "@" in to:
-        names = [_recipient(one) for one in to.split(",")]
-        path = "/api/direct"
-        body: dict[str, Any] = {"to": names[0] if len(names) == 1 else names}
-    else:
-        try:
-            path, body = _channel_path(to), {}
-        except BadInput as error:
-            raise _perhaps_swapped(error, to, text) from None
+    path, body, text = _destination(to, text, reply_to, as_name)
     try:
         body |= meaning(intent) | wishes(priority, expires, due, intent, insist)
         _say(path, body, message_text(text), reply_to, wait, timeout, as_name, as_json)
@@ -103,6 +95,25 @@ def send(
 def _recipient(word: str) -> str:
     """``@arthur@mbp`` as ``arthur@mbp``; a group, ``@role:reviewer``, as ``role:reviewer``. Raises BadInput."""
     return parse_group(word) or str(parse_address(word))
+
+
+def _destination(
+    to: str, text: list[str] | None, reply_to: str | None, as_name: str | None
+) -> tuple[str, dict[str, Any], list[str] | None]:
+    """Path, what the body says of whom, and the text: all the words, where an answer goes to whom it answers."""
+    if reply_to is not None and not to.startswith(("@", "#")):
+        from maw.cli.conversing import answered, is_channel
+
+        daemon = speaking_daemon(as_name)
+        if text is None or not is_channel(daemon, to):
+            return *answered(daemon, reply_to), [to, *(text or [])]
+    if "@" in to:
+        names = [_recipient(one) for one in to.split(",")]
+        return "/api/direct", {"to": names[0] if len(names) == 1 else names}, text
+    try:
+        return _channel_path(to), {}, text
+    except BadInput as error:
+        raise _perhaps_swapped(error, to, text) from None
 
 
 def post(

@@ -43,13 +43,13 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {"agents": ("agent",), "apes": ("
 GENERAL: Final = "general"
 
 _HOST: Final = re.compile(f"{NAMED}(~[a-z2-7]{{6}})?")
-_MENTION: Final = re.compile(f"{NAMED}(@{NAMED})?")
+MENTION: Final = re.compile(f"{NAMED}(@{NAMED})?")
 BY: Final = re.compile(f"({NAMED}@{NAMED}(~[a-z2-7]{{6}})?)?")
-_MESSAGE_ID: Final = re.compile("[a-z2-7]{6}-[0-9a-z]{1,13}-[0-9]{1,19}")
+MESSAGE_ID: Final = re.compile("[a-z2-7]{6}-[0-9a-z]{1,13}-[0-9]{1,19}")
 _VERSION: Final = re.compile("[0-9A-Za-z.+_-]{0,64}")
 
 
-def _is_too_long(text: str) -> bool:
+def is_too_long(text: str) -> bool:
     return len(text) > MAX_TEXT_BYTES // 4 and len(text.encode()) > MAX_TEXT_BYTES
 
 
@@ -231,7 +231,7 @@ class Said(NamedTuple):
     @classmethod
     def read(cls, content: Content, *, direct: bool) -> Said:
         text = content.get("text")
-        if type(text) is not str or not text or _is_too_long(text):
+        if type(text) is not str or not text or is_too_long(text):
             raise ValueError("text is missing, empty or too long")
         once, intent = content.get("once"), content.get("intent", CHAT)
         get = content.get
@@ -243,8 +243,8 @@ class Said(NamedTuple):
         return cls(
             *speaker,
             text,
-            read_words(content, "mentions", MAX_MENTIONS, 70, _MENTION),
-            read_word(content, "reply", _MESSAGE_ID) if "reply" in content else None,
+            read_words(content, "mentions", MAX_MENTIONS, 70, MENTION),
+            read_word(content, "reply", MESSAGE_ID) if "reply" in content else None,
             channel,
             _recipients(content) if direct else (),
             content.get("op"),

@@ -67,6 +67,8 @@ class Brief:
     looks_like: str | None = None
     """Whom the author may be taken for, and is not."""
     urgent: bool = False
+    overdue_s: float | None = None
+    """An ask to which no answer came in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,8 @@ def _line(brief: Brief) -> str:
     known = "human, " if brief.role == "ape" else ""
     says = f" {_SAYS[brief.intent]}" if brief.intent in _SAYS else ""
     to = (" (to a group)" if brief.group else "") + (", high priority" if brief.urgent else "")
+    if brief.overdue_s is not None:
+        to += f", overdue since {ago(brief.overdue_s)}"
     return f"{brief.seq} {via} ({known}{_plain(brief.known_by)}){says}{where}{to}, {age}: {said}"
 
 

@@ -48,6 +48,7 @@ class Kind(IntEnum):
     HEED = 8
     REDACT = 9
     PROGRESS = 10
+    EDIT = 12
 
 
 class Head(NamedTuple):

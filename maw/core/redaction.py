@@ -35,12 +35,12 @@ MAX_STATED_RANGES: Final = 500
 Range = tuple[int, int]
 """The first and the last seq."""
 
-_DROPPABLE: Final = frozenset({Kind.POST, Kind.DIRECT})
+_DROPPABLE: Final = frozenset({Kind.POST, Kind.DIRECT, Kind.EDIT})
 
 
 def droppable(kind: int) -> bool:
-    """Only messages are. What opens epochs, names agents and channels, or rules, must stay readable for whoever
-    comes later."""
+    """Only messages and edits of them are. What opens epochs, names agents and channels, or rules, must stay
+    readable for whoever comes later."""
     return kind in _DROPPABLE
 
 

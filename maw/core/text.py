@@ -72,6 +72,20 @@ def one_line(text: str, width: int) -> str:
     return line
 
 
+def pieces(line: str, width: int) -> list[str]:
+    """A line of shown text in pieces of at most ``width`` terminal cells, at least one."""
+    if cells(line) <= width:
+        return [line]
+    found, begun, used = [], 0, 0
+    for at, char in enumerate(line):
+        size = cells(char)
+        if used + size > width:
+            found.append(line[begun:at])
+            begun, used = at, 0
+        used += size
+    return [*found, line[begun:]]
+
+
 def cells(text: str) -> int:
     """How many columns of a terminal the text takes: wide characters two, combining ones none."""
     if text.isascii():

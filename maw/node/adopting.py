@@ -71,8 +71,8 @@ async def sign_again(
         await conn.execute("DELETE FROM entries WHERE place = ?", (item.place,))
     await conn.execute("DELETE FROM logs WHERE node = ?", (log.node,))
     for kind, content, was in fresh:
-        if "reply" in content:
-            content["reply"] = renamed.get(str(content["reply"]), content["reply"])
+        for key in content.keys() & {"reply", "edits"}:
+            content[key] = renamed.get(str(content[key]), content[key])
         payload = pack_payload(os.urandom(SALT_BYTES), content)
         hlc = was.entry.hlc if was else begun  # what was said keeps its time
         entry = make(signer, colony, epoch, head, hlc, int(kind), payload)

@@ -20,6 +20,7 @@ import aiosqlite
 from maw.core.clock import HybridClock, wall_ms
 from maw.core.colony import READERS, Card, Open, Said
 from maw.core.content import Content
+from maw.core.editing import Edit
 from maw.core.entry import (
     SALT_BYTES,
     START,
@@ -47,6 +48,7 @@ _CHECKED: Final[Mapping[int, Callable[[Content], object]]] = {
     **READERS,
     Kind.HEED: Heed.read,
     Kind.PROGRESS: Progress.read,
+    Kind.EDIT: Edit.read,
 }
 
 
@@ -78,6 +80,7 @@ class _Draft:
     once: Asked | None
     local: Callable[[Fold], None] | None
     done: asyncio.Future[Written]
+    about: int | None
     result: Written | None = None
     error: MawError | None = None
 
@@ -151,9 +154,11 @@ class Authoring:
         said: Said | None = None,
         once: Asked | None = None,
         local: Callable[[Fold], None] | None = None,
+        about: int | None = None,
     ) -> Written:
         """Durable when it returns. ``local`` runs just before the entry is folded, within the transaction; a
-        MawError that it raises, having changed nothing, is raised here.
+        MawError that it raises, having changed nothing, is raised here. ``about``: the seq of the message that an entry
+        which is none itself is about; a request that is made again is answered by it.
 
         Raises Unavailable when the disk or the queue is full, or it cannot be told yet whether ``once`` was answered;
         Conflict when it was used otherwise, and InternalError for what nobody could read: such an entry would be set
@@ -174,7 +179,13 @@ class Authoring:
         if len(self._drafts) >= MAX_DRAFTS:
             raise _busy()
         draft = _Draft(
-            kind, _packed(kind, content, said), said, once, local, asyncio.get_running_loop().create_future()
+            kind,
+            _packed(kind, content, said),
+            said,
+            once,
+            local,
+            asyncio.get_running_loop().create_future(),
+            about,
         )
         self._drafts.append(draft)
         self._flush()
@@ -254,9 +265,10 @@ class Authoring:
             if fold.set_aside:
                 raise _unreadable(draft.kind, fold.set_aside[-1].why)
             if draft.once:
-                assert draft.result.seq is not None
+                seq = draft.about if draft.result.seq is None else draft.result.seq
+                assert seq is not None
                 known[draft.once.mark] = (draft.once.request, draft.result)
-                fold.answered(draft.once.mark, draft.once.request, draft.result.seq, now_ms)
+                fold.answered(draft.once.mark, draft.once.request, seq, now_ms)
         if (
             len(taken) > 1
         ):  # for the same reason; who is alone has his answer sooner by one visit for all of it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from maw.core.budget import AGENT, APE, OPERATOR, Cause
@@ -71,7 +72,14 @@ def brief_of(message: Json, said_ms: int) -> Brief:
         message.get("of"),
         message.get("looks_like"),
         message.get("priority") == HIGH,
+        _overdue_s(message),
     )
+
+
+def _overdue_s(message: Json) -> float | None:
+    if not message.get("overdue"):
+        return None
+    return wall_clock_ms() / 1000 - datetime.fromisoformat(message["due_at"]).timestamp()
 
 
 _KEPT: Final = (

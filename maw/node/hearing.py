@@ -330,6 +330,17 @@ class Hearing:
             item.expires_ms = said.expires
         return item
 
+    async def take_late(self) -> None:
+        """What came into mailboxes below what was read already. To be called once a second."""
+        while self._state.late_mail:
+            n, seqs = self._state.late_mail.popitem()
+            ear = self._ears.get(n)
+            if ear is None or ear.looked < 0:
+                continue  # it is found with the rest
+            for row in await pages.unannounced_among(self._db, n, seqs):
+                ear.claims.add(self._pending(row))
+            ear.stir()
+
     def _look(self) -> None:
         """Something became visible: whoever waits for mail that came looks at it."""
         mail = self._state.mail

@@ -20,11 +20,13 @@ from typing import Any, Final, TypeVar
 import aiosqlite
 
 from maw.core.colony import Said
+from maw.core.editing import Edit
 from maw.core.entry import unpack_payload
 from maw.core.folding import indexed
 from maw.core.queries import day_marks
 from maw.node.store import Store
 from maw.node.visible import Visible
+from maw.store.editing import LAST
 from maw.store.search import Doc, SearchIndex, Shelf, Upto, why_off
 
 log = logging.getLogger(__name__)
@@ -49,8 +51,10 @@ STALE_AT_ONCE: Final = 500
 COUNTED: Final = 100_000
 _LAST: Final = 1 << 62
 
-_ROWS: Final = """SELECT m.seq, m.place, m.direct, m.channel, m.agent, m.said, e.payload FROM messages m
-    LEFT JOIN entries e ON e.place = m.place WHERE m.seq > ? AND m.seq <= ? ORDER BY m.seq LIMIT ?"""
+_ROWS: Final = f"""SELECT m.seq, m.place, m.direct, m.channel, m.agent, m.said, e.payload,
+    (SELECT x.payload FROM entries x WHERE x.place = {LAST})
+    FROM messages m LEFT JOIN entries e ON e.place = m.place
+    WHERE m.seq > ? AND m.seq <= ? ORDER BY m.seq LIMIT ?"""  # noqa: S608
 _BEHIND: Final = "SELECT count(*) FROM (SELECT 1 FROM messages WHERE seq > ? LIMIT ?)"
 
 
@@ -294,13 +298,23 @@ def _docs(rows: Sequence[tuple[Any, ...]]) -> list[Doc]:
 
 
 def _doc(
-    seq: int, place: int, direct: int, channel: int | None, agent: int, said_ms: int, payload: bytes | None
+    seq: int,
+    place: int,
+    direct: int,
+    channel: int | None,
+    agent: int,
+    said_ms: int,
+    payload: bytes | None,
+    edit: bytes | None = None,
 ) -> Doc | None:
     """None where there is nothing to be found: redacted, or not as it was written."""
     if payload is None:
         return None
     try:
         said = Said.read(unpack_payload(payload), direct=bool(direct))
+        if edit is not None and said.word is None:
+            last = Edit.read(unpack_payload(edit))
+            said = said._replace(text=last.text, mentions=last.mentions)
         marks = [f"a{agent}", *day_marks(said_ms)]
         if direct:
             marks += [PRIVATE, reader_mark(said.agent), *(reader_mark(to.agent) for to in said.to)]

@@ -173,6 +173,8 @@ class Node(Parts):
             "missing entries": lambda: self.mender.keep(asyncio.get_running_loop().time()),
             "redactions": self.redacting.keep,
             "what expired": self.expiring.keep,
+            "asks that are overdue": self.conversing.remind,
+            "mail that came late": self.hearing.take_late,
             "alerts": self.alerts.save,
             "wakes": self.wakes.save,
             "what is held": self.hearing.tell_held,

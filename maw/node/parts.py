@@ -37,12 +37,14 @@ from maw.node.belonging import Belonging
 from maw.node.clock_watch import ClockWatch
 from maw.node.commanding import Commanding
 from maw.node.conduct import Conduct
+from maw.node.conversing import Conversing
 from maw.node.copied import CopyWatch
 from maw.node.crowds import Crowds
 from maw.node.descriptors import DescriptorWatch
 from maw.node.desks import InvitingDesk, JoiningDesk
 from maw.node.directory import Directory
 from maw.node.disk import DiskGuard
+from maw.node.editing import Editing
 from maw.node.expiring import Expiring
 from maw.node.far_receipts import FarReceipts
 from maw.node.folds import Folds
@@ -206,6 +208,16 @@ class Parts:
             self.quotas.charge,
             self.crowds,
         )
+        self.editing = Editing(
+            store,
+            self.authoring,
+            self.presenter,
+            self.talking,
+            Marks(signer),
+            lambda agent, said: self.keeping.refuse(agent, said),
+            self.quotas.charge,
+        )
+        self.conversing = Conversing(store, self.directory, self.presenter, self.talking)
         self.stated = Stated(store, lambda: self.membership.book, self.folds)
         self.keeping = Keeping(
             store, self.authoring, word, lambda: self.membership.book,

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from maw.core.colony import Said
+from maw.core.editing import Edit
 from maw.core.entry import Position, hash_payload, unpack_payload
 from maw.core.identity import NodeId, short_key
 from maw.core.intents import NORMAL
@@ -19,6 +20,7 @@ from maw.node.authoring import wall_clock_ms
 from maw.node.directory import Directory
 from maw.node.likenesses import Likenesses
 from maw.node.spoken import OperatorsWord, Spoken
+from maw.store.editing import Edited
 from maw.store.pages import Shown
 from maw.store.schema import SEQ_BITS
 from maw.store.state import AgentRow, State
@@ -98,7 +100,7 @@ class Presenter:
             _check(row)
             said = Said.read(unpack_payload(row.payload or b""), direct=bool(row.direct))
             self._check_row(row, said)
-            return said
+            return said if row.edit is None else _edited(said, row.edit)
         except Exception as error:  # whatever is wrong with one message, its page must come
             self._damaged(row.place)
             agent, channel = self._row_says(row)
@@ -182,6 +184,8 @@ class Presenter:
             "clock_suspect": bool(row.suspect),
             "disputed": self._is_disputed(row),
         }
+        if row.edit is not None and row.gone is None and said.word is None:
+            shown |= {"edited_at": iso(row.edit.at), "edits": row.edit.times}
         if (wishes := said.wishes()) != NOTHING:
             shown |= _wished(wishes, row)
         if row.why is not None:
@@ -218,6 +222,17 @@ class Presenter:
         return found
 
 
+def _edited(said: Said, edit: Edited) -> Said:
+    """With its author's last words. What an operator signed stays as it was signed. Raises ValueError when those are
+    damaged."""
+    if said.word is not None or edit.payload is None:
+        return said
+    if hash_payload(edit.payload) not in edit.header:
+        raise ValueError("its edit is not what was written")
+    last = Edit.read(unpack_payload(edit.payload))
+    return said._replace(text=last.text, mentions=last.mentions)
+
+
 def _wished(wishes: Wishes, row: Shown) -> Json:
     """Only what was wished for. By a clock that is not to be believed nothing has expired."""
     shown: Json = {}
@@ -227,7 +242,7 @@ def _wished(wishes: Wishes, row: Shown) -> Json:
         over = not row.suspect and wishes.expires <= wall_clock_ms()
         shown |= {"expires_at": iso(wishes.expires), "expired": over}
     if wishes.due is not None:
-        shown["due_at"] = iso(wishes.due)
+        shown |= {"due_at": iso(wishes.due), "overdue": wishes.due <= wall_clock_ms()}
     if wishes.groups:
         shown["groups"] = list(wishes.groups)
     return shown

@@ -224,8 +224,8 @@ class Reclaiming:
         fold.again = shown
         for old, seq in ((item.entry, item.shown) for item in lifted):
             content = _still_said(old, keep) or {}
-            if "reply" in content:
-                content["reply"] = renamed.get(str(content["reply"]), content["reply"])
+            for key in content.keys() & {"reply", "edits"}:
+                content[key] = renamed.get(str(content[key]), content[key])
             content["was"] = [old.epoch, old.seq, old.id]
             payload = pack_payload(os.urandom(SALT_BYTES), content)
             last = entries[-1]

@@ -23,6 +23,7 @@ from maw.node.directory import Directory
 from maw.node.presenting import Json, Presenter
 from maw.node.store import Store
 from maw.node.talking import Talking
+from maw.store.editing import places_of
 from maw.store.pages import Shown
 from maw.store.redacting import drop_due
 from maw.store.schema import SEQ_BITS
@@ -80,11 +81,20 @@ class Redacting:
             if row.gone is None or not await self._is_on_record(row.place)
         ]  # fmt: skip
         by = self._directory.address(agent) if agent else self._host()
-        await self._say(fresh, REDACTED, by, reason=reason)
+        edits = await self._edits_of([wanted[position].place for position in fresh])
+        await self._say([*fresh, *edits], REDACTED, by, reason=reason)
         return {
             "redacted": [message_id(position) for position in fresh],
             "already": [message_id(position) for position in wanted if position not in fresh],
         }
+
+    async def _edits_of(self, places: Sequence[int]) -> list[Position]:
+        """Where the edits of what stands at these places are: their words go with it."""
+        logs = self._store.state.log_at
+        return [
+            Position(self._store.me, logs[place >> SEQ_BITS].epoch, place & ((1 << SEQ_BITS) - 1))
+            for place in await places_of(self._store.db, places)
+        ]
 
     async def _is_on_record(self, place: int) -> bool:
         """Whether a rule that covers it is told to others: a restored database may know one whose entry is gone."""
@@ -186,6 +196,7 @@ class Redacting:
             after = self._looked_at.get(channel.n, 0)
             rows = await self._store.db.rows(_EXPIRED, (channel.n, after, EXPIRED_A_STEP))
             old: list[Position] = []
+            places: list[int] = []
             for seq, place, said, gone in rows:
                 log_row = self._store.state.log_at[place >> SEQ_BITS]
                 if self._store.state.node_at[log_row.node].key == self._store.me:
@@ -193,8 +204,9 @@ class Redacting:
                         break
                     if not gone:
                         old.append(Position(self._store.me, log_row.epoch, place & ((1 << SEQ_BITS) - 1)))
+                        places.append(place)
                 after = seq
-            await self._say(old, RETENTION, "", days=days)
+            await self._say([*old, *await self._edits_of(places)], RETENTION, "", days=days)
             self._looked_at[channel.n] = after
             if len(rows) < EXPIRED_A_STEP or after != rows[-1][0]:
                 return

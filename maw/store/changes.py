@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from maw.core.profile import Profile
+from maw.store.asks import ASKS
+from maw.store.editing import EDITS
 from maw.store.expiring import EXPIRING
 from maw.store.people import SET_PROFILE, profile_row
 from maw.store.replacing import Seen
@@ -70,6 +72,8 @@ class Changes:
     withheld: Rows = field(default_factory=list)
     released: list[tuple[int | None, int]] = field(default_factory=list)
     """(seq or None, place) of entries that are withheld no longer."""
+    asks: Rows = field(default_factory=list)
+    edits: Rows = field(default_factory=list)
     expiring: Rows = field(default_factory=list)
     moved: list[tuple[int, Seen, str]] = field(default_factory=list)
     """(new place, what stood for it, new id) of messages that were published again."""
@@ -103,6 +107,8 @@ class Changes:
             (_ANSWERED, self.answered),
             (_MISSING, self.missing),
             (EXPIRING, self.expiring),
+            (ASKS, self.asks),
+            (EDITS, self.edits),
         ):
             yield from insert.statements(rows)
         for _, nonce, *_ in self.words:
@@ -147,6 +153,7 @@ class Changes:
         for place, seen, new_id in self.moved:
             yield "UPDATE entries SET shown = NULL WHERE place = ?", (seen.place,)
             yield "UPDATE messages SET place = ? WHERE seq = ?", (place, seen.seq)
+            yield "UPDATE OR REPLACE edits SET target = ? WHERE target = ?", (place, seen.place)
             yield "UPDATE messages SET reply = ? WHERE reply = ?", (new_id, seen.old_id)
             yield _RETELL, (seen.seq,)
         for told in self.told:

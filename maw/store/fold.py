@@ -9,7 +9,7 @@ the same.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
@@ -17,9 +17,11 @@ import aiosqlite
 
 from maw.core.clock import shown_time, wall_ms
 from maw.core.colony import GROUPS, AgentCard, Card, HeldHere, NewChannel, Open, Said
+from maw.core.editing import Edit
 from maw.core.entry import Entry, Head, Kind, unpack_payload
 from maw.core.heeding import Heed
 from maw.core.identity import NodeId
+from maw.core.intents import ASK
 from maw.core.message_ids import message_id
 from maw.core.once import KEYS_KEPT_MS, MARK_BYTES, request_of
 from maw.core.progress import Progress
@@ -27,6 +29,7 @@ from maw.core.redaction import Redaction, droppable, may_redact
 from maw.core.transcript import plain_words
 from maw.core.word import OperatorWord, read_word, word_of
 from maw.store.changes import Changes
+from maw.store.editing import deliver, edits_of
 from maw.store.mending import write_back
 from maw.store.people import members_here
 from maw.store.progress import AHEAD, Claim, claims_of, take
@@ -43,7 +46,17 @@ _FIND_MENTIONS: Final = """INSERT OR IGNORE INTO mailbox (agent, seq, why)
     SELECT ?, seq, ? FROM mentions WHERE word IN (?, ?)"""
 
 _FOLDED: Final = frozenset(
-    (Kind.OPEN, Kind.CARD, Kind.AGENT, Kind.CHANNEL, Kind.RECEIPT, Kind.HEED, Kind.REDACT, Kind.PROGRESS)
+    (
+        Kind.OPEN,
+        Kind.CARD,
+        Kind.AGENT,
+        Kind.CHANNEL,
+        Kind.RECEIPT,
+        Kind.HEED,
+        Kind.REDACT,
+        Kind.PROGRESS,
+        Kind.EDIT,
+    )
 )
 
 _AT_ONCE: Final = frozenset((Kind.OPEN, Kind.REDACT))
@@ -177,6 +190,10 @@ class Fold:
     _claims: list[Claim] = field(default_factory=list)
     _orders: list[Order] = field(default_factory=list)
     _returned: set[int] = field(default_factory=set)
+    _mentioned: list[tuple[int, list[AgentRow]]] = field(default_factory=list)
+    """By edits: their places, and agents of this host."""
+    _late: list[int] = field(default_factory=list)
+    """Places of messages that came, or are shown, after what came of their author later: perhaps after edits."""
 
     def node(self, key: NodeId) -> NodeRow:
         row = self.state.nodes.get(key)
@@ -225,6 +242,7 @@ class Fold:
     def show(self, entry: Entry) -> None:
         """Fold an entry that is held already and was withheld; where the rule still stands, it stays so."""
         place = self.state.logs[entry.author, entry.epoch].place(entry.seq)
+        self._was_late(entry, place)
         try:
             self.changes.released.append((self._fold(entry, place, None), place))
         except Withheld:
@@ -240,6 +258,7 @@ class Fold:
         log = self.log(entry.author, entry.epoch)
         place = log.place(entry.seq)
         self._filled.append(entry)
+        self._was_late(entry, place)
         try:
             self.changes.released.append((self._fold(entry, place, None), place))
         except Withheld as rule:
@@ -248,6 +267,10 @@ class Fold:
             raise
         except Exception as error:
             self._put_aside(entry, place, _reason(error))
+
+    def _was_late(self, entry: Entry, place: int) -> None:
+        if entry.kind in (Kind.POST, Kind.DIRECT):
+            self._late.append(place)
 
     def _as_ruled(self, entry: Entry, log: LogRow) -> Entry:
         """The entry as it is to be held: without payload where a rule came before it. Without payload and rule it
@@ -326,6 +349,8 @@ class Fold:
             self._progress(node, place, Progress.read(content))
         elif kind == Kind.REDACT:
             self._redact(entry, place, Redaction.read(content))
+        elif kind == Kind.EDIT:
+            self._edit(entry, place, node, Edit.read(content))
         else:
             receipt = HeldHere.read(content)
             self.reached += [(author, epoch, seq, entry.author) for author, epoch, seq in receipt.held]
@@ -376,6 +401,20 @@ class Fold:
         if beyond and beyond + sum(len(row.ahead) for row in self.state.log_at.values()) > MAX_AHEAD:
             raise ValueError(f"more than {MAX_AHEAD} redactions speak of entries that are not here")
         self.take_rule(place, rule, shown_time(entry.hlc, self.now_ms).ms)
+
+    def _edit(self, entry: Entry, place: int, node: NodeRow, edit: Edit) -> None:
+        who = Said(edit.agent, "", "", "", edit.text, edit.mentions)
+        if self.withhold is not None and (why := self.withhold(entry, who)) is not None:
+            raise Withheld(why)
+        epoch, seq = edit.target(entry)
+        target, at = self.log(entry.author, epoch).place(seq), shown_time(entry.hlc, self.now_ms).ms
+        self.changes.edits.append((target, entry.epoch, entry.seq, place, edit.agent, at))
+        if called := self._called(edit.mentions):
+            self._mentioned.append((place, called))
+
+    def _called(self, mentions: Sequence[str]) -> list[AgentRow]:
+        """Who of this host's agents goes by one of these words."""
+        return [row for word in dict.fromkeys(mentions) for row in self._local_by(word)]
 
     def take_rule(self, number: int, rule: Redaction, at: int) -> None:
         """``write`` carries it out, whoever made it. ``number``: the place of the entry that says it, or what
@@ -446,6 +485,8 @@ class Fold:
             self.delivered[entry.author] = (entry.epoch, entry.seq)
         if entry.author == self.me:
             self.changes.outbox.append((agent.n, seq))
+        if said.intent == ASK:
+            self.changes.asks.append((seq, agent.n, said.due))
         if said.expires is not None and not shown.suspect:
             self.changes.expiring.append((seq, said.expires))
         return seq
@@ -515,6 +556,7 @@ class Fold:
         """As ``write``, where nothing of the job comes after it: rows that are all there is go with the COMMIT."""
         if (
             self._filled or self._early or self._orders or self.complete or self._returned or self._claims
+            or self._mentioned or self._late
         ):  # fmt: skip
             await self.write(conn)
             return result
@@ -538,6 +580,10 @@ class Fold:
             self.progressed = moved > 0
             rows = [(place, AHEAD, self.now_ms) for place in sorted(absent)]
             await conn.executemany("INSERT OR REPLACE INTO withheld VALUES (?, ?, ?)", rows)
+        for place in self._late:
+            self._mentioned += [(at, self._called(words)) for at, words in await edits_of(conn, place)]
+        for place, agents in self._mentioned:
+            await deliver(conn, self.state, place, agents)
         if self._orders:
             await apply(conn, self.state, self._orders)
         if self.complete:

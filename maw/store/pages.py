@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from maw.store.database import Database
+from maw.store.editing import LAST, Edited, edited
 from maw.store.expiring import ALIVE, EXPIRED
 from maw.store.redacting import COVERING
 
@@ -19,7 +20,7 @@ MESSAGE: Final = ("seq", "place", "direct", "channel", "agent", "said", "receive
 """The columns of ``messages``; ``Shown`` begins with them."""
 _COLUMNS: Final = (
     f"{', '.join(f'm.{name}' for name in MESSAGE)}, e.payload, e.header, e.shown,"
-    f" CASE WHEN e.payload IS NULL THEN ({_GONE}) END"
+    f" CASE WHEN e.payload IS NULL THEN ({_GONE}) END, {LAST}"
 )
 _FROM: Final = "messages m LEFT JOIN entries e ON e.place = m.place"
 """A message whose entry is damaged beyond reading is on its page all the same, as damaged."""
@@ -46,14 +47,23 @@ class Shown(NamedTuple):
     shown: int | None = None
     gone: str | None = None
     """The rule that dropped its payload: JSON [why, by, reason, days, at, agents here who have it in their mailbox]."""
+    edit: Edited | None = None
+    """The last edit of it."""
     why: str | None = None
     delivered: int | None = None
     read: int | None = None
     """In mailboxes too: when it was put in front of the agent, and when he was handed all of it."""
 
 
-def _shown(rows: list[tuple[Any, ...]]) -> list[Shown]:
-    return [_typed(Shown(*row)) for row in rows]
+_EDIT: Final = Shown._fields.index("edit")
+
+
+async def _shown(db: Database, sql: str, parameters: Sequence[Any]) -> list[Shown]:
+    rows = await db.rows(sql, parameters)
+    if all(row[_EDIT] is None for row in rows):
+        return [_typed(Shown(*row)) for row in rows]
+    edits = await edited(db, [row[_EDIT] for row in rows if row[_EDIT] is not None])
+    return [_typed(Shown(*row)._replace(edit=edits.get(row[_EDIT]))) for row in rows]
 
 
 def _typed(row: Shown) -> Shown:
@@ -73,16 +83,16 @@ async def in_channel(
     """Ascending. ``after``: the oldest above it; else the latest (below ``before``)."""
     if after is not None:
         sql = f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.channel = ? AND m.seq > ? ORDER BY m.seq LIMIT ?"  # noqa: S608
-        return _shown(await db.rows(sql, (channel, after, limit)))
+        return await _shown(db, sql, (channel, after, limit))
     top = before if before is not None else 1 << 62
     sql = f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.channel = ? AND m.seq < ? ORDER BY m.seq DESC LIMIT ?"  # noqa: S608
-    return _shown(await db.rows(sql, (channel, top, limit)))[::-1]
+    return (await _shown(db, sql, (channel, top, limit)))[::-1]
 
 
 async def since(db: Database, after: int, limit: int) -> list[Shown]:
     """Everything visible above ``after``, direct messages too."""
     sql = f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.seq > ? ORDER BY m.seq LIMIT ?"  # noqa: S608
-    return _shown(await db.rows(sql, (after, limit)))
+    return await _shown(db, sql, (after, limit))
 
 
 async def mentioning(db: Database, words: list[str], *, after: int | None, limit: int) -> list[Shown]:
@@ -97,7 +107,7 @@ async def mentioning(db: Database, words: list[str], *, after: int | None, limit
     parameters: list[Any] = []
     for word in words:
         parameters += (word, start, limit)
-    return _shown(await db.rows(sql, (*parameters, limit)))
+    return await _shown(db, sql, (*parameters, limit))
 
 
 async def unread(db: Database, agent: int, *, after: int, limit: int, expired: bool = False) -> list[Shown]:
@@ -106,7 +116,7 @@ async def unread(db: Database, agent: int, *, after: int, limit: int, expired: b
     sql = f"""SELECT {_COLUMNS}, b.why, b.delivered, b.read FROM mailbox b JOIN messages m ON m.seq = b.seq
         LEFT JOIN entries e ON e.place = m.place
         WHERE b.agent = ? AND b.acked IS NULL AND b.seq > ? AND {which} ORDER BY b.seq LIMIT ?"""  # noqa: S608
-    return _shown(await db.rows(sql, (agent, after, limit)))
+    return await _shown(db, sql, (agent, after, limit))
 
 
 async def unannounced(db: Database, agent: int, *, after: int, limit: int) -> list[Shown]:
@@ -115,7 +125,7 @@ async def unannounced(db: Database, agent: int, *, after: int, limit: int) -> li
         LEFT JOIN entries e ON e.place = m.place
         WHERE b.agent = ? AND b.acked IS NULL AND b.delivered IS NULL AND b.seq > ? AND {ALIVE}
         ORDER BY b.seq LIMIT ?"""  # noqa: S608
-    return _shown(await db.rows(sql, (agent, after, limit)))
+    return await _shown(db, sql, (agent, after, limit))
 
 
 async def unannounced_among(db: Database, agent: int, seqs: Sequence[int]) -> list[Shown]:
@@ -124,7 +134,7 @@ async def unannounced_among(db: Database, agent: int, seqs: Sequence[int]) -> li
         LEFT JOIN entries e ON e.place = m.place
         WHERE b.agent = ? AND b.acked IS NULL AND b.delivered IS NULL AND b.seq IN ({_marks(seqs)}) AND {ALIVE}
         ORDER BY b.seq"""  # noqa: S608
-    return _shown(await db.rows(sql, (agent, *seqs)))
+    return await _shown(db, sql, (agent, *seqs))
 
 
 async def still_unannounced(db: Database, agent: int, seqs: Sequence[int]) -> list[int]:
@@ -156,26 +166,26 @@ async def mailbox(db: Database, agent: int, *, after: int, limit: int) -> list[S
     """An agent's mailbox, read or not."""
     sql = f"""SELECT {_COLUMNS}, b.why, b.delivered, b.read FROM mailbox b JOIN messages m ON m.seq = b.seq
         LEFT JOIN entries e ON e.place = m.place WHERE b.agent = ? AND b.seq > ? ORDER BY b.seq LIMIT ?"""  # noqa: S608
-    return _shown(await db.rows(sql, (agent, after, limit)))
+    return await _shown(db, sql, (agent, after, limit))
 
 
 async def sent_by(db: Database, agent: int, limit: int) -> list[Shown]:
     """The latest that a local agent sent, oldest first."""
     sql = f"""SELECT {_COLUMNS} FROM outbox o JOIN messages m ON m.seq = o.seq
         LEFT JOIN entries e ON e.place = m.place WHERE o.agent = ? ORDER BY o.seq DESC LIMIT ?"""  # noqa: S608
-    return _shown(await db.rows(sql, (agent, limit)))[::-1]
+    return (await _shown(db, sql, (agent, limit)))[::-1]
 
 
 async def at_seq(db: Database, seq: int) -> Shown | None:
     sql = f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.seq = ?"  # noqa: S608
-    found = _shown(await db.rows(sql, (seq,)))
+    found = await _shown(db, sql, (seq,))
     return found[0] if found else None
 
 
 async def among(db: Database, seqs: Sequence[int]) -> list[Shown]:
     """Those of these few messages that are there, ascending."""
     sql = f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.seq IN ({_marks(seqs)}) ORDER BY m.seq"  # noqa: S608
-    return _shown(await db.rows(sql, seqs))
+    return await _shown(db, sql, tuple(seqs))
 
 
 async def said_at(db: Database, seqs: Sequence[int]) -> dict[int, int]:
@@ -186,13 +196,24 @@ async def said_at(db: Database, seqs: Sequence[int]) -> dict[int, int]:
 
 async def at_place(db: Database, place: int) -> Shown | None:
     sql = f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.seq = (SELECT shown FROM entries WHERE place = ?)"  # noqa: S608
-    found = _shown(await db.rows(sql, (place,)))
+    found = await _shown(db, sql, (place,))
     return found[0] if found else None
 
 
-async def replies(db: Database, message_id: str, limit: int) -> list[Shown]:
-    sql = f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.reply = ? ORDER BY m.seq LIMIT ?"  # noqa: S608
-    return _shown(await db.rows(sql, (message_id, limit)))
+async def answers(db: Database, ids: Sequence[str], limit: int) -> list[Shown]:
+    """The oldest that answer any of these few."""
+    sql = f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.reply IN ({_marks(ids)}) ORDER BY m.seq LIMIT ?"  # noqa: S608
+    return await _shown(db, sql, (*ids, limit))
+
+
+async def count_replies(db: Database, message_id: str) -> int:
+    ((count,),) = await db.rows("SELECT count(*) FROM messages WHERE reply = ?", (message_id,))
+    return int(count)
+
+
+async def replies(db: Database, message_id: str, limit: int, *, after: int = 0) -> list[Shown]:
+    sql = f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.reply = ? AND m.seq > ? ORDER BY m.seq LIMIT ?"  # noqa: S608
+    return await _shown(db, sql, (message_id, after, limit))
 
 
 async def places(db: Database, seqs: Sequence[int]) -> list[int]:

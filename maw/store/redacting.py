@@ -16,6 +16,7 @@ from maw.core.colony import Said
 from maw.core.entry import Head, decode, unpack_payload
 from maw.core.identity import NodeId
 from maw.core.redaction import RETENTION, Redaction, droppable
+from maw.store.editing import forget
 from maw.store.schema import SEQ_BITS
 from maw.store.state import LogRow, State
 
@@ -107,6 +108,7 @@ async def _drop(
     await conn.executemany("UPDATE entries SET payload = NULL WHERE place = ?", places)
     await conn.executemany("DELETE FROM set_aside WHERE place = ?", places)
     await conn.executemany("DELETE FROM withheld WHERE place = ?", places)
+    await forget(conn, [place for (place,) in places])
     await conn.executemany("DELETE FROM mentions WHERE word = ? AND seq = ?", words)
     # a key's request is a hash over the text: a short one could be guessed from it
     await conn.executemany("UPDATE idempotency SET request = randomblob(16) WHERE seq = ?", seqs)
@@ -122,7 +124,7 @@ async def forget_shown(conn: aiosqlite.Connection, state: State, seqs: Sequence[
     """Let go of these messages altogether: their entries, redacted, are gone from their log."""
     for seq in seqs:
         rows = list(await conn.execute_fetchall("SELECT channel FROM messages WHERE seq = ?", (seq,)))
-        for table in ("messages", "mailbox", "outbox", "progress", "untold", "expiring"):
+        for table in ("messages", "mailbox", "outbox", "progress", "untold", "expiring", "asks"):
             await conn.execute(f"DELETE FROM {table} WHERE seq = ?", (seq,))  # noqa: S608 - a word above
         for (channel,) in rows:
             state.messages -= 1

@@ -87,7 +87,7 @@ class Rederiving:
             " WHERE payload IS NULL"
         )
         conn.execute("DROP TABLE absent")
-        for table in ("mentions", "outbox", "orders", "progress", "untold", "expiring"):
+        for table in ("mentions", "outbox", "orders", "progress", "untold", "expiring", "asks"):
             conn.execute(f"DELETE FROM {table} WHERE seq NOT IN (SELECT seq FROM messages)")  # noqa: S608
         (self._top,) = conn.execute(
             "SELECT max(coalesce((SELECT max(seq) FROM temp.was), 0), coalesce((SELECT max(shown) FROM entries), 0))"

@@ -142,7 +142,17 @@ async def cut(conn: aiosqlite.Connection, state: State, log: LogRow, keep: Head)
             span,
         )
     )
-    for table in ("mentions", "mailbox", "outbox", "orders", "progress", "untold", "expiring", "messages"):
+    for table in (
+        "mentions",
+        "mailbox",
+        "outbox",
+        "orders",
+        "progress",
+        "untold",
+        "expiring",
+        "asks",
+        "messages",
+    ):
         await conn.execute(f"DELETE FROM {table} WHERE seq IN ({_SHOWN})", span)  # noqa: S608
     state.messages -= sum(count for _, count in counted)
     await conn.execute("INSERT OR REPLACE INTO meta VALUES ('messages', ?)", (state.messages,))
@@ -168,7 +178,7 @@ async def lift(conn: aiosqlite.Connection, log: LogRow, keep: Head) -> list[Lift
 
 async def _take_off(conn: aiosqlite.Connection, log: LogRow, keep: Head) -> None:
     span = (log.place(keep.seq), (log.l + 1) << SEQ_BITS)
-    for table in ("entries", "set_aside", "withheld"):
+    for table in ("entries", "set_aside", "withheld", "edits"):
         await conn.execute(f"DELETE FROM {table} WHERE place > ? AND place < ?", span)  # noqa: S608
     # what their author said of these seqs he said of entries that are gone; an operator named places, on any branch
     await conn.execute("DELETE FROM missing WHERE place > ? AND place < ?", span)

@@ -261,11 +261,37 @@ async def _keep_rights(conn: aiosqlite.Connection) -> None:
     await conn.execute("CREATE TABLE rights (agent INTEGER PRIMARY KEY, crowd INTEGER NOT NULL DEFAULT 0)")
 
 
+async def _keep_edits(conn: aiosqlite.Connection) -> None:
+    """Which entry edits which message, by their places."""
+    for statement in (
+        "CREATE TABLE edits (target INTEGER NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,"
+        " place INTEGER NOT NULL, agent BLOB NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (target, epoch, seq))"
+        " WITHOUT ROWID",
+        "CREATE INDEX edits_by_place ON edits (place)",
+        "CREATE TRIGGER stale_edit AFTER INSERT ON edits BEGIN INSERT OR IGNORE INTO stale"
+        " SELECT shown FROM entries WHERE place = new.target AND shown IS NOT NULL; END",
+        "CREATE TRIGGER stale_unedited AFTER DELETE ON edits BEGIN INSERT OR IGNORE INTO stale"
+        " SELECT shown FROM entries WHERE place = old.target AND shown IS NOT NULL; END",
+    ):
+        await conn.execute(statement)
+
+
+async def _keep_asks(conn: aiosqlite.Connection) -> None:
+    """Messages that ask: by whom, until when. reminded: whoever had to answer was told that it is late."""
+    for statement in (
+        "CREATE TABLE asks (seq INTEGER PRIMARY KEY, agent INTEGER NOT NULL, due INTEGER,"
+        " reminded INTEGER NOT NULL DEFAULT 0)",
+        "CREATE INDEX asks_by_agent ON asks (agent, seq)",
+        "CREATE INDEX asks_due ON asks (due) WHERE due IS NOT NULL AND NOT reminded",
+    ):
+        await conn.execute(statement)
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
     _mark_mailboxes, _keep_roster, _tell_authors, _keep_wakes, _know_people, _let_expire,
-    _note_stale, _keep_rhythm, _keep_rights,
+    _note_stale, _keep_rhythm, _keep_rights, _keep_edits, _keep_asks,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

@@ -148,6 +148,8 @@ class State:
     """Channels that a node's entries brought since the start."""
     mail: dict[int, int] = field(default_factory=dict, compare=False)
     """By local agent: the newest seq put into its mailbox since the start. It may be ahead of what is durable."""
+    late_mail: dict[int, list[int]] = field(default_factory=dict, compare=False)
+    """By local agent: seqs of messages that are to be announced (again) although newer ones were read already."""
     naming: int = field(default=0, compare=False)
     """Counts how often it changed who of this host is called how."""
     keep: dict[tuple[int, int], Keep] = field(default_factory=dict)

@@ -89,12 +89,15 @@ async def _hide(conn: aiosqlite.Connection, state: State, log: LogRow, last: int
     gone = {seq for _, seq in rows}
     for mark in [mark for mark, seq in state.words.items() if seq in gone]:
         del state.words[mark]
-    for table in ("mentions", "mailbox", "outbox", "orders", "progress", "untold", "expiring"):
+    for table in ("mentions", "mailbox", "outbox", "orders", "progress", "untold", "expiring", "asks"):
         if seqs:
             low, high = min(seqs)[0], max(seqs)[0]
             sql = f"DELETE FROM {table} WHERE seq BETWEEN ? AND ? AND seq NOT IN (SELECT seq FROM messages)"  # noqa: S608
             await conn.execute(sql, (low, high))
     await conn.execute("UPDATE entries SET shown = NULL WHERE place > ? AND place < ?", span)
+    kept = "INSERT OR REPLACE INTO withheld SELECT place, ?, ? FROM edits WHERE place > ? AND place < ?"
+    await conn.execute(kept, (REVOKED, now_ms, *span))
+    await conn.execute("DELETE FROM edits WHERE place > ? AND place < ?", span)
     state.messages -= len(rows)
     for n, count in counted:
         row = state.channel_at[n]

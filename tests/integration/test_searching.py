@@ -212,3 +212,15 @@ async def test_what_a_host_hears_of_late_is_found_there(make_home: MakeHome) -> 
         await until(lambda: oracle.node.visible.seq == mbp.node.visible.seq, "oracle has them", DEADLINE_S)
         assert await texts(oracle, '"149 of the log"') == ["line 149 of the log"]
         assert len(await texts(oracle, "log", limit=100)) == 100
+
+
+async def test_an_edited_message_is_found_by_its_last_words(make_home: MakeHome) -> None:
+    async with running(make_home("mbp"), before=quick) as host:
+        await host.add("arthur")
+        said = await host.post("arthur", "vogon poetry tonight")
+        assert await texts(host, "poetry") == ["vogon poetry tonight"]
+        arthur = await host.as_("arthur")
+        await host.service.edit(arthur, said["id"], "vogon prose tonight", idempotency_key=None)
+        await renewed(host)
+        assert await texts(host, "prose") == ["vogon prose tonight"]
+        assert await texts(host, "poetry") == []

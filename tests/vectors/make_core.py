@@ -11,6 +11,7 @@ from typing import Any
 
 from maw.core.clock import pack
 from maw.core.colony import AgentCard
+from maw.core.editing import Edit
 from maw.core.entry import MAX_COUNT, START, Entry, Head, Kind, decode, make, pack_content, pack_payload
 from maw.core.frames import (
     Ask,
@@ -35,6 +36,7 @@ from maw.core.frames import (
 )
 from maw.core.identity import Signer, digest, key_text, short_key
 from maw.core.log import closed_digest
+from maw.core.message_ids import message_id
 from maw.core.profile import Profile
 from maw.core.progress import Group, Progress
 from maw.core.redaction import REDACTED, Redaction, redaction_statement
@@ -153,6 +155,11 @@ def vectors() -> dict[str, Any]:
             },
         ),
     )  # fmt: skip
+    said_so = message_id(post.position)
+    edit = Edit(bytes(16), said_so, "hej @ford, @trillian", ("ford", "trillian"))
+    editing = make(
+        node, colony, EPOCH, wishing.head, pack(AT_MS, 6), Kind.EDIT, pack_payload(NONCE, edit.content())
+    )
     where = (colony, node.node, AT_MS, NONCE)
     stated = redaction_statement(operator, colony, node.node, EPOCH, rule.ranges, "a secret", AT_MS)
     return {
@@ -183,6 +190,7 @@ def vectors() -> dict[str, Any]:
             _entry(asking),
             _entry(told),
             _entry(wishing),
+            _entry(editing),
         ],
         "words": {
             "order": _word(sign_word(operator, *where, True, ("#general",), "stop")),

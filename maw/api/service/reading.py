@@ -148,8 +148,7 @@ class Reading(Speakers):
         node = self._node
         row = await node.talking.find(ref, speaker.agent_key)
         shown = node.presenter.message(row)
-        replies = await pages.replies(node.db, shown["id"], 500)
-        shown["thread"] = node.presenter.readable(replies, speaker.agent_key)
+        shown |= await node.conversing.around(shown, speaker.agent_key)
         agent = self._agent(speaker)
         if agent is not None and (marks := await pages.marks(node.db, agent.n, row.seq)) is not None:
             shown |= {"delivered_at": iso(marks[0]), "read_at": iso(marks[1])}

@@ -349,8 +349,14 @@ class MemoryBackend(MemoryOffice):
         found = self._find(ref)
         if not self._readable(speaker, found):
             raise NotFound(f"no message {ref}", code="no_such_message")
-        thread = [m for m in self.messages if m["reply_to"] == found["id"]]
-        return {**found, "state": "stored", "thread": thread}
+        thread = [{**m, "depth": 1} for m in self.messages if m["reply_to"] == found["id"]]
+        around = {
+            "root": found["reply_to"] or found["id"],
+            "path": [],
+            "replies": len(thread),
+            "thread": thread,
+        }
+        return {**found, "state": "stored", **around}
 
     async def trace(self, speaker: Speaker, ref: str) -> Json:
         found = await self.message(speaker, ref)
@@ -429,6 +435,26 @@ class MemoryBackend(MemoryOffice):
         return await self._post(
             speaker, idempotency_key, text, channel=None, to=whole, reply_to=reply_to, intent=intent
         )
+
+    async def thread_page(self, speaker: Speaker, ref: str, *, after_seq: int, limit: int) -> Page:
+        found = (await self.message(speaker, ref))["thread"]
+        return self._page([{**one, "replies": 0} for one in found], after_seq, limit)
+
+    async def history(self, speaker: Speaker, ref: str) -> list[Json]:
+        found = await self.message(speaker, ref)
+        return [{"id": found["id"], "text": found["text"], "at": found["created_at"]}]
+
+    async def edit(
+        self, speaker: Speaker, ref: str, text: str, *, idempotency_key: str | None, insist: bool = False
+    ) -> Json:
+        found = self._find(ref)
+        if found["author"] != speaker.agent:
+            raise Refused(f"{ref} is another's", code="not_yours")
+        found |= {"text": text, "edited_at": found["created_at"], "edits": found.get("edits", 0) + 1}
+        return found
+
+    async def asks(self, speaker: Speaker, *, whose: str | None, overdue: bool) -> list[Json]:
+        return []
 
     def draft_order(self, to: Sequence[str] | None, channel: str | None) -> Json:
         targets = [f"#{channel}"] if channel is not None else list(to or ())

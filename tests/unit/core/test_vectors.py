@@ -12,10 +12,12 @@ import pytest
 from nacl.signing import SigningKey, VerifyKey
 
 from maw.core.colony import AgentCard, Said
-from maw.core.entry import START, decode, unpack_payload
+from maw.core.editing import Edit
+from maw.core.entry import START, Position, decode, unpack_payload
 from maw.core.frames import decode_frame, encode
 from maw.core.identity import Signer, key_text, parse_key
 from maw.core.log import check_run
+from maw.core.message_ids import message_id
 from maw.core.progress import Progress
 from maw.core.redaction import Redaction, may_redact, read_redaction
 from maw.core.statement import colony_id, read_admission, read_statement
@@ -117,6 +119,18 @@ def test_what_an_author_wishes_beside_his_words() -> None:
     assert said.content() == content
     plain = Said.read(unpack_payload(raw("entries", 1, "payload")), direct=False)
     assert plain.wishes() == ("normal", None, None, ())
+
+
+def test_an_edit_of_the_post() -> None:
+    header, signature, payload = (raw("entries", 6, key) for key in ("header", "signature", "payload"))
+    entry = decode(header, signature, payload)
+    edit = Edit.read(unpack_payload(payload))
+    assert (entry.kind, edit.target(entry)) == (12, (VECTORS["given"]["epoch"], 2))
+    assert unpack_payload(payload) == {
+        "agent": bytes(16), "edits": message_id(Position(entry.author, entry.epoch, 2)),
+        "text": "hej @ford, @trillian", "mentions": ["ford", "trillian"],
+    }  # fmt: skip
+    assert edit.content() == unpack_payload(payload)
 
 
 def test_how_far_a_message_got() -> None:

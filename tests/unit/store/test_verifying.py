@@ -138,7 +138,8 @@ def test_flipped_bits_anywhere_are_survived_and_found(path: Path, seed: int) -> 
     try:
         report = verify(path)
     except BadConfig as error:
-        assert error.code == "bad_database" and "malformed database schema" in error.message
+        assert error.code == "bad_database"
+        assert "malformed database schema" in error.message or "codec can't decode" in error.message
         return
     if report.sound:  # a bit that nothing uses, or one that nothing proves: when a message came
         assert content(path) == before

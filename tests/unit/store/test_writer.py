@@ -163,7 +163,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     where.mkdir()
     mounted = sys.platform == "linux" and os.geteuid() == 0
     mounted = mounted and not subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", where], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=640k", "tmpfs", where], capture_output=True, check=False
     ).returncode  # fmt: skip
     if not mounted:
         pytest.skip("needs root and the right to mount (a tmpfs that fills up): sudo make test")

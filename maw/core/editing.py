@@ -1,0 +1,70 @@
+"""Edits: an author's later words in place of his former ones.
+
+An edit is an entry of the log that the message stands in (of any later epoch), by the same agent. Of several the
+last by (epoch, seq) counts, in whatever order they come; the first words and all edits stay readable. Whom an edit
+mentions anew finds the message in his mailbox; who has read it is not told again. What an operator has signed is not
+edited, and a message whose text was taken away stays so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Final
+
+from maw.core.colony import AGENT_ID_BYTES, MAX_MENTIONS, MENTION, MESSAGE_ID, is_too_long
+from maw.core.content import Content, read_bytes, read_word, read_words
+from maw.core.entry import Entry
+from maw.core.identity import short_key
+from maw.core.message_ids import parse_message_id
+from maw.core.once import REQUEST_BYTES
+
+MAX_EDITS: Final = 100
+"""Of one message, at its source. Elsewhere any number counts: the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """``message``: the id of what it edits. ``once``: as a message has it."""
+
+    agent: bytes
+    message: str
+    text: str
+    mentions: tuple[str, ...]
+    once: bytes | None = None
+
+    def content(self) -> dict[str, Any]:
+        once = {} if self.once is None else {"once": self.once}
+        return {
+            "agent": self.agent, "edits": self.message, "text": self.text, "mentions": list(self.mentions), **once
+        }  # fmt: skip
+
+    @classmethod
+    def read(cls, content: Content) -> Edit:
+        """Raises ValueError on anything malformed."""
+        text, once = content.get("text"), content.get("once")
+        if type(text) is not str or not text or is_too_long(text):
+            raise ValueError("text is missing, empty or too long")
+        return cls(
+            read_bytes(content, "agent", AGENT_ID_BYTES),
+            read_word(content, "edits", MESSAGE_ID),
+            text,
+            read_words(content, "mentions", MAX_MENTIONS, 70, MENTION),
+            once if type(once) is bytes else None,
+        )
+
+    def target(self, entry: Entry) -> tuple[int, int]:
+        """(epoch, seq) of what it edits, in the author's own logs. ``entry``: that says so. Raises ValueError where
+        it is another's, or was not said before."""
+        at = parse_message_id(self.message)
+        if at.node_prefix != short_key(entry.author):
+            raise ValueError("it would edit what another node has said")
+        if (at.epoch, at.seq) >= (entry.epoch, entry.seq):
+            raise ValueError("it would edit what its node has not said")
+        return at.epoch, at.seq
+
+
+def request_of_edit(edit: Edit) -> bytes:
+    """What is asked for, and must be the same under one key."""
+    what = repr(("edit", edit.message, edit.text))
+    return blake2b(what.encode(), digest_size=REQUEST_BYTES).digest()
