@@ -79,6 +79,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "Glue": {
             "hook": "maw.cli.hook:hook_group",
             "mcp": "maw.cli.mcp:mcp",
+            "help": "maw.cli.helping:help_",
         },
     }
 )
@@ -147,6 +148,10 @@ class LazyGroup(KnownGroup):
                 formatter.write_dl(
                     [(name, self.get_command(ctx, name).get_short_help_str(90)) for name in group]
                 )
+        from maw.cli.helping import TOPICS  # only who asks for help pays for it
+
+        with formatter.section("Topics, for `maw help TOPIC`"):
+            formatter.write_dl(list(TOPICS.items()))
 
 
 def command_line(with_completion: bool = False) -> TyperGroup:
@@ -278,7 +283,7 @@ def _to_the_command(args: list[str]) -> list[str]:
     moved: list[str] = []
     if args == ["version"]:
         return ["--version"]
-    if args[:1] == ["help"]:
+    if args[:1] == ["help"] and (not args[1:] or args[1] in _WHERE):
         return [*args[1:], "--help"]
     while args[:1] == ["--json"] or args[:1] == ["--as"]:
         width = 1 if args[0] == "--json" else 2
