@@ -16,6 +16,7 @@ from aiohttp import web
 
 from maw.api import (
     admin,
+    channels,
     commanding,
     conversing,
     describing,
@@ -50,6 +51,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *searching.ROUTES,
     *stream.ROUTES,
     *people.ROUTES,
+    *channels.ROUTES,
     *admin.ROUTES,
     *commanding.ROUTES,
     *ordering.ROUTES,

@@ -250,8 +250,16 @@ class Writing(Protocol):
     async def read(self, speaker: Speaker, refs: Sequence[str], via: str) -> Json:
         """All of these was handed to the speaking agent. ``{"read"}``: of which it is new; others are passed over."""
 
-    async def add_channel(self, speaker: Speaker, name: str) -> Json:
+    async def add_channel(self, speaker: Speaker, name: str, about: str = "") -> Json:
         """Needs a speaking agent. Conflict when it is there already."""
+
+    async def change_channel(
+        self, speaker: Speaker, name: str, about: str | None, archived: bool | None
+    ) -> Json:
+        """The channel, and for whom it counts; what is None stays. By whom as ``retain``."""
+
+    async def watch(self, speaker: Speaker, name: str, wakes: bool | None) -> Json:
+        """What is said there is in the speaking agent's inbox from now on, and ``wakes`` it; None: no more."""
 
     async def redact(self, speaker: Speaker, refs: Sequence[str], reason: str | None) -> Json:
         """Their author, or whoever administers this node. ``{"redacted", "already"}``; all or none."""

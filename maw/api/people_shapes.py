@@ -1,4 +1,4 @@
-"""The shapes of agents and apes, as JSON Schema; part of maw/api/schemas.py."""
+"""The shapes of agents, apes and channels, as JSON Schema; part of maw/api/schemas.py."""
 
 from __future__ import annotations
 
@@ -50,3 +50,10 @@ OF_SPEAKER: Final[Json] = {
     "looks_like": {**_TEXT_OR_NULL, "description": "whom the author of another host may be taken for"},
 }
 """Of each message."""
+
+CHANNEL_BESIDE: Final[Json] = {
+    "about": _TEXT_OR_NULL,
+    "archived": {**_FLAG, "description": "agents of this node post there no more"},
+    "watched": {**_FLAG, "description": "the speaking agent watches it"},
+    "wakes": {**_FLAG, "description": "and is woken by what is said there"},
+}

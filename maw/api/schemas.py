@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from maw.api.backend import Json
-from maw.api.people_shapes import NEW_USER, OF_SPEAKER, USER, USER_BESIDE
+from maw.api.people_shapes import CHANNEL_BESIDE, NEW_USER, OF_SPEAKER, USER, USER_BESIDE
 from maw.core.roster import KINDS, OnHang
 
 _TEXT: Final[Json] = {"type": "string"}
@@ -109,7 +109,7 @@ _BRIEF: Final = _object(
                 "created_at", "reply_to",
             )
         },
-        "why": {"type": "string", "enum": ["direct", "mention", "group"]},
+        "why": {"type": "string", "enum": ["direct", "mention", "group", "watched"]},
         "text": {"type": "string", "description": "how it begins, on one line"},
         "chars": {"type": "integer", "description": "how long it is"},
     }
@@ -471,7 +471,11 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "Order": _ORDER,
         "OrderDraft": _ORDER_DRAFT,
         "InboxMessage": _object(
-            {**_MESSAGE, "why": {"type": "string", "enum": ["direct", "mention", "group"]}, **_MARKS},
+            {
+                **_MESSAGE,
+                "why": {"type": "string", "enum": ["direct", "mention", "group", "watched"]},
+                **_MARKS,
+            },
             _BESIDE,
         ),
         "SentMessage": _SENT,
@@ -529,10 +533,11 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "NewUser": _object({**USER, "token": _TEXT}, USER_BESIDE | NEW_USER),
         "Removed": _object({"removed": _TEXT}),
         "Token": _object({"token": _TEXT}),
-        "Channel": _object(_CHANNEL, _KEPT),
+        "Channel": _object(_CHANNEL, _KEPT | CHANNEL_BESIDE),
         "Redacted": _object({"redacted": _TEXTS, "already": _TEXTS}),
         "Retention": _object(
-            {**_CHANNEL, **_KEPT, "for": {"type": "string", "enum": ["everybody", "this host"]}}
+            {**_CHANNEL, **_KEPT, "for": {"type": "string", "enum": ["everybody", "this host"]}},
+            CHANNEL_BESIDE,
         ),
         "OpenInvite": _OPEN_INVITE,
         "Dismissed": _object({"dismissed": _list(_object({"kind": _TEXT, "subject": _TEXT}))}),

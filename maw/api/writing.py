@@ -11,12 +11,11 @@ from aiohttp import web
 
 from maw.api.backend import Json
 from maw.api.fields import Field
-from maw.api.kinds import Choice, Flag, Line, Moment, Name, Recipients, Ref, Refs, Seconds, Text, Whole
+from maw.api.kinds import Choice, Flag, Line, Moment, Recipients, Ref, Refs, Seconds, Text
 from maw.api.limits import DEFAULT_CONFIRM_S, LARGE_TEXT, MAX_CONFIRM_S
 from maw.api.reading import CHANNEL, bare_channel
 from maw.api.replies import error_reply, reply
 from maw.api.routes import Access, Call, Route, body, query
-from maw.core.colony import MAX_KEEP_DAYS
 from maw.core.heeding import DECLINED, MAX_NOTE, OBEYED
 from maw.core.intents import ASK, CHAT, INTENTS, NORMAL, PRIORITIES
 from maw.core.states import MARKS, REPLICATED, STORED, VIAS, at_least
@@ -164,19 +163,9 @@ async def read(call: Call) -> web.StreamResponse:
     return reply(done, headers=call.api.headers)
 
 
-async def add_channel(call: Call) -> web.StreamResponse:
-    channel = await call.backend.add_channel(call.speaker, call.args["name"])
-    return reply(channel, status=201, headers=call.api.headers)
-
-
 async def redact(call: Call) -> web.StreamResponse:
     done = await call.backend.redact(call.speaker, call.args["ids"], call.args["reason"])
     return reply(done, headers=call.api.headers)
-
-
-async def retain(call: Call) -> web.StreamResponse:
-    channel = await call.backend.retain(call.speaker, bare_channel(call.args["name"]), call.args["days"])
-    return reply(channel, headers=call.api.headers)
 
 
 ROUTES: Final = (
@@ -246,16 +235,6 @@ ROUTES: Final = (
     ),
     Route(
         "POST",
-        "/api/channels",
-        add_channel,
-        Access.AGENT,
-        "open a channel",
-        "Channel",
-        status=201,
-        body=body(Field("name", Name("channel"), "the channel's name", required=True)),
-    ),
-    Route(
-        "POST",
         "/api/redact",
         redact,
         Access.KNOWN,
@@ -265,15 +244,5 @@ ROUTES: Final = (
             Field("ids", Refs(), "message ids or seqs", required=True),
             Field("reason", Text(), "why: everybody can read it, for ever; at most 200 characters"),
         ),
-    ),
-    Route(
-        "POST",
-        "/api/channels/{name}/retention",
-        retain,
-        Access.KNOWN,
-        "for how long a channel's messages are kept; by who made it, or who administers this node",
-        "Retention",
-        path_fields=(CHANNEL,),
-        body=body(Field("days", Whole(0, MAX_KEEP_DAYS), "days; 0 is for ever", required=True)),
     ),
 )

@@ -74,12 +74,9 @@ class Group(typer.Typer):
         return super().command(name, **{"cls": PlainCommand, **more})
 
 
-def command_group(
-    about: str = "", to_come: Mapping[str, str] = NO_ALIASES, elsewhere: Mapping[str, str] = NO_ALIASES
-) -> Group:
-    """An empty group; ``about`` is its help, ``to_come`` and ``elsewhere`` as in KnownGroup."""
-    words = {"to_come": to_come, "elsewhere": elsewhere}
-    kind = type("_Group", (KnownGroup,), words) if to_come or elsewhere else KnownGroup
+def command_group(about: str = "", elsewhere: Mapping[str, str] = NO_ALIASES) -> Group:
+    """An empty group; ``about`` is its help, ``elsewhere`` as in KnownGroup."""
+    kind = type("_Group", (KnownGroup,), {"elsewhere": elsewhere}) if elsewhere else KnownGroup
     return Group(cls=kind, add_completion=False, rich_markup_mode=None, help=about)
 
 

@@ -69,7 +69,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "agent": "maw.cli.sessions:agent_group",
             "wakes": "maw.cli.wakes:wakes",
             "dnd": "maw.cli.wakes:dnd",
-            "channel": "maw.cli.who:channel_group",
+            "channel": "maw.cli.channels:channel_group",
         },
         "Data": {
             "backup": "maw.cli.data:backup",

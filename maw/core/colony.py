@@ -27,7 +27,7 @@ from maw.core.content import (
 from maw.core.entry import MAX_COUNT, Kind
 from maw.core.identity import ID_BYTES, KEY_BYTES, NodeId
 from maw.core.intents import CHAT, INTENTS, NORMAL
-from maw.core.profile import NO_PROFILE, Profile
+from maw.core.profile import MAX_ABOUT, NO_PROFILE, Profile
 from maw.core.wishes import NOTHING, WISHED, Wishes, read_wishes
 
 AGENT_ID_BYTES: Final = 16
@@ -157,23 +157,32 @@ class AgentCard:
 
 @dataclass(frozen=True, slots=True)
 class NewChannel:
-    """A channel is known by its name; the first to say it made it. With ``keep_days`` it says (also later, and then
-    ``by`` nobody) for how long messages are kept there; 0 is for ever."""
+    """A channel is known by its name; the first to say it made it. Also later, and then ``by`` nobody, it says what is
+    not None: for how many days messages are kept there (0 is for ever), what it is for, whether it is archived."""
 
     name: str
     by: str
     keep_days: int | None = None
+    about: str | None = None
+    archived: bool | None = None
 
     def content(self) -> dict[str, Any]:
-        keep = {} if self.keep_days is None else {"keep_days": self.keep_days}
-        return {"name": self.name, "by": self.by, **keep}
+        more = {"keep_days": self.keep_days, "about": self.about, "archived": self.archived}
+        said = {key: value for key, value in more.items() if value is not None}
+        return {"name": self.name, "by": self.by, **said}
 
     @classmethod
     def read(cls, content: Content) -> NewChannel:
         days = content.get("keep_days")
         if days is not None and (type(days) is not int or not 0 <= days <= MAX_KEEP_DAYS):
             raise ValueError(f"keep_days is no number from 0 to {MAX_KEEP_DAYS}")
-        return cls(read_name(content, "name", "channel"), read_word(content, "by", BY), days)
+        about, archived = content.get("about"), content.get("archived")
+        if about is not None and (type(about) is not str or len(about) > MAX_ABOUT):
+            raise ValueError(f"about is no text of at most {MAX_ABOUT} characters")
+        if archived is not None and type(archived) is not bool:
+            raise ValueError("archived is neither true nor false")
+        by = read_word(content, "by", BY)
+        return cls(read_name(content, "name", "channel"), by, days, about, archived)
 
 
 class Recipient(NamedTuple):

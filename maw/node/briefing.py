@@ -33,14 +33,18 @@ class Heard:
         }  # fmt: skip
 
 
-def to_announce(message: Json, received_ms: int) -> Pending:
-    """A message object of a mailbox, as the rules see it."""
+def to_announce(message: Json, received_ms: int, *, watch_wakes: bool = False) -> Pending:
+    """A message object of a mailbox, as the rules see it. ``watch_wakes``: if it is there since its channel is watched,
+    it wakes the agent all the same."""
     kind = APE if message["role"] == "ape" else AGENT
     if message["operator"] is not None:
         kind = OPERATOR
     prio = message.get("priority", NORMAL)
     wakes = kind == OPERATOR or (message["intent"] not in (INFORM, ACK) and prio != LOW)
-    cause = Cause(message["author"], kind, message.get("why") == "group")
+    is_watched = message.get("why") == "watched"
+    if is_watched and not watch_wakes and kind != OPERATOR:
+        wakes = False
+    cause = Cause(message["author"], kind, is_watched or message.get("why") == "group")
     return Pending(message["seq"], cause, wakes, received_ms / 1000, prio=prio)
 
 

@@ -309,7 +309,7 @@ class Hearing:
             newest = self._visible.seq
             while rows := await pages.unannounced(self._db, agent.n, after=ear.cursor, limit=_PAGE):
                 for row in rows:
-                    ear.claims.add(self._pending(row))
+                    ear.claims.add(self._pending(agent, row))
                 ear.cursor = rows[-1].seq
                 if len(rows) < _PAGE:
                     break
@@ -323,9 +323,10 @@ class Hearing:
             ear.cursor = floor - 1
             ear.older = await pages.count_unannounced(self._db, agent.n, below=floor)
 
-    def _pending(self, row: pages.Shown) -> Pending:
+    def _pending(self, agent: AgentRow, row: pages.Shown) -> Pending:
         said = self._presenter.said(row)
-        item = to_announce(self._presenter.with_said(row, said), row.received)
+        wakes = row.channel is not None and self._state.watchers.get(row.channel, {}).get(agent.n, False)
+        item = to_announce(self._presenter.with_said(row, said), row.received, watch_wakes=wakes)
         if said.expires is not None and not row.suspect:
             item.expires_ms = said.expires
         return item
@@ -338,7 +339,7 @@ class Hearing:
             if ear is None or ear.looked < 0:
                 continue  # it is found with the rest
             for row in await pages.unannounced_among(self._db, n, seqs):
-                ear.claims.add(self._pending(row))
+                ear.claims.add(self._pending(self._state.agent_at[n], row))
             ear.stir()
 
     def _look(self) -> None:

@@ -15,6 +15,7 @@ from maw.core.effects import Alert
 from maw.core.intents import INFORM
 from maw.errors import Conflict
 from maw.node.bulletin import Bulletin, Told
+from maw.node.channels import Channels
 from maw.node.people import People
 from maw.node.store import Store
 from maw.node.talking import Talking
@@ -47,6 +48,7 @@ class Herald:
         channel: str | None,
         store: Store,
         talking: Talking,
+        channels: Channels,
         people: People,
         for_all: Callable[[], bool],
         monotonic: Callable[[], float] = time.monotonic,
@@ -54,6 +56,7 @@ class Herald:
         self._channel = channel
         self._store = store
         self._talking = talking
+        self._channels = channels
         self._people = people
         self._for_all = for_all
         self._bulletin = Bulletin(store, _DONE, self._is_for, self._say, monotonic)
@@ -80,7 +83,7 @@ class Herald:
         speaker = await self._speaker()
         if self._channel not in self._store.state.channels:
             try:
-                await self._talking.create_channel(speaker, self._channel)
+                await self._channels.create(speaker, self._channel)
             except Conflict:
                 log.debug("#%s was made elsewhere at the same moment", self._channel)
         text = "\n".join(told.values())

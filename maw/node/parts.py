@@ -34,6 +34,7 @@ from maw.node.alerts import Alerts
 from maw.node.authoring import Authoring, wall_clock_ms
 from maw.node.bell import Bell
 from maw.node.belonging import Belonging
+from maw.node.channels import Channels
 from maw.node.clock_watch import ClockWatch
 from maw.node.commanding import Commanding
 from maw.node.conduct import Conduct
@@ -194,6 +195,10 @@ class Parts:
             config.limits.rates, self.directory.address, self.alerts.raise_alert, self.alerts.settle
         )
         self.expiring = Expiring(store, self.marking)
+        self.channels = Channels(
+            store, self.authoring, self.directory,
+            lambda agent, channel: self.keeping.refuse_frozen(agent, channel),
+        )  # fmt: skip
         self.crowds = Crowds(store, self.directory, config.limits.crowd)
         self.talking = Talking(
             store,
@@ -204,9 +209,9 @@ class Parts:
             Marks(signer),
             self.marking,
             lambda agent, said: self.keeping.refuse(agent, said),
-            lambda agent, channel: self.keeping.refuse_frozen(agent, channel),
             self.quotas.charge,
             self.crowds,
+            self.channels,
         )
         self.editing = Editing(
             store,
@@ -224,7 +229,9 @@ class Parts:
             self.alerts.raise_alert, self.folds, self.stated.settle, self.directory.name_of,
         )  # fmt: skip
         self.wakes.frozen = self.keeping.frozen
-        self.redacting = Redacting(store, self.authoring, self.directory, self.presenter, self.talking)
+        self.redacting = Redacting(
+            store, self.authoring, self.directory, self.presenter, self.talking, self.channels
+        )
         self.indexing = Indexing(
             store, self.visible, home.search, lambda: self.authoring.read_only is None, config.search.index
         )
@@ -234,7 +241,9 @@ class Parts:
             lambda: self.membership.book,
         )  # fmt: skip
         self.people = People(store, self.authoring, self.directory, likenesses)
-        self.herald = Herald(config.host.alerts, store, self.talking, self.people, self._tells_for_all)
+        self.herald = Herald(
+            config.host.alerts, store, self.talking, self.channels, self.people, self._tells_for_all
+        )
         self.bell = Bell(
             config.name,
             config.alerts.exec,

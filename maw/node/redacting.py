@@ -19,6 +19,7 @@ from maw.core.redaction import MAX_RANGES, MAX_REASON, REDACTED, RETENTION, Reda
 from maw.core.text import check_message
 from maw.errors import BadInput, Refused
 from maw.node.authoring import Authoring, wall_clock_ms
+from maw.node.channels import Channels
 from maw.node.directory import Directory
 from maw.node.presenting import Json, Presenter
 from maw.node.store import Store
@@ -54,12 +55,14 @@ class Redacting:
         directory: Directory,
         presenter: Presenter,
         talking: Talking,
+        channels: Channels,
     ) -> None:
         self._store = store
         self.authoring = authoring
         self._directory = directory
         self._presenter = presenter
         self._talking = talking
+        self._channels = channels
         self._looked_at: dict[int, int] = {}
         """channel -> the seq up to which everything of ours that is too old was dropped."""
         self._seconds = 0
@@ -148,19 +151,11 @@ class Redacting:
         if not 0 <= days <= MAX_KEEP_DAYS:
             raise BadInput(f"days: a whole number from 0 (for ever) to {MAX_KEEP_DAYS}")
         row = self._directory.channel(name)
-        own = self._store.state.nodes.get(self._store.me)
-        made_here = own is not None and row.maker == own.n
-        maker = agent is not None and made_here and row.by == self._directory.address(agent)
-        if not is_admin and not maker:
-            raise Refused(
-                f"#{row.name} was made by {row.by or 'nobody in particular'}",
-                code="not_yours",
-                hint="who made it can say this for everybody, and who administers this host for its own agents",
-            )
+        made_here = self._channels.may_rule(agent, row, is_admin=is_admin)
         await self.authoring.say(Kind.CHANNEL, NewChannel(row.name, "", days).content())
         self._looked_at.pop(row.n, None)
         self._seconds = 0
-        return {**self._talking.channel_json(row.name), "for": "everybody" if made_here else "this host"}
+        return {**self._channels.json(row.name, agent), "for": "everybody" if made_here else "this host"}
 
     # -- at leisure -------------------------------------------------------------------------------
 

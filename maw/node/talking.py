@@ -9,23 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from maw.core.colony import GROUPS, NewChannel, Said
+from maw.core.colony import GROUPS, Said
 from maw.core.credentials import find_credential
 from maw.core.entry import Kind, Position
 from maw.core.intents import CHAT
 from maw.core.message_ids import message_id
-from maw.core.names import check_name, mentions
+from maw.core.names import mentions
 from maw.core.once import Asked, Marks, request_of
 from maw.core.states import READ
 from maw.core.text import check_message
 from maw.core.wishes import NOTHING, Wishes
 from maw.core.word import OperatorWord
-from maw.errors import BadInput, Conflict, NotFound, Refused
+from maw.errors import BadInput, NotFound, Refused
 from maw.node.authoring import Authoring, Written, recovering
+from maw.node.channels import Channels
 from maw.node.crowds import Crowds
 from maw.node.directory import Directory, no_such_message
 from maw.node.marking import Marking
-from maw.node.presenting import Json, Presenter, gone_words, iso
+from maw.node.presenting import Json, Presenter, gone_words
 from maw.node.store import Store
 from maw.node.tracing import Tracing
 from maw.store import pages
@@ -34,7 +35,7 @@ from maw.store.mending import is_missing
 from maw.store.pages import Shown
 from maw.store.redacting import covering
 from maw.store.schema import SEQ_BITS
-from maw.store.state import AgentRow, ChannelRow
+from maw.store.state import AgentRow
 
 
 class Talking:
@@ -50,16 +51,16 @@ class Talking:
         marks: Marks,
         marking: Marking,
         may_say: Callable[[AgentRow, Said], None],
-        may_open: Callable[[AgentRow, str], None],
         charge: Callable[[AgentRow, Said], None],
         crowds: Crowds,
+        channels: Channels,
     ) -> None:
-        """``may_say`` raises Refused when an agent may not say this now, ``may_open`` when it may not open this
-        channel, ``charge`` TooMany when it has said too much; each message is charged once."""
+        """``may_say`` raises Refused when an agent may not say this now, ``charge`` TooMany when it has said too
+        much; each message is charged once."""
         self._may_say = may_say
         self._charge = charge
         self._crowds = crowds
-        self._may_open = may_open
+        self._channels = channels
         self._store = store
         self.authoring = authoring
         self._directory = directory
@@ -91,7 +92,9 @@ class Talking:
         check_message(text)
         if not insist:
             check_credential(text)
-        name = self._directory.channel(channel).name
+        row = self._directory.channel(channel)
+        name = row.name
+        self._channels.refuse_archived(row)
         words = mentions(text)
         reply = None if reply_to is None else await self._reply(reply_to, agent)
         signed = None if word is None else word.content()
@@ -191,26 +194,6 @@ class Talking:
             for word in words
             if word not in GROUPS and not self._directory.mentioned([word])
         ]
-
-    async def create_channel(self, agent: AgentRow, name: str) -> Json:
-        channel = check_name(name.lstrip("#"), "channel")
-        if channel in self._store.state.channels:
-            raise Conflict(f"there is a channel called {channel} already", code="channel_exists")
-        self._may_open(agent, channel)
-        content = NewChannel(channel, self._directory.address(agent)).content()
-        await self.authoring.say(Kind.CHANNEL, content)
-        return self.channel_json(channel)
-
-    def channel_json(self, name: str) -> Json:
-        row = self._store.state.channels[name]
-        return {
-            "name": row.name, "created_at": iso(row.created), "created_by": row.by,
-            "messages": row.messages, "last_seq": row.last_seq, "keep_days": self._keep_days(row),
-        }  # fmt: skip
-
-    def _keep_days(self, row: ChannelRow) -> int | None:
-        own = self._store.state.nodes.get(self._store.me)
-        return self._store.state.keep_days(row, own.n) if own else None
 
     async def _receipt(self, written: Written, said: Said, agent: AgentRow, warnings: list[str]) -> Json:
         assert written.seq is not None

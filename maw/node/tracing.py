@@ -197,7 +197,7 @@ class Tracing:
             "here": {"host": self._directory.name_of(self._store.me), "since": iso(row.received)},
             "hosts": self._hosts(position, said) if ours else [],
             "recipients": recipients,
-            "groups": [word for word in said.mentions if word in GROUPS],
+            "groups": [*(word for word in said.mentions if word in GROUPS), *said.groups],
         }
 
     def _recipients_here(self, row: Shown, position: Position, reached: Reached) -> list[Json]:

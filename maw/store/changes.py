@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from maw.core.profile import Profile
 from maw.store.asks import ASKS
+from maw.store.channel_words import SET_WORD, ChannelWord
 from maw.store.editing import EDITS
 from maw.store.expiring import EXPIRING
 from maw.store.people import SET_PROFILE, profile_row
@@ -80,6 +81,7 @@ class Changes:
     told: list[tuple[int, int, int]] = field(default_factory=list)
     """(agent, seq, rank) that an entry of ours tells its author of."""
     keep: dict[tuple[int, int], Keep] = field(default_factory=dict)
+    channel_words: dict[tuple[int, int], ChannelWord] = field(default_factory=dict)
     nodes: dict[int, NodeRow] = field(default_factory=dict)
     logs: dict[int, LogRow] = field(default_factory=dict)
     channels: dict[int, ChannelRow] = field(default_factory=dict)
@@ -136,6 +138,8 @@ class Changes:
             )  # fmt: skip
         for about, keep in self.keep.items():
             yield _SET_KEEP, (*about, *keep)
+        for about, word in self.channel_words.items():
+            yield SET_WORD, word.row(about)
         for agent in self.agents.values():
             yield (
                 _SET_AGENT,

@@ -29,6 +29,7 @@ from maw.core.redaction import Redaction, droppable, may_redact
 from maw.core.transcript import plain_words
 from maw.core.word import OperatorWord, read_word, word_of
 from maw.store.changes import Changes
+from maw.store.channel_words import NOTHING, watched_by
 from maw.store.editing import deliver, edits_of
 from maw.store.mending import write_back
 from maw.store.people import members_here
@@ -81,6 +82,7 @@ MAX_KEPT_OF_A_PEER: Final = 20_000
 DIRECT: Final = "direct"
 MENTION: Final = "mention"
 GROUP: Final = "group"
+WATCHED: Final = "watched"
 
 
 _REFILL_PAGE: Final = 200
@@ -392,6 +394,9 @@ class Fold:
         before = self.state.keep.get(about)
         if said.keep_days is not None and (before is None or before.at < entry.hlc):
             self.state.keep[about] = self.changes.keep[about] = Keep(said.keep_days, entry.hlc)
+        if said.about is not None or said.archived is not None:
+            word = self.state.channel_words.get(about, NOTHING).with_said(said, entry.hlc)
+            self.state.channel_words[about] = self.changes.channel_words[about] = word
 
     def _redact(self, entry: Entry, place: int, rule: Redaction) -> None:
         if not may_redact(entry, rule):
@@ -462,6 +467,9 @@ class Fold:
         channel = None if said.channel is None else self.channel(node, said.channel, "", shown.ms)
         seq = state.seq + 1
         delivered = self._delivery(agent, said, seq)
+        if channel is not None and channel.n in state.watchers:
+            known = (n for n, _, _ in delivered)
+            delivered += [(n, seq, WATCHED) for n in watched_by(state, channel.n, agent.n, known)]
         # what may raise is above: from here on all of the message is taken in, or (above) nothing
         state.seq = seq
         self.first_seq = self.first_seq or seq

@@ -287,11 +287,24 @@ async def _keep_asks(conn: aiosqlite.Connection) -> None:
         await conn.execute(statement)
 
 
+async def _describe_channels(conn: aiosqlite.Connection) -> None:
+    """What each node says of a channel, with the hlcs of it; and which agents of this host watch one."""
+    for statement in (
+        "CREATE TABLE channel_words (channel INTEGER NOT NULL, node INTEGER NOT NULL, about TEXT NOT NULL,"
+        " about_at INTEGER NOT NULL, archived INTEGER NOT NULL, archived_at INTEGER NOT NULL,"
+        " PRIMARY KEY (channel, node)) WITHOUT ROWID",
+        "CREATE TABLE watches (channel INTEGER NOT NULL, agent INTEGER NOT NULL, wakes INTEGER NOT NULL,"
+        " PRIMARY KEY (channel, agent)) WITHOUT ROWID",
+    ):
+        await conn.execute(statement)
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
     _mark_mailboxes, _keep_roster, _tell_authors, _keep_wakes, _know_people, _let_expire,
     _note_stale, _keep_rhythm, _keep_rights, _keep_edits, _keep_asks,
+    _describe_channels,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 
@@ -314,6 +327,7 @@ async def migrate(conn: aiosqlite.Connection, path: str) -> bool:
             await conn.execute(f"PRAGMA user_version = {at + 1}")
             await conn.execute("COMMIT")
         except BaseException:
-            await conn.execute("ROLLBACK")
+            if conn.in_transaction:  # a full disk has ended it already, and is what is to be told
+                await conn.execute("ROLLBACK")
             raise
     return version == 0

@@ -19,6 +19,7 @@ from maw.core.identity import NodeId
 from maw.core.log import Heads
 from maw.core.profile import NO_PROFILE, Profile
 from maw.core.redaction import Range
+from maw.store.channel_words import ChannelWord, read_channels
 from maw.store.people import read_people
 from maw.store.schema import SEQ_BITS
 
@@ -104,7 +105,7 @@ class AgentRow:
 
 _TABLES: Final = (
     "nodes", "node_at", "nodes_named", "logs", "log_at", "channels", "channel_at", "agents", "agent_at",
-    "agents_named", "agents_of", "local", "keep", "words", "kept_by",
+    "agents_named", "agents_of", "local", "keep", "words", "kept_by", "channel_words", "watchers",
 )  # fmt: skip
 """What ``reload`` replaces."""
 
@@ -154,6 +155,10 @@ class State:
     """Counts how often it changed who of this host is called how."""
     keep: dict[tuple[int, int], Keep] = field(default_factory=dict)
     """(channel, node) -> for how long that node says messages are kept there."""
+    channel_words: dict[tuple[int, int], ChannelWord] = field(default_factory=dict)
+    """(channel, node) -> what that node says of it."""
+    watchers: dict[int, dict[int, bool]] = field(default_factory=dict)
+    """By channel: the agents of this host that watch it, and whether it wakes them."""
     dropped: int = field(default=0, compare=False)
     """Payloads that were dropped since the start."""
     due: bool = False
@@ -265,6 +270,7 @@ class State:
         for row in await conn.execute_fetchall(_AGENTS):
             self.add_agent(AgentRow(*row))
         await read_people(conn, self.agent_at)
+        await read_channels(conn, self)
         counted = await conn.execute_fetchall("SELECT node, count(*) FROM heeded GROUP BY node")
         for node, count in counted:
             self.kept_by[node] = count

@@ -21,6 +21,8 @@ ROUTES = {
     "POST /api/users/{name}/token",
     "GET /api/channels",
     "POST /api/channels",
+    "POST /api/channels/{name}",
+    "POST /api/channels/{name}/watch",
     "POST /api/channels/{name}/retention",
     "GET /api/channels/{name}/messages",
     "POST /api/channels/{name}/messages",
@@ -108,7 +110,9 @@ READS = [
     ("/openapi.json", "/openapi.json"),
 ]
 WRITES: list[tuple[str, str, object]] = [
-    ("/api/channels", "/api/channels", {"name": "Fire"}),
+    ("/api/channels", "/api/channels", {"name": "Fire", "about": "what burns"}),
+    ("/api/channels/{name}", "/api/channels/general", {"about": "everything", "archived": False}),
+    ("/api/channels/{name}/watch", "/api/channels/general/watch", {"wakes": True}),
     ("/api/channels/{name}/messages", "/api/channels/general/messages", {"text": "smoke", "reply_to": 1}),
     ("/api/direct", "/api/direct", {"to": "@arthur", "text": "psst"}),
     ("/api/ack", "/api/ack", {"ids": [1, "k7q2mx-1n3f9zq-2", "none-such"]}),

@@ -14,6 +14,7 @@ from maw.core.budget import Limits
 from maw.core.claims import Pending
 from maw.errors import BadInput, NotFound, Refused, Unavailable
 from maw.store.pages import Shown
+from maw.store.state import AgentRow
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, running
 from tests.integration.test_hearing import hear, heard, texts
@@ -29,8 +30,8 @@ class Clock:
         host.node.wakes._now = lambda: self.now
         pending = host.node.hearing._pending
 
-        def came_just_now(row: Shown) -> Pending:
-            item = pending(row)
+        def came_just_now(agent: AgentRow, row: Shown) -> Pending:
+            item = pending(agent, row)
             item.since = self.now - 1
             return item
 

@@ -50,7 +50,8 @@ class Reading(Speakers):
         self._node.alerts.raise_alert(Alert("slow_reader", who, text))
 
     async def channels(self, speaker: Speaker) -> list[Json]:
-        return [self._node.talking.channel_json(name) for name in sorted(self._node.state.channels)]
+        agent = self._agent(speaker)
+        return [self._node.channels.json(name, agent) for name in sorted(self._node.state.channels)]
 
     async def channel_page(
         self, speaker: Speaker, channel: str, *, after_seq: int | None, before_seq: int | None, limit: int

@@ -82,8 +82,21 @@ class Writing(Speakers):
     async def read(self, speaker: Speaker, refs: Sequence[str], via: str) -> Json:
         return await self._node.talking.read(need_agent(self._agent(speaker)), refs, via)
 
-    async def add_channel(self, speaker: Speaker, name: str) -> Json:
-        return await self._node.talking.create_channel(need_agent(self._agent(speaker)), name)
+    async def add_channel(self, speaker: Speaker, name: str, about: str = "") -> Json:
+        return await self._node.channels.create(need_agent(self._agent(speaker)), name, about)
+
+    async def change_channel(
+        self, speaker: Speaker, name: str, about: str | None, archived: bool | None
+    ) -> Json:
+        agent = self._agent(speaker) if speaker.is_admin else need_agent(self._agent(speaker))
+        if agent is not None:
+            self._node.keeping.refuse_frozen(agent, name)
+        return await self._node.channels.change(
+            agent, name, about=about, archived=archived, is_admin=speaker.is_admin
+        )
+
+    async def watch(self, speaker: Speaker, name: str, wakes: bool | None) -> Json:
+        return await self._node.channels.watch(need_agent(self._agent(speaker)), name, wakes)
 
     async def redact(self, speaker: Speaker, refs: Sequence[str], reason: str | None) -> Json:
         agent = self._agent(speaker) if speaker.is_admin else need_agent(self._agent(speaker))

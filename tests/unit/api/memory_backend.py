@@ -547,7 +547,20 @@ class MemoryBackend(MemoryOffice):
         self.calls.append(("read", speaker.agent, tuple(refs), via))
         return {"read": [m["id"] for m in self._mine(speaker) if {m["id"], str(m["seq"])} & set(refs)]}
 
-    async def add_channel(self, speaker: Speaker, name: str) -> Json:
+    async def change_channel(
+        self, speaker: Speaker, name: str, about: str | None, archived: bool | None
+    ) -> Json:
+        if name not in self.channel_names:
+            raise NotFound(f"no channel is called {name}", code="no_such_channel")
+        told = {"about": about, "archived": bool(archived), "keep_days": None, "for": "everybody"}
+        return {**self._channel(name), **told}
+
+    async def watch(self, speaker: Speaker, name: str, wakes: bool | None) -> Json:
+        if name not in self.channel_names:
+            raise NotFound(f"no channel is called {name}", code="no_such_channel")
+        return {**self._channel(name), "watched": wakes is not None, "wakes": bool(wakes)}
+
+    async def add_channel(self, speaker: Speaker, name: str, about: str = "") -> Json:
         if name in self.channel_names:
             raise Conflict(f"channel {name} is there already", code="channel_exists")
         self.channel_names.append(name)

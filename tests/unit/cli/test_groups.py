@@ -440,14 +440,32 @@ def test_channels(cli: Cli, daemon: FakeDaemon) -> None:
         "3",
         "9",
         "forever",
+        "–",
+        "–",
         "2026-11-21T08:00:00Z",
         "by",
         "neo@pi",
+        "–",
     ]
+    told = {**one, "watched": True, "wakes": True, "archived": True, "about": "all of it", "for": "everybody"}
+    daemon.answers["GET /api/channels"] = (200, [told])
+    row = cli("channel", "list", "--as", "neo").out
+    assert "wakes" in row and "archived" in row and row.endswith("all of it\n")
     daemon.answers["POST /api/channels"] = (201, one)
     assert cli("channel", "create", "#General", "--as", "neo").out == "#general created\n"
     assert daemon.last.body == {"name": "general"}
     assert daemon.last.headers["x-maw-agent"] == "neo"
+    daemon.answers["POST /api/channels/general"] = (200, told)
+    assert cli("channel", "archive", "general").out == "#general: archived, for everybody\n"
+    assert daemon.last.body == {"archived": True}
+    assert "says otherwise" in cli("channel", "unarchive", "general").err
+    cli("channel", "describe", "general", "all of it")
+    assert daemon.last.body == {"about": "all of it"}
+    daemon.answers["POST /api/channels/general/watch"] = (200, told)
+    assert "is watched (it wakes you)" in cli("channel", "watch", "#general", "--wake", "--as", "neo").out
+    assert daemon.last.body == {"watched": True, "wakes": True}
+    cli("channel", "unwatch", "general", "--as", "neo")
+    assert daemon.last.body == {"watched": False}
 
 
 def test_alerts_one_by_one_and_1_when_there_are_none(cli: Cli, daemon: FakeDaemon) -> None:

@@ -118,11 +118,6 @@ def test_every_word_of_the_plan_is_a_command_or_said_to_come(cli: Cli) -> None:
     assert TO_COME.keys() <= set(FIXED.split())
 
 
-@pytest.mark.parametrize("args", [["channel", "watch"], ["channel", "archive"]])
-def test_words_to_come_within_a_group(args: list[str], cli: Cli) -> None:
-    assert "not in this version yet" in cli(*args).err
-
-
 @pytest.mark.parametrize(
     "args",
     [["send"], ["send", "@a", "x", "--nope"], ["read"], ["inbox", "--limit", "many"], ["inbox", "extra"]],
