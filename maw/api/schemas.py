@@ -88,7 +88,7 @@ _WISHED: Final[Json] = {
 _EDITED: Final[Json] = {"edited_at": _TIME, "edits": _WHOLE}
 """Of messages whose author has put other words in place of the first."""
 
-_BESIDE: Final[Json] = {**_WISHED, **_EDITED, **_REDACTED}
+_BESIDE: Final[Json] = {"unreadable": _TEXT, **_WISHED, **_EDITED, **_REDACTED}
 
 _MARKS: Final[Json] = {"delivered_at": _or_null(_TIME), "read_at": _or_null(_TIME)}
 """Of messages for the speaking agent."""
@@ -485,7 +485,7 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
                 "snippet": _TEXT,
                 "highlights": {
                     "type": "array",
-                    "items": {"type": "array", "items": _WHOLE},
+                    "items": {"type": "array", "items": _WHOLE, "minItems": 2, "maxItems": 2},
                     "description": "[start, end] in characters of the snippet",
                 },
                 "rank": {"type": "number"},

@@ -109,7 +109,7 @@ def print_thread(out: Output, message: Mapping[str, Any], as_name: str | None, t
         print_message(out, answer, as_name, depth=min(here + int(answer.get("depth") or 1), DEEPEST))
     left = int(message.get("replies") or 0) - sum(answer.get("depth", 1) == 1 for answer in thread)
     if left > 0:
-        after = max(int(answer["seq"]) for answer in thread if answer.get("depth", 1) == 1)
+        after = max((int(one["seq"]) for one in thread if one.get("depth", 1) == 1), default=0)
         note(
             f"and {left} more answers: GET /api/messages/{words(message.get('id'))}/thread?after_seq={after}"
         )

@@ -47,6 +47,8 @@ def print_message(
         parts.append("its clock is in doubt")
     if message.get("disputed"):
         parts.append("DISPUTED: its host said something else there too")
+    if message.get("unreadable"):
+        parts.append(f"hardly readable: {words(message['unreadable'])}")
     if message.get("edited_at"):
         parts.append(f"edited {out.when(message['edited_at'])}")
     if message.get("reply_to"):

@@ -41,9 +41,13 @@ class Conversing:
         return {
             "root": path[0]["id"] if path else message["id"],
             "path": path,
-            "replies": await pages.count_replies(self._store.db, message["id"]),
+            "replies": await self._replies(message),
             "thread": await self._below(message["id"], agent_key),
         }
+
+    async def _replies(self, message: Json) -> int:
+        is_direct = message["kind"] == "direct"
+        return await pages.count_replies(self._store.db, message["id"], direct=is_direct)
 
     async def _path(self, ref: str | None, agent_key: bytes | None) -> list[Json]:
         found: list[Json] = []
@@ -82,7 +86,7 @@ class Conversing:
         found = await pages.replies(self._store.db, self._presenter.id(row), limit, after=after)
         items = self._presenter.readable(found, agent_key)
         for item in items:
-            item["replies"] = await pages.count_replies(self._store.db, item["id"])
+            item["replies"] = await self._replies(item)
         return items, found[-1].seq if len(found) == limit else None
 
     # -- asks ---------------------------------------------------------------------------------------

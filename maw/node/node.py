@@ -162,6 +162,7 @@ class Node(Parts):
             lambda: self.version_watch.look(self.mesh.dial_states()),
             self.inventory.look,
             self.quotas.look,
+            self.legibility.look,
         )
         chores: dict[str, Chore] = {
             "this node's card": self.introducing.say_card,

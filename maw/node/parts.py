@@ -16,7 +16,7 @@ from typing import Final
 
 from maw import __version__
 from maw.config import Config, PeersFile
-from maw.core.colony import Card
+from maw.core.colony import Card, Said
 from maw.core.effects import Alert
 from maw.core.entry import Entry
 from maw.core.handshake import Local
@@ -60,6 +60,7 @@ from maw.node.inventory import Inventory
 from maw.node.joiner import Joiner
 from maw.node.keeping import Keeping
 from maw.node.learning import Learning
+from maw.node.legibility import Legibility
 from maw.node.likenesses import Likenesses
 from maw.node.loops import Loops
 from maw.node.marking import Marking
@@ -96,6 +97,7 @@ from maw.node.wakes import Wakes
 from maw.store import trust as rows
 from maw.store.database import Database
 from maw.store.fold import Fold, SetAside
+from maw.store.state import AgentRow
 from maw.store.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -194,6 +196,12 @@ class Parts:
         self.quotas = SayQuotas(
             config.limits.rates, self.directory.address, self.alerts.raise_alert, self.alerts.settle
         )
+        self.legibility = Legibility(self.directory.address, self.alerts.raise_alert)
+
+        def charge(agent: AgentRow, said: Said) -> None:
+            self.quotas.charge(agent, said)
+            self.legibility.heard(agent, said)
+
         self.expiring = Expiring(store, self.marking)
         self.channels = Channels(
             store, self.authoring, self.directory,
@@ -209,7 +217,7 @@ class Parts:
             Marks(signer),
             self.marking,
             lambda agent, said: self.keeping.refuse(agent, said),
-            self.quotas.charge,
+            charge,
             self.crowds,
             self.channels,
         )
@@ -220,7 +228,7 @@ class Parts:
             self.talking,
             Marks(signer),
             lambda agent, said: self.keeping.refuse(agent, said),
-            self.quotas.charge,
+            charge,
         )
         self.conversing = Conversing(store, self.directory, self.presenter, self.talking)
         self.stated = Stated(store, lambda: self.membership.book, self.folds)

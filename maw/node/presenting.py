@@ -14,6 +14,7 @@ from maw.core.entry import Position, hash_payload, unpack_payload
 from maw.core.identity import NodeId, short_key
 from maw.core.intents import NORMAL
 from maw.core.message_ids import log_words, message_id
+from maw.core.readability import SHORT, unreadable
 from maw.core.redaction import RETENTION
 from maw.core.wishes import NOTHING, Wishes
 from maw.node.authoring import wall_clock_ms
@@ -31,6 +32,7 @@ UNKNOWN: Final = "unknown"
 _LOW = (1 << SEQ_BITS) - 1
 _EPOCH = datetime.fromtimestamp(0, UTC).replace(tzinfo=None)
 _LAST_MS = 253402300799999
+MAX_JUDGED: Final = 20_000
 _NOBODY = AgentRow(0, 0, bytes(16), "nobody", "agent", 0)
 """Whose a message is whose row is damaged."""
 
@@ -73,6 +75,7 @@ class Presenter:
         self._damaged = damaged
         self._me = me
         self._word = word
+        self._legible: dict[tuple[int, int], str | None] = {}
         self._likenesses = likenesses
         self._state = state
         self._directory = directory
@@ -186,6 +189,8 @@ class Presenter:
         }
         if row.edit is not None and row.gone is None and said.word is None:
             shown |= {"edited_at": iso(row.edit.at), "edits": row.edit.times}
+        if len(said.text) >= SHORT and row.gone is None and (why := self._unreadable(row, said.text)):
+            shown["unreadable"] = why
         if (wishes := said.wishes()) != NOTHING:
             shown |= _wished(wishes, row)
         if row.why is not None:
@@ -193,6 +198,15 @@ class Presenter:
         if row.gone is not None:
             shown["redacted"] = self.gone(row)
         return shown
+
+    def _unreadable(self, row: Shown, text: str) -> str | None:
+        """Judged once: to look at each character of each page would cost more than the page."""
+        about = (row.place, 0 if row.edit is None else row.edit.times)
+        if about not in self._legible:
+            if len(self._legible) >= MAX_JUDGED:
+                self._legible.clear()
+            self._legible[about] = unreadable(text)
+        return self._legible[about]
 
     def _is_disputed(self, row: Shown) -> bool:
         """Its author has said something else at this place too, and not yet which of the two counts."""

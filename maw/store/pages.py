@@ -206,8 +206,10 @@ async def answers(db: Database, ids: Sequence[str], limit: int) -> list[Shown]:
     return await _shown(db, sql, (*ids, limit))
 
 
-async def count_replies(db: Database, message_id: str) -> int:
-    ((count,),) = await db.rows("SELECT count(*) FROM messages WHERE reply = ?", (message_id,))
+async def count_replies(db: Database, message_id: str, *, direct: bool) -> int:
+    """Posts that answer it; with ``direct``, of a message that is not for all itself, direct messages too."""
+    sql = "SELECT count(*) FROM messages WHERE reply = ? AND direct <= ?"
+    ((count,),) = await db.rows(sql, (message_id, int(direct)))
     return int(count)
 
 
