@@ -39,7 +39,7 @@ class Answer(web.Response):
 
     def __init__(self, body: bytes, status: int, fixed: Headers) -> None:
         super().__init__(body=body, status=status)
-        self._whole = body
+        self.whole = body
         self.fixed = fixed
         self._left = False
 
@@ -57,15 +57,16 @@ class Answer(web.Response):
             for name, value in self.fixed.by_name.items():
                 self.headers.setdefault(name, value)
             return await super().prepare(request)
-        transport.write(self._head() + self._whole)
+        transport.write(self._head() + self.whole)
         self._left = True
         return None
 
     def _head(self) -> bytes:
         own = _lines(self.headers) if self.headers else ""
+        length = "" if self.status == 304 else f"\r\nContent-Length: {len(self.whole)}"
         return (
             f"HTTP/1.1 {self.status} {self.reason}{self.fixed.lines}{own}"
-            f"\r\nContent-Length: {len(self._whole)}\r\nDate: {_date(int(time.time()))}\r\n\r\n"
+            f"{length}\r\nDate: {_date(int(time.time()))}\r\n\r\n"
         ).encode()
 
     async def write_eof(self, data: bytes = b"") -> None:

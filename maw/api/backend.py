@@ -140,21 +140,48 @@ class Reading(Protocol):
     ) -> Page:
         """Ascending. Neither cursor: the latest ``limit``. ``before_seq``: the latest ones below it."""
 
-    async def mentions_page(self, speaker: Speaker, user: str, *, after_seq: int | None, limit: int) -> Page:
-        """Mentions of ``user`` (or its groups) that the speaker may read. No cursor: the latest ``limit``."""
+    async def mentions_page(
+        self,
+        speaker: Speaker,
+        user: str,
+        *,
+        after_seq: int | None,
+        limit: int,
+        before_seq: int | None = None,
+    ) -> Page:
+        """Mentions of ``user`` (or its groups) that the speaker may read. Cursors as for a channel."""
 
     async def inbox_page(
-        self, speaker: Speaker, *, after_seq: int, limit: int, expired: bool = False
+        self,
+        speaker: Speaker,
+        *,
+        after_seq: int,
+        limit: int,
+        expired: bool = False,
+        before_seq: int | None = None,
     ) -> Page:
         """Unacknowledged messages for the speaking agent, each with ``why``, that have not expired, or (``expired``)
-        those that have."""
+        those that have: the oldest above ``after_seq``, or the latest below ``before_seq``."""
 
     async def stream_page(
         self, speaker: Speaker, *, after_seq: int, channel: str | None, user: str | None, limit: int
     ) -> Page:
         """All that the speaker may read after ``after_seq``; ``user`` narrows to what is for that user."""
 
-    async def sent(self, speaker: Speaker, *, limit: int) -> list[Json]: ...
+    async def sent(
+        self,
+        speaker: Speaker,
+        *,
+        limit: int,
+        after_seq: int | None = None,
+        before_seq: int | None = None,
+    ) -> list[Json]:
+        """Cursors as for a channel."""
+
+    def version(self) -> str:
+        """Another word whenever a message, a channel, a name or what is known of them may be another than before, also
+        after a restart."""
+
     async def trace(self, speaker: Speaker, ref: str) -> Json:
         """The way of a message, as far as this node knows it. NotFound as for ``message``."""
 

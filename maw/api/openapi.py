@@ -33,6 +33,7 @@ def document(routes: Sequence[Route]) -> Json:
             "schemas": dict(SCHEMAS),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "parameters": {
+                "IfNoneMatch": _header("If-None-Match", "the ETag of an answer one has"),
                 "Agent": _header("X-Maw-Agent", "on the socket: as which of the caller's agents", 65),
                 "IdempotencyKey": _header(
                     "Idempotency-Key", "the same key again answers as the first time", MAX_IDEMPOTENCY_KEY
@@ -78,6 +79,8 @@ def _parameters(route: Route) -> list[Json]:
     ]
     if route.access is not Access.OPEN:
         parameters.append({"$ref": "#/components/parameters/Agent"})
+    if route.tagged:
+        parameters.append({"$ref": "#/components/parameters/IfNoneMatch"})
     if route.idempotent:
         parameters.append({"$ref": "#/components/parameters/IdempotencyKey"})
     return parameters
@@ -112,6 +115,8 @@ def _answer(route: Route) -> Json:
             "description": about,
             "schema": {"type": "integer", "minimum": 0},
         }
+    if route.tagged:
+        headers["ETag"] = {"description": "for If-None-Match", "schema": {"type": "string"}}
     for name, about in route.headers:
         headers[name] = {"description": about, "schema": {"type": "integer", "minimum": 0}}
     return {"description": route.about, "headers": headers, "content": _content(schema)}
@@ -125,6 +130,8 @@ def _failures(route: Route) -> Json:
             "description": "stored here, but not confirmed in time",
             "content": _content(schema),
         }
+    if route.tagged:
+        failures["304"] = {"description": "what the caller has is still so"}
     if route.answer == "Heard":
         failures["204"] = {"description": "there is nothing to announce"}
     if route.answer == "Health":
@@ -137,11 +144,11 @@ def _content(schema: Json) -> Json:
     return {"application/json": {"schema": schema}}
 
 
-def _header(name: str, about: str, longest: int) -> Json:
+def _header(name: str, about: str, longest: int | None = None) -> Json:
     return {
         "name": name,
         "in": "header",
         "required": False,
         "description": about,
-        "schema": {"type": "string", "maxLength": longest},
+        "schema": {"type": "string", **({} if longest is None else {"maxLength": longest})},
     }

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 from aiohttp import web
 
+from maw.api.answer import Answer
 from maw.api.backend import Json, Page
 from maw.api.fields import Field
 from maw.api.kinds import Flag, Line, Ref, Seconds, Whole
 from maw.api.limits import DEFAULT_PAGE, MAX_PAGE, MAX_WAIT_S
 from maw.api.replies import reply
 from maw.api.routes import Access, Call, Route, query
+from maw.api.tags import content_tag, is_known, not_modified, stored_tag, tagged
 from maw.errors import BadInput
 
 AFTER: Final = Field("after_seq", Whole(0), "messages with a higher seq than this")
+BEFORE: Final = Field("before_seq", Whole(1), "the latest messages below this seq")
 LIMIT: Final = Field("limit", Whole(1, MAX_PAGE), f"how many at most, 1 to {MAX_PAGE}", default=DEFAULT_PAGE)
 WAIT: Final = Field("wait", Seconds(MAX_WAIT_S), "seconds to wait when there is nothing yet", default=0.0)
 CHANNEL: Final = Field("name", Line(), "the channel's name, with or without #", required=True)
 MESSAGE: Final = Field("id", Ref(), "a message id, or its seq here", required=True)
 
 
-def page_reply(call: Call, page: Page) -> web.Response:
+def page_reply(call: Call, page: Page) -> Answer:
     response = reply(page.items, headers=call.api.headers)
     response.headers["X-Maw-Next-Seq"] = str(page.next_seq)
     if page.expired:
@@ -30,15 +33,22 @@ def page_reply(call: Call, page: Page) -> web.Response:
     return response
 
 
-async def listed(call: Call, fetch: Awaitable[list[Json]]) -> web.Response:
+async def listed(call: Call, fetch: Awaitable[list[Json]]) -> Answer:
     """A whole list. Its X-Maw-Next-Seq is how far this replica was before it was read: who wants to know what
     comes after goes on from there."""
     newest = await call.backend.wait_visible(0, 0)
     return page_reply(call, Page(await fetch, newest))
 
 
-async def _waited(call: Call, fetch: Callable[[int | None], Awaitable[Page]]) -> web.Response:
+def one_cursor(args: Mapping[str, Any]) -> None:
+    """Raises BadInput where two are given."""
+    if args["before_seq"] is not None and (args["after_seq"] is not None or args.get("wait")):
+        raise BadInput("before_seq stands alone: not with after_seq or wait", code="bad_parameter")
+
+
+async def _waited(call: Call, fetch: Callable[[int | None], Awaitable[Page]]) -> Answer:
     """The page as soon as there is something on it, or as it is when the caller's ``wait`` is over."""
+    one_cursor(call.args)
     after, seconds = call.args["after_seq"], call.args["wait"]
     page = await call.api.waiting.page(fetch, after, seconds, call.gone, anonymous=call.anonymous)
     return page_reply(call, page)
@@ -53,29 +63,48 @@ async def status(call: Call) -> web.StreamResponse:
 
 
 async def peers(call: Call) -> web.StreamResponse:
-    return await listed(call, call.backend.peers(call.speaker))
+    return _if_new(call, await listed(call, call.backend.peers(call.speaker)))
 
 
 async def users(call: Call) -> web.StreamResponse:
-    return await listed(call, call.backend.users(call.speaker))
+    return _if_new(call, await listed(call, call.backend.users(call.speaker)))
+
+
+def _if_new(call: Call, answer: Answer) -> Answer:
+    """304 in its place where the caller has it."""
+    tag = content_tag(call, answer)
+    return not_modified(call, tag) if is_known(call, tag) else tagged(call, answer, tag)
 
 
 async def channels(call: Call) -> web.StreamResponse:
-    return await listed(call, call.backend.channels(call.speaker))
+    tag = stored_tag(call)
+    if is_known(call, tag):
+        return not_modified(call, tag)
+    return tagged(call, await listed(call, call.backend.channels(call.speaker)), tag)
 
 
 async def channel_messages(call: Call) -> web.StreamResponse:
     args = call.args
     channel, limit, before = bare_channel(args["name"]), args["limit"], args["before_seq"]
-    if before is not None and (args["after_seq"] is not None or args["wait"]):
-        raise BadInput("before_seq stands alone: not with after_seq or wait", code="bad_parameter")
+    tag = stored_tag(call)
+    if is_known(call, tag) and not args["wait"]:
+        return not_modified(call, tag)
+    timed = False
 
     async def fetch(after: int | None) -> Page:
-        return await call.backend.channel_page(
+        nonlocal timed
+        page = await call.backend.channel_page(
             call.speaker, channel, after_seq=after, before_seq=before, limit=limit
         )
+        timed = any(not _TIMED.isdisjoint(item) for item in page.items)
+        return page
 
-    return await _waited(call, fetch)
+    answer = await _waited(call, fetch)
+    return answer if timed or args["wait"] else tagged(call, answer, tag)
+
+
+_TIMED: Final = frozenset({"expires_at", "due_at"})
+"""What has one of these says another thing tomorrow, though nothing was changed: its page has no tag."""
 
 
 async def mentions(call: Call) -> web.StreamResponse:
@@ -87,7 +116,9 @@ async def mentions(call: Call) -> web.StreamResponse:
         )
 
     async def fetch(after: int | None) -> Page:
-        return await call.backend.mentions_page(call.speaker, user, after_seq=after, limit=args["limit"])
+        return await call.backend.mentions_page(
+            call.speaker, user, after_seq=after, before_seq=args["before_seq"], limit=args["limit"]
+        )
 
     return await _waited(call, fetch)
 
@@ -97,7 +128,11 @@ async def inbox(call: Call) -> web.StreamResponse:
 
     async def fetch(after: int | None) -> Page:
         return await call.backend.inbox_page(
-            call.speaker, after_seq=after or 0, limit=args["limit"], expired=args["expired"]
+            call.speaker,
+            after_seq=after or 0,
+            before_seq=args["before_seq"],
+            limit=args["limit"],
+            expired=args["expired"],
         )
 
     response = await _waited(call, fetch)
@@ -107,7 +142,14 @@ async def inbox(call: Call) -> web.StreamResponse:
 
 
 async def sent(call: Call) -> web.StreamResponse:
-    return await listed(call, call.backend.sent(call.speaker, limit=call.args["limit"]))
+    args = call.args
+    one_cursor(args)
+    after, limit = args["after_seq"], args["limit"]
+    newest = await call.backend.wait_visible(0, 0)
+    items = await call.backend.sent(call.speaker, limit=limit, after_seq=after, before_seq=args["before_seq"])
+    last = items[-1]["seq"] if items else 0
+    next_seq = last if after is not None and len(items) == limit else max(after or 0, newest, last)
+    return page_reply(call, Page(items, next_seq))
 
 
 async def message(call: Call) -> web.StreamResponse:
@@ -136,9 +178,19 @@ ROUTES: Final = (
         "the nodes this one trusts or has heard of",
         "Peer",
         many=True,
+        tagged=True,
     ),
-    Route("GET", "/api/users", users, Access.PUBLIC, "agents and humans, of every node", "User", many=True),
-    Route("GET", "/api/channels", channels, Access.PUBLIC, "the channels", "Channel", many=True),
+    Route(
+        "GET",
+        "/api/users",
+        users,
+        Access.PUBLIC,
+        "agents and humans, of every node",
+        "User",
+        many=True,
+        tagged=True,
+    ),
+    Route("GET", "/api/channels", channels, Access.PUBLIC, "the channels", "Channel", many=True, tagged=True),
     Route(
         "GET",
         "/api/channels/{name}/messages",
@@ -149,7 +201,8 @@ ROUTES: Final = (
         many=True,
         paged=True,
         path_fields=(CHANNEL,),
-        query=query(AFTER, Field("before_seq", Whole(1), "the latest messages below this seq"), LIMIT, WAIT),
+        tagged=True,
+        query=query(AFTER, BEFORE, LIMIT, WAIT),
     ),
     Route(
         "GET",
@@ -161,7 +214,11 @@ ROUTES: Final = (
         many=True,
         paged=True,
         query=query(
-            Field("user", Line(), "whose mentions; left out: the speaking agent's"), AFTER, LIMIT, WAIT
+            Field("user", Line(), "whose mentions; left out: the speaking agent's"),
+            AFTER,
+            BEFORE,
+            LIMIT,
+            WAIT,
         ),
     ),
     Route(
@@ -175,6 +232,7 @@ ROUTES: Final = (
         paged=True,
         query=query(
             AFTER,
+            BEFORE,
             LIMIT,
             WAIT,
             Field("expired", Flag(), "instead: what expired before it was acknowledged", default=False),
@@ -188,7 +246,8 @@ ROUTES: Final = (
         "what the speaking agent sent, newest last, which hosts hold it, and how far it got with whom",
         "SentMessage",
         many=True,
-        query=query(LIMIT),
+        paged=True,
+        query=query(AFTER, BEFORE, LIMIT),
     ),
     Route(
         "GET",

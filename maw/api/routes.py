@@ -42,6 +42,7 @@ class Api:
         self.pace = pace or Pace()
         self.tickets = Tickets()
         self.headers = with_headers(X_Maw_Replica=backend.node_name)
+        self.kept_headers = with_headers(X_Maw_Replica=backend.node_name, Cache_Control="private, no-cache")
         self.openapi: Json | None = None
         self.large = asyncio.Semaphore(LARGE_AT_ONCE)
 
@@ -102,6 +103,8 @@ class Route:
     path_fields: tuple[Field, ...] = ()
     query: FieldSet = NO_QUERY
     body: FieldSet | None = None
+    tagged: bool = False
+    """It has an ETag, and answers 304."""
     headers: tuple[tuple[str, str], ...] = ()
     """Of its answers: name, and what it says."""
 

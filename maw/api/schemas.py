@@ -94,6 +94,7 @@ _MARKS: Final[Json] = {"delivered_at": _or_null(_TIME), "read_at": _or_null(_TIM
 """Of messages for the speaking agent."""
 
 _CHANNEL: Final[Json] = {
+    "id": _TEXT,
     "name": _TEXT,
     "created_at": _or_null(_TIME),
     "created_by": _or_null(_TEXT),

@@ -106,7 +106,7 @@ class Channels:
         row = state.channels[name]
         watching = state.watchers.get(row.n, {}).get(agent.n) if agent is not None else None
         return {
-            "name": row.name, "created_at": iso(row.created), "created_by": row.by,
+            "id": row.name, "name": row.name, "created_at": iso(row.created), "created_by": row.by,
             "about": about_of(state, row, self._own) or None,
             "archived": is_archived(state, row, self._own),
             "messages": row.messages, "last_seq": row.last_seq, "keep_days": state.keep_days(row, self._own),

@@ -88,9 +88,11 @@ class Tracing:
         except TimeoutError:
             return await self.receipt(row)
 
-    async def sent(self, agent: AgentRow, limit: int) -> list[Json]:
-        """The latest of an agent of this host, each with what became of it."""
-        rows = await pages.sent_by(self._store.db, agent.n, limit)
+    async def sent(
+        self, agent: AgentRow, limit: int, *, after: int | None = None, before: int | None = None
+    ) -> list[Json]:
+        """Messages of an agent of this host, each with what became of it: see ``pages.sent_by``."""
+        rows = await pages.sent_by(self._store.db, agent.n, limit, after=after, before=before)
         reached = await of_messages(self._store.db, [row.seq for row in rows])
         return [self._sent(row, reached) for row in rows]
 

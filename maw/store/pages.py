@@ -84,7 +84,7 @@ async def in_channel(
     if after is not None:
         sql = f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.channel = ? AND m.seq > ? ORDER BY m.seq LIMIT ?"  # noqa: S608
         return await _shown(db, sql, (channel, after, limit))
-    top = before if before is not None else 1 << 62
+    top = _top(before)
     sql = f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.channel = ? AND m.seq < ? ORDER BY m.seq DESC LIMIT ?"  # noqa: S608
     return (await _shown(db, sql, (channel, top, limit)))[::-1]
 
@@ -95,12 +95,15 @@ async def since(db: Database, after: int, limit: int) -> list[Shown]:
     return await _shown(db, sql, (after, limit))
 
 
-async def mentioning(db: Database, words: list[str], *, after: int | None, limit: int) -> list[Shown]:
-    """Messages that mention any of ``words``, each once: a bounded index lookup a word, then merged."""
+async def mentioning(
+    db: Database, words: list[str], *, after: int | None, limit: int, before: int | None = None
+) -> list[Shown]:
+    """Messages that mention any of ``words``, each once: a bounded index lookup a word, then merged. Without ``after``
+    the latest (below ``before``)."""
     way, bound = ("ASC", ">") if after is not None else ("DESC", "<")
     few = f"SELECT seq FROM mentions WHERE word = ? AND seq {bound} ? ORDER BY seq {way} LIMIT ?"  # noqa: S608
     one = f"SELECT * FROM ({few})"  # noqa: S608
-    start = after if after is not None else 1 << 62
+    start = after if after is not None else _top(before)
     seqs = " UNION ".join([one] * len(words)) + f" ORDER BY 1 {way} LIMIT ?"
     sql = f"""SELECT {_COLUMNS} FROM ({seqs}) w JOIN messages m ON m.seq = w.seq
         LEFT JOIN entries e ON e.place = m.place ORDER BY m.seq"""  # noqa: S608
@@ -110,13 +113,18 @@ async def mentioning(db: Database, words: list[str], *, after: int | None, limit
     return await _shown(db, sql, (*parameters, limit))
 
 
-async def unread(db: Database, agent: int, *, after: int, limit: int, expired: bool = False) -> list[Shown]:
-    """What is not acknowledged in one agent's mailbox, oldest first, and has not expired; or (``expired``) has."""
+async def unread(
+    db: Database, agent: int, *, after: int, limit: int, expired: bool = False, before: int | None = None
+) -> list[Shown]:
+    """What is not acknowledged in one agent's mailbox, oldest first, and has not expired; or (``expired``) has. With
+    ``before`` the latest below it."""
     which = EXPIRED if expired else ALIVE
     sql = f"""SELECT {_COLUMNS}, b.why, b.delivered, b.read FROM mailbox b JOIN messages m ON m.seq = b.seq
         LEFT JOIN entries e ON e.place = m.place
-        WHERE b.agent = ? AND b.acked IS NULL AND b.seq > ? AND {which} ORDER BY b.seq LIMIT ?"""  # noqa: S608
-    return await _shown(db, sql, (agent, after, limit))
+        WHERE b.agent = ? AND b.acked IS NULL AND b.seq > ? AND b.seq < ? AND {which}
+        ORDER BY b.seq {"ASC" if before is None else "DESC"} LIMIT ?"""  # noqa: S608
+    found = await _shown(db, sql, (agent, after, _top(before), limit))
+    return found if before is None else found[::-1]
 
 
 async def unannounced(db: Database, agent: int, *, after: int, limit: int) -> list[Shown]:
@@ -169,11 +177,21 @@ async def mailbox(db: Database, agent: int, *, after: int, limit: int) -> list[S
     return await _shown(db, sql, (agent, after, limit))
 
 
-async def sent_by(db: Database, agent: int, limit: int) -> list[Shown]:
-    """The latest that a local agent sent, oldest first."""
+async def sent_by(
+    db: Database, agent: int, limit: int, *, after: int | None = None, before: int | None = None
+) -> list[Shown]:
+    """What a local agent sent, oldest first: the oldest above ``after``, else the latest (below ``before``)."""
+    way, bound = ("ASC", ">") if after is not None else ("DESC", "<")
     sql = f"""SELECT {_COLUMNS} FROM outbox o JOIN messages m ON m.seq = o.seq
-        LEFT JOIN entries e ON e.place = m.place WHERE o.agent = ? ORDER BY o.seq DESC LIMIT ?"""  # noqa: S608
-    return (await _shown(db, sql, (agent, limit)))[::-1]
+        LEFT JOIN entries e ON e.place = m.place WHERE o.agent = ? AND o.seq {bound} ?
+        ORDER BY o.seq {way} LIMIT ?"""  # noqa: S608
+    start = after if after is not None else _top(before)
+    found = await _shown(db, sql, (agent, start, limit))
+    return found if after is not None else found[::-1]
+
+
+def _top(before: int | None) -> int:
+    return 1 << 62 if before is None else before
 
 
 async def at_seq(db: Database, seq: int) -> Shown | None:

@@ -82,6 +82,9 @@ class Writer:
         self.trouble: str | None = None
         """Why the last commit failed; None when it did not."""
         self.commits = 0
+        self.changes = 0
+        """Another number whenever the database, or what memory has of it, may say something else. It moves right behind
+        the commit, so who has read it before he read rows has never too new a number."""
         self._busy_since: float | None = None
 
     def busy_s(self) -> float:
@@ -184,6 +187,7 @@ class Writer:
                     if alone:
                         raise
                     await self._conn.execute("ROLLBACK TO job")
+                    self.changes += 1
                     await self._on_rollback()
                     _fail(job, _as_raised(error))
                 if not alone:
@@ -200,6 +204,7 @@ class Writer:
                 _fail(job, _as_raised(error))
             return
         self.commits += 1
+        self.changes += self._conn.total_changes != changes
         if (
             self.trouble and self._conn.total_changes != changes
         ):  # a commit of nothing asks nothing of the disk
@@ -219,6 +224,7 @@ class Writer:
             raise named from (None if named is error else error)
 
     async def _roll_back(self) -> None:
+        self.changes += 1  # what was in memory meanwhile may have been read
         self._conn.forget_begin()
         if self._conn.in_transaction:
             await self._conn.execute("ROLLBACK")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 from maw.api.backend import Json, Page, Speaker
@@ -17,6 +18,8 @@ from maw.store import pages
 from maw.store.people import member_of
 from maw.store.state import AgentRow
 
+_RUN: Final = os.urandom(4).hex()
+"""Of this process: what is counted begins anew with the next."""
 _STREAM_SCAN: Final = 500
 """Rows looked at for one stream page: direct messages of others are passed over, but not without end."""
 
@@ -62,11 +65,19 @@ class Reading(Speakers):
         rows = await pages.in_channel(self._node.db, row.n, after=after_seq, before=before_seq, limit=limit)
         return _page([self._node.presenter.message(item) for item in rows], seen, after_seq, limit)
 
-    async def mentions_page(self, speaker: Speaker, user: str, *, after_seq: int | None, limit: int) -> Page:
+    async def mentions_page(
+        self,
+        speaker: Speaker,
+        user: str,
+        *,
+        after_seq: int | None,
+        limit: int,
+        before_seq: int | None = None,
+    ) -> Page:
         self._check_cursor(after_seq)
         seen = self._node.visible.seq
         words = self._words(user)
-        rows = await pages.mentioning(self._node.db, words, after=after_seq, limit=limit)
+        rows = await pages.mentioning(self._node.db, words, after=after_seq, before=before_seq, limit=limit)
         return _page([self._node.presenter.message(item) for item in rows], seen, after_seq, limit)
 
     def _words(self, user: str) -> list[str]:
@@ -89,13 +100,21 @@ class Reading(Speakers):
         return member_of(row, self._node.state.node_at[row.node]).groups
 
     async def inbox_page(
-        self, speaker: Speaker, *, after_seq: int, limit: int, expired: bool = False
+        self,
+        speaker: Speaker,
+        *,
+        after_seq: int,
+        limit: int,
+        expired: bool = False,
+        before_seq: int | None = None,
     ) -> Page:
         self._check_cursor(after_seq)
         agent = need_agent(self._agent(speaker))
         seen = self._node.visible.seq
         over = await pages.expired_count(self._node.db, agent.n)
-        rows = await pages.unread(self._node.db, agent.n, after=after_seq, limit=limit, expired=expired)
+        rows = await pages.unread(
+            self._node.db, agent.n, after=after_seq, before=before_seq, limit=limit, expired=expired
+        )
         items = [self._node.presenter.message(item) for item in rows]
         self._node.orders.handed(agent, items)
         return _page(items, seen, after_seq, limit)._replace(expired=over)
@@ -138,8 +157,20 @@ class Reading(Speakers):
             )
         return agent
 
-    async def sent(self, speaker: Speaker, *, limit: int) -> list[Json]:
-        return await self._node.tracing.sent(need_agent(self._agent(speaker)), limit)
+    async def sent(
+        self,
+        speaker: Speaker,
+        *,
+        limit: int,
+        after_seq: int | None = None,
+        before_seq: int | None = None,
+    ) -> list[Json]:
+        self._check_cursor(after_seq)
+        agent = need_agent(self._agent(speaker))
+        return await self._node.tracing.sent(agent, limit, after=after_seq, before=before_seq)
+
+    def version(self) -> str:
+        return f"{_RUN}-{self._node.writer.changes:x}"
 
     async def trace(self, speaker: Speaker, ref: str) -> Json:
         row = await self._node.talking.find(ref, speaker.agent_key)

@@ -257,6 +257,7 @@ class MemoryBackend(MemoryOffice):
         found = [m for m in self.messages if m["channel"] == name]
         last = found[-1]["seq"] if found else 0
         return {
+            "id": name,
             "name": name,
             "created_at": TIME,
             "created_by": None,
@@ -278,10 +279,18 @@ class MemoryBackend(MemoryOffice):
         found = [m for m in self.messages if m["channel"] == channel]
         return self._page(found, after_seq, limit, before=before_seq)
 
-    async def mentions_page(self, speaker: Speaker, user: str, *, after_seq: int | None, limit: int) -> Page:
+    async def mentions_page(
+        self,
+        speaker: Speaker,
+        user: str,
+        *,
+        after_seq: int | None,
+        limit: int,
+        before_seq: int | None = None,
+    ) -> Page:
         name = user.lstrip("@").partition("@")[0]
         found = [m for m in self.messages if name in m["mentions"] and self._readable(speaker, m)]
-        return self._page(found, after_seq, limit)
+        return self._page(found, after_seq, limit, before=before_seq)
 
     def _mine(self, speaker: Speaker) -> list[Json]:
         assert speaker.agent is not None, "the API lets nobody else in here"
@@ -299,11 +308,17 @@ class MemoryBackend(MemoryOffice):
         ]
 
     async def inbox_page(
-        self, speaker: Speaker, *, after_seq: int, limit: int, expired: bool = False
+        self,
+        speaker: Speaker,
+        *,
+        after_seq: int,
+        limit: int,
+        expired: bool = False,
+        before_seq: int | None = None,
     ) -> Page:
         if expired:
             return Page([], after_seq)
-        return self._page(self._mine(speaker), after_seq, limit)
+        return self._page(self._mine(speaker), None if before_seq else after_seq, limit, before=before_seq)
 
     async def stream_page(
         self, speaker: Speaker, *, after_seq: int, channel: str | None, user: str | None, limit: int
@@ -334,10 +349,21 @@ class MemoryBackend(MemoryOffice):
         more = found[limit - 1]["seq"] if len(found) > limit else None
         return Found(found[:limit], more, len(self.messages))
 
-    async def sent(self, speaker: Speaker, *, limit: int) -> list[Json]:
-        mine = [m for m in reversed(self.messages) if m["author"] == speaker.agent][:limit]
+    async def sent(
+        self,
+        speaker: Speaker,
+        *,
+        limit: int,
+        after_seq: int | None = None,
+        before_seq: int | None = None,
+    ) -> list[Json]:
+        mine = [m for m in self.messages if m["author"] == speaker.agent]
+        mine = self._page(mine, after_seq, limit, before=before_seq).items
         hosts = [{"host": "mbp", "state": "stored", "since": None}]
         return [{**m, "state": "stored", "hosts": hosts} for m in mine]
+
+    def version(self) -> str:
+        return str(len(self.messages))
 
     def _find(self, ref: str) -> Json:
         for message in self.messages:
