@@ -18,6 +18,7 @@ from maw.core.entry import Entry
 from maw.core.identity import short_key
 from maw.core.message_ids import parse_message_id
 from maw.core.once import REQUEST_BYTES
+from maw.errors import BadInput
 
 MAX_EDITS: Final = 100
 """Of one message, at its source. Elsewhere any number counts: the last one."""
@@ -56,7 +57,10 @@ class Edit:
     def target(self, entry: Entry) -> tuple[int, int]:
         """(epoch, seq) of what it edits, in the author's own logs. ``entry``: that says so. Raises ValueError where
         it is another's, or was not said before."""
-        at = parse_message_id(self.message)
+        try:
+            at = parse_message_id(self.message)
+        except BadInput:  # of its form, and beyond all numbers
+            raise ValueError("it would edit what nobody has said") from None
         if at.node_prefix != short_key(entry.author):
             raise ValueError("it would edit what another node has said")
         if (at.epoch, at.seq) >= (entry.epoch, entry.seq):

@@ -38,7 +38,8 @@ from maw.core.log import EPOCH_CHANCE_BITS, fresh_epoch
 from maw.core.once import KEYS_KEPT_MS, Asked
 from maw.core.progress import Progress
 from maw.errors import Conflict, InternalError, MawError, Refused, Unavailable
-from maw.store.fold import Fold, SetAside
+from maw.store.asides import SetAside
+from maw.store.fold import Fold
 from maw.store.state import State
 from maw.store.writer import Closing, Writer
 

@@ -14,7 +14,8 @@ from maw.core.replication import Replicator
 from maw.node.reactions import Feed, Reactions
 from maw.node.visible import Visible
 from maw.node.vouching import other_recovery_key
-from maw.store.fold import MAX_EARLY_ANSWERS, Fold, SetAside
+from maw.store.asides import SetAside
+from maw.store.fold import MAX_EARLY_ANSWERS, Fold
 from maw.store.state import State
 
 

@@ -95,8 +95,9 @@ from maw.node.visible import Visible
 from maw.node.vouching import Vouching
 from maw.node.wakes import Wakes
 from maw.store import trust as rows
+from maw.store.asides import SetAside
 from maw.store.database import Database
-from maw.store.fold import Fold, SetAside
+from maw.store.fold import Fold
 from maw.store.state import AgentRow
 from maw.store.writer import Writer
 

@@ -23,8 +23,9 @@ from maw.errors import LinkError, MawError
 from maw.node.authoring import wall_clock_ms
 from maw.node.folds import Folds
 from maw.node.reactions import Ask, Reactions
+from maw.store.asides import UnfoldableError
 from maw.store.careful import take_carefully
-from maw.store.fold import Fold, UnfoldableError
+from maw.store.fold import Fold
 from maw.store.replacing import seen_before
 from maw.store.state import State
 from maw.store.writer import Closing, Writer

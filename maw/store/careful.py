@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Iterable
 import aiosqlite
 
 from maw.core.entry import Entry
-from maw.store.fold import Fold, UnfoldableError
+from maw.store.asides import UnfoldableError
+from maw.store.fold import Fold
 
 
 async def take_carefully(

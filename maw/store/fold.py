@@ -8,7 +8,6 @@ the same.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
@@ -26,13 +25,13 @@ from maw.core.message_ids import message_id
 from maw.core.once import KEYS_KEPT_MS, MARK_BYTES, request_of
 from maw.core.progress import Progress
 from maw.core.redaction import Redaction, droppable, may_redact
-from maw.core.transcript import plain_words
 from maw.core.word import OperatorWord, read_word, word_of
+from maw.store.asides import SetAside, Withheld, named, reason, unread
 from maw.store.changes import Changes
 from maw.store.channel_words import NOTHING, watched_by
+from maw.store.delivering import GROUP, MENTION, WATCHED, delivery, local_by, refill_directs
 from maw.store.editing import deliver, edits_of
 from maw.store.mending import write_back
-from maw.store.people import members_here
 from maw.store.progress import AHEAD, Claim, claims_of, take
 from maw.store.redacting import MAX_AHEAD, Order, apply, recheck
 from maw.store.replacing import Seen
@@ -79,75 +78,8 @@ answers what nobody ordered could fill the disk of others with it."""
 MAX_KEPT_OF_A_PEER: Final = 20_000
 """Statements to which one host says that it keeps: twice as many as a book holds."""
 
-DIRECT: Final = "direct"
-MENTION: Final = "mention"
-GROUP: Final = "group"
-WATCHED: Final = "watched"
-
-
-_REFILL_PAGE: Final = 200
-_DIRECTS: Final = """SELECT m.seq, e.payload FROM messages m JOIN entries e ON e.place = m.place
-    WHERE m.direct = 1 AND m.seq > ? ORDER BY m.seq LIMIT ?"""
-
-
-class UnfoldableError(Exception):
-    """The database will not have the rows of this job, and it is not the disk: what an entry says must be at
-    fault. ``take_carefully`` finds which."""
-
-
-async def refill_directs(conn: aiosqlite.Connection, me: NodeId, agent: AgentRow) -> None:
-    """Direct messages that came back before the agent they are for: only after a lost database."""
-    after = 0
-    while page := list(await conn.execute_fetchall(_DIRECTS, (after, _REFILL_PAGE))):
-        after = page[-1][0]
-        rows = [(agent.n, seq, DIRECT) for seq, payload in page if _is_for(payload, me, agent.id)]
-        await conn.executemany("INSERT OR IGNORE INTO mailbox (agent, seq, why) VALUES (?, ?, ?)", rows)
-
-
-def _is_for(payload: bytes | None, me: NodeId, agent: bytes) -> bool:
-    """Whether this direct message is for our ``agent``; one that cannot be read is for nobody."""
-    try:
-        said = Said.read(unpack_payload(payload or b""), direct=True)
-    except Exception:  # readers show it as damaged; here it keeps nobody from his other messages
-        return False
-    return any(to.node == me and to.agent == agent for to in said.to)
-
-
-class Withheld(Exception):
-    """An entry is held and not shown, for ``why``; it is folded again when that ends."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
-
-
-def unread(kind: int) -> str:
-    """Why an entry of a kind that this version does not know is withheld; a version that does reads it then."""
-    return f"kind {kind}"
-
-
 Withhold = Callable[[Entry, Said | None], str | None]
 """Why a message is not to be shown for now: it is asked for every message of others."""
-
-
-@dataclass(slots=True)
-class SetAside:
-    """An entry whose payload could not be folded."""
-
-    id: str
-    why: str
-
-
-def _reason(error: Exception) -> str:
-    """One line that says what was wrong; the kind of error too where it is none that a reader raises."""
-    words = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-    return plain_words(words)[:200]
-
-
-def _named(error: Exception) -> Exception:
-    """Of the disk: full, read-only, failing (Operational), damaged (just DatabaseError); else the rows are at fault."""
-    is_disk = isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
-    return error if is_disk or isinstance(error, MemoryError) else UnfoldableError(_reason(error))
 
 
 T = TypeVar("T")
@@ -231,7 +163,7 @@ class Fold:
         except MemoryError:
             raise  # says nothing of the entry
         except Exception as error:  # whatever it is: one entry must not stop a log, here and at every start
-            self._put_aside(entry, place, _reason(error))
+            self._put_aside(entry, place, reason(error))
         self.changes.entries.append((place, entry.header, entry.signature, entry.payload, seq))
         return seq
 
@@ -252,7 +184,7 @@ class Fold:
         except MemoryError:
             raise
         except Exception as error:
-            self._put_aside(entry, place, _reason(error))
+            self._put_aside(entry, place, reason(error))
             self.changes.released.append((None, place))
 
     def fill(self, entry: Entry) -> None:
@@ -268,7 +200,7 @@ class Fold:
         except MemoryError:
             raise
         except Exception as error:
-            self._put_aside(entry, place, _reason(error))
+            self._put_aside(entry, place, reason(error))
 
     def _was_late(self, entry: Entry, place: int) -> None:
         if entry.kind in (Kind.POST, Kind.DIRECT):
@@ -419,7 +351,8 @@ class Fold:
 
     def _called(self, mentions: Sequence[str]) -> list[AgentRow]:
         """Who of this host's agents goes by one of these words."""
-        return [row for word in dict.fromkeys(mentions) for row in self._local_by(word)]
+        me, names = self.node(self.me), [word for word in dict.fromkeys(mentions) if word not in GROUPS]
+        return [row for word in names for row in local_by(self.state, me, word)]
 
     def take_rule(self, number: int, rule: Redaction, at: int) -> None:
         """``write`` carries it out, whoever made it. ``number``: the place of the entry that says it, or what
@@ -466,7 +399,7 @@ class Fold:
         agent = self.agent(node, said.agent, said.name, said.role, shown.ms)
         channel = None if said.channel is None else self.channel(node, said.channel, "", shown.ms)
         seq = state.seq + 1
-        delivered = self._delivery(agent, said, seq)
+        delivered = delivery(self.state, self.node(self.me), agent, said, seq)
         if channel is not None and channel.n in state.watchers:
             known = (n for n, _, _ in delivered)
             delivered += [(n, seq, WATCHED) for n in watched_by(state, channel.n, agent.n, known)]
@@ -520,33 +453,6 @@ class Fold:
             state.words[word.mark] = seq
             self.changes.words.append((word.key, word.nonce, seq, word.is_order))
 
-    def _delivery(self, sender: AgentRow, said: Said, seq: int) -> list[tuple[int, int, str]]:
-        """Rows for the mailboxes of this host's agents. Nobody finds his own words there."""
-        found: list[tuple[int, int, str]] = []
-        if said.channel is None:
-            for recipient in said.to:
-                if recipient.node == self.me or recipient.node in self.state.former_me:
-                    row = self.state.agents.get((self.node(self.me).n, recipient.agent))
-                    if row and row.uid is not None and not row.gone:
-                        found.append((row.n, seq, DIRECT))
-            return found
-        for word in sorted(said.mentions, key=GROUPS.__contains__):  # who is named too is told of by name
-            why = GROUP if word in GROUPS else MENTION
-            found += [(row.n, seq, why) for row in self._local_by(word) if row.n != sender.n]
-        for group in said.groups:
-            rows = members_here(self.state, group, self.node(self.me))
-            found += [(row.n, seq, GROUP) for row in rows if row.n != sender.n]
-        return found
-
-    def _local_by(self, word: str) -> list[AgentRow]:
-        if word in GROUPS:
-            return [row for row in self.state.local.values() if row.role in GROUPS[word]]
-        name, _, host = word.partition("@")
-        row = self.state.local.get(name)
-        if row is None or (host and host != self.node(self.me).name):
-            return []
-        return [row]
-
     async def write(self, conn: aiosqlite.Connection) -> None:
         """All rows, in one visit to the connection. Raises sqlite3.Error when the disk is the trouble, and
         UnfoldableError when the rows are."""
@@ -556,9 +462,9 @@ class Fold:
             for n in self._returned:
                 await refill_directs(conn, self.me, self.state.agent_at[n])
         except Exception as error:
-            if (named := _named(error)) is error:
+            if (told := named(error)) is error:
                 raise
-            raise named from error
+            raise told from error
 
     async def close(self, conn: aiosqlite.Connection, result: T) -> T | Closing[T]:
         """As ``write``, where nothing of the job comes after it: rows that are all there is go with the COMMIT."""
@@ -568,7 +474,7 @@ class Fold:
         ):  # fmt: skip
             await self.write(conn)
             return result
-        return Closing(result, self._statements(), _named)
+        return Closing(result, self._statements(), named)
 
     def _statements(self) -> list[Statement]:
         return [*self.changes.statements(self.state), *self._local()]

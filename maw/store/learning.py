@@ -8,8 +8,9 @@ from typing import Final
 import aiosqlite
 
 from maw.core.entry import Kind, decode
+from maw.store.asides import UnfoldableError, unread
 from maw.store.database import Database
-from maw.store.fold import Fold, UnfoldableError, unread
+from maw.store.fold import Fold
 
 ROWS_A_STEP: Final = 500
 

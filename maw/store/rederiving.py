@@ -14,8 +14,10 @@ from typing import Any, Final
 
 from maw.core.clock import ShownTime, shown_time, wall_ms
 from maw.core.colony import Said
+from maw.core.editing import Edit
 from maw.core.entry import Entry, Kind, decode, unpack_payload
 from maw.core.identity import NodeId
+from maw.core.intents import ASK
 from maw.core.once import MARK_BYTES, request_of
 from maw.core.word import word_of
 from maw.store.callings import Callings
@@ -104,9 +106,23 @@ class Rederiving:
             for place, header, signature, payload, shown, hidden in page:
                 entry = decode(header, signature, payload)
                 self._heard.hear(entry)
+                if entry.kind == Kind.EDIT and not hidden:
+                    self._edit(entry, place)
                 if entry.kind in (Kind.POST, Kind.DIRECT) and shown is not None and not hidden:
                     yield entry, place, shown
             after = page[-1][0]
+
+    def _edit(self, entry: Entry, place: int) -> None:
+        """Which message it edits; one that stands there stays."""
+        try:
+            edit = Edit.read(unpack_payload(entry.payload or b""))
+            epoch, seq = edit.target(entry)
+        except (ValueError, TypeError, KeyError):
+            return
+        sql = """INSERT OR IGNORE INTO edits SELECT (l << ?) + ?, ?, ?, ?, ?, ? FROM logs
+            WHERE node = ? AND epoch = ?"""
+        about = (entry.epoch, entry.seq, place, edit.agent, entry.hlc >> 16)
+        self._conn.execute(sql, (SEQ_BITS, seq, *about, self._nodes.get(entry.author), epoch))
 
     def _message(self, entry: Entry, place: int, shown: Any) -> None:
         conn = self._conn
@@ -134,6 +150,11 @@ class Rederiving:
         if channel is not None:
             words = [(word, seq) for word in dict.fromkeys(said.mentions + said.groups)]
             conn.executemany("INSERT OR IGNORE INTO mentions VALUES (?, ?)", words)
+        if said.intent == ASK:
+            sql = "INSERT OR IGNORE INTO asks (seq, agent, due) VALUES (?, ?, ?)"
+            conn.execute(sql, (seq, agent, said.due))
+        if said.expires is not None and not time.suspect:
+            conn.execute("INSERT OR IGNORE INTO expiring (seq, at) VALUES (?, ?)", (seq, said.expires))
         if entry.author == self._me or entry.author in self._former:
             conn.execute("INSERT OR IGNORE INTO outbox VALUES (?, ?)", (agent, seq))
             if said.once is not None and len(said.once) == MARK_BYTES:  # what request it was the answer to

@@ -89,9 +89,10 @@ async def test_who_has_it_is_not_told_again_and_a_message_keeps_its_place(make_h
         said = await host.post("arthur", "hi @ford")
         await host.post("arthur", "second")
         await host.service.ack(await host.as_("ford"), [said["id"]])
-        await edit(host, "arthur", str(said["seq"]), "hej @ford")
+        await edit(host, "arthur", str(said["seq"]), "hej @ford and @all")
         assert await host.texts("ford") == []
-        assert await host.channel() == ["hej @ford", "second"]
+        assert await host.texts("owner") == [], "to speak to many is a right of its own: an edit calls names"
+        assert await host.channel() == ["hej @ford and @all", "second"]
         assert (await read(host, "ford", said["id"]))["seq"] == said["seq"]
 
 

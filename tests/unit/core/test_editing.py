@@ -62,3 +62,10 @@ def test_what_was_asked_for_is_the_message_and_its_new_words() -> None:
     others = [Edit(b"a" * 16, ID, "ho", ()), Edit(b"a" * 16, f"{ID}1", "hej @ford", ())]
     assert len({request_of_edit(one) for one in (EDIT, *others)}) == 3
     assert request_of_edit(EDIT) == request_of_edit(Edit(b"a" * 16, ID, EDIT.text, (), None))
+
+
+def test_a_number_beyond_all_is_what_nobody_said() -> None:
+    edit = Edit(b"a" * 16, f"{short_key(ONE.node)}-5-9999999999999999999", "x", ())
+    entry = make(ONE, b"c" * 32, 6, START, 1 << 16, Kind.EDIT, pack_payload(bytes(16), edit.content()))
+    with pytest.raises(ValueError, match="nobody has said"):
+        edit.target(entry)

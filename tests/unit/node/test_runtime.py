@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from maw.core.effects import Append, CheckFork, ReadLog, Receipt
-from maw.store.fold import SetAside
+from maw.store.asides import SetAside
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, all_running, pair, running, until
 from tests.unit.store.opened import Author

@@ -17,10 +17,14 @@ from hypothesis import strategies as st
 
 from maw.core.colony import Recipient, Said
 from maw.core.entry import SALT_BYTES, Kind
+from maw.store import delivering
 from maw.store import fold as fold_module
+from maw.store import fold as folding
+from maw.store.asides import UnfoldableError
 from maw.store.careful import take_carefully
 from maw.store.checks import recount
-from maw.store.fold import Fold, UnfoldableError, refill_directs
+from maw.store.delivering import refill_directs
+from maw.store.fold import Fold
 from maw.store.state import State
 from tests.unit.store.opened import NOW_MS, Author, Store, open_store
 from tests.unit.store.test_fold import ME, settle_here
@@ -81,15 +85,15 @@ async def test_whatever_reading_raises_only_that_entry_is_set_aside(
 
 
 async def test_a_fault_halfway_leaves_nothing_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Fold._delivery
+    real = delivering.delivery
 
-    def delivery(self: Fold, sender: Any, said: Said, seq: int) -> Any:
-        found = real(self, sender, said, seq)
+    def delivery(state: Any, me: Any, sender: Any, said: Said, seq: int) -> Any:
+        found = real(state, me, sender, said, seq)
         if said.text == BAD:
             raise RuntimeError("behind the last row")
         return found
 
-    monkeypatch.setattr(Fold, "_delivery", delivery)
+    monkeypatch.setattr(folding, "delivery", delivery)
     async with open_store(tmp_path / "c.db") as store:
         arthur = await settle_here(store, "arthur")
         neo = Author(1)
@@ -178,7 +182,7 @@ async def _overwrite(seq: int, payload: bytes | None, conn: Any) -> None:
 async def test_directs_that_cannot_be_read_keep_nobody_from_his_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fold_module, "_REFILL_PAGE", 3)
+    monkeypatch.setattr(delivering, "_REFILL_PAGE", 3)
     async with open_store(tmp_path / "c.db") as store:
         me = Author(9)
         me.signer, me.node = ME, ME.node

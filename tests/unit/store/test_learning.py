@@ -10,8 +10,9 @@ import pytest
 
 from maw.core.entry import Kind
 from maw.store import learning
+from maw.store.asides import UnfoldableError, unread
 from maw.store.checks import recount
-from maw.store.fold import Fold, UnfoldableError, unread
+from maw.store.fold import Fold
 from maw.store.learning import legible, read_step
 from tests.unit.store.opened import NOW_MS, Author, Store, open_store
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from maw.core.editing import Edit
 from maw.core.entry import Kind, unpack_payload
 from maw.core.identity import NodeId
+from maw.core.message_ids import message_id
 from maw.core.redaction import REDACTED, Redaction
 from maw.core.word import sign_word
 from maw.errors import Unavailable
@@ -413,3 +415,18 @@ def test_who_gets_the_number_of_an_agent_that_was_lost_gets_nothing_else_of_it(p
     ) == [(0,)]
     with closing(open_readonly(target)) as conn:
         assert verify_database(conn, me=ME.node).findings == []
+
+
+async def test_edits_asks_and_what_expires_are_read_off_the_entries(tmp_path: Path) -> None:
+    path, neo = tmp_path / "c.db", Author(1)
+    post = neo.post("tea?", intent="ask", due=NOW_MS + 1, expires=NOW_MS + 2)
+    edit = Edit(neo.agent_id, message_id(post.position), "coffee?", ())
+    async with open_store(path) as store:
+        await store.fold(ME, [post, neo.say(Kind.EDIT, edit.content())])
+    tables = ("SELECT * FROM edits", "SELECT * FROM asks", "SELECT * FROM expiring")
+    before = [rows(path, sql) for sql in tables]
+    assert all(before)
+    for table in ("edits", "asks", "expiring"):
+        change(path, f"DELETE FROM {table}")
+    _, target = await asyncio.to_thread(saved, path)
+    assert [rows(target, sql) for sql in tables] == before

@@ -1,0 +1,69 @@
+"""Whose mailbox on this host a message goes into, and why."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import aiosqlite
+
+from maw.core.colony import GROUPS, Said
+from maw.core.entry import unpack_payload
+from maw.core.identity import NodeId
+from maw.store.people import members_here
+from maw.store.state import AgentRow, NodeRow, State
+
+DIRECT: Final = "direct"
+MENTION: Final = "mention"
+GROUP: Final = "group"
+WATCHED: Final = "watched"
+
+_REFILL_PAGE: Final = 200
+_DIRECTS: Final = """SELECT m.seq, e.payload FROM messages m JOIN entries e ON e.place = m.place
+    WHERE m.direct = 1 AND m.seq > ? ORDER BY m.seq LIMIT ?"""
+
+
+def delivery(state: State, me: NodeRow, sender: AgentRow, said: Said, seq: int) -> list[tuple[int, int, str]]:
+    """Rows for the mailboxes of this host's agents. Nobody finds his own words there."""
+    found: list[tuple[int, int, str]] = []
+    if said.channel is None:
+        for recipient in said.to:
+            if recipient.node == me.key or recipient.node in state.former_me:
+                row = state.agents.get((me.n, recipient.agent))
+                if row and row.uid is not None and not row.gone:
+                    found.append((row.n, seq, DIRECT))
+        return found
+    for word in sorted(said.mentions, key=GROUPS.__contains__):  # who is named too is told of by name
+        why = GROUP if word in GROUPS else MENTION
+        found += [(row.n, seq, why) for row in local_by(state, me, word) if row.n != sender.n]
+    for group in said.groups:
+        rows = members_here(state, group, me)
+        found += [(row.n, seq, GROUP) for row in rows if row.n != sender.n]
+    return found
+
+
+def local_by(state: State, me: NodeRow, word: str) -> list[AgentRow]:
+    if word in GROUPS:
+        return [row for row in state.local.values() if row.role in GROUPS[word]]
+    name, _, host = word.partition("@")
+    row = state.local.get(name)
+    if row is None or (host and host != me.name):
+        return []
+    return [row]
+
+
+async def refill_directs(conn: aiosqlite.Connection, me: NodeId, agent: AgentRow) -> None:
+    """Direct messages that came back before the agent they are for: only after a lost database."""
+    after = 0
+    while page := list(await conn.execute_fetchall(_DIRECTS, (after, _REFILL_PAGE))):
+        after = page[-1][0]
+        rows = [(agent.n, seq, DIRECT) for seq, payload in page if _is_for(payload, me, agent.id)]
+        await conn.executemany("INSERT OR IGNORE INTO mailbox (agent, seq, why) VALUES (?, ?, ?)", rows)
+
+
+def _is_for(payload: bytes | None, me: NodeId, agent: bytes) -> bool:
+    """Whether this direct message is for our ``agent``; one that cannot be read is for nobody."""
+    try:
+        said = Said.read(unpack_payload(payload or b""), direct=True)
+    except Exception:  # readers show it as damaged; here it keeps nobody from his other messages
+        return False
+    return any(to.node == me and to.agent == agent for to in said.to)
