@@ -49,6 +49,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "keep": "maw.cli.keep:keep",
             "service": "maw.cli.service:service_group",
             "status": "maw.cli.overview:status",
+            "page": "maw.cli.page:page",
             "host": "maw.cli.machine:host_group",
             "alerts": "maw.cli.alerts:alerts",
             "doctor": "maw.cli.doctor:doctor",
@@ -109,7 +110,6 @@ ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
 
 TO_COME: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "page": "until then: `maw status`, or REST (docs/api.md)",
         "pulse": "until then: `maw wait` in a loop (docs/agents.md)",
         "dream": "",
         "birth": "until then: `maw agent add NAME`",

@@ -58,9 +58,9 @@ function known(users, peers) {
 function card(host) {
   const lines = [
     host.rtt_ms !== null && host.rtt_ms !== undefined ? `${host.rtt_ms < 10 ? host.rtt_ms.toFixed(1) : Math.round(host.rtt_ms)} ms away` : null,
-    host.through ? `through ${shown(host.through)}` : null,
+    host.state === "followed" && host.through ? `through ${shown(host.through)}` : null,
     lag(host),
-    host.state !== "linked" && host.last_seen ? `last seen ${ago(host.last_seen)} ago` : null,
+    host.state !== "linked" && host.last_seen ? `last seen ${ago(host.last_seen) === "now" ? "just now" : `${ago(host.last_seen)} ago`}` : null,
     host.clock_skew_ms && Math.abs(host.clock_skew_ms) > 2000 ? `its clock is ${Math.abs(Math.round(host.clock_skew_ms / 1000))} s ${host.clock_skew_ms > 0 ? "ahead" : "behind"}` : null,
     host.version ? `maw ${shown(host.version)}` : null,
   ].filter(Boolean);

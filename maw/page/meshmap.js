@@ -33,11 +33,12 @@ function placeOf(at, count, { rings, perRing, middle, height, few }) {
 }
 
 function line(host, places, middle) {
-  const from = (host.through && places.get(host.through)) || middle;
+  const through = host.state === "followed" ? places.get(host.through) : undefined;
+  const from = through ?? middle;
   const to = places.get(host.name);
   const late = host.behind || host.lacks;
   const group = svg("g", { class: `way ${host.state}${late ? " late" : ""}` },
-    svg("line", { x1: from.x, y1: from.y, x2: to.x, y2: to.y }));
+    svg("path", { d: `M${from.x} ${from.y} Q${through ? bend(from, to) : `${to.x} ${to.y}`} ${to.x} ${to.y}` }));
   const words = late ? `${(host.behind || host.lacks).toLocaleString()} behind`
     : host.state === "linked" && host.rtt_ms !== null && host.rtt_ms !== undefined ? `${Math.max(1, Math.round(host.rtt_ms))} ms` : "";
   if (words) {
@@ -47,6 +48,11 @@ function line(host, places, middle) {
       svg("text", { x: at.x, y: at.y + 4 }, words));
   }
   return group;
+}
+
+/** Beside the straight way, which other lines may take. */
+function bend(from, to) {
+  return `${(from.x + to.x) / 2 + (to.y - from.y) * 0.25} ${(from.y + to.y) / 2 - (to.x - from.x) * 0.25}`;
 }
 
 function spot(host, at, pick) {

@@ -84,7 +84,8 @@ function orderBand(message) {
 function answered(message, acts) {
   return acts.thread
     ? el("button", { type: "button", class: "answered", on: { click: () => acts.thread(message, message.reply_to) } },
-      icon("reply"), "an answer")
+      icon("reply"), el("span", {}, message.parent
+        ? `to ${shown(message.parent.author_name)}: ${shown(message.parent.text.slice(0, 120)).replace(/\s+/g, " ")}` : "to an earlier message"))
     : null;
 }
 

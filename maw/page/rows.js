@@ -171,11 +171,16 @@ export class Rows {
   /** Makes the document hold the items in their order, touching only what changed. */
   #draw() {
     const wanted = [];
+    const here = new Map(this.items.map((one) => [one.id, one]));
+    const answers = new Map();
+    for (const one of this.items) if (one.reply_to) answers.set(one.reply_to, (answers.get(one.reply_to) ?? 0) + 1);
     let before = null;
     for (const message of this.items) {
       const newDay = !before || dayOf(before.created_at) !== dayOf(message.created_at);
       if (newDay) wanted.push(this.#day(message));
-      wanted.push(this.#row(message, !newDay && sameBreath(before, message)));
+      const around = { compact: !newDay && sameBreath(before, message), replies: answers.get(message.id) ?? 0,
+        parent: here.get(message.reply_to) };
+      wanted.push(this.#row(message, around));
       before = message;
     }
     const keep = new Set(wanted);
@@ -203,14 +208,16 @@ export class Rows {
     return row.element;
   }
 
-  #row(message, compact) {
-    let row = this.nodes.get(message.seq);
-    if (!row || row.compact !== compact) {
-      row?.element.remove();
-      row = { compact, element: messageRow(message, this.acts, compact) };
-      this.nodes.set(message.seq, row);
-    }
-    return row.element;
+  #row(message, around) {
+    const old = this.nodes.get(message.seq);
+    const key = `${around.compact} ${around.replies} ${around.parent?.id}`;
+    if (old?.key === key) return old.element;
+    const element = messageRow({ ...message, replies: around.replies, parent: around.parent }, this.acts, around.compact);
+    const focused = old?.element.contains(document.activeElement);
+    if (old?.element.isConnected) old.element.replaceWith(element);
+    if (focused) element.focus({ preventScroll: true });
+    this.nodes.set(message.seq, { key, element });
+    return element;
   }
 
   #following() {

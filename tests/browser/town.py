@@ -84,32 +84,46 @@ class Host(Daemon):
     def texts(self, channel: str = "general") -> list[str]:
         return [one["text"] for one in self.channel(channel)]
 
+    def heard(self, text: str, channel: str = "general") -> bool:
+        """Whether it has come here; a channel that nobody here heard of has nothing."""
+        status, found = self.ask("GET", f"/api/channels/{channel}/messages")
+        return status == 200 and any(one["text"] == text for one in found)
+
 
 @contextmanager
-def two_hosts(folder: Path, names: tuple[str, str] = ("zion", "nebula")) -> Iterator[tuple[Host, Host]]:
-    """Founded, up and linked; agents neo on the first, trinity on the second."""
-    hosts = [_founded(folder, name) for name in names]
-    first, second = hosts
+def colony(folder: Path, *names: str) -> Iterator[list[Host]]:
+    """Founded, up and each linked with the first, with ``#general`` on all; neo is an agent of the first."""
+    hosts = [founded(folder, name) for name in names]
+    first, *others = hosts
     try:
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda host: host.start(), hosts))
         first.add("neo")
-        second.add("trinity")
-        _, invited = first.ask("POST", "/api/invites", {"ttl_s": 600, "uses": 1})
-        status, body = second.ask("POST", "/api/join", {"line": invited["line"]})
-        assert status in (200, 201), body
-        wait_until(lambda: first.ask("GET", "/api/status")[1]["links_up"] == 1, "the two are linked", 30)
-        first.say("neo", "welcome")
+        for host in others:
+            _, invited = first.ask("POST", "/api/invites", {"ttl_s": 600, "uses": 1})
+            status, body = host.ask("POST", "/api/join", {"line": invited["line"]})
+            assert status in (200, 201), body
         wait_until(
-            lambda: second.ask("GET", "/api/channels/general/messages")[0] == 200, "#general is on both", 30
+            lambda: first.ask("GET", "/api/status")[1]["links_up"] == len(others), "all are linked", 30
         )
-        yield first, second
+        first.say("neo", "welcome")
+        wait_until(lambda: all(host.heard("welcome") for host in others), "#general is on all", 30)
+        yield hosts
     finally:
         for host in hosts:
             host.__exit__(None)
 
 
-def _founded(folder: Path, name: str) -> Host:
+@contextmanager
+def two_hosts(folder: Path) -> Iterator[tuple[Host, Host]]:
+    """zion with the agent neo, nebula with trinity; linked."""
+    with colony(folder, "zion", "nebula") as (zion, nebula):
+        nebula.add("trinity")
+        yield zion, nebula
+
+
+def founded(folder: Path, name: str) -> Host:
+    """A node on loopback that was never up."""
     rest = free_port()
 
     def found() -> None:
