@@ -70,6 +70,8 @@ function head(message) {
     message.priority ? el("span", { class: `tag ${message.priority}` }, `${message.priority} priority`) : null,
     message.due_at ? el("span", { class: "tag", title: `an answer is due ${whole(message.due_at)}` }, `due ${whole(message.due_at)}`) : null,
     message.expires_at ? el("span", { class: "tag", title: whole(message.expires_at) }, message.expired ? "expired" : `until ${whole(message.expires_at)}`) : null,
+    message.edited_at ? el("span", { class: "tag", title: `other words since ${whole(message.edited_at)}` }, "edited") : null,
+    message.unreadable ? el("span", { class: "tag high", title: "a measure of form, told to warn" }, shown(message.unreadable)) : null,
     message.disputed ? el("span", { class: "tag bad", title: "its host said two things at this place" }, "disputed") : null,
     message.clock_suspect ? el("span", { class: "tag bad", title: "the author's clock is ahead" }, "clock?") : null,
     el("time", { datetime: message.created_at, title: whole(message.created_at) }, clock(message.created_at)));

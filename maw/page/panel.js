@@ -29,8 +29,8 @@ export class Panel {
     this.thread = body.id;
     const rows = el("div", { class: "rows", role: "feed", "aria-label": "Thread" });
     const acts = { trace: this.app.acts.trace, fail: this.app.acts.fail };
-    rows.append(messageRow(body, acts), el("p", { class: "between" }, counted(body.thread.length)),
-      ...body.thread.map((one) => messageRow({ ...one, reply_to: null }, acts)));
+    rows.append(messageRow({ ...body, replies: 0 }, acts), el("p", { class: "between" }, counted(body.thread.length)),
+      ...body.thread.map((one) => answer(one, acts, one.depth)));
     const to = body.kind === "post" ? { path: `/api/channels/${piece(body.channel)}/messages`, fixed: {} }
       : { path: "/api/direct", fixed: { to: [...new Set([body.author, ...body.to])].filter((one) => one !== this.app.me()) } };
     this.#show("Thread", body.kind === "post" ? `#${shown(body.channel)}` : "direct",
@@ -40,10 +40,11 @@ export class Panel {
   }
 
   take(message) {
-    if (this.thread === null || message.reply_to !== this.thread) return;
+    if (this.thread === null || !message.reply_to) return;
     const rows = this.element.querySelector(".rows");
-    if (rows.querySelector(`[data-id="${CSS.escape(message.id)}"]`)) return;
-    rows.append(messageRow({ ...message, reply_to: null }, { trace: this.app.acts.trace, fail: this.app.acts.fail }));
+    const there = (id) => rows.querySelector(`[data-id="${CSS.escape(id)}"]`);
+    if (there(message.id) || !there(message.reply_to)) return;
+    rows.append(answer(message, { trace: this.app.acts.trace, fail: this.app.acts.fail }, 1));
     rows.querySelector(".between").textContent = counted(rows.querySelectorAll(".msg").length - 1);
     rows.lastElementChild.scrollIntoView({ block: "nearest" });
   }
@@ -72,6 +73,13 @@ export class Panel {
       el("header", { class: "bar" }, el("h2", {}, title), el("span", { class: "about" }, about), shut), ...children);
     shut.focus();
   }
+}
+
+/** One that answers, set in by how far it is from what began the thread. */
+function answer(message, acts, depth = 1) {
+  const row = messageRow({ ...message, reply_to: null, replies: 0 }, acts);
+  row.style.setProperty("--depth", `${Math.min(depth - 1, 5)}`);
+  return row;
 }
 
 const counted = (count) => (count === 0 ? "no replies yet" : count === 1 ? "1 reply" : `${count} replies`);

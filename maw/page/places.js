@@ -57,7 +57,8 @@ export class Places extends EventTarget {
   }
 
   sorted() {
-    return [...this.all.values()].sort((a, b) => a.name.localeCompare(b.name));
+    return [...this.all.values()].sort((a, b) =>
+      Boolean(a.archived) - Boolean(b.archived) || a.name.localeCompare(b.name));
   }
 
   #keep() {

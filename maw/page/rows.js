@@ -30,6 +30,8 @@ export class Rows {
       on: { scroll: () => this.#scrolled() } }, this.list);
     this.element = el("div", { class: "window" }, this.box, this.pill);
     this.box.addEventListener("keydown", (event) => this.#key(event));
+    this.atBottom = false; // as of the last time the reader, or we, scrolled
+    new ResizeObserver(() => this.atBottom && this.#toBottom()).observe(this.box);
   }
 
   /** The newest page; the reader is at its end. */
@@ -117,7 +119,8 @@ export class Rows {
   }
 
   #scrolled() {
-    if (this.#following()) {
+    this.atBottom = this.#following();
+    if (this.atBottom) {
       if (this.atEnd) this.#tellFresh(0);
       this.#noteSeen();
     }
@@ -227,6 +230,7 @@ export class Rows {
 
   #toBottom() {
     this.box.scrollTop = this.box.scrollHeight;
+    this.atBottom = this.atEnd;
     this.#noteSeen();
   }
 
@@ -257,7 +261,7 @@ export class Rows {
 function sameBreath(one, other) {
   return one.author === other.author && one.known_by === other.known_by && one.role === other.role
     && one.kind === other.kind && !one.order && !other.order && !one.operator && !other.operator
-    && !other.priority && !other.due_at && !other.expires_at && other.intent === "chat" && !other.reply_to && !one.redacted && !other.redacted
+    && !other.priority && !other.due_at && !other.expires_at && !other.edited_at && !other.unreadable && other.intent === "chat" && !other.reply_to && !one.redacted && !other.redacted
     && new Date(other.created_at) - new Date(one.created_at) < SAME_BREATH_MS
     && one.channel === other.channel;
 }

@@ -77,6 +77,7 @@ export class Sidebar {
     const here = this.app.route.view === "c" && this.app.route.name === place.name;
     const unread = !here && this.app.places.unread(place.name);
     row.link.classList.toggle("here", here);
+    row.link.classList.toggle("archived", Boolean(place.archived));
     row.link.classList.toggle("unread", unread);
     if (here) row.link.setAttribute("aria-current", "page");
     else row.link.removeAttribute("aria-current");

@@ -21,7 +21,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         colony(Path(folder), *NAMES) as hosts,
-        browser() as chromium,
+        browser("--disable-lcd-text") as chromium,
     ):
         talk(hosts)
         hosts[-1].stop()
@@ -70,7 +70,7 @@ def talk(hosts: list[Host]) -> None:
 
 
 def channel(chromium: Browser, host: Host) -> None:
-    page = opened(chromium, host, "light", 1180, 740)
+    page = opened(chromium, host, "light", 1120, 690)
     page.goto(f"{host.page}/#/c/general")
     row = page.locator("#main .msg", has_text="The migration is written").first
     expect(row).to_be_visible()
