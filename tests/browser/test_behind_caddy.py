@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -42,6 +43,19 @@ def with_the_settings_told(host: Host) -> None:
     path.write_text(text)
 
 
+def shakes_hands(root: Path, port: int) -> bool:
+    """Whether it listens, and has a certificate for the name: it makes one while it listens already."""
+    try:
+        trust = ssl.create_default_context(cafile=str(root))
+        with (
+            socket.create_connection(("127.0.0.1", port), 5) as plain,
+            trust.wrap_socket(plain, server_hostname=NAME),
+        ):
+            return True
+    except OSError:
+        return False
+
+
 @contextmanager
 def caddy(folder: Path, rest: int, port: int) -> Iterator[ssl.SSLContext]:
     """Debian's caddy with the Caddyfile of the docs, on ports of its own; what trusts its certificates."""
@@ -58,8 +72,9 @@ def caddy(folder: Path, rest: int, port: int) -> Iterator[ssl.SSLContext]:
         )
     try:
         root = folder / "caddy" / "pki" / "authorities" / "local" / "root.crt"
-        wait_until(lambda: root.exists() or process.poll() is not None, "caddy has a certificate", 30)
-        wait_until(lambda: f":{port}" in log.read_text() or process.poll() is not None, "caddy listens", 30)
+        wait_until(
+            lambda: shakes_hands(root, port) or process.poll() is not None, "caddy has a certificate", 30
+        )
         assert process.poll() is None, log.read_text()
         yield ssl.create_default_context(cafile=str(root))
     finally:
