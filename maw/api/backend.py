@@ -54,6 +54,8 @@ class Page(NamedTuple):
     next_seq: int
     expired: int = 0
     """Of an inbox: messages that expired before they were acknowledged."""
+    overdue: int = 0
+    """Of an inbox: asks of the agent that wait for his answer although their time has passed."""
 
 
 class Found(NamedTuple):

@@ -30,6 +30,8 @@ def page_reply(call: Call, page: Page) -> Answer:
     response.headers["X-Maw-Next-Seq"] = str(page.next_seq)
     if page.expired:
         response.headers["X-Maw-Expired"] = str(page.expired)
+    if page.overdue:
+        response.headers["X-Maw-Overdue"] = str(page.overdue)
     return response
 
 

@@ -249,6 +249,7 @@ _STATUS: Final = _object(
         ),
         "host": _object(_HOST_BRIEF),
         "frozen": _TEXTS,
+        "overdue": {"type": "object", "additionalProperties": _WHOLE},
         "without_keeper": _list(_object({"uid": _WHOLE, "agents": _TEXTS})),
     },
 )

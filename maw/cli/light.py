@@ -22,6 +22,7 @@ PATIENCE_S: Final = 30.0
 _NAME: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 _FIRST: Final = _NAME - {"-", "_"}
 CREATED: Final = 201
+_HINTS: Final = frozenset({"x-maw-expired", "x-maw-overdue", "x-maw-roles"})
 MAY_BE_TAKEN: Final = 500
 """From this status on, or without an answer; then the full command asks again under the same key."""
 INTERRUPTED: Final = 130
@@ -77,7 +78,7 @@ def _inbox(socket: str, speaker: dict[str, str]) -> int | None:
         status, messages = daemon.ask("/api/inbox?limit=1", None)
     except NoAnswer:
         return None
-    more = "x-maw-expired" in daemon.fields or "x-maw-roles" in daemon.fields
+    more = not _HINTS.isdisjoint(daemon.fields)
     return 1 if status == 200 and messages == [] and not more else None
 
 

@@ -44,6 +44,8 @@ def inbox(
     if over and not expired and not out.as_json:
         note(f"{words(over)} expired unread: maw inbox --expired")
     _ack_hint(out, messages, as_name)
+    if (late := answer.headers.get("X-Maw-Overdue")) and not out.as_json:
+        note(f"asks of you that are overdue: {words(late)} (maw asks --overdue)")
     _roles_hint(answer.headers.get("X-Maw-Roles"))
     if not peek and not expired:
         _tell_read(daemon, [one for one in messages if is_whole(out, one)], "inbox")

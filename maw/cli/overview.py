@@ -23,6 +23,8 @@ def overview(as_json: bool) -> int:
     out.line(f"{out.style(words(state.get('name')), 'bold')} · {_running(out, state)} · {_links(state)}")
     if unread := _unread(state):
         out.line(f"unread: {unread}")
+    if overdue := _counted(state.get("overdue")):
+        out.line(out.style(f"asks that are overdue: {overdue}", "yellow"))
     for trouble in (*_unkept(state), *_frozen(state), *_troubles(state), *_refused(state), *_alerts(state)):
         out.line(out.style(trouble, "yellow"))
     for step in next_steps(state):
@@ -147,8 +149,11 @@ def _wakes(wakes: Record) -> str:
 
 def _unread(state: Record) -> str:
     """``arthur 3, neo 1``; empty when nobody has anything to read."""
-    waiting = (state.get("unread") or {}).items()
-    return ", ".join(f"{words(name)} {words(count)}" for name, count in waiting if count)
+    return _counted(state.get("unread"))
+
+
+def _counted(waiting: Record | None) -> str:
+    return ", ".join(f"{words(name)} {words(count)}" for name, count in (waiting or {}).items() if count)
 
 
 def _running(out: Output, state: Record) -> str:

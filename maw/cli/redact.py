@@ -11,6 +11,7 @@ from maw.cli.output import Output, note, words
 from maw.cli.params import As, Json, Yes
 from maw.cli.session import confirm, plain_daemon, reading_daemon
 from maw.client.daemon import segment
+from maw.errors import NotFound
 
 
 def redact(
@@ -61,7 +62,7 @@ def redact(
 
 
 def _as_operator(ids: Sequence[str], reason: str | None, key: str | None) -> dict[str, Any]:
-    """A statement for each log that the messages stand in."""
+    """A statement for each log that the messages, and edits of them, stand in."""
     from maw.cli.operator import read_signer, stated
 
     signer = read_signer(key)
@@ -71,10 +72,23 @@ def _as_operator(ids: Sequence[str], reason: str | None, key: str | None) -> dic
         if one.isdecimal():
             whole = str(plain_daemon().get(f"/api/messages/{segment(one)}").body["id"])
             note(f"{one} is {words(whole)}")
-        of_log.setdefault(whole.rpartition("-")[0], []).append(whole)
+        for place in (whole, *_edits(whole)):
+            of_log.setdefault(place.rpartition("-")[0], []).append(place)
     for some in of_log.values():
         asked: dict[str, Any] = {"ids": some}
         if reason:
             asked["why"] = reason
         stated("redact", asked, signer)
     return {"redacted": [one for some in of_log.values() for one in some], "already": []}
+
+
+def _edits(ref: str) -> list[str]:
+    """The ids of a message's edits, whose words are to go too. Of one that is not to be read here none is known."""
+    try:
+        found = plain_daemon().get(f"/api/messages/{segment(ref)}/history").body
+    except NotFound:
+        return []
+    edits = [str(one["id"]) for one in found[1:]]
+    if edits:
+        note(f"{words(ref)} was edited: its edits go with it ({', '.join(map(words, edits))})")
+    return edits

@@ -101,8 +101,18 @@ class Conversing:
         found = [item for item in found if not item.get("expired") and (item.get("overdue") or not overdue)]
         return sorted(found, key=lambda item: item["seq"])
 
+    async def overdue(self, agent: AgentRow) -> int:
+        """How many asks of this agent wait for his answer although their time has passed."""
+        late = await rows.late_of(self._store.db, agent.n, wall_clock_ms())
+        if not late:
+            return 0
+        return sum(not item.get("expired") for item in await self._open_to(agent, late))
+
     async def _of(self, agent: AgentRow) -> list[Json]:
-        messages = await self._rows(await rows.asked_of(self._store.db, agent.n))
+        return await self._open_to(agent, await rows.asked_of(self._store.db, agent.n))
+
+    async def _open_to(self, agent: AgentRow, seqs: Sequence[int]) -> list[Json]:
+        messages = await self._rows(seqs)
         answered = await self._answered(messages)
         found = []
         for row in messages:

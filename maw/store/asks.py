@@ -16,6 +16,9 @@ NEWEST: Final = 500
 _OF: Final = """SELECT k.seq FROM asks k JOIN mailbox b ON b.agent = ? AND b.seq = k.seq
     WHERE k.seq > coalesce((SELECT seq FROM asks ORDER BY seq DESC LIMIT 1 OFFSET 20000), 0)
     ORDER BY k.seq DESC LIMIT ?"""
+_LATE: Final = """SELECT k.seq FROM asks k JOIN mailbox b ON b.agent = ? AND b.seq = k.seq WHERE k.due <= ?
+    AND k.seq > coalesce((SELECT seq FROM asks ORDER BY seq DESC LIMIT 1 OFFSET 20000), 0)
+    ORDER BY k.seq DESC LIMIT ?"""
 _BY: Final = "SELECT seq FROM asks WHERE agent = ? ORDER BY seq DESC LIMIT ?"
 _DUE: Final = "SELECT seq FROM asks WHERE due IS NOT NULL AND due <= ? AND NOT reminded ORDER BY due LIMIT ?"
 _REPLIERS: Final = "SELECT DISTINCT reply, agent FROM messages WHERE reply IN ({})"
@@ -28,6 +31,11 @@ A_STEP: Final = 50
 async def asked_of(db: Database, agent: int) -> list[int]:
     """The newest asks in the mailbox of an agent of this host, newest first."""
     return [seq for (seq,) in await db.rows(_OF, (agent, NEWEST))]
+
+
+async def late_of(db: Database, agent: int, now_ms: int) -> list[int]:
+    """Of those, the ones whose time has passed."""
+    return [seq for (seq,) in await db.rows(_LATE, (agent, now_ms, A_STEP))]
 
 
 async def asked_by(db: Database, agent: int) -> list[int]:

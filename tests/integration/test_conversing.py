@@ -132,6 +132,8 @@ async def test_what_is_overdue_is_told_once_more(host: Host) -> None:
         told += [line for line in found["text"].splitlines() if "tea?" in line]
     assert len(told) <= 2, "once before it was overdue, once after"
     assert await texts(host, "ford", overdue=True) == await texts(host, "arthur", overdue=True) == ["tea?"]
+    assert (await host.service.inbox_page(ford, after_seq=0, limit=5)).overdue == 1
+    assert (await host.service.status(await host.owner()))["overdue"] == {"ford": 1}
     assert await hear() is None
     await host.node.conversing.remind()
     await host.node.hearing.take_late()

@@ -152,3 +152,21 @@ async def test_an_operator_who_was_given_the_right(make_home: MakeHome) -> None:
         assert (await text_of(mbp, "arthur", theirs["id"]))["redacted"]["by"] == "operator trinity"
         with pytest.raises(Refused, match="no right to redact"):
             await drafted(oracle, trinity, ours["id"])
+
+
+async def test_the_words_of_its_edits_go_with_a_message(make_home: MakeHome) -> None:
+    async with two_hosts(make_home, "neo") as (mbp, oracle, key):
+        neo = await oracle.as_("neo")
+        said = await oracle.post("neo", "the pin is 4711")
+        await oracle.service.edit(neo, said["id"], "the pin is 4712", idempotency_key=None)
+        history = await oracle.service.history(neo, said["id"])
+        ids = [one["id"] for one in history]
+        assert len(set(ids)) == 2
+        async with asyncio.timeout(30):
+            while (await mbp.channel()) != ["the pin is 4712"]:
+                await asyncio.sleep(0.02)
+        await say(mbp, await drafted(mbp, key, *ids), oracle)
+        for host, name in ((mbp, "arthur"), (oracle, "neo")):
+            await gone_from(host, name, said["id"])
+            sql = "SELECT count(*) FROM entries WHERE instr(payload, ?) > 0"
+            assert (await host.node.db.rows(sql, (b"the pin is",)))[0][0] == 0

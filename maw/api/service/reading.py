@@ -112,12 +112,13 @@ class Reading(Speakers):
         agent = need_agent(self._agent(speaker))
         seen = self._node.visible.seq
         over = await pages.expired_count(self._node.db, agent.n)
+        late = await self._node.conversing.overdue(agent)
         rows = await pages.unread(
             self._node.db, agent.n, after=after_seq, before=before_seq, limit=limit, expired=expired
         )
         items = [self._node.presenter.message(item) for item in rows]
         self._node.orders.handed(agent, items)
-        return _page(items, seen, after_seq, limit)._replace(expired=over)
+        return _page(items, seen, after_seq, limit)._replace(expired=over, overdue=late)
 
     async def orders(self, speaker: Speaker, *, limit: int) -> list[Json]:
         return await self._node.orders.listing(speaker.agent_key, limit)

@@ -51,6 +51,11 @@ class Status(Speakers):
     async def status(self, speaker: Speaker) -> Json:
         node = self._node
         unread = await pages.unread_counts(node.db)
+        mine = [
+            row
+            for row in node.state.local.values()
+            if self._may_see(row, speaker) and row.id.hex() != node.herald.speaker
+        ]
         interface = node.mesh.interface
         return {
             "name": self.node_name,
@@ -83,11 +88,8 @@ class Status(Speakers):
             "entries_repeated": node.runtime.machine.followed.discarded_entries,
             "follows_moved": node.runtime.machine.followed.moves,
             "seq": node.visible.seq,
-            "unread": {
-                row.name: unread.get(row.n, 0)
-                for row in node.state.local.values()
-                if self._may_see(row, speaker) and row.id.hex() != node.herald.speaker
-            },
+            "overdue": {row.name: late for row in mine if (late := await node.conversing.overdue(row))},
+            "unread": {row.name: unread.get(row.n, 0) for row in mine},
             "disk_free_bytes": node.disk.free,
             "database_bytes": _database_bytes(node.db.path),
             "database_free_bytes": await free_bytes(node.db),
