@@ -60,6 +60,10 @@ async def change_user(call: Call) -> web.StreamResponse:
     return reply(user, headers=call.api.headers)
 
 
+async def pulse(call: Call) -> web.StreamResponse:
+    return reply(await call.backend.pulse(call.speaker), headers=call.api.headers)
+
+
 async def remove_user(call: Call) -> web.StreamResponse:
     await call.backend.remove_user(call.speaker, call.args["name"])
     return reply({"removed": call.args["name"]}, headers=call.api.headers)
@@ -105,6 +109,15 @@ ROUTES: Final = (
         "User",
         path_fields=(_USER,),
         body=body(_ABOUT, _PULSE, _ROLES, _CROWD),
+    ),
+    Route(
+        "POST",
+        "/api/pulse",
+        pulse,
+        Access.AGENT,
+        "the speaking agent is there: every host knows when it last pulsed",
+        "Pulse",
+        body=body(),
     ),
     Route(
         "DELETE",

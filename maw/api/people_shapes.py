@@ -35,6 +35,7 @@ USER_BESIDE: Final[Json] = {
     },
     "pulse_s": _WHOLE_OR_NULL,
     "last_said_at": _TIME_OR_NULL,
+    "last_active_at": _TIME_OR_NULL,
     "unread": _WHOLE,
     "last_seen_seq": _WHOLE_OR_NULL,
     "uid": _WHOLE_OR_NULL,
@@ -50,6 +51,8 @@ OF_SPEAKER: Final[Json] = {
     "looks_like": {**_TEXT_OR_NULL, "description": "whom the author of another host may be taken for"},
 }
 """Of each message."""
+
+PULSE: Final[Json] = {"agent": _TEXT, "last_pulse_at": _TIME, "unread": _WHOLE}
 
 CHANNEL_BESIDE: Final[Json] = {
     "about": _TEXT_OR_NULL,

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from maw.api.backend import Json
-from maw.api.people_shapes import CHANNEL_BESIDE, NEW_USER, OF_SPEAKER, USER, USER_BESIDE
+from maw.api.people_shapes import CHANNEL_BESIDE, NEW_USER, OF_SPEAKER, PULSE, USER, USER_BESIDE
 from maw.core.roster import KINDS, OnHang
 
 _TEXT: Final[Json] = {"type": "string"}
@@ -533,6 +533,7 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "Peer": _PEER,
         "User": _object(USER, USER_BESIDE),
         "NewUser": _object({**USER, "token": _TEXT}, USER_BESIDE | NEW_USER),
+        "Pulse": _object(PULSE),
         "Removed": _object({"removed": _TEXT}),
         "Token": _object({"token": _TEXT}),
         "Channel": _object(_CHANNEL, _KEPT | CHANNEL_BESIDE),

@@ -197,7 +197,7 @@ def _agent_row(user: dict[str, Any]) -> list[str]:
         "–",
         "–",
         "–",
-        "–",
+        _since(user.get("last_active_at")),
         words(user.get("unread")),
         "–",
     ]
@@ -213,6 +213,11 @@ def _agent_row(user: dict[str, Any]) -> list[str]:
         ]
         row[7] = size(told["log_bytes"]) if told.get("log_bytes") else "–"
     return [*row, words(user.get("role"))]
+
+
+def _since(at: Any) -> str:
+    found = parse_time(at)
+    return "–" if found is None else span(time.time() - found.timestamp())
 
 
 def _ago(at_ms: Any) -> str:

@@ -68,6 +68,7 @@ def profile_facts(out: Output, user: dict[str, Any]) -> list[tuple[str, str]]:
     pulsed = out.when(user["last_pulse_at"]) if user.get("last_pulse_at") else "never"
     return [
         ("who", f"{words(called(user))} · {words(user.get('role'))} · {words(user.get('status'))}"),
+        ("active", out.when(user["last_active_at"]) if user.get("last_active_at") else "–"),
         ("about", words(user.get("about"))),
         ("roles", ", ".join(map(words, user.get("roles") or ())) or "–"),
         ("pulse", f"{pulse}last {pulsed}"),

@@ -48,6 +48,7 @@ class Kind(IntEnum):
     HEED = 8
     REDACT = 9
     PROGRESS = 10
+    PRESENCE = 11
     EDIT = 12
 
 

@@ -36,6 +36,7 @@ from maw.core.heeding import Heed
 from maw.core.identity import Signer
 from maw.core.log import EPOCH_CHANCE_BITS, fresh_epoch
 from maw.core.once import KEYS_KEPT_MS, Asked
+from maw.core.presence import Presence
 from maw.core.progress import Progress
 from maw.errors import Conflict, InternalError, MawError, Refused, Unavailable
 from maw.store.asides import SetAside
@@ -49,6 +50,7 @@ _CHECKED: Final[Mapping[int, Callable[[Content], object]]] = {
     **READERS,
     Kind.HEED: Heed.read,
     Kind.PROGRESS: Progress.read,
+    Kind.PRESENCE: Presence.read,
     Kind.EDIT: Edit.read,
 }
 

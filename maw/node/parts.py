@@ -72,6 +72,7 @@ from maw.node.opening import Opened
 from maw.node.orders import Orders
 from maw.node.peering import Peering
 from maw.node.people import People
+from maw.node.presence import Presences
 from maw.node.presenting import Presenter
 from maw.node.quotas import SayQuotas
 from maw.node.reactions import Ask, Reactions
@@ -249,7 +250,8 @@ class Parts:
             me, db, self.state, self.authoring, self.directory, self.presenter, self.receipts, self.talking,
             lambda: self.membership.book,
         )  # fmt: skip
-        self.people = People(store, self.authoring, self.directory, likenesses)
+        self.presences = Presences(store, self.authoring, lambda agent: self.roster.given_up(agent))
+        self.people = People(store, self.authoring, self.directory, likenesses, self.presences)
         self.herald = Herald(
             config.host.alerts, store, self.talking, self.channels, self.people, self._tells_for_all
         )

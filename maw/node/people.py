@@ -14,9 +14,10 @@ from maw.core.lookalikes import alike, imitated
 from maw.core.names import check_name
 from maw.core.profile import NO_PROFILE, Profile, check_about, check_roles
 from maw.errors import BadInput, Conflict, Refused
-from maw.node.authoring import Authoring, wall_clock_ms
+from maw.node.authoring import Authoring
 from maw.node.directory import Directory, hash_token, new_token
 from maw.node.likenesses import Likenesses
+from maw.node.presence import Presences
 from maw.node.presenting import Json, iso
 from maw.node.store import Store
 from maw.store import pages
@@ -28,8 +29,14 @@ class People:
     """Owns nothing but decisions: rows live in the writer's state."""
 
     def __init__(
-        self, store: Store, authoring: Authoring, directory: Directory, likenesses: Likenesses
+        self,
+        store: Store,
+        authoring: Authoring,
+        directory: Directory,
+        likenesses: Likenesses,
+        presences: Presences,
     ) -> None:
+        self._presences = presences
         self._store = store
         self.authoring = authoring
         self._directory = directory
@@ -159,6 +166,7 @@ class People:
 
     def user_json(self, row: AgentRow, unread: int, last_seen: int | None = None) -> Json:
         """``last_seen``: the newest message that was put in front of a local agent, or settled by him."""
+        seen = self._presences.seen(row)
         shown: dict[str, Any] = {
             "username": row.name,
             "host": self._directory.host_name(self._store.state.node_at[row.node]),
@@ -168,11 +176,12 @@ class People:
             "roles": list(row.profile.roles),
             "about": row.profile.about or None,
             "looks_like": self._likenesses.of(row),
-            "status": self._status(row),
+            "status": self._presences.status(row),
             "local": row.uid is not None,
             "created_at": iso(row.created),
             "pulse_s": row.profile.pulse_s,
-            "last_pulse_at": None,
+            "last_pulse_at": iso(seen.pulsed),
+            "last_active_at": iso(seen.active),
             "last_said_at": iso(row.last_said),
         }
         if row.uid is not None:
@@ -181,10 +190,3 @@ class People:
                 "has_token": row.token_hash is not None, "crowd": row.crowd,
             }  # fmt: skip
         return shown
-
-    def _status(self, row: AgentRow) -> str:
-        """From what is known: who said something within the hour is alive."""
-        if row.gone:
-            return "dead"
-        recent = row.last_said is not None and wall_clock_ms() - row.last_said < 3_600_000
-        return "alive" if recent else "sleeping"

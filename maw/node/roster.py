@@ -127,6 +127,11 @@ class Roster:
             row for agent, listed in self._listed.items() if listed.plan.up and (row := self._alive(agent))
         ]
 
+    def given_up(self, row: AgentRow) -> bool:
+        """Whether its keeper starts it no more: it died too often."""
+        listed = self._listed.get(row.n)
+        return listed is not None and bool(listed.report.get("given_up"))
+
     def known(self, row: AgentRow) -> bool:
         return row.n in self._listed
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from maw.core.presence import Seen as LastSeen
 from maw.core.profile import Profile
 from maw.store.asks import ASKS
 from maw.store.channel_words import SET_WORD, ChannelWord
 from maw.store.editing import EDITS
 from maw.store.expiring import EXPIRING
-from maw.store.people import SET_PROFILE, profile_row
+from maw.store.people import SET_PRESENCE, SET_PROFILE, presence_row, profile_row
 from maw.store.replacing import Seen
 from maw.store.rows import Insert, Statement
 from maw.store.state import AgentRow, ChannelRow, Keep, LogRow, NodeRow, State
@@ -87,6 +88,7 @@ class Changes:
     channels: dict[int, ChannelRow] = field(default_factory=dict)
     agents: dict[int, AgentRow] = field(default_factory=dict)
     profiles: dict[int, Profile] = field(default_factory=dict)
+    presence: dict[int, LastSeen] = field(default_factory=dict)
 
     def statements(self, state: State) -> Iterator[Statement]:
         """All of them, in an order in which each finds what it builds on. ``state`` has the counters."""
@@ -150,6 +152,8 @@ class Changes:
             )  # fmt: skip
         for n, profile in self.profiles.items():
             yield SET_PROFILE, profile_row(n, profile)
+        for n, last_seen in self.presence.items():
+            yield SET_PRESENCE, presence_row(n, last_seen)
         for aside in self.aside:
             yield _SET_ASIDE, aside
         for withheld in self.withheld:

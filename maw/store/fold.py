@@ -23,6 +23,7 @@ from maw.core.identity import NodeId
 from maw.core.intents import ASK
 from maw.core.message_ids import message_id
 from maw.core.once import KEYS_KEPT_MS, MARK_BYTES, request_of
+from maw.core.presence import Presence
 from maw.core.progress import Progress
 from maw.core.redaction import Redaction, droppable, may_redact
 from maw.core.word import OperatorWord, read_word, word_of
@@ -32,6 +33,7 @@ from maw.store.channel_words import NOTHING, watched_by
 from maw.store.delivering import GROUP, MENTION, WATCHED, delivery, local_by, refill_directs
 from maw.store.editing import deliver, edits_of
 from maw.store.mending import write_back
+from maw.store.people import take_presence
 from maw.store.progress import AHEAD, Claim, claims_of, take
 from maw.store.redacting import MAX_AHEAD, Order, apply, recheck
 from maw.store.replacing import Seen
@@ -55,6 +57,7 @@ _FOLDED: Final = frozenset(
         Kind.HEED,
         Kind.REDACT,
         Kind.PROGRESS,
+        Kind.PRESENCE,
         Kind.EDIT,
     )
 )
@@ -283,6 +286,9 @@ class Fold:
             self._progress(node, place, Progress.read(content))
         elif kind == Kind.REDACT:
             self._redact(entry, place, Redaction.read(content))
+        elif kind == Kind.PRESENCE:
+            at = shown_time(entry.hlc, self.now_ms).ms
+            self.changes.presence |= take_presence(self.state, node, Presence.read(content), at)
         elif kind == Kind.EDIT:
             self._edit(entry, place, node, Edit.read(content))
         else:

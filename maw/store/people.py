@@ -10,11 +10,13 @@ import aiosqlite
 
 from maw.core.groups import Member, is_in
 from maw.core.identity import short_key
+from maw.core.presence import Presence, Seen
 from maw.core.profile import Profile
 
 if TYPE_CHECKING:
     from maw.store.state import AgentRow, NodeRow, State
 
+SET_PRESENCE: Final = "INSERT OR REPLACE INTO presence VALUES (?, ?, ?, ?)"
 SET_PROFILE: Final = "INSERT OR REPLACE INTO profiles VALUES (?, ?, ?, ?, ?)"
 
 
@@ -27,6 +29,9 @@ async def read_people(conn: aiosqlite.Connection, agents: Mapping[int, AgentRow]
     for n, about, of, pulse_s, roles in await conn.execute_fetchall("SELECT * FROM profiles"):
         if (row := agents.get(n)) is not None:
             row.profile = Profile(about, of, pulse_s, tuple(json.loads(roles)))
+    for n, active, pulsed, down in await conn.execute_fetchall("SELECT * FROM presence"):
+        if (row := agents.get(n)) is not None:
+            row.seen = Seen(active, pulsed, bool(down))
     for (n,) in await conn.execute_fetchall("SELECT agent FROM rights WHERE crowd"):
         if (row := agents.get(n)) is not None:
             row.crowd = True
@@ -35,6 +40,29 @@ async def read_people(conn: aiosqlite.Connection, agents: Mapping[int, AgentRow]
 async def set_crowd(conn: aiosqlite.Connection, agent: int, may: bool) -> None:
     """Whether a local agent may speak to many at once."""
     await conn.execute("INSERT OR REPLACE INTO rights (agent, crowd) VALUES (?, ?)", (agent, may))
+
+
+def seen_of(row: AgentRow) -> Seen:
+    """As its host last said, by what it said of it and by its messages."""
+    active = max(row.seen.active or 0, row.last_said or 0)
+    return row.seen._replace(active=active or None)
+
+
+def take_presence(state: State, node: NodeRow, said: Presence, at_ms: int) -> dict[int, Seen]:
+    """Into the rows of ``node``'s agents, by number; nothing was seen later than ``at_ms``, when it was said. An agent
+    that is not known is passed over."""
+    found: dict[int, Seen] = {}
+    for agent, told in said.agents:
+        if (row := state.agents.get((node.n, agent))) is None:
+            continue
+        active = max(row.seen.active or 0, min(told.active or 0, at_ms))
+        pulsed = max(row.seen.pulsed or 0, min(told.pulsed or 0, at_ms))
+        row.seen = found[row.n] = Seen(active or None, pulsed or None, told.down)
+    return found
+
+
+def presence_row(agent: int, seen: Seen) -> tuple[Any, ...]:
+    return (agent, *seen)
 
 
 def member_of(row: AgentRow, node: NodeRow) -> Member:

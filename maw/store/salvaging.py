@@ -36,7 +36,7 @@ _OWN_WAY: Final = ("entries", "logs", "nodes", "sqlite_sequence")
 _OF_NODES: Final = ("agents", "answers", "heeded", "retention", "channel_words", "receipts", "forks")
 _OF_AGENTS: Final = (
     "local_agents", "mailbox", "wakes", "dnd", "outbox", "progress", "untold", "roster", "panes", "conversations",
-    "vitals", "rhythm", "profiles", "rights", "asks", "watches",
+    "vitals", "rhythm", "profiles", "rights", "asks", "watches", "presence",
 )  # fmt: skip
 _SAMPLE: Final = 64
 _LOW: Final = (1 << SEQ_BITS) - 1

@@ -299,12 +299,19 @@ async def _describe_channels(conn: aiosqlite.Connection) -> None:
         await conn.execute(statement)
 
 
+async def _keep_presence(conn: aiosqlite.Connection) -> None:
+    """When each agent last did something and last pulsed, as its host says, and whether its keeper gave it up."""
+    await conn.execute(
+        "CREATE TABLE presence (agent INTEGER PRIMARY KEY, active INTEGER, pulsed INTEGER, down INTEGER NOT NULL)"
+    )
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
     _mark_mailboxes, _keep_roster, _tell_authors, _keep_wakes, _know_people, _let_expire,
     _note_stale, _keep_rhythm, _keep_rights, _keep_edits, _keep_asks,
-    _describe_channels,
+    _describe_channels, _keep_presence,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

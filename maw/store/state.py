@@ -17,6 +17,7 @@ import aiosqlite
 from maw.core.entry import START, Head, decode
 from maw.core.identity import NodeId
 from maw.core.log import Heads
+from maw.core.presence import NOT_SEEN, Seen
 from maw.core.profile import NO_PROFILE, Profile
 from maw.core.redaction import Range
 from maw.store.channel_words import ChannelWord, read_channels
@@ -101,6 +102,8 @@ class AgentRow:
     profile: Profile = NO_PROFILE
     crowd: bool = False
     """It may speak to as many as it likes."""
+    seen: Seen = NOT_SEEN
+    """As its host last said; of a message see ``last_said``."""
 
 
 _TABLES: Final = (

@@ -17,6 +17,7 @@ ROUTES = {
     "GET /api/users",
     "POST /api/users",
     "POST /api/users/{name}",
+    "POST /api/pulse",
     "DELETE /api/users/{name}",
     "POST /api/users/{name}/token",
     "GET /api/channels",
@@ -122,6 +123,7 @@ WRITES: list[tuple[str, str, object]] = [
     ("/api/dnd", "/api/dnd", {"quiet": "22:00-07:00"}),
     ("/api/redact", "/api/redact", {"ids": [1], "reason": "a secret"}),
     ("/api/channels/{name}/retention", "/api/channels/general/retention", {"days": 7}),
+    ("/api/pulse", "/api/pulse", {}),
     ("/api/users/{name}", "/api/users/neo", {"about": "the one", "pulse_s": 60, "roles": ["reviewer"]}),
     ("/api/session", "/api/session", {"session": "1f2e-33", "pid": 17, "transcript": "/x/1f2e-33.jsonl"}),
 ]

@@ -37,6 +37,7 @@ from maw.core.frames import (
 from maw.core.identity import Signer, digest, key_text, short_key
 from maw.core.log import closed_digest
 from maw.core.message_ids import message_id
+from maw.core.presence import Presence, Seen
 from maw.core.profile import Profile
 from maw.core.progress import Group, Progress
 from maw.core.redaction import REDACTED, Redaction, redaction_statement
@@ -197,6 +198,9 @@ def vectors() -> dict[str, Any]:
             "said to inform": _word(sign_word(operator, *where, False, ("ford@other",), "tea", "inform")),
         },
         "payloads": {
+            "presence": pack_content(
+                Presence(((bytes(16), Seen(AT_MS, AT_MS - 1)), (NONCE, Seen(AT_MS, None, True)))).content()
+            ).hex(),
             "agent, a role": pack_content(
                 AgentCard(
                     bytes(16), "judge", "agent", False, Profile("judges", NONCE, 1800, ("reviewer",))

@@ -33,9 +33,10 @@ class Hearing(Status):
         return None if heard is None else heard.as_json()
 
     async def heard(self, speaker: Speaker, claim: str, *, failed: str | None, renew: bool) -> Json:
-        return await self._node.hearing.heard(
-            need_agent(self._agent(speaker)), claim, failed=failed, renew=renew
-        )
+        agent = need_agent(self._agent(speaker))
+        if failed is None:
+            self._node.presences.touch(agent)
+        return await self._node.hearing.heard(agent, claim, failed=failed, renew=renew)
 
     def listener(self, speaker: Speaker, after: int | None) -> Listener:
         return Listener(self._node.hearing, need_agent(self._agent(speaker)), after)

@@ -31,6 +31,8 @@ class Rostering(Speakers):
         if speaker.uid != row.uid:
             raise _not_yours(row, f"how {row.name} is")
         await self._node.roster.report(row, told, place)
+        if told.get("active"):
+            self._node.presences.touch(row, told["active"])
 
     async def keep(self, speaker: Speaker, pid: int, version: str) -> Json:
         uid, roster = _uid(speaker), self._node.roster
@@ -50,6 +52,7 @@ class Rostering(Speakers):
         agent = need_agent(self._agent(speaker))
         _uid(speaker)
         told = await self._node.roster.hold(agent, session, pid, transcript, note=note)
+        self._node.presences.touch(agent)
         return {**told, "unread": await pages.unread_count(self._node.db, agent.n)}
 
     def _owned(self, speaker: Speaker, name: str) -> AgentRow:

@@ -77,10 +77,14 @@ class Writing(Speakers):
         await self._node.orders.answer(agent, refs, state, note)
 
     async def ack(self, speaker: Speaker, refs: Sequence[str] | None) -> Json:
-        return await self._node.talking.ack(need_agent(self._agent(speaker)), refs)
+        agent = need_agent(self._agent(speaker))
+        self._node.presences.touch(agent)
+        return await self._node.talking.ack(agent, refs)
 
     async def read(self, speaker: Speaker, refs: Sequence[str], via: str) -> Json:
-        return await self._node.talking.read(need_agent(self._agent(speaker)), refs, via)
+        agent = need_agent(self._agent(speaker))
+        self._node.presences.touch(agent)
+        return await self._node.talking.read(agent, refs, via)
 
     async def add_channel(self, speaker: Speaker, name: str, about: str = "") -> Json:
         return await self._node.channels.create(need_agent(self._agent(speaker)), name, about)

@@ -173,6 +173,12 @@ def test_a_card_of_a_role_by_the_words_of_the_protocol_alone() -> None:
     assert AgentCard.read(content).content() == content
 
 
+def test_presence_by_the_words_of_the_protocol_alone() -> None:
+    at = VECTORS["given"]["at_ms"]
+    content = msgpack.unpackb(raw("payloads", "presence"))
+    assert content == {"agents": [[bytes(16), at, at - 1, False], [raw("given", "nonce"), at, None, True]]}
+
+
 def test_an_operators_word_for_a_human_by_the_words_of_the_protocol_alone() -> None:
     key, at_ms, signature = msgpack.unpackb(raw("vouched"))
     signed = msgpack.packb([raw("colony"), raw("keys", "node", "key"), "anna", 1000, at_ms])
