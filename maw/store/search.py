@@ -22,6 +22,8 @@ from typing import Final, NamedTuple
 
 FORMAT: Final = 1
 SHELF_MESSAGES: Final = 1 << 15
+_PENDING_BYTES: Final = 128 << 10
+"""Of words that one transaction holds in memory, where FTS5 itself would hold a MiB."""
 _STEPS: Final = 5_000
 """Of SQLite's machine between two looks at the clock."""
 
@@ -121,7 +123,7 @@ class SearchIndex:
         for pragma in (
             "secure_delete = ON",
             "synchronous = NORMAL",
-            "cache_size = -1024",
+            "cache_size = -256",
             "busy_timeout = 5000",
         ):
             conn.execute(f"PRAGMA {pragma}")
@@ -274,6 +276,7 @@ def _shelves(conn: sqlite3.Connection) -> list[Shelf]:
 def _new_shelf(conn: sqlite3.Connection, *, live: bool) -> int:
     (n,) = conn.execute("SELECT coalesce(max(n), 0) + 1 FROM shelves").fetchone()
     conn.execute(_MAKE.format(n))
+    conn.execute(f"INSERT INTO t{n} (t{n}, rank) VALUES ('hashsize', {_PENDING_BYTES})")  # noqa: S608
     empty = (n, 1 << 62, 0, 0, 1 << 62, 0, live)
     conn.execute(
         "INSERT INTO shelves (n, first, last, messages, oldest, newest, live) VALUES (?, ?, ?, ?, ?, ?, ?)",
