@@ -16,6 +16,7 @@ from aiohttp import web
 
 from maw.api import (
     admin,
+    auditing,
     channels,
     commanding,
     conversing,
@@ -49,6 +50,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *hearing.ROUTES,
     *reading.ROUTES,
     *searching.ROUTES,
+    *auditing.ROUTES,
     *stream.ROUTES,
     *people.ROUTES,
     *channels.ROUTES,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
+from maw.core.identity import NodeId
 from maw.core.intents import CHAT
 from maw.core.queries import Query
 from maw.core.vouched import Vouched
@@ -189,6 +190,25 @@ class Reading(Protocol):
 
     async def message(self, speaker: Speaker, ref: str) -> Json:
         """``ref``: an id, or a local seq as decimal digits. NotFound also when it is not theirs to read."""
+
+
+class Auditing(Protocol):
+    """The signed history, for bundles."""
+
+    def audit_head(self) -> Json: ...
+
+    async def audit_page(
+        self,
+        speaker: Speaker,
+        log: NodeId,
+        epoch: int,
+        *,
+        after_seq: int,
+        limit: int,
+        query: Query | None,
+        sparse: bool,
+    ) -> Page:
+        """Lines of a bundle; ``next_seq`` counts in the log. NotFound: there is no such log."""
 
 
 class Searching(Protocol):
@@ -411,6 +431,7 @@ class Backend(
     Waiting,
     Reading,
     Searching,
+    Auditing,
     Hearing,
     Writing,
     Conversing,

@@ -481,6 +481,19 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
             _BESIDE,
         ),
         "SentMessage": _SENT,
+        "AuditHead": _object(
+            {
+                "colony": _TEXT,
+                "found": _TEXT,
+                "node": _TEXT,
+                "statements": {"type": "array", "items": _TEXT},
+                "logs": {
+                    "type": "array",
+                    "items": _object({"author": _TEXT, "host": _TEXT, "epoch": _WHOLE, "last": _WHOLE}),
+                },
+            }
+        ),
+        "AuditEntry": _object({"entry": {"type": "array", "items": _TEXT}}, {"why": _TEXT}),
         "FoundMessage": _object(
             {
                 **_MESSAGE,

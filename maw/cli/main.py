@@ -73,6 +73,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "channel": "maw.cli.channels:channel_group",
         },
         "Data": {
+            "audit": "maw.cli.audit:audit_group",
             "backup": "maw.cli.data:backup",
             "restore": "maw.cli.data:restore",
             "verify": "maw.cli.data:verify",

@@ -31,6 +31,7 @@ from maw.net.link import Link
 from maw.net.switchboard import Switchboard
 from maw.net.tls import NodeTls
 from maw.node.alerts import Alerts
+from maw.node.auditing import Auditing
 from maw.node.authoring import Authoring, wall_clock_ms
 from maw.node.bell import Bell
 from maw.node.belonging import Belonging
@@ -244,6 +245,9 @@ class Parts:
         )
         self.indexing = Indexing(
             store, self.visible, home.search, lambda: self.authoring.read_only is None, config.search.index
+        )
+        self.auditing = Auditing(
+            me, store, self.directory, lambda: self.membership.book, lambda: self.belonging.founding()
         )
         self.searching = Searching(store, self.indexing, self.directory, self.presenter, wall_clock_ms)
         self.orders = Orders(

@@ -6,6 +6,7 @@ A part for each sort of question, each a thin layer: rules live in maw.node, sha
 from __future__ import annotations
 
 from maw.api.service.administering import Administering, reload_peers
+from maw.api.service.auditing import Auditing
 from maw.api.service.conversing import Conversing
 from maw.api.service.hearing import Hearing
 from maw.api.service.hosting import Hosted
@@ -18,5 +19,7 @@ from maw.api.service.writing import Writing
 __all__ = ["Service", "reload_peers"]
 
 
-class Service(Hosted, Reading, Finding, Writing, Conversing, Hearing, Rostering, Peopling, Administering):
+class Service(
+    Hosted, Reading, Finding, Auditing, Writing, Conversing, Hearing, Rostering, Peopling, Administering
+):
     """Everything a door may ask of a node."""

@@ -10,6 +10,7 @@ from maw.api.backend import Found, Json, Page, Speaker
 from maw.api.schemas import SCHEMAS
 from maw.core.claims import Replaced
 from maw.core.highlights import Finder, snippet
+from maw.core.identity import NodeId
 from maw.core.intents import CHAT
 from maw.core.queries import Query
 from maw.core.roster import Plan
@@ -333,6 +334,22 @@ class MemoryBackend(MemoryOffice):
             and (user is None or user in m["mentions"])
         ]
         return self._page(found, after_seq, limit)
+
+    def audit_head(self) -> Json:
+        return {"colony": "mc1", "found": "", "node": "mk1", "statements": [], "logs": []}
+
+    async def audit_page(
+        self,
+        speaker: Speaker,
+        log: NodeId,
+        epoch: int,
+        *,
+        after_seq: int,
+        limit: int,
+        query: Query | None,
+        sparse: bool,
+    ) -> Page:
+        raise NotFound("there is no log here", code="no_such_log")
 
     async def search(
         self, speaker: Speaker, query: Query, *, limit: int, before_seq: int | None, newest_first: bool
