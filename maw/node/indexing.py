@@ -320,8 +320,8 @@ def _doc(
             marks += [PRIVATE, reader_mark(said.agent), *(reader_mark(to.agent) for to in said.to)]
         else:
             marks += [PUBLIC, f"c{channel}"]
-        if said.mentions:
-            marks += [MENTIONS, *map(mention_mark, said.mentions)]
+        if heard := (*said.mentions, *said.groups):
+            marks += [MENTIONS, *map(mention_mark, heard)]
         return Doc(seq, said_ms, indexed(said.text), " ".join(marks))
     except (ValueError, TypeError, KeyError):
         return None

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from maw.core.colony import Said
 from maw.core.highlights import Finder, Snippet, Span, snippet
-from maw.core.names import parse_address
+from maw.core.names import parse_address, parse_group
 from maw.core.queries import Query, days_between, expression, marked
 from maw.errors import NotFound, Unavailable
 from maw.node.directory import Directory
@@ -139,7 +139,9 @@ class Searching:
         )
 
     def _mentions(self, word: str) -> frozenset[str]:
-        """How somebody may have been mentioned: by name alone, or with the host."""
+        """How somebody may have been mentioned: by name alone, or with the host; or a group."""
+        if (group := parse_group(word)) is not None:
+            return frozenset({group})
         wanted = parse_address(word)
         called = self._directory.agents_called(wanted.name, wanted.host)
         return frozenset({wanted.name, str(wanted), *(self._directory.address(row) for row in called)})
@@ -293,14 +295,15 @@ def _marks(filters: _Filters, query: Query, agent_key: bytes | None) -> tuple[li
 
 
 def _fits(row: Shown, said: Said, query: Query, filters: _Filters) -> bool:
+    heard = (*said.mentions, *said.groups)
     return (
         (filters.authors is None or row.agent in filters.authors)
         and row.agent not in filters.not_authors
         and (filters.channels is None or row.channel in filters.channels)
         and row.channel not in filters.not_channels
-        and not any(words.isdisjoint(said.mentions) for words in filters.mentions)
-        and filters.not_mentions.isdisjoint(said.mentions)
-        and query.has_mention in (None, bool(said.mentions))
+        and not any(words.isdisjoint(heard) for words in filters.mentions)
+        and filters.not_mentions.isdisjoint(heard)
+        and query.has_mention in (None, bool(heard))
         and (query.since_ms is None or row.said >= query.since_ms)
         and (query.until_ms is None or row.said < query.until_ms)
     )

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 SHELF_MESSAGES: Final = 1 << 15
 _PENDING_BYTES: Final = 128 << 10
 """Of words that one transaction holds in memory, where FTS5 itself would hold a MiB."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import aiosqlite
 import pytest
 
 from maw.api.backend import ANONYMOUS, Found
 from maw.core.queries import parse
 from maw.errors import NotFound, Unavailable
 from maw.node import indexing, searching
+from maw.node.rebuilding import rebuild
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, pair, running, settle, until
 
@@ -77,6 +79,8 @@ async def test_words_phrases_and_filters_find_messages(make_home: MakeHome) -> N
             "機検",
         ):
             assert await texts(oracle, asked) == [], asked
+        await oracle.post("neo", "@role:reviewer please")
+        assert await texts(oracle, "mentions:@role:reviewer") == ["@role:reviewer please"]
         with pytest.raises(NotFound, match="nowhere"):
             await find(oracle, "deploy in:nowhere")
         with pytest.raises(NotFound, match="morpheus"):
@@ -155,6 +159,33 @@ async def test_a_database_that_is_another_gets_another_index(make_home: MakeHome
     home.search.write_bytes(b"this is no database" * 1000)
     async with running(home, before=quick) as oracle:
         assert await texts(oracle, "new") == ["new"]
+
+
+async def test_a_repaired_database_gets_a_new_index_and_rows_that_go_are_not_found(
+    make_home: MakeHome,
+) -> None:
+    home = make_home("oracle")
+    async with running(home, before=quick) as oracle:
+        await oracle.add("neo")
+        gone = await oracle.post("neo", "alpha one")
+        await oracle.post("neo", "alpha two")
+        assert len(await texts(oracle, "alpha")) == 2
+
+        async def let_go(
+            conn: aiosqlite.Connection,
+        ) -> None:  # as where a branch gives way, or a ruling withholds
+            await conn.execute("DELETE FROM messages WHERE seq = ?", (gone["seq"],))
+
+        await oracle.node.writer.submit(let_go)
+        assert await texts(oracle, "alpha") == ["alpha two"]
+        await renewed(oracle)
+        (shelf,) = oracle.node.indexing.index.standing()
+        assert shelf.messages == 1
+        stamp = oracle.node.indexing.index._meta("stamp")
+    await asyncio.to_thread(rebuild, home)
+    async with running(home, before=quick) as oracle:
+        assert "alpha two" in await texts(oracle, "alpha")
+        assert oracle.node.indexing.index._meta("stamp") != stamp
 
 
 async def test_where_sqlite_cannot_search_the_node_runs(
