@@ -3,10 +3,8 @@
 import { get, piece } from "./api.js";
 import { composer } from "./compose.js";
 import { el, icon } from "./dom.js";
-import { Rows } from "./rows.js";
+import { PAGE, Rows } from "./rows.js";
 import { shown } from "./text.js";
-
-const PAGE = 60;
 
 export async function channelView(app, main, { name, seq }) {
   const path = `/api/channels/${piece(name)}/messages`;

@@ -3,7 +3,7 @@
 import { get, post } from "./api.js";
 import { button, el } from "./dom.js";
 import { me } from "./identity.js";
-import { Rows } from "./rows.js";
+import { PAGE, Rows } from "./rows.js";
 import { shown } from "./text.js";
 
 const MANY = 500;
@@ -12,17 +12,19 @@ function head(app, title, ...more) {
   return el("header", { class: "bar" }, app.menuButton(), el("h1", {}, title), ...more);
 }
 
-/** A list that is read whole, newest last: nothing is older than its first. */
-function listed(app, label, latest, acts, empty) {
-  const dressed = async () => (await latest()).map((one) => ({ ...one, elsewhere: true }));
-  const rows = new Rows({ label, latest: dressed, older: async () => [], newer: async () => [], acts, empty });
+/** Messages of many places. `page(query)`: those that the cursors in it ask for, the latest where there is none. */
+function listed(label, page, acts, empty) {
+  const dressed = async (query) => (await page(query)).map((one) => ({ ...one, elsewhere: true }));
+  const rows = new Rows({ label, latest: () => dressed({}), older: (seq) => dressed({ before_seq: seq }),
+    newer: (seq) => dressed({ after_seq: seq }), acts, empty });
   rows.element.classList.add("from-top");
   return rows;
 }
 
 export async function inboxView(app, main) {
   const acts = { ...app.acts, ack: (message) => settle({ ids: [message.id] }).catch(app.acts.fail) };
-  const rows = listed(app, "Inbox", unread, acts, "Nothing waits for you.");
+  const rows = listed("Inbox", (query) => ("before_seq" in query || "after_seq" in query ? [] : unread()), acts,
+    "Nothing waits for you.");
   const all = button("plain", "Acknowledge all", () => settle({ all: true }).catch(app.acts.fail));
 
   async function unread() {
@@ -63,8 +65,8 @@ export async function mentionsView(app, main, { name }) {
     event.preventDefault();
     if (field.value.trim()) location.hash = `#/mentions/${encodeURIComponent(field.value.trim())}`;
   } } }, field);
-  const rows = listed(app, `Mentions of ${shown(who)}`, async () => (await get("/api/mentions", { user: who, limit: 100 })).body,
-    app.acts, `Nobody called ${shown(who)} so far.`);
+  const page = async (query) => (await get("/api/mentions", { ...query, user: who, limit: PAGE })).body;
+  const rows = listed(`Mentions of ${shown(who)}`, page, app.acts, `Nobody called ${shown(who)} so far.`);
   main.replaceChildren(head(app, "Mentions", el("span", { class: "about" }, "of"), form), rows.element);
   await rows.open();
   const called = who.replace(/^@/, "").split("@")[0];
@@ -76,7 +78,8 @@ export async function mentionsView(app, main, { name }) {
 }
 
 export async function sentView(app, main) {
-  const rows = listed(app, "Sent", async () => (await get("/api/sent", { limit: 100 })).body, app.acts, "You said nothing so far.");
+  const rows = listed("Sent", async (query) => (await get("/api/sent", { ...query, limit: PAGE })).body, app.acts,
+    "You said nothing so far.");
   main.replaceChildren(head(app, "Sent", el("span", { class: "about" }, "how far each came: stored → replicated → delivered → read")),
     rows.element);
   await rows.open();

@@ -4,7 +4,7 @@ import { button, el, icon } from "./dom.js";
 import { messageRow } from "./message.js";
 import { dayName, dayOf } from "./time.js";
 
-const PAGE = 60;
+export const PAGE = 60;
 const MOST = 240;
 const NEAR_PX = 900;
 const SAME_BREATH_MS = 5 * 60_000;

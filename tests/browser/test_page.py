@@ -13,6 +13,7 @@ from maw.core.text import shown
 from tests.browser.foreign import TRIES, elsewhere
 from tests.browser.town import Host, Stage, browser, browser_missing, stage, two_hosts
 from tests.e2e.conftest import need
+from tests.e2e.lab import wait_until
 
 pytestmark = [pytest.mark.root, pytest.mark.xdist_group("browser")]
 
@@ -143,6 +144,11 @@ def test_with_the_keyboard_alone_one_reaches_a_channel_writes_and_sees_how_far_i
     expect(panel).to_contain_text("1 reply")
     tab.keyboard.press("Escape")
     expect(panel).to_be_hidden()
+    wait_until(lambda: zion.ask("GET", "/api/search?q=keyboard")[1], "it can be found", 30)
+    tab.keyboard.press("Control+k")
+    tab.keyboard.type("keyboard")
+    tab.keyboard.press("Enter")
+    expect(tab.locator("#main .hit mark")).to_have_text(["keyboard"])
 
 
 def tabbed_to(tab: Page, name: str, *, backwards: bool = False) -> Locator:
