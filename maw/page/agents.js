@@ -48,7 +48,7 @@ export async function agentsView(app, main) {
 }
 
 function agentRow(app, user, wakes) {
-  const last = [user.last_pulse_at, user.last_said_at].filter(Boolean).sort().at(-1);
+  const last = [user.last_active_at, user.last_pulse_at, user.last_said_at].filter(Boolean).sort().at(-1);
   return el("tr", { "data-address": user.address },
     el("th", { scope: "row" }, el("span", { class: "whois" }, face({ ...user, author: user.address }),
       el("span", {}, el("span", { class: "who" }, shown(user.username)), el("span", { class: "host" }, ` @${shown(user.host)}`),
