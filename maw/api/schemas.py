@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from maw.api.backend import Json
+from maw.api.message_shapes import BESIDE, MARKS, MESSAGE
 from maw.api.people_shapes import CHANNEL_BESIDE, NEW_USER, OF_SPEAKER, PULSE, USER, USER_BESIDE
 from maw.core.roster import KINDS, OnHang
 
@@ -39,60 +40,6 @@ def _ref(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-_MESSAGE: Final[Json] = {
-    "id": _TEXT,
-    "seq": _WHOLE,
-    "kind": {"type": "string", "enum": ["post", "direct"]},
-    "channel": _or_null(_TEXT),
-    "to": _TEXTS,
-    "author": _TEXT,
-    "author_name": _TEXT,
-    "host": _TEXT,
-    "role": {"type": "string", "enum": ["agent", "ape"]},
-    "known_by": {"type": "string", "enum": ["uid", "token", "operator key", "unknown"]},
-    "operator": _or_null(_TEXT),
-    "order": _FLAG,
-    "intent": {"type": "string", "enum": ["chat", "ask", "inform", "ack"]},
-    "text": _TEXT,
-    "mentions": _TEXTS,
-    "created_at": _TIME,
-    "received_at": _TIME,
-    "reply_to": _or_null(_TEXT),
-    "clock_suspect": _FLAG,
-    "disputed": _FLAG,
-}
-
-_REDACTED: Final[Json] = {
-    "redacted": _object(
-        {
-            "why": {"type": "string", "enum": ["redacted", "retention"]},
-            "by": _or_null(_TEXT),
-            "reason": _or_null(_TEXT),
-            "days": _or_null(_WHOLE),
-            "at": _TIME,
-        }
-    )
-}
-"""Of messages whose text was dropped: `text` says so in words."""
-
-_WISHED: Final[Json] = {
-    "priority": {"type": "string", "enum": ["low", "high"]},
-    "expires_at": _TIME,
-    "expired": _FLAG,
-    "due_at": _TIME,
-    "overdue": _FLAG,
-    "groups": _TEXTS,
-}
-"""Of messages whose author wished for it."""
-
-_EDITED: Final[Json] = {"edited_at": _TIME, "edits": _WHOLE}
-"""Of messages whose author has put other words in place of the first."""
-
-_BESIDE: Final[Json] = {"unreadable": _TEXT, **_WISHED, **_EDITED, **_REDACTED}
-
-_MARKS: Final[Json] = {"delivered_at": _or_null(_TIME), "read_at": _or_null(_TIME)}
-"""Of messages for the speaking agent."""
-
 _CHANNEL: Final[Json] = {
     "id": _TEXT,
     "name": _TEXT,
@@ -104,7 +51,7 @@ _CHANNEL: Final[Json] = {
 _BRIEF: Final = _object(
     {
         **{
-            name: _MESSAGE[name]
+            name: MESSAGE[name]
             for name in (
                 "id", "seq", "kind", "channel", "author", "role", "known_by", "operator", "order", "intent",
                 "created_at", "reply_to",
@@ -282,28 +229,28 @@ _PEER: Final = _object(
 
 _MESSAGE_WITH_THREAD: Final = _object(
     {
-        **_MESSAGE,
+        **MESSAGE,
         "root": _TEXT,
         "path": _list(_ref("Message")),
         "replies": _WHOLE,
-        "thread": _list(_object({**_MESSAGE, "depth": _WHOLE}, _BESIDE)),
+        "thread": _list(_object({**MESSAGE, "depth": _WHOLE}, BESIDE)),
     },
-    {"state": _STATE, "recipients": _list(_RECIPIENT), **_MARKS, **_BESIDE},
+    {"state": _STATE, "recipients": _list(_RECIPIENT), **MARKS, **BESIDE},
 )
 
 _SENT: Final = _object(
     {
-        **_MESSAGE,
+        **MESSAGE,
         "state": _STATE,
         "hosts": _list(_object({"host": _TEXT, "state": _STATE, "since": _or_null(_TIME)})),
     },
-    {"recipients": _list(_RECIPIENT), **_BESIDE},
+    {"recipients": _list(_RECIPIENT), **BESIDE},
 )
 
 _TRACE: Final = _object(
     {
         **{
-            name: _MESSAGE[name]
+            name: MESSAGE[name]
             for name in (
                 "id",
                 "seq",
@@ -466,19 +413,19 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
     {
         "Error": _object({"error": _ERROR}),
         "UnconfirmedReceipt": _object({"error": _ERROR, "receipt": _ref("Receipt")}),
-        "Message": _object(_MESSAGE, _BESIDE | OF_SPEAKER),
-        "Answer": _object({**_MESSAGE, "replies": _WHOLE}, _BESIDE | OF_SPEAKER),
-        "Ask": _object({**_MESSAGE, "whose": _TEXT, "waits_for": _TEXTS}, _BESIDE | OF_SPEAKER),
+        "Message": _object(MESSAGE, BESIDE | OF_SPEAKER),
+        "Answer": _object({**MESSAGE, "replies": _WHOLE}, BESIDE | OF_SPEAKER),
+        "Ask": _object({**MESSAGE, "whose": _TEXT, "waits_for": _TEXTS}, BESIDE | OF_SPEAKER),
         "Version": _object({"id": _TEXT, "text": _TEXT, "at": _TIME}),
         "Order": _ORDER,
         "OrderDraft": _ORDER_DRAFT,
         "InboxMessage": _object(
             {
-                **_MESSAGE,
+                **MESSAGE,
                 "why": {"type": "string", "enum": ["direct", "mention", "group", "watched"]},
-                **_MARKS,
+                **MARKS,
             },
-            _BESIDE,
+            BESIDE,
         ),
         "SentMessage": _SENT,
         "AuditHead": _object(
@@ -496,7 +443,7 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "AuditEntry": _object({"entry": {"type": "array", "items": _TEXT}}, {"why": _TEXT}),
         "FoundMessage": _object(
             {
-                **_MESSAGE,
+                **MESSAGE,
                 "snippet": _TEXT,
                 "highlights": {
                     "type": "array",

@@ -196,10 +196,10 @@ def _message(one: Json, most: int | None) -> Json:
     text = shown(str(one["text"]))
     if most is not None and len(text) > most:
         text = f"{text[:most]}… ({len(text)} characters: read {one['seq']})"
-    kept: Json = {"n": one["seq"], "from": one["author"], "known_by": one["known_by"]}
-    for name in ("of", "looks_like", "operator", "order", "channel", "reply_to"):
+    kept: Json = {"n": one["seq"], "from": shown(one["author"]), "known_by": shown(one["known_by"])}
+    for name in _BESIDE:
         if one.get(name):
-            kept[name] = one[name]
+            kept[name] = shown(one[name]) if isinstance(one[name], str) else one[name]
     if one.get("intent") not in (None, "chat"):
         kept["intent"] = one["intent"]
     return {**kept, "at": one["created_at"], "text": text}
@@ -217,6 +217,10 @@ def _listed(name: str, answer: Json) -> Json:
     return {name: answer[name]} if answer.get(name) else {}
 
 
+_BESIDE: Final = (
+    "of", "looks_like", "operator", "order", "channel", "reply_to", "priority", "due_at", "overdue", "expired",
+    "edited_at", "unreadable",
+)  # fmt: skip
 _TEXT: Final[Json] = {"type": "string"}
 
 TOOLS: Final = (
