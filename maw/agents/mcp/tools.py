@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from maw.client.daemon import Daemon, segment
 from maw.core.intents import INTENTS
-from maw.core.names import check_name, parse_address
+from maw.core.names import check_name, parse_address, parse_group
 from maw.core.text import shown
 from maw.errors import BadInput, MawError
 
@@ -131,7 +131,7 @@ def _send(daemon: Daemon, args: Args) -> Json:
     if args.get("reply_to"):
         body["reply_to"] = args["reply_to"]
     if "@" in to:
-        names = [str(parse_address(one)) for one in to.split(",")]
+        names = [parse_group(one) or str(parse_address(one)) for one in to.split(",")]
         receipt = daemon.post_once("/api/direct", {**body, "to": names[0] if len(names) == 1 else names}).body
     else:
         channel = check_name(to.removeprefix("#"), "channel")
@@ -226,7 +226,7 @@ _TEXT: Final[Json] = {"type": "string"}
 TOOLS: Final = (
     Tool(
         "send",
-        "Send to @agent, @agent@host, several (@a,@b), or a channel by its name.",
+        "Send to @agent, @agent@host, several (@a,@b), @role:name, or a channel by its name.",
         {"to": _TEXT, "text": _TEXT, "intent": {"type": "string", "enum": list(INTENTS)}, "reply_to": _TEXT},
         ("to", "text"),
         _send,
