@@ -37,6 +37,8 @@ ROUTES = {
     "GET /api/messages/{id}/history",
     "POST /api/messages/{id}/edit",
     "GET /api/asks",
+    "GET /api/audit",
+    "GET /api/audit/entries",
     "POST /api/direct",
     "POST /api/redact",
     "POST /api/read",
