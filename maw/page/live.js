@@ -34,7 +34,7 @@ export class Live extends EventTarget {
     clearTimeout(this.#timer);
     const old = this.#socket;
     this.#socket = null;
-    if (old) old.close();
+    old?.close?.(); // one that was only going to be opened has none
     this.#tell("connecting");
     const protocols = ["maw"];
     const mine = {};

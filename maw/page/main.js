@@ -62,9 +62,10 @@ const app = {
     if (await askForToken()) await begin();
   },
 
-  async signOut() {
+  /** Nothing of what was shown stays, on the page or behind it. */
+  signOut() {
     forget();
-    await begin();
+    location.reload();
   },
 
   count(name, number) {
@@ -166,6 +167,8 @@ async function begin() {
   if (!token()) recognise((await get("/api/whoami")).body);
   app.places ??= new Places(me().node_key);
   const from = await app.places.load();
+  side.hidden = false;
+  app.panel?.close(); // what it shows may be for somebody else's eyes
   app.panel ??= new Panel(app, document.getElementById("panel"));
   app.side ??= new Sidebar(app, side);
   app.side.draw();
@@ -197,7 +200,10 @@ app.live.addEventListener("reset", () => attempt(async () => {
   await app.places.load();
   await go();
 }));
-app.live.addEventListener("state", ({ detail: state }) => app.say(state === "away" ? "the daemon is away" : ""));
+app.live.addEventListener("state", ({ detail: state }) => {
+  app.say(state === "away" ? "the daemon is away" : "");
+  if (state === "refused" && token()) app.signOut(); // it was withdrawn: what it let us see goes with it
+});
 addEventListener("hashchange", () => go());
 addEventListener("online", () => app.live.hurry());
 document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && app.live.hurry());
@@ -209,9 +215,13 @@ document.addEventListener("click", (event) => {
   if (!side.contains(event.target) && !event.target.closest(".menu")) document.body.classList.remove("with-side");
 });
 
-begin().catch((error) => {
-  if (error.status === 401) {
-    main.replaceChildren(el("div", { class: "pad center" }, el("h1", {}, "This node answers nobody without a token"),
-      button("primary", "Sign in with a token", () => app.signIn())));
-  } else wrong(error);
-});
+/** Where nobody reads without a token. */
+function locked() {
+  app.panel?.close();
+  main.setAttribute("aria-busy", "false");
+  side.hidden = true;
+  main.replaceChildren(el("div", { class: "pad center" }, el("h1", {}, "This node answers nobody without a token"),
+    button("primary", "Sign in with a token", () => app.signIn())));
+}
+
+begin().catch((error) => (error.status === 401 ? locked() : wrong(error)));
