@@ -6,6 +6,8 @@ READY  := $(VENV)/.ready
 SEEDS  ?= 1000
 N      ?= 30
 MINUTES ?= 10
+# Tests start hundreds of daemons and commands: none of them should compile maw anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: hour demo test again lint types floors fix sim chaos reboot bench proof fleet extremes build clean help
 
