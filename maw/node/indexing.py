@@ -24,6 +24,7 @@ from maw.core.editing import Edit
 from maw.core.entry import unpack_payload
 from maw.core.folding import indexed
 from maw.core.queries import day_marks
+from maw.errors import Unavailable
 from maw.node.store import Store
 from maw.node.visible import Visible
 from maw.store.editing import LAST
@@ -48,6 +49,11 @@ SHARE_BUSY: Final = 4.0
 SHARE_QUIET: Final = 0.25
 """How long a pause is, in times of the batch before it: while others write, and while nobody does."""
 STALE_AT_ONCE: Final = 500
+FULL_PAUSE_S: Final = 5.0
+"""Before it tries again on a disk that took nothing."""
+_OF_THE_DISK: Final = frozenset(
+    (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+)
 COUNTED: Final = 100_000
 _LAST: Final = 1 << 62
 
@@ -85,34 +91,44 @@ class Indexing:
         self.look_s = LOOK_S
 
     async def run(self, beat: Callable[[], None]) -> None:
-        """Until cancelled. Raises sqlite3.Error, OSError when the disk is at fault: then it begins anew."""
+        """Until cancelled. Raises sqlite3.Error, OSError when this disk is damaged: then it begins anew."""
         why = why_off() if self._wanted else "[search] index = false in maw.toml"
         if why is not None:
             self.off = why
             log.warning("search is off: %s", why)
             await self._discard()
             await asyncio.Event().wait()
-        try:
-            while True:
-                beat()
-                if not self._may_write():
-                    await asyncio.sleep(self.look_s)
-                    continue
-                upto = await self._open()
-                while not self._damaged:
-                    beat()
-                    upto = await self._catch_up(upto, beat)
-                    upto = await self._renew(upto, beat)
-                    await self._await_more()
-                await self._discard()
-        except sqlite3.DatabaseError as error:
-            if not isinstance(error, sqlite3.OperationalError):
+        while True:
+            try:
+                await self._run(beat)
+            except (sqlite3.OperationalError, Unavailable) as error:
+                if not _of_the_disk(error):
+                    raise
+                log.info("the search index waits for the disk: %s", error)  # whoever watches that tells of it
+                self.off = f"the index waits for the disk: {error}"
+            except sqlite3.DatabaseError:
                 await self._discard()  # it is made again
-            raise
-        finally:
-            self.off = self.off or "the index is not open"
-            async with self.reading:
-                self.index.close()
+                raise
+            finally:
+                self.off = self.off or "the index is not open"
+                async with self.reading:
+                    self.index.close()
+            beat()
+            await asyncio.sleep(FULL_PAUSE_S)
+
+    async def _run(self, beat: Callable[[], None]) -> None:
+        while True:
+            beat()
+            if not self._may_write():
+                await asyncio.sleep(self.look_s)
+                continue
+            upto = await self._open()
+            while not self._damaged:
+                beat()
+                upto = await self._catch_up(upto, beat)
+                upto = await self._renew(upto, beat)
+                await self._await_more()
+            await self._discard()
 
     def damaged(self, error: Exception) -> None:
         """A question found the index in pieces: it is made again."""
@@ -339,3 +355,9 @@ def reader_mark(agent_key: bytes) -> str:
 def mention_mark(word: str) -> str:
     """A name may have signs in it that divide words."""
     return f"m{word.encode().hex()}"
+
+
+def _of_the_disk(error: Exception) -> bool:
+    """Whether it is the disk that takes nothing now, and not the index or a fault of ours."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(error, Unavailable) or (code is not None and code & 0xFF in _OF_THE_DISK)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import aiosqlite
@@ -255,3 +257,38 @@ async def test_an_edited_message_is_found_by_its_last_words(make_home: MakeHome)
         await renewed(host)
         assert await texts(host, "prose") == ["vogon prose tonight"]
         assert await texts(host, "poetry") == []
+
+
+async def test_a_full_disk_holds_the_index_up_and_is_told_by_who_watches_it(
+    make_home: MakeHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "FULL_PAUSE_S", 0.05)
+    async with running(make_home("oracle"), before=quick) as oracle:
+        await oracle.add("neo")
+        await oracle.post("neo", "before")
+        assert await texts(oracle, "before") == ["before"]
+        kept = oracle.node.indexing
+        add, full = kept.index.add, [True]
+
+        def no_room(*args: Any) -> Any:
+            if full:
+                raise disk_full()
+            return add(*args)
+
+        monkeypatch.setattr(kept.index, "add", no_room)
+        await oracle.post("neo", "meanwhile")
+        await until(lambda: "waits for the disk" in (kept.off or ""), "it waits")
+        assert await oracle.alerts() == {}
+        full.clear()
+        assert await texts(oracle, "meanwhile") == ["meanwhile"]
+
+
+def disk_full() -> sqlite3.OperationalError:
+    """As SQLite raises it, code and all."""
+    with closing(sqlite3.connect(":memory:")) as conn:
+        conn.execute("PRAGMA max_page_count = 1")
+        try:
+            conn.execute("CREATE TABLE t (x)")
+        except sqlite3.OperationalError as error:
+            return error
+    raise AssertionError("there was room")
