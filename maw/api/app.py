@@ -148,11 +148,13 @@ class Edge:
 
 def _endpoint(api: Api, door: Door, route: Route) -> Endpoint:
     handler, access, query, body = route.handler, route.access, route.query, route.body
+    needs_query = bool(query.required)
 
     async def endpoint(request: web.BaseRequest, words: Mapping[str, str]) -> web.StreamResponse:
         speaker = await door.speaker(request)
         door.allow(access, speaker)
-        args = query.from_query(request.query) if "?" in request.raw_path else dict(query.defaults)
+        asked = needs_query or "?" in request.raw_path
+        args = query.from_query(request.query) if asked else dict(query.defaults)
         if words:
             _read_words(route, words, args)
         if body is not None:

@@ -86,6 +86,8 @@ def _words(template: tuple[str | None, ...], pieces: list[str]) -> list[str] | N
     words = []
     for wanted, piece in zip(template, pieces, strict=True):
         if wanted is None:
+            if not piece:  # a slash too many is no empty word
+                return None
             words.append(_decoded(piece) if "%" in piece else piece)
         elif wanted != piece:
             return None

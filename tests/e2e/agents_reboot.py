@@ -146,8 +146,8 @@ def populated(made: Box, agents: int = AGENTS) -> dict[str, str]:
     made.user(MAW, "hook", "install", "claude")
     made.user(MAW, "agent", "add", "asker")
     for n in range(1, agents + 1):
-        made.user("mkdir", "-p", f"/home/{USER}/agents/a{n}")
-        words = ["tmux", "new-session", "-d", "-s", f"a{n}", "-c", f"/home/{USER}/agents/a{n}", "claude"]
+        made.user("mkdir", "-p", f"/home/{USER}/agents/n{n}")
+        words = ["tmux", "new-session", "-d", "-s", f"n{n}", "-c", f"/home/{USER}/agents/n{n}", "claude"]
         made.user(*words)
 
     def found() -> list[dict[str, Any]]:
