@@ -2,8 +2,8 @@
 
 The whole suite runs on three workers, with real daemons, tmux servers and hosts. Where the machine was too busy for one
 of them, that says nothing of maw; a fault of maw's own shows again when the test runs alone. So at most two tests get a
-second chance, which they must pass twice; they are named loudly, to be looked into. Three or more are no accident, and
-a run that failed without a failed test is none either.
+second chance; they are named loudly, to be looked into. Three or more are no accident, and a run that failed without
+a failed test is none either.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Final
 
 LAST: Final = Path(".pytest_cache/v/cache/lastfailed")
 MOST: Final = 2
-TIMES: Final = 2
 
 
 def main() -> int:
@@ -25,13 +24,10 @@ def main() -> int:
         print(f"{len(failed)} tests failed: nothing is run again", *failed, sep="\n  ")
         return 1
     for test in failed:
-        for turn in range(1, TIMES + 1):
-            print(f"== {test}: alone, {turn} of {TIMES}", flush=True)
-            if subprocess.run(
-                [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]
-            ).returncode:
-                print(f"FAILED, alone too: {test}")
-                return 1
+        print(f"== {test}: alone", flush=True)
+        if subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]).returncode:
+            print(f"FAILED, alone too: {test}")
+            return 1
     print("UNSTEADY: these failed beside others and passed alone; look into each:", *failed, sep="\n  ")
     return 0
 

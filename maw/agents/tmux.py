@@ -13,6 +13,7 @@ import os
 import re
 import stat
 import subprocess
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ from maw.core.roster import Place
 from maw.errors import Conflict, Unavailable
 
 COMMAND_S: Final = 10.0
+ENDING_S: Final = 0.025
+ENDING_LOOKS: Final = 20
+"""tmux calls a pane dead as its terminal closes, and knows a moment later what its program ended with."""
 COLUMNS, ROWS = 200, 50
 """Of a session that nobody looks at: 80 columns would wrap what is read off the screen."""
 MARK: Final = "@maw_agent"
@@ -132,6 +136,15 @@ class Server(libtmux.Server):
 
     def list_all(self) -> list[Pane]:
         """Every pane; none where no server runs. Raises TmuxFailed where one does not answer as it should."""
+        panes = self._list()
+        for _ in range(ENDING_LOOKS):
+            if not any(_is_ending(pane) for pane in panes):
+                break
+            time.sleep(ENDING_S)
+            panes = self._list()
+        return panes
+
+    def _list(self) -> list[Pane]:
         ran = self.run("list-panes", "-a", "-F", _FORMAT)
         if ran.returncode:
             said = " ".join(ran.stderr)
@@ -220,6 +233,11 @@ def sockets(env: Mapping[str, str], uid: int, servers: Iterable[Sequence[str]]) 
         if folder.is_dir():
             found |= dict.fromkeys(str(path) for path in sorted(folder.iterdir()))
     return [path for path in found if _is_ours(path, uid)]
+
+
+def _is_ending(pane: Pane) -> bool:
+    """Its program has let go of the terminal, and tmux has not asked yet what it ended with."""
+    return pane.dead and not pane.ended and pane.pid > 0 and os.path.exists(f"/proc/{pane.pid}")  # noqa: PTH110
 
 
 def _is_ours(path: str, uid: int) -> bool:
