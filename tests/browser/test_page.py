@@ -294,14 +294,14 @@ def test_axe_finds_nothing_to_complain_of(
     hosts: tuple[Host, Host], acted: Stage, chromium: Browser, scheme: str
 ) -> None:
     zion, _ = hosts
-    if scheme == "light":
-        zion.open("neo", "axe")
-    zion.say("neo", "is anybody there? @trinity https://example.org/ \u200b", "axe", intent="ask")
+    channel = f"axe-{scheme}"
+    zion.open("neo", channel)
+    zion.say("neo", "is anybody there? @trinity https://example.org/ \u200b", channel, intent="ask")
     context = chromium.new_context(color_scheme="dark" if scheme == "dark" else "light")
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     wrong = []
-    page.goto(f"{zion.page}/#/c/axe")
+    page.goto(f"{zion.page}/#/c/{channel}")
     page.locator("#side").get_by_role("button", name="Sign in").click()
     wrong += complaints(page)
     page.get_by_role("button", name="Not now").click()
