@@ -46,6 +46,7 @@ class Membership:
         *,
         changed: Callable[[Sequence[Statement]], None],
         trouble: Callable[[str], None],
+        unwritten: bool = False,
     ) -> None:
         self._home = home
         self._signer = signer
@@ -54,6 +55,7 @@ class Membership:
         self._changed = changed
         self._trouble = trouble
         self._copy_is_old = False
+        self._unwritten = unwritten
 
     # -- at the door --------------------------------------------------------------------------------
 
@@ -247,15 +249,25 @@ class Membership:
 
         await self._writer.submit(write, after)
 
-    def write_copy(self) -> None:
-        """The copy beside the key follows the database, now or (the disk being full) when it can."""
+    async def settle(self) -> None:
+        """What was found at the start and the disk did not take goes into the database. Raises MawError as below, when
+        it does not take it yet."""
+        if self._unwritten:
+            records = self._records()
+            await self._writer.submit(lambda conn: rows.add_records(conn, records, wall_clock_ms()))
+            self._unwritten = False
+
+    def _records(self) -> rows.TrustRecords:
         book = self.book
-        records = rows.TrustRecords(
+        return rows.TrustRecords(
             book.colony, list(book.statements().values()), list(book.pins), sorted(book.forgotten),
             dict(book.recoveries),
         )  # fmt: skip
+
+    def write_copy(self) -> None:
+        """The copy beside the key follows the database, now or (the disk being full) when it can."""
         try:
-            replace_file(self._home.trust_copy, rows.pack_copy(records))
+            replace_file(self._home.trust_copy, rows.pack_copy(self._records()))
         except OSError as error:
             self._trouble(f"{self._home.trust_copy}: {error.strerror}")
             self._copy_is_old = True

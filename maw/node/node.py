@@ -16,7 +16,7 @@ from maw.errors import BadConfig, MawError, ProtocolViolation
 from maw.node.authoring import wall_clock_ms
 from maw.node.home import NodeHome
 from maw.node.housekeeping import Chore, Housekeeping
-from maw.node.opening import Opened, open_store
+from maw.node.opening import Opened, open_store, takes_nothing
 from maw.node.parts import Parts
 from maw.node.presenting import iso
 from maw.node.waking import Slept, WallJumped
@@ -166,6 +166,7 @@ class Node(Parts):
         )
         chores: dict[str, Chore] = {
             "this node's card": self.introducing.say_card,
+            "what was found at the start": self.membership.settle,
             "what statements ask for": self.keeping.settle,
             "recovery keys": self.vouching.settle,
             "kinds of entries that are new": self.learning.settle,
@@ -194,9 +195,13 @@ class Node(Parts):
         return Housekeeping(looks, chores, seldom, self._clock_event)
 
 
-def _unusable(home: NodeHome, error: object) -> BadConfig:
+def _unusable(home: NodeHome, error: BaseException) -> BadConfig:
+    message = f"the database {home.database} cannot be used: {error}"
+    if takes_nothing(error):
+        hint = "`maw doctor` looks at the disk: make room, or make it writable; nothing was changed"
+        return BadConfig(message, code="cannot_write", hint=hint)
     return BadConfig(
-        f"the database {home.database} cannot be used: {error}",
+        message,
         code="damaged_database",
         hint="`maw verify --repair` writes it anew from what can be read, and has the rest fetched from the peers;"
         " or put a backup back: `maw backup --list`, `maw restore`",

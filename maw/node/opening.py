@@ -6,10 +6,13 @@ log goes on in a new epoch, and cursors start where no old one can skip anything
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
+import sqlite3
 import time
 from dataclasses import dataclass
+from typing import Final
 
 import aiosqlite
 
@@ -28,12 +31,17 @@ from maw.store.checks import recount
 from maw.store.database import Database
 from maw.store.state import State
 
-SEQ_JUMP_BITS = 20
+log = logging.getLogger(__name__)
+
+SEQ_JUMP_BITS: Final = 20
+_TAKES_NOTHING: Final = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC}
+"""Extended result codes of SQLite: https://sqlite.org/rescode.html"""
 
 
 @dataclass(slots=True)
 class Opened:
-    """What was found. ``notes``: what a human should hear of."""
+    """What was found. ``notes``: what a human should hear of. ``unwritten``: the disk took nothing, so some of it is in
+    memory alone yet."""
 
     state: State
     book: TrustBook
@@ -44,6 +52,7 @@ class Opened:
     recovery: bytes | None
     instance: bytes
     notes: list[str]
+    unwritten: bool
 
 
 async def open_store(home: NodeHome, signer: Signer, db: Database) -> Opened:
@@ -77,9 +86,9 @@ async def open_store(home: NodeHome, signer: Signer, db: Database) -> Opened:
         if not why.startswith("the machine was booted"):  # that is no news
             notes.append(f"a new epoch begins: {why}")
         # cursors from before may stand anywhere below: starting above them all repeats, and never skips
-        state.seq = max(state.seq, int(time.time()) << SEQ_JUMP_BITS)
+        state.start_at(int(time.time()) << SEQ_JUMP_BITS)
         await rows.set_meta(conn, "seq", state.seq)
-    await conn.execute("COMMIT")
+    unwritten = not await _committed(conn, may_wait=not lost)
     recovery = await rows.get_meta(conn, "recovery")
     if recovery is not None:
         records.recoveries[signer.node] = recovery  # of our own nobody tells us
@@ -88,8 +97,27 @@ async def open_store(home: NodeHome, signer: Signer, db: Database) -> Opened:
         records.heard,
     )  # fmt: skip
     return Opened(
-        state, book, clock, mark, fingerprint.text(), why, recovery, secrets.token_bytes(16), notes
+        state, book, clock, mark, fingerprint.text(), why, recovery, secrets.token_bytes(16), notes, unwritten
     )  # fmt: skip
+
+
+def takes_nothing(error: BaseException) -> bool:
+    """Whether it was the disk that took no more, and not what lies on it that is at fault."""
+    return getattr(error, "sqlite_errorcode", None) in _TAKES_NOTHING
+
+
+async def _committed(conn: aiosqlite.Connection, *, may_wait: bool) -> bool:
+    """A disk with no byte left keeps nobody from reading: what was to be written is in memory, and False."""
+    try:
+        await conn.execute("COMMIT")
+    except sqlite3.OperationalError as error:
+        if not (may_wait and takes_nothing(error)):
+            raise
+        log.warning("what the start found is written when the disk takes it again: %s", error)
+        if conn.in_transaction:
+            await conn.execute("ROLLBACK")
+        return False
+    return True
 
 
 async def _records(home: NodeHome, db: Database, notes: list[str]) -> tuple[rows.TrustRecords, bool]:
@@ -106,13 +134,7 @@ async def _records(home: NodeHome, db: Database, notes: list[str]) -> tuple[rows
         notes.append("the database was new, and trust lost: both come back from the peers in peers.toml")
     await rows.set_meta(conn, "colony", records.colony)
     await rows.set_meta(conn, "linked", 1)
-    now = wall_clock_ms()
-    await rows.add_statements(conn, records.statements, now)
-    for pin in records.pins:
-        await rows.set_pin(conn, pin)
-    for key in records.forgotten:
-        await rows.forget(conn, key, now)
-    await rows.know_recoveries(conn, records.recoveries)
+    await rows.add_records(conn, records, wall_clock_ms())
     return records, True
 
 

@@ -132,8 +132,9 @@ class Parts:
             me, changed=self._link_changed, copied=lambda old, new: self.copy_watch.seen(old, new)
         )
         self.membership = Membership(
-            home, signer, opened.book, self.writer, changed=self._trust_changed, trouble=self._trouble
-        )
+            home, signer, opened.book, self.writer, changed=self._trust_changed, trouble=self._trouble,
+            unwritten=opened.unwritten,
+        )  # fmt: skip
         held = HeldLogs(self.state.heads(), self.state.disputed(), opened.book.cuts, self.state.incomplete())
         reactions = Reactions(
             self._alert, self._gossip_changed_trust, self._own_log_returned, self._received,

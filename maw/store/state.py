@@ -118,6 +118,8 @@ class State:
     """The tables in memory. ``seq`` is the newest that is visible."""
 
     seq: int = 0
+    least_seq: int = field(default=0, compare=False)
+    """Below it no message is numbered any more, whatever the file says: cursors stand up to there."""
     messages: int = 0
     owner_uid: int = 0
     """Whose an agent of ours is when our own log comes back to a database that had lost it."""
@@ -249,7 +251,11 @@ class State:
             table.clear()
             table.update(getattr(fresh, name))
         self.naming += 1
-        self.seq, self.messages, self.due = fresh.seq, fresh.messages, fresh.due
+        self.seq, self.messages, self.due = max(fresh.seq, self.least_seq), fresh.messages, fresh.due
+
+    def start_at(self, seq: int) -> None:
+        """Numbers go on above ``seq`` from here on, also when the disk does not take that yet."""
+        self.seq = self.least_seq = max(self.seq, seq)
 
     async def _read(self, conn: aiosqlite.Connection) -> None:
         """Into an empty state. ValueError: what the file says of its own tables is damaged."""

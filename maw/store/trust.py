@@ -94,6 +94,16 @@ async def forget(conn: aiosqlite.Connection, peer: NodeId, at: int) -> None:
     await conn.execute("INSERT OR REPLACE INTO forgotten VALUES (?, ?)", (peer, at))
 
 
+async def add_records(conn: aiosqlite.Connection, records: TrustRecords, now_ms: int) -> None:
+    """All of that, beside what is there already."""
+    await add_statements(conn, records.statements, now_ms)
+    for pin in records.pins:
+        await set_pin(conn, pin)
+    for key in records.forgotten:
+        await forget(conn, key, now_ms)
+    await know_recoveries(conn, records.recoveries)
+
+
 # -- invites and joins -----------------------------------------------------------------------------
 
 
