@@ -139,6 +139,8 @@ def _pages(
         )
         before, at = at, int(answer.headers["X-Maw-Next-Seq"])
         yield answer.body, at - before
+        if at == before:  # put anew meanwhile, and shorter
+            return
 
 
 @contextlib.contextmanager

@@ -38,7 +38,7 @@ _ROWS: Final = """SELECT e.place, e.header, e.signature, e.payload, w.why FROM e
 
 
 class AuditPage(NamedTuple):
-    """``next_seq``: everything up to it was looked at."""
+    """``next_seq``: everything up to it was looked at; where it stays, there was no more."""
 
     lines: list[Line]
     next_seq: int
@@ -113,7 +113,7 @@ class Auditing:
             size += len(entry.payload or b"") if why is None else 0
             if size >= PAGE_BYTES:
                 return AuditPage(lines, last)
-        return AuditPage(lines, last if len(found) == limit else max(last, row.head.seq))
+        return AuditPage(lines, last)  # not the head in memory: what it stands at may not be committed yet
 
     async def _why_not(
         self,

@@ -121,3 +121,20 @@ async def holds_all_of(one: Host, other: Host) -> None:
 
 async def edit(host: Host, name: str, ref: str, text: str) -> Any:
     return await host.service.edit(await host.as_(name), ref, text, idempotency_key=None, insist=False)
+
+
+async def test_a_page_never_counts_what_it_did_not_look_at(make_home: MakeHome) -> None:
+    """Else whoever goes on from there, while a commit is under way, skips what that commit brings."""
+    async with running(make_home("mbp")) as one:
+        await one.post("owner", "hi")
+        epoch, head = one.node.state.newest_epoch(one.me)
+        row = one.node.state.logs[one.me, epoch]
+        row.head = head._replace(seq=head.seq + 5)  # as while a batch is being written
+        try:
+            for after, limit, reached in ((0, 500, head.seq), (head.seq, 500, head.seq), (10_000, 1, 10_000)):
+                page = await one.service.audit_page(
+                    await one.owner(), one.me, epoch, after_seq=after, limit=limit, query=None, sparse=False
+                )
+                assert page.next_seq == reached
+        finally:
+            row.head = head
