@@ -57,6 +57,9 @@ class Page(NamedTuple):
     """Of an inbox: messages that expired before they were acknowledged."""
     overdue: int = 0
     """Of an inbox: asks of the agent that wait for his answer although their time has passed."""
+    changes: Sequence[tuple[int, Json]] = ()
+    """Of a stream: messages from before that were edited or taken back, as they are now, each with the number of that
+    change; ascending, from the same count as ``seq``."""
 
 
 class Found(NamedTuple):
@@ -167,9 +170,17 @@ class Reading(Protocol):
         those that have: the oldest above ``after_seq``, or the latest below ``before_seq``."""
 
     async def stream_page(
-        self, speaker: Speaker, *, after_seq: int, channel: str | None, user: str | None, limit: int
+        self,
+        speaker: Speaker,
+        *,
+        after_seq: int,
+        channel: str | None,
+        user: str | None,
+        limit: int,
+        changes: bool = False,
     ) -> Page:
-        """All that the speaker may read after ``after_seq``; ``user`` narrows to what is for that user."""
+        """All that the speaker may read after ``after_seq``; ``user`` narrows to what is for that user. ``changes``:
+        what was edited or taken back since, too."""
 
     async def sent(
         self,

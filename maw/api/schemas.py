@@ -298,6 +298,7 @@ _ORDER_DRAFT: Final = _object({"colony": _TEXT, "author": _TEXT, "at_ms": _WHOLE
 _FRAME: Final[Json] = {
     "oneOf": [
         _object({"type": {"const": "message"}, "message": _ref("Message")}),
+        _object({"type": {"enum": ["edited", "redacted"]}, "seq": _WHOLE, "now": _ref("Message")}),
         _object({"type": {"const": "idle"}, "seq": _WHOLE}),
     ]
 }

@@ -1,4 +1,5 @@
-"""The WebSocket stream: every message the speaker may read, from a position on, as it becomes visible.
+"""The WebSocket stream: every message the speaker may read, from a position on, as it becomes visible; and who asks
+for it is told of messages from before that were edited or taken back.
 
 The subscriber has its own cursor and reads pages from the store, so nothing is queued for it in memory: a
 gap or a repeat cannot come from a full queue, and one that reads slowly costs one page. One that does not
@@ -102,7 +103,9 @@ class _Subscriber:
         self._channel = None if channel is None else bare_channel(channel)
         self._cursor = 0
         self._seen = 0
+        self._changes: bool = call.args["changes"]
         self._page = Page([], 0)
+        self._begun = self._known = 0
         self._moved = True  # the last page brought us further, be it over messages that are not ours to read
         self._idle_at = 0.0
         self._ask_again_at = self._loop.time() + self._pace.idle_s
@@ -113,6 +116,7 @@ class _Subscriber:
         after: int | None = self._call.args["after_seq"]
         self._seen = await self._call.backend.wait_visible(0, 0)
         self._cursor = self._seen if after is None else after
+        self._begun, self._known = self._cursor, self._seen
         self._page = await self._fetch()
         if self._call.args["confirm"] and self._speaker.agent is not None:
             narrowed = self._channel is not None or self._call.args["user"] is not None
@@ -201,16 +205,32 @@ class _Subscriber:
             channel=self._channel,
             user=self._call.args["user"],
             limit=self._pace.page,
+            changes=self._changes,
         )
 
     async def _send_page(self) -> None:
         if self._listener is not None and self._page.items:
             await self._listener.sent([message["seq"] for message in self._page.items])
-        for message in self._page.items:
-            await self._send({"type": "message", "message": message})
-            self._cursor = message["seq"]
+        for seq, frame in self._frames():
+            await self._send(frame)
+            self._cursor = seq
             self._idle_at = self._loop.time() + self._pace.idle_s
         self._cursor = max(self._cursor, self._page.next_seq)
+
+    def _frames(self) -> list[tuple[int, Json]]:
+        """What the page brings, each with the cursor behind it, in that order."""
+        frames: list[tuple[int, Json]] = [
+            (item["seq"], {"type": "message", "message": item}) for item in self._page.items
+        ]
+        changes = [(n, item) for n, item in self._page.changes if self._is_news(n, item)]
+        if changes:
+            frames += [(n, {"type": _kind(item), "seq": n, "now": item}) for n, item in changes]
+            frames.sort(key=lambda one: one[0])
+        return frames
+
+    def _is_news(self, n: int, message: Json) -> bool:
+        """What was changed before we began, and is sent by us, is sent as it is now."""
+        return n > self._known or message["seq"] <= self._begun
 
     async def _await_more(self) -> None:
         """Returns when something newer than all we looked at is visible, or it is time for a heartbeat."""
@@ -236,6 +256,10 @@ class _Subscriber:
             raise _TooSlowError from None
 
 
+def _kind(message: Json) -> str:
+    return "redacted" if "redacted" in message else "edited"
+
+
 ROUTES: Final = (
     Route(
         "GET",
@@ -249,6 +273,7 @@ ROUTES: Final = (
             Field(AFTER.name, AFTER.kind, f"{AFTER.about}; left out: from now on"),
             Field("channel", Line(), "only this channel"),
             Field("user", Line(), "only what is for this user: direct to them, or mentioning them"),
+            Field("changes", Flag(), "of messages from before: edits and redactions too", default=False),
             Field(
                 "confirm",
                 Flag(),

@@ -25,7 +25,7 @@ from maw.client.daemon import (
     error_from,
 )
 from maw.client.once import next_key
-from maw.client.records import Message, Receipt
+from maw.client.records import Message, Receipt, told_by
 from maw.client.rest import Rest
 from maw.errors import InternalError, MawError, NotRunning, Unavailable
 
@@ -122,23 +122,27 @@ class AsyncColony:
         return await self._do(calls.message(ref))
 
     async def listen(
-        self, *, after_seq: int | None = None, channel: str | None = None, user: str | None = None
+        self,
+        *,
+        after_seq: int | None = None,
+        channel: str | None = None,
+        user: str | None = None,
+        changes: bool = False,
     ) -> AsyncIterator[Message]:
         if after_seq is None:
             after_seq = int((await self._carry_out(calls.channels())).headers["X-Maw-Next-Seq"])
         seq = after_seq
         while True:
-            query = _query({"after_seq": seq, "channel": channel, "user": user})
+            wanted = "true" if changes else None
+            query = _query({"after_seq": seq, "channel": channel, "user": user, "changes": wanted})
             try:
                 async with self._open().ws_connect(
                     self._url("/api/stream"), params=query, headers=self._door.who(), max_msg_size=1 << 20
                 ) as stream:
                     async for frame in stream:
-                        told = json.loads(frame.data)
-                        message = told.get("message")
-                        seq = (message or told).get("seq", seq)
+                        seq, message = told_by(json.loads(frame.data), seq)
                         if message is not None:
-                            yield Message.of(message)
+                            yield message
             except aiohttp.WSServerHandshakeError as error:
                 if error.status < 500:
                     raise error_from(error.status, None) from None

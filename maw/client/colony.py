@@ -20,7 +20,7 @@ from maw.client import calls
 from maw.client.calls import Call
 from maw.client.daemon import Answer, Door, Lost, find_daemon, wait_until_back
 from maw.client.pane import pane_of
-from maw.client.records import Message, Receipt
+from maw.client.records import Message, Receipt, told_by
 from maw.client.rest import Rest
 from maw.errors import NotRunning
 
@@ -123,20 +123,26 @@ class Colony:
         return self._do(calls.message(ref))
 
     def listen(
-        self, *, after_seq: int | None = None, channel: str | None = None, user: str | None = None
+        self,
+        *,
+        after_seq: int | None = None,
+        channel: str | None = None,
+        user: str | None = None,
+        changes: bool = False,
     ) -> Iterator[Message]:
         """Live, for ever, in order and each once, over restarts of the daemon too; from ``after_seq`` on, else what
-        comes from now on. Raises NotRunning only when there is no daemon to begin with."""
+        comes from now on. ``changes``: messages from before that are edited or taken back come again, as they are
+        then, with ``change`` set. Raises NotRunning only when there is no daemon to begin with."""
         from maw.client.stream import follow  # only who listens pays for it
 
         seq = self._newest() if after_seq is None else after_seq
+        wanted = "true" if changes else None
         while True:
             try:
-                for frame in follow(self._door, after_seq=seq, channel=channel, user=user):
-                    told = frame.get("message")
-                    seq = (told or frame).get("seq", seq)
-                    if told is not None:
-                        yield Message.of(told)
+                for frame in follow(self._door, after_seq=seq, channel=channel, user=user, changes=wanted):
+                    seq, message = told_by(frame, seq)
+                    if message is not None:
+                        yield message
             except (Lost, NotRunning):
                 wait_until_back(self._door, lambda: None)
 

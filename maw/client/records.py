@@ -26,10 +26,12 @@ class Message:
     reply_to: str | None = None
     operator: str | None = None
     """Which operator signed it; None where it is nobody's word but its author's."""
+    change: str | None = None
+    """Of a message from before that a stream tells of again: ``edited`` or ``redacted``; it is as it is now."""
     raw: Raw = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def of(cls, told: Raw) -> Message:
+    def of(cls, told: Raw, change: str | None = None) -> Message:
         """Raises KeyError where it is no message."""
         return cls(
             id=told["id"],
@@ -43,8 +45,18 @@ class Message:
             intent=told.get("intent") or "chat",
             reply_to=told.get("reply_to"),
             operator=told.get("operator"),
+            change=change,
             raw=told,
         )
+
+
+def told_by(frame: Raw, seq: int) -> tuple[int, Message | None]:
+    """Where a stream that had come to ``seq`` stands behind this frame, and the message in it, if there is one."""
+    message, now = frame.get("message"), frame.get("now")
+    at = (message or frame).get("seq", seq)
+    if now is not None:
+        return at, Message.of(now, change=frame["type"])
+    return at, None if message is None else Message.of(message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,7 +242,13 @@ class Parts:
         )  # fmt: skip
         self.wakes.frozen = self.keeping.frozen
         self.redacting = Redacting(
-            store, self.authoring, self.directory, self.presenter, self.talking, self.channels
+            store,
+            self.authoring,
+            self.directory,
+            self.presenter,
+            self.talking,
+            self.channels,
+            self.visible,
         )
         self.indexing = Indexing(
             store, self.visible, home.search, lambda: self.authoring.read_only is None, config.search.index

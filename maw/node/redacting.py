@@ -24,6 +24,7 @@ from maw.node.directory import Directory
 from maw.node.presenting import Json, Presenter
 from maw.node.store import Store
 from maw.node.talking import Talking
+from maw.node.visible import Visible
 from maw.store.editing import places_of
 from maw.store.pages import Shown
 from maw.store.redacting import drop_due
@@ -56,7 +57,9 @@ class Redacting:
         presenter: Presenter,
         talking: Talking,
         channels: Channels,
+        visible: Visible,
     ) -> None:
+        self._visible = visible
         self._store = store
         self.authoring = authoring
         self._directory = directory
@@ -165,7 +168,10 @@ class Redacting:
             return
         for _ in range(STEPS_A_SECOND):
             if self._store.state.due:
-                await self._store.writer.submit(lambda conn: drop_due(conn, self._store.state))
+                await self._store.writer.submit(
+                    lambda conn: drop_due(conn, self._store.state),
+                    lambda _: self._visible.advance(self._store.state.seq),
+                )
         if self._seconds % RETENTION_EVERY_S == 0:
             for channel in list(self._store.state.channels.values()):
                 await self._expire(channel)

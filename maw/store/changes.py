@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from maw.core.presence import Seen as LastSeen
 from maw.core.profile import Profile
+from maw.store import changed
 from maw.store.asks import ASKS
 from maw.store.channel_words import SET_WORD, ChannelWord
 from maw.store.editing import EDITS
@@ -76,6 +77,8 @@ class Changes:
     """(seq or None, place) of entries that are withheld no longer."""
     asks: Rows = field(default_factory=list)
     edits: Rows = field(default_factory=list)
+    changed: list[tuple[int, int]] = field(default_factory=list)
+    """(number, place) of messages that are others than before."""
     expiring: Rows = field(default_factory=list)
     moved: list[tuple[int, Seen, str]] = field(default_factory=list)
     """(new place, what stood for it, new id) of messages that were published again."""
@@ -93,7 +96,8 @@ class Changes:
     def statements(self, state: State) -> Iterator[Statement]:
         """All of them, in an order in which each finds what it builds on. ``state`` has the counters."""
         yield from self._large()
-        if self.messages:
+        yield from changed.statements(self.changed)
+        if self.messages or self.changed:
             yield _SET_COUNTERS, (state.seq, state.messages)
         yield from self._small()
 

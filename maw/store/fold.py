@@ -28,6 +28,7 @@ from maw.core.progress import Progress
 from maw.core.redaction import Redaction, droppable, may_redact
 from maw.core.word import OperatorWord, read_word, word_of
 from maw.store.asides import SetAside, Withheld, named, reason, unread
+from maw.store.changed import number
 from maw.store.changes import Changes
 from maw.store.channel_words import NOTHING, watched_by
 from maw.store.delivering import GROUP, MENTION, WATCHED, delivery, local_by, refill_directs
@@ -352,6 +353,7 @@ class Fold:
         epoch, seq = edit.target(entry)
         target, at = self.log(entry.author, epoch).place(seq), shown_time(entry.hlc, self.now_ms).ms
         self.changes.edits.append((target, entry.epoch, entry.seq, place, edit.agent, at))
+        self.changes.changed.append((number(self.state), target))
         if called := self._called(edit.mentions):
             self._mentioned.append((place, called))
 

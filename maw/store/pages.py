@@ -252,6 +252,12 @@ async def marks(db: Database, agent: int, seq: int) -> tuple[int | None, int | N
     return rows[0] if rows else None
 
 
+async def in_mailbox(db: Database, agent: int, seqs: Sequence[int]) -> set[int]:
+    """Those of these messages that are in an agent's mailbox."""
+    sql = f"SELECT seq FROM mailbox WHERE agent = ? AND seq IN ({_marks(seqs)})"  # noqa: S608
+    return {seq for (seq,) in await db.rows(sql, (agent, *seqs))}
+
+
 async def unread_count(db: Database, agent: int) -> int:
     """Unacknowledged messages of one local agent."""
     sql = f"SELECT count(*) FROM mailbox b WHERE agent = ? AND acked IS NULL AND {ALIVE}"  # noqa: S608

@@ -16,6 +16,7 @@ from maw.core.colony import Said
 from maw.core.entry import Head, decode, unpack_payload
 from maw.core.identity import NodeId
 from maw.core.redaction import RETENTION, Redaction, droppable
+from maw.store import changed
 from maw.store.editing import forget
 from maw.store.schema import SEQ_BITS
 from maw.store.state import LogRow, State
@@ -116,6 +117,8 @@ async def _drop(
         sql = """UPDATE mailbox SET acked = ? WHERE acked IS NULL AND seq = ?
             AND agent IN (SELECT agent FROM local_agents)"""
         await conn.executemany(sql, [(at, seq) for (seq,) in seqs])
+    else:
+        await changed.note(conn, state, [seq for (seq,) in seqs])
     state.dropped += len(places)
     return rows[-1][0] + 1 if len(rows) == DROP_A_STEP and rows[-1][0] < high else None
 

@@ -306,12 +306,17 @@ async def _keep_presence(conn: aiosqlite.Connection) -> None:
     )
 
 
+async def _keep_changed(conn: aiosqlite.Connection) -> None:
+    """The last change of each message that was edited or taken back, by a number from the count of messages."""
+    await conn.execute("CREATE TABLE changed (n INTEGER PRIMARY KEY, seq INTEGER NOT NULL UNIQUE)")
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
     _mark_mailboxes, _keep_roster, _tell_authors, _keep_wakes, _know_people, _let_expire,
     _note_stale, _keep_rhythm, _keep_rights, _keep_edits, _keep_asks,
-    _describe_channels, _keep_presence,
+    _describe_channels, _keep_presence, _keep_changed,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

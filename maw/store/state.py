@@ -120,6 +120,8 @@ class State:
     seq: int = 0
     least_seq: int = field(default=0, compare=False)
     """Below it no message is numbered any more, whatever the file says: cursors stand up to there."""
+    last_change: int = 0
+    """The number of the newest change of a message that was visible before."""
     messages: int = 0
     owner_uid: int = 0
     """Whose an agent of ours is when our own log comes back to a database that had lost it."""
@@ -252,6 +254,7 @@ class State:
             table.update(getattr(fresh, name))
         self.naming += 1
         self.seq, self.messages, self.due = max(fresh.seq, self.least_seq), fresh.messages, fresh.due
+        self.last_change = fresh.last_change
 
     def start_at(self, seq: int) -> None:
         """Numbers go on above ``seq`` from here on, also when the disk does not take that yet."""
@@ -289,6 +292,8 @@ class State:
             "SELECT key, value FROM meta WHERE key IN ('seq', 'messages')"
         ):
             setattr(self, key, value)
+        for (n,) in await conn.execute_fetchall("SELECT coalesce(max(n), 0) FROM changed"):
+            self.last_change = n
 
     async def _read_rules(self, conn: aiosqlite.Connection) -> None:
         low = (1 << SEQ_BITS) - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Final
 
 from maw.api.backend import Json, Page, Speaker
@@ -14,7 +15,7 @@ from maw.core.states import REPLICATED
 from maw.errors import BadInput
 from maw.node.presenting import iso
 from maw.node.talking import need_agent
-from maw.store import pages
+from maw.store import changed, pages
 from maw.store.people import member_of
 from maw.store.state import AgentRow
 
@@ -127,17 +128,26 @@ class Reading(Speakers):
         return await self._node.orders.one(ref, speaker.agent_key)
 
     async def stream_page(
-        self, speaker: Speaker, *, after_seq: int, channel: str | None, user: str | None, limit: int
+        self,
+        speaker: Speaker,
+        *,
+        after_seq: int,
+        channel: str | None,
+        user: str | None,
+        limit: int,
+        changes: bool = False,
     ) -> Page:
         self._check_cursor(after_seq)
         seen = self._node.visible.seq
-        scan = _STREAM_SCAN
+        scan, mailbox = _STREAM_SCAN, None
         if user is not None:
             agent = self._own(speaker, user)
+            mailbox = agent.n
             rows = await pages.mailbox(self._node.db, agent.n, after=after_seq, limit=limit)
             scan = limit
         elif channel is not None:
             row = self._node.directory.channel(channel)
+            channel = row.name
             rows = await pages.in_channel(self._node.db, row.n, after=after_seq, before=None, limit=limit)
             scan = limit
         else:
@@ -147,7 +157,30 @@ class Reading(Speakers):
         if user is not None:
             self._node.orders.handed(agent, items)
         next_seq = rows[-1].seq if len(rows) == scan else max(after_seq, seen, rows[-1].seq if rows else 0)
-        return Page(items, next_seq)
+        if not changes or self._node.state.last_change <= after_seq:
+            return Page(items, next_seq)
+        # read after the messages: whatever changed up to the last of them is durable by now
+        told = await changed.since(self._node.db, after_seq, next_seq, limit)
+        if len(told) == limit:
+            next_seq = told[-1][0]
+            items = [item for item in items if item["seq"] <= next_seq]
+        found = await self._as_now(speaker, told, channel, mailbox)
+        return Page(items, next_seq, changes=found)
+
+    async def _as_now(
+        self, speaker: Speaker, told: Sequence[tuple[int, int]], channel: str | None, mailbox: int | None
+    ) -> list[tuple[int, Json]]:
+        """The messages of these changes (number, seq) that the speaker may read, as they are now."""
+        if not told:
+            return []
+        seqs = [seq for _, seq in told]
+        rows = await pages.among(self._node.db, seqs)
+        if mailbox is not None:
+            own = await pages.in_mailbox(self._node.db, mailbox, seqs)
+            rows = [row for row in rows if row.seq in own]
+        readable = self._node.presenter.readable(rows, speaker.agent_key)
+        by_seq = {item["seq"]: item for item in readable if channel in (None, item["channel"])}
+        return [(n, by_seq[seq]) for n, seq in told if seq in by_seq and _is_other(by_seq[seq])]
 
     def _own(self, speaker: Speaker, user: str) -> AgentRow:
         agent = need_agent(self._agent(speaker))
@@ -190,6 +223,11 @@ class Reading(Speakers):
             receipt = await node.tracing.receipt(row, hosts_only=not knows_all)
             shown |= {"state": receipt["state"], "recipients": receipt["recipients"]}
         return shown
+
+
+def _is_other(message: Json) -> bool:
+    """An edit may be another agent's than who said it: then it changed nothing."""
+    return "redacted" in message or "edited_at" in message
 
 
 def _page(items: list[Json], seen: int, after: int | None, limit: int) -> Page:

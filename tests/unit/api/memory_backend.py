@@ -322,7 +322,14 @@ class MemoryBackend(MemoryOffice):
         return self._page(self._mine(speaker), None if before_seq else after_seq, limit, before=before_seq)
 
     async def stream_page(
-        self, speaker: Speaker, *, after_seq: int, channel: str | None, user: str | None, limit: int
+        self,
+        speaker: Speaker,
+        *,
+        after_seq: int,
+        channel: str | None,
+        user: str | None,
+        limit: int,
+        changes: bool = False,
     ) -> Page:
         if channel is not None:
             self._known_channel(channel)

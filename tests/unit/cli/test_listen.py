@@ -360,8 +360,8 @@ def test_tail_begins_with_the_latest_and_goes_on_from_there(cli: Cli, daemon: Fa
     assert [line.split()[0] for line in result.out.splitlines()[::2]] == ["15", "17", "18"]
     streams = [asked for asked in daemon.asked if asked.path == "/api/stream"]
     assert [asked.query for asked in streams] == [
-        {"after_seq": "17", "channel": "general", "confirm": "true"},
-        {"after_seq": "20", "channel": "general", "confirm": "true"},
+        {"after_seq": "17", "channel": "general", "confirm": "true", "changes": "true"},
+        {"after_seq": "20", "channel": "general", "confirm": "true", "changes": "true"},
     ]
     assert daemon.pongs == [b"are you there"]
 
@@ -381,7 +381,7 @@ def test_tail_of_everything_begins_now(cli: Cli, daemon: FakeDaemon) -> None:
 def test_tail_from_a_number(cli: Cli, daemon: FakeDaemon) -> None:
     ended(daemon)
     cli("tail", "--after-seq", "3")
-    assert daemon.asked[0].query == {"after_seq": "3", "confirm": "true"}
+    assert daemon.asked[0].query == {"after_seq": "3", "confirm": "true", "changes": "true"}
 
 
 def test_long_and_split_frames_are_put_together(cli: Cli, daemon: FakeDaemon) -> None:
@@ -406,6 +406,24 @@ def test_a_broken_stream_is_taken_up_again(bad: bytes, cli: Cli, daemon: FakeDae
 def test_frames_of_a_later_version_are_passed_over(cli: Cli, daemon: FakeDaemon) -> None:
     ended(daemon, Stream([[1], {"type": "news"}, frame(2)]))
     assert cli("tail", "--after-seq", "1").out.startswith("2 · ")
+
+
+def test_tail_tells_of_an_edit_and_a_redaction_on_a_line_of_its_own(cli: Cli, daemon: FakeDaemon) -> None:
+    edited = {"type": "edited", "seq": 21, "now": a_message(2, "say \x1b[31m\nit again")}
+    redacted = {"type": "redacted", "seq": 22, "now": a_message(3, "[redacted by neo at noon]")}
+    ended(daemon, Stream([frame(4), edited, redacted]), Stream([edited]))
+    out = cli("tail", "--after-seq", "1").out.splitlines()
+    assert out[2] == "edited 2 · #general · neo@oracle-world · say ⟨U+001B⟩[31m it again"
+    assert out[3] == "redacted 3 · #general · neo@oracle-world · [redacted by neo at noon]"
+    assert [asked.query["after_seq"] for asked in daemon.asked][:2] == ["1", "22"]
+    ended(daemon, Stream([frame(4), edited]))
+    told = [
+        json.loads(line) for line in cli("tail", "--after-seq", "1", "--json", "--changes").out.splitlines()
+    ]
+    assert [told[0]["seq"], told[1]["type"], told[1]["now"]["seq"]] == [4, "edited", 2]
+    ended(daemon)
+    cli("tail", "--after-seq", "1", "--json")
+    assert "changes" not in daemon.asked[-1].query
 
 
 def test_a_channel_that_is_not_there_ends_it_with_3(cli: Cli, daemon: FakeDaemon, home: Path) -> None:
