@@ -20,7 +20,7 @@ from tests.conftest import free_port
 from tests.e2e.conftest import need
 from tests.e2e.lab import wait_until
 
-pytestmark = [pytest.mark.root, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.root]
 
 NAME = "maw.example.org"
 DOCS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")

@@ -15,7 +15,7 @@ from tests.browser.town import Host, Stage, browser, browser_missing, stage, two
 from tests.e2e.conftest import need
 from tests.e2e.lab import wait_until
 
-pytestmark = [pytest.mark.root, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.root]
 
 PATIENCE_MS = 30_000
 expect.set_options(timeout=PATIENCE_MS)

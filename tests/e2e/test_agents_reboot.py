@@ -11,7 +11,7 @@ from tests.e2e.agents_reboot import HOME, USER
 from tests.e2e.booted import boot_requirements_missing
 from tests.e2e.conftest import need
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("lab")]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 def test_thirteen_agents_are_back_after_a_power_cut_and_heard_from() -> None:

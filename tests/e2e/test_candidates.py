@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.lab import Lab, TestHost, run_command, wait_until
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(120), pytest.mark.xdist_group("lab")]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(120)]
 MAW = [sys.executable, "-m", "maw.cli.main"]
 
 

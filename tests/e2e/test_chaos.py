@@ -11,7 +11,7 @@ from tests.e2e.lab import requirements_missing
 SEED = 832
 SECONDS = 34.0
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.xdist_group("lab")]
+pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 
 def test_the_short_form_has_every_kind() -> None:

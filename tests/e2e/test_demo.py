@@ -20,8 +20,6 @@ import pytest
 from maw.demo.ports import FIRST
 from tests.e2e.lab import wait_until
 
-pytestmark = pytest.mark.xdist_group("demo")
-
 MAW = [sys.executable, "-c", "import sys; from maw.cli.main import main; sys.exit(main())"]
 
 

@@ -185,7 +185,6 @@ def short_path() -> Iterator[Path]:
 
 
 @pytest.mark.root
-@pytest.mark.xdist_group("lab")
 def test_the_tour_of_the_readme_on_two_hosts(lab: Callable[[int], Lab], short_path: Path) -> None:
     two = lab(2)
     two.wait_for_mesh()

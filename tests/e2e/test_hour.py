@@ -13,7 +13,6 @@ pytestmark = [
     pytest.mark.skipif(not shutil.which("tmux"), reason="needs tmux: apt-get install -y tmux"),
     pytest.mark.slow,
     pytest.mark.timeout(240),
-    pytest.mark.xdist_group("keeper"),
 ]
 
 

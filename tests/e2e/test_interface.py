@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.lab import Lab, TestHost, wait_until
 
-pytestmark = [pytest.mark.root, pytest.mark.xdist_group("lab"), pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.root, pytest.mark.timeout(60)]
 
 ROOT = Path(__file__).parents[2]
 FOLLOWER = """

@@ -21,7 +21,6 @@ from tests.e2e.fleet import Fleet, pids_of, wait_for
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(400),
-    pytest.mark.xdist_group("keeper"),
 ]
 
 

@@ -21,7 +21,6 @@ from tests.e2e.test_keeper import Keep
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(400),
-    pytest.mark.xdist_group("keeper"),
 ]
 
 

@@ -14,7 +14,7 @@ import typer
 from tests.e2e.booted import BootedHost
 from tests.e2e.lab import Lab, TestHost, wait_until
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.xdist_group("lab")]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(240)]
 
 ROOT = Path(__file__).parents[2]
 HOME = "/var/lib/maw"

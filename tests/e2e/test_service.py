@@ -19,7 +19,7 @@ from tests.e2e.booted import BootedHost
 from tests.e2e.conftest import need
 from tests.e2e.lab import wait_until
 
-pytestmark = [pytest.mark.root, pytest.mark.xdist_group("lab"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
 
 ROOT = Path(__file__).parents[2]
 MAW = "/opt/maw/bin/maw"

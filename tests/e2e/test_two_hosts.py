@@ -27,7 +27,7 @@ from tests.e2e.lab import Lab, TestHost, wait_until
 from tests.e2e.wheel import install_wheel
 from tests.unlimited import unlimited
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("lab")]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @dataclass
