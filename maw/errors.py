@@ -5,6 +5,7 @@
     │   └── BadConfig   a configuration file is wrong: file, key, why exit 2
     ├── NotSignedIn     no valid token or uid for this                exit 6   HTTP 401
     ├── NotFound        no such agent, channel, message, peer         exit 3   HTTP 404
+    │   └── Hidden      it is there, and not for who asks             exit 3   HTTP 404
     ├── Ambiguous       a name that several bear (candidates listed)  exit 4   HTTP 409
     ├── NotRunning      no daemon answers                             exit 5
     ├── Refused         a rule says no: why, and what to do           exit 6   HTTP 403
@@ -72,6 +73,10 @@ class NotSignedIn(MawError):
 
 class NotFound(MawError):
     status, exit_code, default_code = 404, 3, "not_found"
+
+
+class Hidden(NotFound):
+    """It is there, and not for who asks: he is told what he would be told of what is not there."""
 
 
 class Ambiguous(MawError):

@@ -32,15 +32,17 @@ from maw.api import (
     stream,
     writing,
 )
+from maw.api.backend import Speaker
 from maw.api.bodies import decode_body, idempotency_key, read_body
 from maw.api.fields import shown
-from maw.api.principals import Door
+from maw.api.principals import Door, named
 from maw.api.replies import error_reply, http_error_reply, internal_reply, one_line
 from maw.api.router import Router
 from maw.api.routes import Api, Call, Route
 from maw.api.waiting import stopping
 from maw.core.names import nearest
-from maw.errors import BadInput, MawError, Unavailable
+from maw.core.refused import Attempt
+from maw.errors import BadInput, Hidden, MawError, NotSignedIn, Refused, Unavailable
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -62,7 +64,10 @@ ROUTES: Final[tuple[Route, ...]] = (
     *describing.ROUTES,
 )
 
-Endpoint = Callable[[web.BaseRequest, Mapping[str, str]], Awaitable[web.StreamResponse]]
+ON_RECORD: Final = (Refused, NotSignedIn, Hidden)
+"""Answers that are kept: who asked for what he may not have."""
+
+Endpoint = Callable[[web.BaseRequest, Mapping[str, str], Speaker], Awaitable[web.StreamResponse]]
 
 
 class _NoRouteError(Exception):
@@ -94,15 +99,19 @@ class Edge:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         self._under_way += 1
+        speaker: Speaker | None = None
         try:
             if self._api.waiting.stopped:
                 raise stopping()
             self._door.admit(request)
             endpoint, words = self._find(request)
-            return await endpoint(request, words)
+            speaker = await self._door.speaker(request)
+            return await endpoint(request, words, speaker)
         except _NoRouteError as miss:
             return miss.response
         except MawError as error:
+            if isinstance(error, ON_RECORD):
+                self._record(request, speaker, error)
             if error.status == 500:
                 _LOG.exception("%s %s failed", request.method, shown(request.raw_path))
             return error_reply(error)
@@ -131,6 +140,12 @@ class Edge:
             if not self._under_way:
                 self._quiet.set()
 
+    def _record(self, request: web.BaseRequest, speaker: Speaker | None, error: MawError) -> None:
+        who = self._door.caller(request) if speaker is None else named(speaker.agent, speaker.uid)
+        path = request.raw_path.partition("?")[0]
+        what = f"{request.method} {shown(path)[1:-1]}"
+        self._api.backend.note_refusal(Attempt(who, self._door.kind, what, error.code))
+
     def _find(self, request: web.BaseRequest) -> tuple[Endpoint, Mapping[str, str]]:
         path = request.raw_path.partition("?")[0]
         if not path.startswith("/"):
@@ -150,8 +165,9 @@ def _endpoint(api: Api, door: Door, route: Route) -> Endpoint:
     handler, access, query, body = route.handler, route.access, route.query, route.body
     needs_query = bool(query.required)
 
-    async def endpoint(request: web.BaseRequest, words: Mapping[str, str]) -> web.StreamResponse:
-        speaker = await door.speaker(request)
+    async def endpoint(
+        request: web.BaseRequest, words: Mapping[str, str], speaker: Speaker
+    ) -> web.StreamResponse:
         door.allow(access, speaker)
         asked = needs_query or "?" in request.raw_path
         args = query.from_query(request.query) if asked else dict(query.defaults)

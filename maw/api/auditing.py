@@ -38,6 +38,14 @@ async def entries(call: Call) -> web.StreamResponse:
     return response
 
 
+async def refusals(call: Call) -> web.StreamResponse:
+    since = call.args["since"]
+    asked = None if since is None else parse("", time.time_ns() // 1_000_000, since=since)
+    since_ms = 0 if asked is None else asked.since_ms or 0
+    found = await call.backend.refusals(since_ms=since_ms, limit=call.args["limit"])
+    return reply(found, headers=call.api.headers)
+
+
 ROUTES: Final = (
     Route(
         "GET", "/api/audit", head, Access.KNOWN, "what a bundle of signed history begins with", "AuditHead"
@@ -62,6 +70,19 @@ ROUTES: Final = (
             Field(
                 "sparse", Flag(), "nothing of what was not asked for; then gaps prove nothing", default=False
             ),
+        ),
+    ),
+    Route(
+        "GET",
+        "/api/audit/refusals",
+        refusals,
+        Access.ADMIN,
+        "who was refused what at this node's doors, the last first",
+        "Refusal",
+        many=True,
+        query=query(
+            Field("since", Line(), "not before, as in a search"),
+            Field("limit", Whole(1, MAX_PAGE), f"how many at most, 1 to {MAX_PAGE}", default=100),
         ),
     ),
 )

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from maw.core.identity import NodeId
 from maw.core.intents import CHAT
 from maw.core.queries import Query
+from maw.core.refused import Attempt
 from maw.core.vouched import Vouched
 from maw.core.wishes import NOTHING, Wishes
 from maw.core.word import OperatorWord
@@ -220,6 +221,10 @@ class Auditing(Protocol):
         sparse: bool,
     ) -> Page:
         """Lines of a bundle; ``next_seq`` counts in the log. NotFound: there is no such log."""
+
+    def note_refusal(self, attempt: Attempt) -> None: ...
+    async def refusals(self, *, since_ms: int, limit: int) -> list[Json]:
+        """The last first."""
 
 
 class Searching(Protocol):

@@ -41,6 +41,14 @@ class Door(Protocol):
     def allow(self, access: Access, speaker: Speaker) -> None:
         """Raises NotSignedIn, BadInput or Refused when ``speaker`` may not use routes of this kind here."""
 
+    def caller(self, request: web.BaseRequest) -> str:
+        """Who it was, as far as it can be told of somebody who has not become a speaker."""
+
+
+def named(agent: str | None, uid: int | None) -> str:
+    """Of a caller, for the record."""
+    return agent or ("nobody" if uid is None else f"uid {uid}")
+
 
 class SocketDoor:
     """The Unix socket: whoever may open it is known by uid; ``X-Maw-Agent`` says as which agent."""
@@ -64,6 +72,11 @@ class SocketDoor:
             if sits is not None:
                 return sits
         return await self._backend.speaker_for_uid(connection.peer_uid, named)
+
+    def caller(self, request: web.BaseRequest) -> str:
+        connection = request.protocol
+        assert isinstance(connection, Connection), "made by Server"
+        return named(None, connection.peer_uid)
 
     def allow(self, access: Access, speaker: Speaker) -> None:
         if access is Access.AGENT and speaker.agent is None:
@@ -143,6 +156,9 @@ class RestDoor:
         if named is not None and speaker.agent is not None and named != speaker.agent.partition("@")[0]:
             raise Refused(f"this token is {speaker.agent}'s, not {named}'s", code="wrong_agent")
         return speaker
+
+    def caller(self, request: web.BaseRequest) -> str:
+        return named(None, None)
 
     def allow(self, access: Access, speaker: Speaker) -> None:
         if access is Access.ADMIN:

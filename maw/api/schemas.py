@@ -442,6 +442,17 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
             }
         ),
         "AuditEntry": _object({"entry": {"type": "array", "items": _TEXT}}, {"why": _TEXT}),
+        "Refusal": _object(
+            {
+                "who": _TEXT,
+                "door": {"enum": ["socket", "rest", "link"]},
+                "what": _TEXT,
+                "code": _TEXT,
+                "first": _TEXT,
+                "last": _TEXT,
+                "times": _WHOLE,
+            }
+        ),
         "FoundMessage": _object(
             {
                 **MESSAGE,

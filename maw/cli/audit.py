@@ -1,4 +1,4 @@
-"""Signed history as a file that anybody can check: audit export, audit check."""
+"""Signed history as a file that anybody can check, and who was refused what: audit export, check, refusals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from maw.cli.groups import command_group
 from maw.cli.output import Output, block, note, words
 from maw.cli.params import As, Json
 from maw.cli.progress import Meter
-from maw.cli.session import reading_daemon
+from maw.cli.session import plain_daemon, reading_daemon
 from maw.client.daemon import Daemon
 from maw.core.clock import wall_ms
 from maw.core.identity import key_text
@@ -31,7 +31,9 @@ from maw.errors import BadInput, Refused
 if TYPE_CHECKING:
     from maw.core.audit import Word
 
-audit_group = command_group("Signed history, exported so that anybody can check it.")
+audit_group = command_group(
+    "Signed history, exported so that anybody can check it; and who was refused what here."
+)
 
 PAGE: Final = 500
 PROBLEMS: Final = 20
@@ -193,6 +195,33 @@ def check(
             code="not_sound",
             hint="lines were changed or taken away: ask for it again where it came from",
         )
+
+
+@audit_group.command("refusals")
+def refusals(
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="Not before: 2026-11-01, or 7d.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=PAGE, metavar="N", help="How many at most.")
+    ] = 50,
+    as_json: Json = False,
+) -> int:
+    """Who asked at this node's doors for what he may not have, the last first. Kept for 90 days."""
+    out = Output.to_stdout(as_json)
+    found = plain_daemon().get("/api/audit/refusals", since=since, limit=limit).body
+    if out.as_json:
+        out.json(found)
+        return 0 if found else 1
+    if not found:
+        return out.nothing("nobody was refused anything")
+    rows = [
+        (out.when(one["last"]), str(one["times"]), words(one["who"]), words(one["door"]), words(one["code"]),
+         words(one["what"]))
+        for one in found
+    ]  # fmt: skip
+    out.table(("last", "times", "who", "door", "why", "asked for"), rows)
+    return 0
 
 
 def _show(out: Output, word: Word) -> None:

@@ -50,10 +50,16 @@ class Refusals:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self._told: Callable[[str, str], None] = lambda source, code: None
         self._slots: deque[_Slot] = deque(maxlen=SLOTS)
+
+    def listen(self, told: Callable[[str, str], None]) -> None:
+        """``told`` hears of each, with address and code."""
+        self._told = told
 
     def note(self, source: str, code: str) -> None:
         """A connection from this IP address was refused, for the reason of this ``code``."""
+        self._told(source, code)
         number = int(self._clock() // SLOT_S)
         if not self._slots or self._slots[-1].number != number:
             self._slots.append(_Slot(number))

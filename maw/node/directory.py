@@ -228,8 +228,8 @@ class Directory:
         return Position(authors[0], ref.epoch, ref.seq)
 
 
-def no_such_message(ref: str) -> NotFound:
-    return NotFound(
+def no_such_message(ref: str, kind: type[NotFound] = NotFound) -> NotFound:
+    return kind(
         f"no message {ref} is here",
         code="no_such_message",
         hint="it may not have arrived yet, or be for another agent: say --as NAME",

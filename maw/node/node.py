@@ -149,6 +149,10 @@ class Node(Parts):
             await self.saving.save()
         except MawError as error:
             log.warning("receipts were not written, the peers give them again: %s", error.message)
+        try:
+            await self.refused.save()
+        except MawError as error:
+            log.warning("the last refusals are not on record: %s", error.message)
 
     def _make_housekeeping(self) -> Housekeeping:
         looks = (
@@ -184,6 +188,7 @@ class Node(Parts):
             "alerts in a channel": self.herald.keep,
             "how often each speaks": self.rhythm.keep,
             "receipts": self.saving.save_receipts,
+            "refusals": self.refused.keep,
         }
         seldom: dict[str, tuple[int, Chore]] = {
             "when peers were last seen": (60, self.saving.save),

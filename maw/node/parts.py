@@ -23,6 +23,7 @@ from maw.core.handshake import Local
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId, Signer, short_key
 from maw.core.once import Marks
+from maw.core.refused import Attempt
 from maw.core.replication import Replicator
 from maw.core.statement import Statement
 from maw.core.transcript import Hello
@@ -80,6 +81,7 @@ from maw.node.reactions import Ask, Reactions
 from maw.node.receipts import Receipts
 from maw.node.reclaiming import Reclaiming
 from maw.node.redacting import Redacting
+from maw.node.refused import RefusalRecord
 from maw.node.reporting import Reporting
 from maw.node.rhythm import Rhythm
 from maw.node.roster import Roster
@@ -275,6 +277,7 @@ class Parts:
             self.alerts.settle,
         )
         self.alerts.listen(self._alerted, self._alert_over)
+        self.refused = RefusalRecord(store)
         self.rhythm = Rhythm(
             store,
             lambda: self.visible.seq,
@@ -300,6 +303,9 @@ class Parts:
             share=self.runtime.share, loops=self.loops, conduct=self.conduct,
             refused=lambda source, why: self.version_watch.refused(source, why),
         )  # fmt: skip
+        self.mesh.refusals.listen(
+            lambda source, code: self.refused.note(Attempt(source, "link", "to be linked", code))
+        )
         self.belonging = Belonging(
             home, signer, db, self.state, self.writer, self.membership, self.authoring, self.runtime, opened,
             card=self.card, joined=self._in_a_colony,

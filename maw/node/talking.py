@@ -20,7 +20,7 @@ from maw.core.states import READ
 from maw.core.text import check_message
 from maw.core.wishes import NOTHING, Wishes
 from maw.core.word import OperatorWord
-from maw.errors import BadInput, NotFound, Refused
+from maw.errors import BadInput, Hidden, NotFound, Refused
 from maw.node.authoring import Authoring, Written, recovering
 from maw.node.channels import Channels
 from maw.node.crowds import Crowds
@@ -249,7 +249,7 @@ class Talking:
         if all_of_ours and self._presenter.position(row).author == self._store.me:
             return row
         if not self._presenter.may_read(row, self._presenter.said(row), agent_key):
-            raise no_such_message(ref)
+            raise no_such_message(ref, Hidden)
         return row
 
     # -- acknowledging --------------------------------------------------------------------------------

@@ -311,12 +311,21 @@ async def _keep_changed(conn: aiosqlite.Connection) -> None:
     await conn.execute("CREATE TABLE changed (n INTEGER PRIMARY KEY, seq INTEGER NOT NULL UNIQUE)")
 
 
+async def _record_refusals(conn: aiosqlite.Connection) -> None:
+    """Who was refused what at which door, hour by hour."""
+    await conn.execute(
+        "CREATE TABLE refusals (hour INTEGER NOT NULL, who TEXT NOT NULL, door TEXT NOT NULL, what TEXT NOT NULL,"
+        " code TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, times INTEGER NOT NULL,"
+        " PRIMARY KEY (hour, who, door, what, code)) WITHOUT ROWID"
+    )
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
     _mark_mailboxes, _keep_roster, _tell_authors, _keep_wakes, _know_people, _let_expire,
     _note_stale, _keep_rhythm, _keep_rights, _keep_edits, _keep_asks,
-    _describe_channels, _keep_presence, _keep_changed,
+    _describe_channels, _keep_presence, _keep_changed, _record_refusals,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

@@ -6,6 +6,7 @@ from maw.api.backend import Json, Page, Speaker
 from maw.api.service.speakers import Speakers
 from maw.core.identity import NodeId
 from maw.core.queries import Query
+from maw.core.refused import Attempt
 
 
 class Auditing(Speakers):
@@ -27,3 +28,9 @@ class Auditing(Speakers):
             self._agent(speaker), log, epoch, after_seq=after_seq, limit=limit, query=query, sparse=sparse
         )
         return Page(found.lines, found.next_seq)
+
+    def note_refusal(self, attempt: Attempt) -> None:
+        self._node.refused.note(attempt)
+
+    async def refusals(self, *, since_ms: int, limit: int) -> list[Json]:
+        return await self._node.refused.newest(since_ms=since_ms, limit=limit)

@@ -13,6 +13,7 @@ from maw.core.highlights import Finder, snippet
 from maw.core.identity import NodeId
 from maw.core.intents import CHAT
 from maw.core.queries import Query
+from maw.core.refused import Attempt
 from maw.core.roster import Plan
 from maw.core.wishes import NOTHING, Wishes
 from maw.core.word import OperatorWord
@@ -50,6 +51,7 @@ class MemoryBackend(MemoryOffice):
     channel_names: list[str] = field(default_factory=lambda: ["general"])
     command: MemoryCommand = field(default_factory=MemoryCommand)
     messages: list[Json] = field(default_factory=list)
+    refused: list[Attempt] = field(default_factory=list)
     acked: dict[str, set[str]] = field(default_factory=dict)
     healthy: bool = True
     listeners: list[MemoryListener] = field(default_factory=list)
@@ -357,6 +359,13 @@ class MemoryBackend(MemoryOffice):
         sparse: bool,
     ) -> Page:
         raise NotFound("there is no log here", code="no_such_log")
+
+    def note_refusal(self, attempt: Attempt) -> None:
+        self.refused.append(attempt)
+
+    async def refusals(self, *, since_ms: int, limit: int) -> list[Json]:
+        now = "2026-11-22T08:00:00Z"
+        return [{**one._asdict(), "first": now, "last": now, "times": 1} for one in self.refused[-limit:]]
 
     async def search(
         self, speaker: Speaker, query: Query, *, limit: int, before_seq: int | None, newest_first: bool
