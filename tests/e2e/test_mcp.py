@@ -109,8 +109,10 @@ async def test_six_tools_cost_little_and_do_what_the_command_does(node: Daemon, 
         assert [reply["text"] for reply in whole["answers"]] == ["low"]
         assert (await ask(one, "ack", ids=[message["n"]]))[0] == {"acked": 1}
         wait_until(lambda: progress(node, first)[0] == "acked", "neo knows that it is done")
-        await ask(one, "send", to="general", text="done")
-        assert (await ask(one, "read", what="general"))[0]["messages"][-1]["text"] == "done"
+        await ask(one, "send", to="general", text="done", priority="high", expires="2h", insist=True)
+        last = (await ask(one, "read", what="general"))[0]["messages"][-1]
+        assert (last["text"], last["priority"]) == ("done", "high")
+        assert "expires" in await refused(one, "send", to="@neo", text="x", expires="yesterday")
 
 
 async def test_what_is_wrong_is_told_to_the_model_with_a_way_out(node: Daemon) -> None:
@@ -120,6 +122,7 @@ async def test_what_is_wrong_is_told_to_the_model_with_a_way_out(node: Daemon) -
         assert "text is missing" in await refused(one, "send", to="@neo")
         assert "takes no colour" in await refused(one, "inbox", colour="red")
         assert "must be one of chat" in await refused(one, "send", to="@neo", text="x", intent="shout")
+        assert "must be true or false" in await refused(one, "send", to="@neo", text="x", insist="yes")
         assert "whole number" in await refused(one, "wait", seconds="long")
         assert "no_such_message" in await refused(one, "read", what="99999")
         assert "there are send, inbox" in await refused(one, "delete_everything")

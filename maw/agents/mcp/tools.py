@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from maw.client.daemon import Daemon, segment
-from maw.core.intents import INTENTS
+from maw.core.intents import INTENTS, PRIORITIES
 from maw.core.names import check_name, parse_address, parse_group
 from maw.core.text import shown
 from maw.errors import BadInput, MawError
@@ -49,7 +49,8 @@ class Tool:
 
     @property
     def schema(self) -> Json:
-        return {"type": "object", "properties": dict(self.fields), "required": list(self.needs)}
+        needed = {"required": list(self.needs)} if self.needs else {}
+        return {"type": "object", "properties": dict(self.fields), **needed}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,8 @@ def _is(kind: Json, value: object) -> bool:
         return value in kind["enum"]
     if kind["type"] == "array":
         return isinstance(value, list) and all(isinstance(one, str | int) for one in value)
+    if kind["type"] == "boolean":
+        return isinstance(value, bool)
     if kind["type"] == "integer":
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, str)
@@ -118,7 +121,8 @@ def _is(kind: Json, value: object) -> bool:
 def _words(kind: Json) -> str:
     if "enum" in kind:
         return f"one of {', '.join(kind['enum'])}"
-    return {"array": "a list of message numbers", "integer": "a whole number"}.get(kind["type"], "text")
+    names = {"array": "a list of message numbers", "integer": "a whole number", "boolean": "true or false"}
+    return names.get(kind["type"], "text")
 
 
 # -- what they do --------------------------------------------------------------------------------------
@@ -128,8 +132,7 @@ def _send(daemon: Daemon, args: Args) -> Json:
     to, body = args["to"], {"text": args["text"]}
     if args.get("intent", "chat") != "chat":
         body["intent"] = args["intent"]
-    if args.get("reply_to"):
-        body["reply_to"] = args["reply_to"]
+    body |= {name: args[name] for name in _WISHES if args.get(name)}
     if "@" in to:
         names = [parse_group(one) or str(parse_address(one)) for one in to.split(",")]
         receipt = daemon.post_once("/api/direct", {**body, "to": names[0] if len(names) == 1 else names}).body
@@ -221,13 +224,22 @@ _BESIDE: Final = (
     "of", "looks_like", "operator", "order", "channel", "reply_to", "priority", "due_at", "overdue", "expired",
     "edited_at", "unreadable",
 )  # fmt: skip
+_WISHES: Final = ("reply_to", "priority", "expires", "insist")
 _TEXT: Final[Json] = {"type": "string"}
 
 TOOLS: Final = (
     Tool(
         "send",
-        "Send to @agent, @agent@host, several (@a,@b), @role:name, or a channel by its name.",
-        {"to": _TEXT, "text": _TEXT, "intent": {"type": "string", "enum": list(INTENTS)}, "reply_to": _TEXT},
+        "Send to @agent, @agent@host, several (@a,@b), @role:name, or a channel by its name. expires: 2h.",
+        {
+            "to": _TEXT,
+            "text": _TEXT,
+            "intent": {"enum": list(INTENTS)},
+            "reply_to": _TEXT,
+            "priority": {"enum": list(PRIORITIES)},
+            "expires": _TEXT,
+            "insist": {"type": "boolean"},
+        },
         ("to", "text"),
         _send,
     ),
@@ -244,7 +256,7 @@ TOOLS: Final = (
         "Done with these messages. To an operator's order say obeyed or declined, and how or why.",
         {
             "ids": {"type": "array", "items": _TEXT},
-            "answer": {"type": "string", "enum": ["obeyed", "declined"]},
+            "answer": {"enum": ["obeyed", "declined"]},
             "note": _TEXT,
         },
         ("ids",),
