@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -47,6 +48,9 @@ class Processes:
             )  # fmt: skip
             below.setdefault(told["ppid"] or 0, []).append(one.pid)
         return cls(found, {pid: tuple(pids) for pid, pids in below.items()})
+
+    def runs(self, pid: int) -> bool:
+        return pid in self.by_pid and not self.by_pid[pid].zombie
 
     def tree(self, root: int) -> Iterator[Process]:
         """``root`` and all below it, the nearest first."""
@@ -102,7 +106,13 @@ class Scene:
                 panes += Server(socket).list_all()
             except TmuxFailed as error:
                 silent[socket] = error.message
-        return cls(processes or Processes.now(), panes, silent)
+        seen = processes or Processes.now()
+        # between the two looks a program may have ended: its pane knows by now how
+        for socket in {pane.place.socket for pane in panes if not pane.dead and not seen.runs(pane.pid)}:
+            with contextlib.suppress(TmuxFailed):
+                again = Server(socket).list_all()
+                panes = [pane for pane in panes if pane.place.socket != socket] + again
+        return cls(seen, panes, silent)
 
 
 def working_directory(pid: int) -> str:

@@ -9,8 +9,10 @@ Panes are addressed by ``%N`` at a server known by socket and pid, never by a na
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import signal
 import stat
 import subprocess
 import time
@@ -137,11 +139,16 @@ class Server(libtmux.Server):
     def list_all(self) -> list[Pane]:
         """Every pane; none where no server runs. Raises TmuxFailed where one does not answer as it should."""
         panes = self._list()
+        waited_for = _LINGERING.get(self.path, frozenset())
         for _ in range(ENDING_LOOKS):
-            if not any(_is_ending(pane) for pane in panes):
+            ending = [pane for pane in panes if _is_ending(pane) and (pane.place, pane.pid) not in waited_for]
+            if not ending:
                 break
+            for server in {pane.place.server for pane in ending}:
+                _ask_for_the_ended(server)
             time.sleep(ENDING_S)
             panes = self._list()
+        _LINGERING[self.path] = frozenset((pane.place, pane.pid) for pane in panes if _is_ending(pane))
         return panes
 
     def _list(self) -> list[Pane]:
@@ -235,9 +242,20 @@ def sockets(env: Mapping[str, str], uid: int, servers: Iterable[Sequence[str]]) 
     return [path for path in found if _is_ours(path, uid)]
 
 
+_LINGERING: Final[dict[str, frozenset[tuple[Place, int]]]] = {}
+"""By socket: panes whose program closed its terminal and lives on. Each is waited for once in the life of this process,
+not in every list."""
+
+
 def _is_ending(pane: Pane) -> bool:
     """Its program has let go of the terminal, and tmux has not asked yet what it ended with."""
     return pane.dead and not pane.ended and pane.pid > 0 and os.path.exists(f"/proc/{pane.pid}")  # noqa: PTH110
+
+
+def _ask_for_the_ended(server: int) -> None:
+    """tmux 3.3 misses now and then that a child ended, which stays a zombie then: told so once more, it asks."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(server, signal.SIGCHLD)
 
 
 def _is_ours(path: str, uid: int) -> bool:

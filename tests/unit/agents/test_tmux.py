@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from maw.agents.running import environment, wrapped
-from maw.agents.tmux import Server, TmuxFailed, plain_environment, sockets, usual_socket
+from maw.agents.scene import Processes, Scene
+from maw.agents.tmux import Pane, Server, TmuxFailed, plain_environment, sockets, usual_socket
 from maw.errors import Conflict
 
 pytestmark = pytest.mark.skipif(not shutil.which("tmux"), reason="needs tmux: apt-get install -y tmux")
@@ -77,11 +79,50 @@ def test_what_a_program_ended_with_is_known(server: Server, tmp_path: Path) -> N
     assert server.list_all()[0].ended == "exit status 7"
 
 
+def test_who_closed_its_terminal_and_lives_on_is_waited_for_once(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.e2e.lab import wait_until
+
+    server.begin("neo", "neo", str(tmp_path), [], ["sh", "-c", "trap '' HUP; exec sleep 60 <&- >&- 2>&-"])
+    wait_until(lambda: server.list_all()[0].dead, "its terminal is closed")
+    (pane,) = server.list_all()
+    assert (pane.ended, Path(f"/proc/{pane.pid}").exists()) == ("", True)
+    looks = 0
+    listed = server._list
+
+    def counted() -> list[Pane]:
+        nonlocal looks
+        looks += 1
+        return listed()
+
+    monkeypatch.setattr(server, "_list", counted)
+    assert server.list_all() == [pane] and looks == 1
+    os.kill(pane.pid, signal.SIGKILL)
+    wait_until(lambda: server.list_all()[0].ended == "signal 9", "its end is known all the same")
+
+
+def test_a_program_that_ends_between_two_looks_has_ended_with_something(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.e2e.lab import wait_until
+
+    server.begin("neo", "neo", str(tmp_path), [], ["sleep", "60"])
+    (before,) = server.list_all()
+
+    def ended() -> Processes:
+        os.kill(before.pid, signal.SIGKILL)
+        wait_until(lambda: server.list_all()[0].dead, "its pane knows")
+        return Processes({}, {})
+
+    monkeypatch.setattr(Processes, "now", ended)
+    (pane,) = Scene.now([server.path]).panes
+    assert (pane.dead, pane.ended) == (True, "signal 9")
+
+
 def test_a_server_that_does_not_answer_is_told_apart_from_none(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import signal
-
     place = server.begin("neo", "neo", "/", [], ["sleep", "60"])
     monkeypatch.setattr("maw.agents.tmux.COMMAND_S", 0.5)
     os.kill(place.server, signal.SIGSTOP)
