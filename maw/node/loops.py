@@ -37,7 +37,10 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 60.0
+STEADY_S: Final = 60.0
+"""Without a stumble for so long, a loop works again."""
 STANDS_STILL: Final = "stands_still"
+DISK: Final = "disk"
 
 
 class Pulse:
@@ -73,6 +76,8 @@ class Loops:
         self._bug = bug
         self._watched: dict[str, tuple[Callable[[], float], float, bool]] = {}
         self._still: set[str] = set()
+        self._stumbled: dict[str, float] = {}
+        """When each stumbled last; at first when it began, so that what an earlier run told of it is settled too."""
 
     def watch(self, name: str, quiet: Callable[[], float], within: float, *, essential: bool = False) -> None:
         """``quiet()`` above ``within`` seconds means that the loop stands still."""
@@ -85,7 +90,7 @@ class Loops:
         return pulse.beat
 
     def look(self) -> bool:
-        """Tells of loops that stand still, and settles it for those that move again. False: an essential one does
+        """Tells of loops that stand still; settles it for those that move, or work, again. False: an essential one does
         not move, and the service manager should end this process."""
         alive = True
         for name, (quiet, within, essential) in self._watched.items():
@@ -101,10 +106,19 @@ class Loops:
                 what = "without it nothing is accepted" if essential else "the rest goes on"
                 text = f"the loop {name!r} has not moved for {seconds:.0f} s: {what}"
                 self._alert(Alert(STANDS_STILL, name, text))
+        self._settle_steady()
         return alive
+
+    def _settle_steady(self) -> None:
+        now = self._clock()
+        steady = [name for name, at in self._stumbled.items() if now - at >= STEADY_S]
+        for name in steady:
+            del self._stumbled[name]
+            self._settle(DISK, name)
 
     async def keep(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
         """Runs ``loop`` until it returns or is cancelled, and again, after a pause that grows, when it raises."""
+        self._stumbled.setdefault(name, self._clock())
         pause = FIRST_PAUSE_S
         while True:
             begun = self._clock()
@@ -128,8 +142,9 @@ class Loops:
             cause = cause.exceptions[0]
         if isinstance(cause, sqlite3.Error | OSError | MawError):
             log.warning("%s stumbled and begins again: %s", name, cause)
+            self._stumbled[name] = self._clock()
             self._alert(
-                Alert("disk", name, f"the loop {name!r} stumbled over {cause}; it begins again by itself")
+                Alert(DISK, name, f"the loop {name!r} stumbled over {cause}; it begins again by itself")
             )
         else:
             self._bug(name, cause if isinstance(cause, Exception) else error)

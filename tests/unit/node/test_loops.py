@@ -103,6 +103,32 @@ def test_the_disks_faults_are_not_called_bugs(error: Exception) -> None:
     assert bench.alerts[0].kind == "disk"
 
 
+async def test_who_stumbled_over_the_disk_and_works_again_is_told_of_no_more() -> None:
+    bench = Bench()
+    bench.loops.stumbled("joins", OSError(5, "Input/output error"))
+    bench.now = 30
+    bench.loops.stumbled("joins", OSError(5, "Input/output error"))
+    bench.now = 89
+    bench.loops.look()
+    assert bench.settled == [], "not a minute without a stumble yet"
+    bench.now = 90
+    bench.loops.look()
+    bench.loops.look()
+    assert bench.settled == [("disk", "joins")]
+
+
+async def test_what_an_earlier_run_told_of_a_loop_is_settled_too() -> None:
+    bench = Bench()
+
+    async def ends() -> None:
+        pass
+
+    await bench.loops.keep("joins", ends)
+    bench.now = 60
+    bench.loops.look()
+    assert bench.settled == [("disk", "joins")]
+
+
 async def test_being_cancelled_is_no_stumbling() -> None:
     bench = Bench()
     task = asyncio.ensure_future(bench.loops.keep("joins", asyncio.Event().wait))  # type: ignore[arg-type]
