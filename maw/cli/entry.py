@@ -15,6 +15,11 @@ def main() -> int:
 
         if (code := light(sys.argv[1:])) is not None:
             return code
+    if sys.argv[1:] == ["up"]:
+        from maw.cli.serving import quickly
+
+        if (code := quickly()) is not None:
+            return code
     from maw.cli.main import main as every_command
 
     return every_command()

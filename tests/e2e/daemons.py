@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 from tests.e2e.lab import wait_until
 
-MAW: Final = (sys.executable, "-m", "maw.cli.main")
+MAW: Final = (sys.executable, "-m", "maw.cli.entry")
 READY_S: Final = 15.0
 
 

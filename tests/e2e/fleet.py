@@ -134,7 +134,10 @@ class Fleet:
         wait_until(lambda: text in self.screen(session), f"{session} shows {text!r}", PATIENCE_S)
 
     def listed(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.json("agent", "show", name)
+        """What `maw agent show NAME --json` says of how it runs, asked here: who waits asks often."""
+        status, roster = self.daemon.ask("GET", "/api/roster")
+        assert status == 200, roster
+        found: dict[str, Any] = next((one for one in roster if one["name"] == name), {})
         return found
 
     def snapshot(self, socket: str | None = None) -> str:

@@ -94,7 +94,7 @@ def all_run(fleet: Fleet, talks: dict[str, str]) -> Callable[[], bool]:
 def alerts(fleet: Fleet) -> dict[str, str]:
     """By kind, what is told: of several of a kind all, a line each."""
     found: dict[str, str] = {}
-    for one in fleet.json("status")["alerts"]:
+    for one in fleet.daemon.ask("GET", "/api/status")[1]["alerts"]:
         found[one["kind"]] = "\n".join(filter(None, (found.get(one["kind"]), one["text"])))
     return found
 

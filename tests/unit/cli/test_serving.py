@@ -71,3 +71,22 @@ def test_what_is_for_the_allocator_is_not_handed_on(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
     serving.forget(["MALLOC_ARENA_MAX"])
     assert "MALLOC_ARENA_MAX" not in os.environ
+
+
+def test_up_alone_needs_no_command_line(make_home: MakeHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = make_home("mbp").path
+    monkeypatch.setattr(serving, "become", lambda found: 3 if found == home else 4)
+    monkeypatch.setenv("MAW_HOME", str(home))
+    assert serving.quickly() == 3
+    monkeypatch.setenv("MAW_HOME", str(home / "nowhere"))
+    assert serving.quickly() is None, "the full command says what is missing"
+
+
+def test_what_was_imported_is_not_looked_through_again() -> None:
+    script = (
+        "import gc; from maw.cli import serving\n"
+        "with serving.nothing_looked_through(): import json, asyncio\n"
+        "print(gc.isenabled(), gc.get_freeze_count() > 1000)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "True True\n", done.stderr
