@@ -81,10 +81,17 @@ class Waited:
 
 
 def digest(
-    agent: str, briefs: Sequence[Brief], nonce: str, *, more: int = 0, waited: Waited | None = None
+    agent: str,
+    briefs: Sequence[Brief],
+    nonce: str,
+    *,
+    more: int = 0,
+    waited: Waited | None = None,
+    is_role: bool = False,
 ) -> str:
     """The text, without a newline at its end. ``briefs``: what is shown, in order, at least one and at most ``LINES``;
-    ``more``: how many there are besides. ``nonce``: from ``NONCE_CHARS`` random letters and digits.
+    ``more``: how many there are besides. ``nonce``: from ``NONCE_CHARS`` random letters and digits. ``is_role``: the
+    mailbox is that of a role, and who reads this must say so.
     """
     if not 0 < len(briefs) <= LINES:
         raise ValueError(f"a digest has 1 to {LINES} lines, not {len(briefs)}")
@@ -93,12 +100,14 @@ def digest(
     orders = sum(brief.order for brief in briefs)
     total = len(briefs) + more
     told = f"{total} new for {agent}, {_count(orders, 'operator order')}"
-    lines = [f"[maw {nonce}] {told}. Quoted: their own words. Whole: maw read N; done: maw ack N"]
+    as_role = f" --as {agent}" if is_role else ""
+    commands = f"Whole: maw read N{as_role}; done: maw ack N{as_role}"
+    lines = [f"[maw {nonce}] {told}. Quoted: their own words. {commands}"]
     if waited is not None:
         lines.append(f"{waited.count} of them waited up to {ago(waited.seconds)}: {_plain(waited.why)}")
-    lines += [_line(brief) for brief in briefs]
+    lines += [_line(brief, as_role) for brief in briefs]
     if more:
-        lines.append(f"and {more} more: maw inbox")
+        lines.append(f"and {more} more: maw inbox{as_role}")
     lines.append(f"[/maw {nonce}]")
     return "\n".join(lines)
 
@@ -133,7 +142,7 @@ def ago(seconds: float) -> str:
     return f"{max(0, int(seconds))}s"
 
 
-def _line(brief: Brief) -> str:
+def _line(brief: Brief, as_role: str) -> str:
     said = quoted(brief.text)
     age = "at an unsure time" if brief.age_s is None else f"{ago(brief.age_s)} ago"
     where = f" in #{_plain(brief.channel)}" if brief.channel is not None else ""
@@ -143,7 +152,7 @@ def _line(brief: Brief) -> str:
     if brief.operator is not None:
         who = f"operator {_plain(brief.operator)} (key checked) through {via}{where}"
         if brief.order:
-            todo = f"maw ack {brief.seq} --obeyed or --declined"
+            todo = f"maw ack {brief.seq} --obeyed or --declined{as_role}"
             return f"ORDER {brief.seq} of {who}, {age}: {said} -> {todo}"
         return f"OPERATOR {brief.seq}: {who}, {age}: {said}"
     known = "human, " if brief.role == "ape" else ""

@@ -23,7 +23,7 @@ from maw.node.briefing import Heard, brief_json, brief_of, fresh_nonce, to_annou
 from maw.node.marking import Marking
 from maw.node.presenting import Json, Presenter
 from maw.node.visible import Visible
-from maw.node.wakes import ASKED_FOR, Wakes
+from maw.node.wakes import ASKED_FOR, LONG_S, Wakes
 from maw.store import pages
 from maw.store.database import Database
 from maw.store.state import AgentRow, State
@@ -57,12 +57,14 @@ class _Asker:
 @dataclass(slots=True)
 class _Ear:
     """One agent's. ``cursor``: its mailbox was read up to this seq; ``looked``: nothing was left on the disk when this
-    seq was the newest that is visible (-1: not looked yet). ``older``: how many were too many to be kept in mind."""
+    seq was the newest that is visible (-1: not looked yet). ``older``: how many were too many to be kept in mind.
+    ``bearer``: of a role that nobody hears for, the ear of the agent whose role it is."""
 
     claims: Claims = field(default_factory=Claims)
     cursor: int = 0
     looked: int = -1
     older: int = 0
+    bearer: _Ear | None = None
     askers: dict[int, _Asker] = field(default_factory=dict)
     moved: asyncio.Event = field(default_factory=asyncio.Event)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -73,8 +75,13 @@ class _Ear:
 
     def stir(self) -> None:
         """Whoever waits looks again."""
+        if self.bearer is not None and not self.askers:
+            self.bearer.stir()
         self.moved.set()
         self.moved = asyncio.Event()
+
+    def is_heard(self) -> bool:
+        return bool(self.askers or (self.bearer is not None and self.bearer.askers))
 
 
 class Hearing:
@@ -85,6 +92,7 @@ class Hearing:
         visible: Visible,
         presenter: Presenter,
         address: Callable[[AgentRow], str],
+        roles: Callable[[AgentRow], list[AgentRow]],
         marking: Marking,
         wakes: Wakes,
     ) -> None:
@@ -93,6 +101,7 @@ class Hearing:
         self._visible = visible
         self._presenter = presenter
         self._address = address
+        self._roles = roles
         self._marking = marking
         self._wakes = wakes
         self._ears: dict[int, _Ear] = {}
@@ -115,7 +124,8 @@ class Hearing:
         slice_s: float = 5.0,
     ) -> Heard | None:
         """What is new for ``agent`` and was not announced yet, claimed for this caller; None when there is nothing, or
-        nothing for him, within ``wait`` seconds. ``wake``: only what may wake the agent, and when it may.
+        nothing for him, within ``wait`` seconds. ``wake``: only what may wake the agent, and when it may. When there is
+        nothing, what is new for one of its roles, for whom nobody else hears.
 
         Raises Replaced when a newer waiter of the same agent, way and ``session`` came. ``gone()``: the caller has
         hung up; it is asked every ``slice_s``.
@@ -123,7 +133,7 @@ class Hearing:
         ear = self._ears.setdefault(agent.n, _Ear())
         asker = _Asker(Waiter(via, wake), session)
         if wait <= 0:
-            return await self._offer(agent, ear, asker, limit)
+            return await self._offer_any(agent, ear, asker, limit)
         self._replace(ear, asker)
         self._numbers += 1
         number = self._numbers
@@ -149,7 +159,7 @@ class Hearing:
         asker = ear.askers[number]
         while not gone():
             moved = ear.moved
-            heard = await self._offer(agent, ear, asker, limit)
+            heard = await self._offer_any(agent, ear, asker, limit)
             left = deadline - loop.time()
             if heard is not None or left <= 0:
                 return heard
@@ -174,17 +184,38 @@ class Hearing:
     def _next(self, agent: AgentRow, ear: _Ear, asker: _Asker) -> float:
         """Seconds until there may be something although nothing moves: a lease ends, or the budget allows it."""
         me = asker.waiter
-        times = [self._wakes.pause(agent, me, ear.claims.open_to(me, ear.others(asker)))]
-        if (lapse := ear.claims.next_lapse()) is not None:
-            times.append(lapse - asyncio.get_running_loop().time())
+        others, times = ear.others(asker), [LONG_S]
+        for row, its in [(agent, ear), *self._unheard(agent, ear)]:
+            times.append(self._wakes.pause(row, me, its.claims.open_to(me, others)))
+            if (lapse := its.claims.next_lapse()) is not None:
+                times.append(lapse - asyncio.get_running_loop().time())
         return max(0.01, min(times))
+
+    def _unheard(self, agent: AgentRow, ear: _Ear) -> list[tuple[AgentRow, _Ear]]:
+        """Roles of the agent for which nobody else hears, each with its mailbox of its own."""
+        found = []
+        for row in self._roles(agent):
+            its = self._ears.setdefault(row.n, _Ear())
+            its.bearer = ear
+            if not its.askers:
+                found.append((row, its))
+        return found
 
     # -- offering -------------------------------------------------------------------------------------
 
-    async def _offer(self, agent: AgentRow, ear: _Ear, asker: _Asker, limit: int) -> Heard | None:
+    async def _offer_any(self, agent: AgentRow, ear: _Ear, asker: _Asker, limit: int) -> Heard | None:
+        heard = await self._offer(agent, ear, ear, asker, limit)
+        if heard is None:
+            for row, its in self._unheard(agent, ear):
+                if (heard := await self._offer(row, its, ear, asker, limit)) is not None:
+                    return heard
+        return heard
+
+    async def _offer(self, agent: AgentRow, ear: _Ear, at: _Ear, asker: _Asker, limit: int) -> Heard | None:
+        """``at``: where the asker waits, which is not ``ear`` where that is of a role of his."""
         await self._read(agent, ear)
         # only now: a better way may have come while the disk was read
-        others = ear.others(asker)
+        others = at.others(asker)
         me, now = asker.waiter, asyncio.get_running_loop().time()
         ear.claims.lapse(now)
         ear.claims.expire(wall_clock_ms())
@@ -244,7 +275,8 @@ class Hearing:
         briefs = [brief_of(message, row.said) for message, row in zip(messages, rows, strict=True)]
         waited = self._wakes.waited([items[row.seq] for row in rows])
         more = len(counted) + ear.older
-        text = digest(agent.name, briefs, fresh_nonce(), more=more, waited=waited)
+        is_role = agent.profile.of is not None
+        text = digest(agent.name, briefs, fresh_nonce(), more=more, waited=waited, is_role=is_role)
         if (claim := ear.claims.find(name)) is not None:
             claim.older = ear.older
             claim.size = 0 if me.via in ASKED_FOR else len(text.encode())
@@ -346,7 +378,7 @@ class Hearing:
         """Something became visible: whoever waits for mail that came looks at it."""
         mail = self._state.mail
         for n, ear in self._ears.items():
-            if ear.askers and mail.get(n, 0) > ear.looked:
+            if mail.get(n, 0) > ear.looked and ear.is_heard():
                 ear.stir()
 
     def stir(self, agent: AgentRow) -> None:
@@ -371,7 +403,7 @@ class Hearing:
     ) -> Json:
         """What became of a claim: its messages were put in front of the agent (durable once this returns), or were
         not and why, or it takes longer. NotFound when it is not known any more: then they are announced again."""
-        ear = self._ears.setdefault(agent.n, _Ear())
+        agent, ear = self._holder(agent, name)
         loop = asyncio.get_running_loop()
         ear.claims.lapse(loop.time())
         self._give_back(agent, ear)
@@ -407,6 +439,16 @@ class Hearing:
             raise
         ear.claims.confirmed(name)
         return {"state": "delivered", "delivered": fresh}
+
+    def _holder(self, agent: AgentRow, name: str) -> tuple[AgentRow, _Ear]:
+        """In whose mailbox the claim is: the agent's own, or one of its roles'."""
+        ear = self._ears.setdefault(agent.n, _Ear())
+        if ear.claims.find(name) is None:
+            for row in self._roles(agent):
+                its = self._ears.get(row.n)
+                if its is not None and its.claims.find(name) is not None:
+                    return row, its
+        return agent, ear
 
     def _give_back(self, agent: AgentRow, ear: _Ear) -> None:
         """The wakes of claims that woke nobody."""

@@ -197,8 +197,9 @@ class Parts:
             store, config.wakes, self.directory.address, self.alerts.raise_alert, self.alerts.settle
         )
         self.hearing = Hearing(
-            db, self.state, self.visible, self.presenter, self.directory.address, self.marking, self.wakes
-        )
+            db, self.state, self.visible, self.presenter, self.directory.address, self.directory.roles_of,
+            self.marking, self.wakes,
+        )  # fmt: skip
         self.quotas = SayQuotas(
             config.limits.rates, self.directory.address, self.alerts.raise_alert, self.alerts.settle
         )

@@ -67,8 +67,7 @@ class Quiet(NamedTuple):
 @dataclass(slots=True)
 class _Agent:
     """``budget`` rations its wakes; ``talk`` what it is told without being woken, as it works or because it waits
-    itself. ``own``: its rule of quiet, None where the host's counts. ``told``: an alert stands. ``kept``: why messages
-    were held, by seq, as far as their authors are to be told of it."""
+    itself. ``own``: its rule of quiet, None where the host's counts. ``told``: an alert stands."""
 
     budget: Budget
     talk: Budget
@@ -77,11 +76,13 @@ class _Agent:
     counts: Counts = field(default_factory=Counts)
     noted: float = 0.0
     """When it was last written down that something is held."""
-    kept: dict[int, str] = field(default_factory=dict)
 
 
 class Wakes:
-    """``address`` names an agent. ``alert`` and ``settle`` tell a human. ``now`` is seconds since 1970."""
+    """``address`` names an agent. ``alert`` and ``settle`` tell a human. ``now`` is seconds since 1970.
+
+    Whoever has several roles is woken as one: what is meant for a role is on its bearer's account.
+    """
 
     def __init__(
         self,
@@ -101,6 +102,8 @@ class Wakes:
         self.frozen: Callable[[AgentRow], str | None] = lambda agent: None
         """What an operator has frozen hears nobody else until it is thawed: it could not answer."""
         self._agents: dict[int, _Agent] = {}
+        self._kept: dict[int, dict[int, str]] = {}
+        """By agent: why messages of its mailbox were held, by seq, as far as their authors are to be told of it."""
         self._unsaved: list[WakeRow] = []
         self._struck: list[WakeRow] = []
         """On the disk, and given back since."""
@@ -133,7 +136,15 @@ class Wakes:
                 self._settle(ALERT, self._address(agent))
         return damaged
 
+    def _bearer(self, agent: AgentRow) -> AgentRow:
+        """Who is woken for it: itself, or the agent whose role it is."""
+        of = agent.profile.of
+        return agent if of is None else self._store.state.agents.get((agent.node, of), agent)
+
     def _at(self, n: int) -> _Agent:
+        """Its account, or its bearer's. An agent of whom only its wakes are left has its own."""
+        if (agent := self._store.state.agent_at.get(n)) is not None:
+            n = self._bearer(agent).n
         if (one := self._agents.get(n)) is None:
             limits = self.config.limits
             talk = Budget(limits.times(TALK_TIMES), gathers=False, pace=1.0, verb="interrupted")
@@ -181,9 +192,12 @@ class Wakes:
         quiet = self.quiet(agent)
         return None if quiet is None else quiet.words
 
+    def _why_quiet(self, agent: AgentRow) -> str | None:
+        return self.frozen(agent) or self.frozen(self._bearer(agent)) or self._quiet_words(agent)
+
     def _heard_now(self, agent: AgentRow, me: Waiter, items: Sequence[Pending], now: float) -> list[Pending]:
         """Without what must wait for the end of the agent's quiet, or of a freeze: an operator's word never does."""
-        if me.via in ASKED_FOR or (why := self.frozen(agent) or self._quiet_words(agent)) is None:
+        if me.via in ASKED_FOR or (why := self._why_quiet(agent)) is None:
             return list(items)
         for item in items:
             if item.cause.kind != OPERATOR:
@@ -225,14 +239,15 @@ class Wakes:
         """Settles what was told when nothing is held any more."""
         if one.told and not one.budget.holds(now) and not one.talk.holds(now):
             one.told = False
-            self._settle(ALERT, self._address(agent))
+            self._settle(ALERT, self._address(self._bearer(agent)))
 
     def _keep(self, agent: AgentRow, item: Pending, why: str) -> None:
         if item.told != why:
-            item.told = self._at(agent.n).kept[item.seq] = why
+            item.told = self._kept.setdefault(agent.n, {})[item.seq] = why
 
     def _tell(self, agent: AgentRow, held: Held, verb: str) -> None:
         self._at(agent.n).told, self._at(agent.n).noted = True, self._now()
+        agent = self._bearer(agent)
         name = self._address(agent)
         what = {"groups": "messages to groups", "all": "messages"}.get(held.what, held.what)
         text = (
@@ -307,12 +322,12 @@ class Wakes:
         one.budget.release()
         one.talk.release()
         one.told = False
-        self._settle(ALERT, self._address(agent))
+        self._settle(ALERT, self._address(self._bearer(agent)))
 
     async def set_quiet(self, agent: AgentRow, text: str) -> None:
         """``on``, ``off``, ``22:00-07:00``, or ``host``: as the host has it. Raises BadInput."""
         own = None if text == HOST else quiet_text(parse_quiet(text))
-        await self._store.writer.submit(lambda conn: rows.set_quiet(conn, agent.n, own))
+        await self._store.writer.submit(lambda conn: rows.set_quiet(conn, self._bearer(agent).n, own))
         self._at(agent.n).own = own
 
     # -- what is shown --------------------------------------------------------------------------------
@@ -387,13 +402,11 @@ class Wakes:
 
     def keep_again(self, n: int, kept: dict[int, str]) -> None:
         """They could not be told of yet."""
-        self._at(n).kept = kept | self._at(n).kept
+        self._kept[n] = kept | self._kept.get(n, {})
 
     def kept(self) -> list[tuple[int, dict[int, str]]]:
         """Messages that are held, of whom nobody was told yet: by agent, each with why. Asked for once."""
-        found = [(n, one.kept) for n, one in self._agents.items() if one.kept]
-        for n, _ in found:
-            self._agents[n].kept = {}
+        found, self._kept = list(self._kept.items()), {}
         return found
 
 
