@@ -12,7 +12,7 @@ Counts are of an hour since 1970. What is said of this hour is said before it is
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 KEPT_HOURS: Final = 24 * 8
@@ -52,15 +52,6 @@ def usual(counts: Counts, hour: int) -> int:
     """Messages in an hour in which there are any, before ``hour``; 0 where there were none."""
     before = sorted(count for at, count in counts.items() if at < hour)
     return before[len(before) // 2] if before else 0  # the median; ``statistics`` would bring 1 MiB with it
-
-
-def total(all_counts: Iterable[Counts]) -> dict[int, int]:
-    """All together, hour by hour."""
-    summed: dict[int, int] = {}
-    for counts in all_counts:
-        for hour, count in counts.items():
-            summed[hour] = summed.get(hour, 0) + count
-    return summed
 
 
 def _sudden(counts: Counts, hour: int, at_least: int, without_rhythm: int | None) -> int | None:

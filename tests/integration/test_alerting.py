@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 import pytest
 from aiohttp import web
 
@@ -42,13 +43,24 @@ async def counted(host: Host, hour: int) -> dict[int, int]:
     rhythm._wall_ms = lambda: hour * HOUR_MS
     rhythm._next = 0.0
     await rhythm.keep()
-    return dict(rhythm._counts.get(host.node.state.local["neo"].n, {}))
+    kept = await host.node.db.rows("SELECT agent, hour, messages FROM rhythm")
+    sums: dict[int, int] = {}
+    for _, at, messages in kept:
+        sums[at] = sums.get(at, 0) + messages
+    assert sums == rhythm._sums
+    return {at: messages for agent, at, messages in kept if agent == host.node.state.local["neo"].n}
 
 
 async def pretend(host: Host, counts: dict[int, int]) -> None:
-    """As if neo had said so many in these hours."""
+    """As if neo had said so many in these hours, before this maw ran."""
     n = host.node.state.local["neo"].n
-    host.node.rhythm._counts[n] = dict(counts)
+
+    async def write(conn: aiosqlite.Connection) -> None:
+        await conn.executemany("INSERT INTO rhythm VALUES (?, ?, ?)", [(n, *one) for one in counts.items()])
+
+    await host.node.writer.submit(write)
+    host.node.rhythm._sums = dict(counts)
+    host.node.rhythm._hour = -1
 
 
 async def test_what_is_said_is_counted_once_also_over_a_restart(make_home: MakeHome) -> None:
@@ -81,6 +93,7 @@ async def test_who_falls_silent_is_told_until_it_speaks_again(make_home: MakeHom
         assert "6 hours" in (await host.alerts())["quiet", "neo@mbp"]["text"]
         await host.node.herald.keep()
         assert ["neo@mbp has said nothing" in text for text in await host.channel("alerts")] == [True]
+        await host.node.writer.submit(lambda conn: conn.execute("DELETE FROM rhythm"))
     async with running(home) as host:  # told by an earlier run, and over by now
         await counted(host, NOW + 5)
         assert ("quiet", "neo@mbp") not in await host.alerts()
@@ -95,6 +108,30 @@ async def test_a_flood_is_told_with_who_and_what_to_do(make_home: MakeHome) -> N
         text = (await host.alerts())["surge", "neo@mbp"]["text"]
         assert f"{FLOOD_AT} messages within this hour; it usually says 2" in text
         assert "maw agent stop neo" in text
+        host.node.rhythm._address = lambda row: "neo@renamed"
+        await counted(host, NOW)
+        assert ("surge", "neo@renamed") in await host.alerts() and (
+            "surge",
+            "neo@mbp",
+        ) not in await host.alerts()
+        await counted(host, NOW + 1)
+        assert ("surge", "neo@renamed") not in await host.alerts(), "another hour"
+
+
+async def test_nobodys_counts_are_read_while_nothing_happens(make_home: MakeHome) -> None:
+    async with running(make_home("mbp")) as host:
+        await host.add("neo")
+        await host.post("neo", "one")
+        hour = host.node.rhythm._wall_ms() // HOUR_MS
+        await counted(host, hour)
+        known = host.node.rhythm._of_agent.copy()
+        assert known
+        await counted(host, hour)
+        assert all(host.node.rhythm._of_agent[n] is found for n, found in known.items())
+        await host.post("neo", "two")
+        await counted(host, hour)
+        n = host.node.state.local["neo"].n
+        assert host.node.rhythm._of_agent[n] is not known[n]
 
 
 # -- the owner's own ways ------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from maw.core.rhythm import FLOOD_AT, GROWTH_AT, STRANGE_FLOOD_AT, flood, growth, silent_for, total, usual
+from maw.core.rhythm import FLOOD_AT, GROWTH_AT, STRANGE_FLOOD_AT, flood, growth, silent_for, usual
 
 HOURLY = dict.fromkeys(range(1000, 1048), 4)
 OFFICE = {day * 24 + hour: 5 for day in range(38, 47) if day % 7 not in (5, 6) for hour in range(9, 18)}
@@ -47,4 +47,3 @@ def test_all_together_grow_only_against_a_past() -> None:
     now = max(HOURLY) + 1
     assert growth({now: 10 * GROWTH_AT}, now) is None, "a young Colony grows from nothing"
     assert growth({**HOURLY, now: GROWTH_AT}, now) == GROWTH_AT
-    assert total([{1: 2, 2: 3}, {2: 4}]) == {1: 2, 2: 7}
