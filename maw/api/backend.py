@@ -403,8 +403,9 @@ class Peopling(Protocol):
         """``said``: about, pulse_s, roles, crowd; what is None stays. NotFound; Refused: another's, or a
         ``crowd`` from who does not administer."""
 
-    async def pulse(self, speaker: Speaker) -> Json:
-        """The speaking agent is there: ``{"agent", "last_pulse_at", "unread"}``."""
+    async def pulse(self, speaker: Speaker, most: int | None) -> Json:
+        """The speaking agent is there: ``{"agent", "last_pulse_at", "unread"}``. ``most``: messages that it may say
+        until it pulses again."""
 
     async def roles_waiting(self, speaker: Speaker) -> dict[str, int]:
         """How much waits for the roles of the speaking agent; only where something does."""

@@ -18,6 +18,7 @@ from maw.core.vouched import Vouched, read_vouched
 from maw.errors import BadInput
 
 _USER: Final = Field("name", Line(), "a local agent's name", required=True)
+MAX_A_PULSE: Final = 1_000_000
 MAX_UID: Final = (1 << 32) - 2
 _ABOUT: Final = Field("about", Blank(MAX_ABOUT), "what it is for, on one line; empty: nothing is said")
 _PULSE: Final = Field("pulse_s", Whole(0, MAX_PULSE_S), "seconds between two of its pulses; 0: none is known")
@@ -61,7 +62,8 @@ async def change_user(call: Call) -> web.StreamResponse:
 
 
 async def pulse(call: Call) -> web.StreamResponse:
-    return reply(await call.backend.pulse(call.speaker), headers=call.api.headers)
+    answer = await call.backend.pulse(call.speaker, call.args["max_messages"])
+    return reply(answer, headers=call.api.headers)
 
 
 async def remove_user(call: Call) -> web.StreamResponse:
@@ -117,7 +119,13 @@ ROUTES: Final = (
         Access.AGENT,
         "the speaking agent is there: every host knows when it last pulsed",
         "Pulse",
-        body=body(),
+        body=body(
+            Field(
+                "max_messages",
+                Whole(0, MAX_A_PULSE),
+                "how many messages it may say until it pulses again; left out: any number, also when a pulse is over",
+            )
+        ),
     ),
     Route(
         "DELETE",

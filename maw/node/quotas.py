@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from maw.core.allowance import Allowances
 from maw.core.colony import Said
 from maw.core.effects import Alert
 from maw.core.quota import AGENT, CHANNEL, Empty, Quotas, Rates
@@ -43,6 +44,7 @@ class SayQuotas:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._quotas = Quotas(rates)
+        self._allowances = Allowances()
         self._address = address
         self._alert = alert
         self._settle = settle
@@ -52,12 +54,27 @@ class SayQuotas:
         self.refusals = 0
         """Since the start, for /metrics."""
 
+    def pulse(self, agent: AgentRow, most: int | None) -> None:
+        """A pulse of the agent's begins, in which it and its roles may say ``most`` messages; None: it is over, or any
+        number."""
+        self._allowances.begin(_bearer(agent), most, self._monotonic())
+
     def charge(self, agent: AgentRow, said: Said) -> None:
         """Raises TooMany; then nothing was counted. An operator's word is never too many."""
         if said.word is not None:
             return
         now = self._monotonic()
+        if (spent := self._allowances.spent(_bearer(agent), now)) is not None:
+            self.refusals += 1
+            raise TooMany(
+                f"{agent.name} has said all {spent.most} messages of this pulse",
+                code="pulse_spent",
+                retry_after=spent.wait,
+                hint="the next pulse begins anew: say then what is left, in one message;"
+                " max_messages_per_pulse in agent.toml has the number",
+            )
         if (empty := self._quotas.take(agent.n, said.channel, now)) is None:
+            self._allowances.take(_bearer(agent))
             return
         self.refusals += 1
         self._note(agent, empty, now)
@@ -92,6 +109,10 @@ class SayQuotas:
                 del self._refused[n]
                 if (name := self._names.pop(n, None)) is not None:
                     self._settle(FLOOD, name)
+
+
+def _bearer(agent: AgentRow) -> tuple[int, bytes]:
+    return agent.node, agent.profile.of or agent.id
 
 
 def _what(empty: Empty, agent: AgentRow, said: Said) -> str:

@@ -39,6 +39,7 @@ ROUTES = {
     "GET /api/asks",
     "GET /api/audit",
     "GET /api/audit/entries",
+    "GET /api/audit/refusals",
     "POST /api/direct",
     "POST /api/redact",
     "POST /api/read",

@@ -29,7 +29,7 @@ async def test_another_host_knows_who_is_there_and_a_restart_does(make_home: Mak
             "sleeping",
             "sleeping",
         ]
-        told = await mbp.service.pulse(await mbp.as_("neo"))
+        told = await mbp.service.pulse(await mbp.as_("neo"), None)
         assert told["agent"] == "neo@mbp"
         head = mbp.node.state.newest_epoch(mbp.me)[1].seq
         await mbp.node.presences.keep()

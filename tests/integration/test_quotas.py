@@ -83,3 +83,24 @@ async def test_who_goes_on_and_on_is_told_of_until_it_is_quiet(limited: Host, cl
     clock.now += 2
     limited.node.quotas.look()
     assert ("flood", "neo@mbp") not in await limited.alerts()
+
+
+async def test_within_a_pulse_an_agent_and_its_roles_say_so_much_and_no_more(
+    limited: Host, clock: Clock
+) -> None:
+    await limited.service.add_user(await limited.owner(), "boonkeeper", "agent", uid=None, of="neo")
+    neo = await limited.as_("neo")
+    await limited.service.pulse(neo, 2)
+    first = await limited.send("neo", "arthur", "one", idempotency_key="k")
+    await limited.send("boonkeeper", "arthur", "two")
+    for name in ("neo", "boonkeeper"):
+        with pytest.raises(TooMany) as refused:
+            await limited.send(name, "arthur", "three")
+        assert (refused.value.code, refused.value.retry_after) == ("pulse_spent", 3600.0)
+    again = await limited.send("neo", "arthur", "one", idempotency_key="k")
+    assert again["id"] == first["id"], "what was taken is not refused when it is asked again"
+    await limited.service.pulse(neo, 1)
+    await limited.send("neo", "arthur", "three")
+    await limited.service.pulse(neo, None)
+    await limited.send("boonkeeper", "arthur", "four")
+    assert await limited.texts("arthur") == ["one", "two", "three", "four"]

@@ -98,8 +98,9 @@ class Peopling(Status):
     async def new_token(self, speaker: Speaker, name: str) -> str:
         return await self._node.people.fresh_token(name)
 
-    async def pulse(self, speaker: Speaker) -> Json:
+    async def pulse(self, speaker: Speaker, most: int | None) -> Json:
         agent = need_agent(self._agent(speaker))
+        self._node.quotas.pulse(agent, most)
         at = self._node.presences.pulse(agent)
         unread = await pages.unread_count(self._node.db, agent.n)
         return {"agent": speaker.agent, "last_pulse_at": iso(at), "unread": unread}

@@ -151,7 +151,7 @@ class MemoryOffice:
         self.calls.append(("change_user", name, said))
         return self._user(self.agents[name])
 
-    async def pulse(self, speaker: Speaker) -> Json:
+    async def pulse(self, speaker: Speaker, most: int | None) -> Json:
         return {"agent": speaker.agent, "last_pulse_at": TIME, "unread": 0}
 
     async def roles_waiting(self, speaker: Speaker) -> dict[str, int]:
