@@ -58,6 +58,8 @@ class Page(NamedTuple):
     """Of an inbox: messages that expired before they were acknowledged."""
     overdue: int = 0
     """Of an inbox: asks of the agent that wait for his answer although their time has passed."""
+    before_seq: int | None = None
+    """Of a page that goes downward: where to look on, None where nothing is left."""
     changes: Sequence[tuple[int, Json]] = ()
     """Of a stream: messages from before that were edited or taken back, as they are now, each with the number of that
     change; ascending, from the same count as ``seq``."""
@@ -346,6 +348,21 @@ class Conversing(Protocol):
         self, speaker: Speaker, ref: str, text: str, *, idempotency_key: str | None, insist: bool = False
     ) -> Json:
         """The message, once the edit is durable here. Only its author: Refused; BadInput, NotFound, Conflict."""
+
+    async def talks(self, speaker: Speaker) -> list[Json]:
+        """The speaking agent's conversations by direct messages, newest first."""
+
+    async def talk_page(
+        self,
+        speaker: Speaker,
+        names: Sequence[str],
+        *,
+        after_seq: int | None,
+        before_seq: int | None,
+        limit: int,
+    ) -> Page:
+        """Messages of the conversation with these. Cursors as for a channel; at the end ``before_seq`` is None.
+        NotFound, Ambiguous, BadInput."""
 
     async def asks(self, speaker: Speaker, *, whose: str | None, overdue: bool) -> list[Json]:
         """Open asks by (``mine``) and of (``of_me``) the speaking agent, oldest first."""

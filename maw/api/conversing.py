@@ -7,8 +7,8 @@ from typing import Final
 from aiohttp import web
 
 from maw.api.fields import Field
-from maw.api.kinds import Choice, Flag
-from maw.api.reading import AFTER, LIMIT, MESSAGE, listed, page_reply
+from maw.api.kinds import Choice, Flag, Line
+from maw.api.reading import AFTER, BEFORE, LIMIT, MESSAGE, listed, one_cursor, page_reply
 from maw.api.replies import reply
 from maw.api.routes import Access, Call, Route, body, query
 from maw.api.writing import INSIST, TEXT
@@ -33,6 +33,26 @@ async def edit(call: Call) -> web.StreamResponse:
         call.speaker, args["id"], args["text"], idempotency_key=call.idempotency_key, insist=args["insist"]
     )
     return reply(message, headers=call.api.headers)
+
+
+async def talks(call: Call) -> web.StreamResponse:
+    return await listed(call, call.backend.talks(call.speaker))
+
+
+async def talk(call: Call) -> web.StreamResponse:
+    args = call.args
+    one_cursor(args)
+    page = await call.backend.talk_page(
+        call.speaker,
+        [name for name in args["with"].split(",") if name.strip()],
+        after_seq=args["after_seq"],
+        before_seq=args["before_seq"],
+        limit=args["limit"],
+    )
+    answer = page_reply(call, page)
+    if page.before_seq is not None:
+        answer.headers["X-Maw-Before-Seq"] = str(page.before_seq)
+    return answer
 
 
 async def asks(call: Call) -> web.StreamResponse:
@@ -74,6 +94,31 @@ ROUTES: Final = (
         idempotent=True,
         path_fields=(MESSAGE,),
         body=body(TEXT, INSIST),
+    ),
+    Route(
+        "GET",
+        "/api/direct",
+        talks,
+        Access.AGENT,
+        "conversations: with whom the speaking agent exchanged direct messages, the last of each, and how many wait",
+        "Talk",
+        many=True,
+    ),
+    Route(
+        "GET",
+        "/api/direct/messages",
+        talk,
+        Access.AGENT,
+        "the direct messages between the speaking agent and these, by ascending seq; without a cursor the latest",
+        "TalkMessage",
+        many=True,
+        paged=True,
+        query=query(
+            Field("with", Line(), "whom, by name or address, with commas between several", required=True),
+            AFTER,
+            BEFORE,
+            LIMIT,
+        ),
     ),
     Route(
         "GET",

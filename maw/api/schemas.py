@@ -417,6 +417,8 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "Message": _object(MESSAGE, BESIDE | OF_SPEAKER),
         "Answer": _object({**MESSAGE, "replies": _WHOLE}, BESIDE | OF_SPEAKER),
         "Ask": _object({**MESSAGE, "whose": _TEXT, "waits_for": _TEXTS}, BESIDE | OF_SPEAKER),
+        "Talk": _object({"with": _TEXTS, "unread": _WHOLE, "last": _ref("Message")}),
+        "TalkMessage": _object({**MESSAGE, "unread": _FLAG}, BESIDE | OF_SPEAKER),
         "Version": _object({"id": _TEXT, "text": _TEXT, "at": _TIME}),
         "Order": _ORDER,
         "OrderDraft": _ORDER_DRAFT,

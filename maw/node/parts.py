@@ -93,6 +93,7 @@ from maw.node.spoken import OperatorsWord
 from maw.node.stated import Stated
 from maw.node.store import Store
 from maw.node.talking import Talking
+from maw.node.talks import Talks
 from maw.node.tracing import Tracing
 from maw.node.version_watch import VersionWatch
 from maw.node.visible import Visible
@@ -238,6 +239,7 @@ class Parts:
             charge,
         )
         self.conversing = Conversing(store, self.directory, self.presenter, self.talking)
+        self.talks = Talks(store, self.directory, self.presenter)
         self.stated = Stated(store, lambda: self.membership.book, self.folds)
         self.keeping = Keeping(
             store, self.authoring, word, lambda: self.membership.book,

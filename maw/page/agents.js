@@ -61,7 +61,7 @@ function agentRow(app, user, wakes) {
     el("td", { "data-is": "Unread" }, user.unread === undefined ? "–" : `${user.unread}`),
     el("td", { "data-is": "Wakes" }, wakes ? `${Math.round(wakes.used)}${wakes.held.length ? `, ${wakes.held.length} held` : ""}${wakes.quiet ? ", not to be disturbed" : ""}` : "–"),
     el("td", { class: "do" }, signedIn() && user.address !== me().agent
-      ? button("plain", `Write to ${shown(user.address)}`, () => app.panel.openDirect(user.address), "Write") : null));
+      ? button("plain", `Write to ${shown(user.address)}`, () => (location.hash = `#/direct/${encodeURIComponent(user.address)}`), "Write") : null));
 }
 
 const told = (at) => (ago(at) === "now" ? "now" : `${ago(at)} ago`);

@@ -9,6 +9,8 @@ export class Refusal extends Error {
     this.status = status;
     this.code = error.code;
     this.hint = error.hint || "";
+    this.candidates = error.candidates ?? [];
+    this.retryAfter = error.retry_after ?? null;
   }
 
   get words() {
@@ -45,6 +47,12 @@ export async function ask(method, path, { query = {}, body, headers = {}, signal
 
 export const get = (path, query, signal) => ask("GET", path, { query, signal });
 export const post = (path, body, headers) => ask("POST", path, { body, headers });
+
+/** What makes a write that is asked twice happen once. */
+export function freshKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
 
 /** One piece of a path: names come from elsewhere. */
 export const piece = encodeURIComponent;

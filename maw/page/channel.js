@@ -23,7 +23,7 @@ export async function channelView(app, main, { name, seq }) {
       el("h1", {}, icon("hash"), shown(name)),
       el("span", { class: "about" }, shown(place?.about ?? (place?.created_by ? `opened by ${place.created_by}` : "")))),
     rows.element,
-    composer(app, { path, label: `Write to #${shown(name)}` }));
+    composer(app, { path, label: `Write to #${shown(name)}`, place: `#${name}` }));
   if (seq) await rows.openAt(seq);
   else await rows.open();
   return {
@@ -34,6 +34,7 @@ export async function channelView(app, main, { name, seq }) {
       app.say(`${shown(message.author_name)}: ${shown(message.text).slice(0, 200)}`);
     },
     renew: (of, change) => rows.renew(of, change),
+    change: (message) => rows.change(message),
     reload: () => rows.open(),
   };
 }

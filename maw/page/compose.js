@@ -1,14 +1,20 @@
-// Writing: Enter sends, Shift+Enter begins a new line. What could not be sent stays, and is sent again under the same
-// key, so that it is said once.
+// Writing: Enter sends, Shift+Enter begins a new line. What is typed stays until it is said, over reloads too; what could
+// not be sent is sent again under the same key, so that it is said once.
 
-import { Refusal, ask } from "./api.js";
+import { Refusal, ask, freshKey } from "./api.js";
+import { keepDraft, readDraft } from "./drafts.js";
 import { button, el, icon } from "./dom.js";
 import { onChange, signedIn } from "./identity.js";
+import { shown } from "./text.js";
+import { span } from "./time.js";
 
-/** `path`: where it is posted; `fixed`: what stands in every body (`to`, `reply_to`). */
-export function composer(app, { path, label, fixed = {}, sent = () => {} }) {
+const DUE = [["", "due any time"], ["1h", "due in 1 h"], ["4h", "due in 4 h"], ["1d", "due in a day"]];
+
+/** `path`: where it is posted; `place`: under which name what is typed is kept; `fixed()`: what stands in every body
+ * (`to`, `reply_to`); `sent(receipt)`. */
+export function composer(app, { path, label, place, fixed = {}, sent = () => {} }) {
   const box = el("div", { class: "compose" });
-  const draw = () => box.replaceChildren(...(signedIn() ? form(app, { path, label, fixed, sent }) : closed(app)));
+  const draw = () => box.replaceChildren(...(signedIn() ? form(app, { path, label, place, fixed, sent }) : closed(app)));
   draw();
   onChange(() => box.isConnected && draw());
   return box;
@@ -19,39 +25,104 @@ function closed(app) {
     button("link", "Sign in with a token", () => app.signIn()), " to write, to see receipts and how the mesh is.")];
 }
 
-function form(app, { path, label, fixed, sent }) {
+function choice(label, options) {
+  return el("select", { "aria-label": label, title: label.toLowerCase() }, ...options.map(([value, words]) => el("option", { value }, words)));
+}
+
+function form(app, { path, label, place, fixed, sent }) {
   const words = el("textarea", { rows: "1", "aria-label": label, placeholder: label, autocomplete: "off" });
-  const intent = el("select", { "aria-label": "What it wants", title: "what it wants" },
-    el("option", { value: "chat" }, "chat"), el("option", { value: "ask" }, "ask"), el("option", { value: "inform" }, "inform"));
+  const intent = choice("What it wants", [["chat", "chat"], ["ask", "ask"], ["inform", "inform"]]);
+  const priority = choice("Priority", [["", "normal priority"], ["high", "high priority"], ["low", "low priority"]]);
+  const due = choice("An answer is due", DUE);
   const send = el("button", { type: "submit", class: "send", "aria-label": "Send" }, icon("sent"));
   const trouble = el("p", { class: "trouble", role: "alert" });
-  let attempt = null;
+  const remark = el("p", { class: "remark", role: "status" });
+  const draft = { text: "", intent: "chat", priority: "", due: "", attempt: null, ...readDraft(place) };
+  words.value = draft.text;
+  [intent.value, priority.value, due.value] = [draft.intent, draft.priority, draft.due];
+  let waiting = 0;
+
+  function wanted() {
+    const body = { text: words.value, intent: intent.value };
+    if (priority.value) body.priority = priority.value;
+    if (intent.value === "ask" && due.value) body.due = due.value;
+    return { ...body, ...(typeof fixed === "function" ? fixed() : fixed) };
+  }
+
+  function typed() {
+    due.hidden = intent.value !== "ask";
+    Object.assign(draft, { text: words.value, intent: intent.value, priority: priority.value, due: due.value });
+    keepDraft(place, draft);
+    grow(words);
+  }
 
   async function submit(insist = false) {
-    const text = words.value;
-    if (!text.trim() || send.disabled) return;
-    if (attempt?.text !== text || attempt.intent !== intent.value) attempt = { text, intent: intent.value, key: freshKey() };
+    if (!words.value.trim() || send.disabled) return;
+    const body = wanted();
+    const said = JSON.stringify(body);
+    if (draft.attempt?.said !== said) draft.attempt = { said, key: freshKey() };
+    typed();
     send.disabled = true;
+    remark.replaceChildren();
     try {
-      const { body } = await ask("POST", path, {
-        body: { text, intent: attempt.intent, ...(insist ? { insist } : {}), ...fixed }, headers: { "Idempotency-Key": attempt.key },
-      });
-      attempt = null;
+      const answer = await ask("POST", path, { body: { ...body, ...(insist ? { insist } : {}) }, headers: { "Idempotency-Key": draft.attempt.key } });
+      draft.attempt = null;
       words.value = "";
+      [intent.value, priority.value, due.value] = ["chat", "", ""];
+      typed();
       trouble.replaceChildren();
-      grow(words);
-      app.posted(body);
-      sent(body);
+      remark.replaceChildren((answer.body.warnings ?? []).map(shown).join(" · "));
+      app.posted(answer.body);
+      sent(answer.body);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      trouble.replaceChildren(...(error.code === "credential"
-        ? [`${error.message}. `, button("link", "Send it all the same", () => submit(true))] : [error.words]));
+      tell(error);
     } finally {
-      send.disabled = false;
+      send.disabled = waiting !== 0;
     }
   }
 
-  words.addEventListener("input", () => grow(words));
+  /** What is wrong, and what can be done about it. */
+  function tell(error) {
+    if (error.code === "credential") {
+      trouble.replaceChildren(`${error.message}. `, button("link", "Send it all the same", () => submit(true)));
+    } else if (error.retryAfter !== null && error.status === 429) countDown(error);
+    else if (error.candidates.length) {
+      trouble.replaceChildren(`${shown(error.message)}. `, ...error.candidates.flatMap((name) =>
+        [button("link", `@${shown(name)}`, () => replace(error, name)), " "]));
+    } else trouble.replaceChildren(shown(error.words));
+  }
+
+  /** Until it may be asked again. */
+  function countDown(error) {
+    const until = Date.now() + error.retryAfter * 1000;
+    clearInterval(waiting);
+    const round = () => {
+      const left = Math.ceil((until - Date.now()) / 1000);
+      if (left > 0 && trouble.isConnected) {
+        trouble.replaceChildren(`${shown(error.message)}: it can be sent in ${span(left)}. What you wrote stays here.`);
+        return;
+      }
+      clearInterval(waiting);
+      waiting = 0;
+      send.disabled = false;
+      trouble.replaceChildren("It can be sent now. ", button("link", "Send it", () => submit()));
+    };
+    waiting = setInterval(round, 500);
+    round();
+  }
+
+  /** The name that was not known, as one that is. */
+  function replace(error, name) {
+    const wrong = /@?([\w-]+(?:@[\w-]+)?)/.exec(error.message.replace(/^.*?called /, ""))?.[1];
+    words.value = wrong && words.value.includes(`@${wrong}`) ? words.value.replaceAll(`@${wrong}`, `@${name}`) : words.value;
+    trouble.replaceChildren();
+    typed();
+    words.focus();
+  }
+
+  words.addEventListener("input", typed);
+  for (const one of [intent, priority, due]) one.addEventListener("change", typed);
   words.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
@@ -60,16 +131,13 @@ function form(app, { path, label, fixed, sent }) {
   const made = el("form", { class: "line", on: { submit: (event) => {
     event.preventDefault();
     submit();
-  } } }, words, intent, send);
-  return [trouble, made];
+  } } }, words, el("span", { class: "wishes" }, intent, due, priority), send);
+  due.hidden = intent.value !== "ask";
+  requestAnimationFrame(() => grow(words));
+  return [trouble, remark, made];
 }
 
 function grow(words) {
   words.style.height = "auto";
   words.style.height = `${Math.min(words.scrollHeight, 240)}px`;
-}
-
-function freshKey() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -6,8 +6,9 @@ import { token } from "./identity.js";
 const SILENCE_MS = 40_000; // the daemon says something every 15 s
 const WAITS_MS = [250, 500, 1000, 2000, 4000, 8000];
 
-/** Events: `message` (detail: the message, ascending, each once), `state` (detail: live, connecting, away, refused),
- * `reset` (the replica is not what it was: read everything again). */
+/** Events: `message` (detail: the message, ascending, each once), `change` (detail: a message from before, as it is now:
+ * edited or redacted), `state` (detail: live, connecting, away, refused), `reset` (the replica is not what it was: read
+ * everything again). */
 export class Live extends EventTarget {
   #cursor = 0;
   #socket = null;
@@ -50,7 +51,7 @@ export class Live extends EventTarget {
     }
     if (this.#socket !== mine) return;
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const socket = new WebSocket(`${scheme}://${location.host}/api/stream?after_seq=${this.#cursor}`, protocols);
+    const socket = new WebSocket(`${scheme}://${location.host}/api/stream?changes=true&after_seq=${this.#cursor}`, protocols);
     this.#socket = socket;
     let opened = false;
     socket.addEventListener("open", () => {
@@ -76,6 +77,7 @@ export class Live extends EventTarget {
     if (frame.type === "message" && seq > this.#cursor) {
       this.dispatchEvent(new CustomEvent("message", { detail: frame.message }));
     }
+    if (frame.now) this.dispatchEvent(new CustomEvent("change", { detail: frame.now }));
     this.#cursor = Math.max(this.#cursor, seq || 0);
     this.#tell("live");
   }

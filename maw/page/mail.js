@@ -4,6 +4,7 @@ import { get, post } from "./api.js";
 import { button, el } from "./dom.js";
 import { me } from "./identity.js";
 import { PAGE, Rows } from "./rows.js";
+import { noteRead } from "./talks.js";
 import { shown } from "./text.js";
 
 const MANY = 500;
@@ -47,14 +48,9 @@ export async function inboxView(app, main) {
   return {
     title: "Inbox",
     take: (message) => app.isForMe(message) && rows.open().catch(app.acts.fail),
+    change: (message) => rows.change(message),
     reload: () => rows.open(),
   };
-}
-
-/** A human who reads here has read it. Whoever looks with an agent's token has not: the agent has not seen a word. */
-async function noteRead(messages) {
-  const fresh = messages.filter((one) => one.read_at === null).map((one) => one.id);
-  if (fresh.length) await post("/api/read", { ids: fresh });
 }
 
 export async function mentionsView(app, main, { name }) {
@@ -74,6 +70,7 @@ export async function mentionsView(app, main, { name }) {
     title: "Mentions",
     take: (message) => message.mentions.some((word) => word.split("@")[0] === called)
       && rows.take({ ...message, elsewhere: true }),
+    change: (message) => rows.change(message),
   };
 }
 
@@ -86,6 +83,7 @@ export async function sentView(app, main) {
   return {
     title: "Sent",
     renew: (seq, change) => rows.renew(seq, change),
+    change: (message) => rows.change(message),
     posted: () => rows.open().catch(app.acts.fail),
   };
 }

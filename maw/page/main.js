@@ -3,13 +3,17 @@
 import { Refusal, get } from "./api.js";
 import { channelView } from "./channel.js";
 import { button, el, icon } from "./dom.js";
+import { dropDrafts } from "./drafts.js";
 import { forget, me, recognise, signedIn, token } from "./identity.js";
 import { Live } from "./live.js";
+import { editMessage, redactMessage } from "./changing.js";
 import { Panel } from "./panel.js";
 import { Places } from "./places.js";
 import { Receipts } from "./receipts.js";
+import { listenForKeys } from "./keys.js";
 import { Sidebar } from "./sidebar.js";
 import { askForToken } from "./signin.js";
+import { Talks } from "./talks.js";
 import { VIEWS } from "./views.js";
 
 const side = document.getElementById("side");
@@ -19,6 +23,7 @@ const said = document.getElementById("said");
 const app = {
   live: new Live(),
   receipts: new Receipts(),
+  talks: new Talks(),
   places: null,
   panel: null,
   route: { view: "", name: null },
@@ -30,6 +35,10 @@ const app = {
     thread: (message, id) => attempt(() => app.panel.openThread(message, id)),
     reply: (message) => attempt(() => app.panel.openThread(message)),
     trace: (message) => attempt(() => app.panel.openTrace(message)),
+    history: (message) => attempt(() => app.panel.openHistory(message)),
+    edit: (message) => editMessage(message, app),
+    redact: (message) => redactMessage(message, app),
+    isMine: (message) => signedIn() && message.author === me().agent,
     fail: (error) => tell(error),
   },
 
@@ -50,6 +59,15 @@ const app = {
     app.view?.posted?.(receipt);
   },
 
+  /** A message from before is edited or redacted: wherever it is shown it says so. */
+  changed(message) {
+    app.places.change(message);
+    app.talks.change(message);
+    app.panel.change(message);
+    app.view?.change?.(message);
+    app.say(message.redacted ? "a message was redacted" : "a message was edited");
+  },
+
   /** Whether it is the reader's to answer: said to him alone, or calling him. Groups are the node's to work out. */
   isForMe(message) {
     const { name, agent, role } = me();
@@ -58,13 +76,17 @@ const app = {
     return message.to.includes(agent) || message.mentions.some((word) => words.has(word)) || Boolean(message.groups?.length);
   },
 
+  /** What waits, counted anew. */
+  recount: () => countWaiting(),
+
   async signIn() {
     if (await askForToken()) await begin();
   },
 
   /** Nothing of what was shown stays, on the page or behind it. */
-  signOut() {
+  signOut(typed = true) {
     forget();
+    if (typed) dropDrafts();
     location.reload();
   },
 
@@ -182,28 +204,33 @@ async function begin() {
 async function countWaiting() {
   app.counts = {};
   if (!signedIn()) return;
-  const [inbox, status] = await Promise.all([get("/api/inbox", { limit: 500 }), get("/api/status")]);
-  app.counts = { inbox: inbox.body.length, alerts: status.body.alerts.length };
+  const [inbox, status, asks] = await Promise.all([get("/api/inbox", { limit: 500 }), get("/api/status"),
+    get("/api/asks", { whose: "of_me" }), app.talks.load()]);
+  app.counts = { inbox: inbox.body.length, asks: asks.body.length, direct: app.talks.unread(), alerts: status.body.alerts.length };
   app.side.draw();
 }
 
+app.talks.addEventListener("change", () => app.side && app.count("direct", app.talks.unread()));
 app.receipts.addEventListener("change", ({ detail }) => {
   for (const one of detail) app.view?.renew?.(one.seq, { state: one.state, recipients: one.recipients });
 });
 app.live.addEventListener("message", ({ detail: message }) => {
   if (app.isForMe(message) && app.route.view !== "inbox") app.count("inbox", (app.counts.inbox ?? 0) + 1);
   app.places.take(message);
+  app.talks.take(message);
   app.panel.take(message);
   app.view?.take?.(message);
 });
+app.live.addEventListener("change", ({ detail: message }) => app.changed(message));
 app.live.addEventListener("reset", () => attempt(async () => {
   await app.places.load();
   await go();
 }));
 app.live.addEventListener("state", ({ detail: state }) => {
   app.say(state === "away" ? "the daemon is away" : "");
-  if (state === "refused" && token()) app.signOut(); // it was withdrawn: what it let us see goes with it
+  if (state === "refused" && token()) app.signOut(false); // it was withdrawn: what it let us see goes with it, not what he typed
 });
+listenForKeys();
 addEventListener("hashchange", () => go());
 addEventListener("online", () => app.live.hurry());
 document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && app.live.hurry());

@@ -2,7 +2,7 @@
 // they cannot leave.
 
 import { button, el, icon } from "./dom.js";
-import { clock, whole } from "./time.js";
+import { clock, moment, whole } from "./time.js";
 import { shown, written } from "./text.js";
 
 const LONG = 1500;
@@ -16,18 +16,19 @@ const KNOWN = {
 const INTENTS = { ask: "wants an answer", inform: "wants it known", ack: "says that it was read" };
 export const STEPS = ["stored", "replicated", "delivered", "read"];
 
-/** `acts`: `{thread(m), trace(m), reply(m), ack(m)?, fail(error)}`; those that are there become buttons. */
+/** `acts`: `{thread(m), trace(m), reply(m), ack(m)?, history(m), edit(m), redact(m), isMine(m), fail(error)}`; those that
+ * are there become buttons. */
 export function messageRow(message, acts, compact = false) {
   const order = message.order === true;
   const row = el("article", {
-    class: `msg${compact ? " compact" : ""}${order ? " order" : ""}${message.kind === "direct" ? " direct" : ""}`,
+    class: `msg${compact ? " compact" : ""}${order ? " order" : ""}${message.kind === "direct" ? " direct" : ""}${message.talk ? " talk" : ""}`,
     tabindex: "-1", "data-seq": message.seq, "data-id": message.id, "aria-label": spoken(message),
   });
   row.append(
     compact ? el("time", { class: "gutter", datetime: message.created_at }, clock(message.created_at)) : face(message),
     el("div", { class: "what" },
       order ? orderBand(message) : null,
-      compact ? null : head(message),
+      compact ? null : head(message, acts),
       message.reply_to ? answered(message, acts) : null,
       body(message),
       foot(message, acts)),
@@ -38,7 +39,7 @@ export function messageRow(message, acts, compact = false) {
 
 function spoken(message) {
   const who = `${shown(message.author)}, ${message.role}${message.order ? ", an operator's order" : ""}`;
-  return `${who}, ${clock(message.created_at)}: ${shown(message.text).slice(0, 300)}`;
+  return `${who}, ${clock(message.created_at)}: ${shown(wordsOf(message)).slice(0, 300)}`;
 }
 
 /** A square in the speaker's colour: the same on every page, of no meaning but to the eye. */
@@ -54,27 +55,42 @@ function hue(address) {
   return sum;
 }
 
-function head(message) {
+function head(message, acts) {
   return el("div", { class: "head" },
     el("span", { class: "who" }, shown(message.author_name)),
     el("span", { class: "host" }, `@${shown(message.host)}`),
     message.of ? el("span", { class: "tag", title: "one agent under several names" }, `a role of ${shown(message.of)}`) : null,
     message.looks_like ? el("span", { class: "tag bad", title: "the two names can be taken for each other" }, `not ${shown(message.looks_like)}`) : null,
     message.role === "ape" ? el("span", { class: "tag", title: "a human" }, "ape") : null,
-    el("span", { class: "known", title: KNOWN[message.known_by] ?? "" }, shown(message.known_by)),
-    message.kind === "direct"
+    message.redacted ? null : el("span", { class: "known", title: KNOWN[message.known_by] ?? "" }, shown(message.known_by)),
+    message.sealed ? lock() : null,
+    message.kind === "direct" && !message.talk
       ? el("span", { class: "tag direct" }, `to ${message.to.map(shown).join(", ")}`)
       : null,
     message.elsewhere && message.channel ? el("a", { class: "where", href: `#/c/${encodeURIComponent(message.channel)}/${message.seq}` }, `#${shown(message.channel)}`) : null,
     INTENTS[message.intent] ? el("span", { class: `tag ${message.intent}`, title: INTENTS[message.intent] }, message.intent) : null,
     message.priority ? el("span", { class: `tag ${message.priority}` }, `${message.priority} priority`) : null,
-    message.due_at ? el("span", { class: "tag", title: `an answer is due ${whole(message.due_at)}` }, `due ${whole(message.due_at)}`) : null,
-    message.expires_at ? el("span", { class: "tag", title: whole(message.expires_at) }, message.expired ? "expired" : `until ${whole(message.expires_at)}`) : null,
-    message.edited_at ? el("span", { class: "tag", title: `other words since ${whole(message.edited_at)}` }, "edited") : null,
+    message.due_at ? el("span", { class: message.overdue ? "tag bad" : "tag", title: `an answer is due ${whole(message.due_at)}` },
+      message.overdue ? `overdue since ${moment(message.due_at)}` : `due ${moment(message.due_at)}`) : null,
+    message.expires_at ? el("span", { class: "tag", title: whole(message.expires_at) }, message.expired ? "expired" : `until ${moment(message.expires_at)}`) : null,
+    message.edited_at ? edited(message, acts) : null,
     message.unreadable ? el("span", { class: "tag high", title: "a measure of form, told to warn" }, shown(message.unreadable)) : null,
     message.disputed ? el("span", { class: "tag bad", title: "its host said two things at this place" }, "disputed") : null,
     message.clock_suspect ? el("span", { class: "tag bad", title: "the author's clock is ahead" }, "clock?") : null,
     el("time", { datetime: message.created_at, title: whole(message.created_at) }, clock(message.created_at)));
+}
+
+/** What it said before is a click away. */
+function edited(message, acts) {
+  const title = `other words since ${whole(message.edited_at)}`;
+  return acts.history ? el("button", { type: "button", class: "tag edited", title: `${title}: see the earlier ones`,
+    "aria-label": "edited: see the earlier words", on: { click: () => acts.history(message) } }, "edited")
+    : el("span", { class: "tag", title }, "edited");
+}
+
+/** That what is said is sealed: a picture, and words for those who do not see it. */
+export function lock(words = "sealed: only the hosts of those it is for can read it") {
+  return el("span", { class: "lock", title: words }, icon("lock"), el("span", { class: "unseen" }, words));
 }
 
 function orderBand(message) {
@@ -87,7 +103,7 @@ function answered(message, acts) {
   return acts.thread
     ? el("button", { type: "button", class: "answered", on: { click: () => acts.thread(message, message.reply_to) } },
       icon("reply"), el("span", {}, message.parent
-        ? `to ${shown(message.parent.author_name)}: ${shown(message.parent.text.slice(0, 120)).replace(/\s+/g, " ")}` : "to an earlier message"))
+        ? `to ${shown(message.parent.author_name)}: ${shown(wordsOf(message.parent).slice(0, 120)).replace(/\s+/g, " ")}` : "to an earlier message"))
     : null;
 }
 
@@ -95,7 +111,7 @@ function body(message) {
   const box = el("div", { class: "body", dir: "auto" });
   if (message.redacted) {
     box.classList.add("redacted");
-    box.append(...written(message.text));
+    box.append(...written(wordsOf(message)));
     return box;
   }
   const start = beginning(message.text);
@@ -108,6 +124,12 @@ function body(message) {
     box.replaceChildren(...written(message.text, message.mentions));
   }, `show all ${message.text.length.toLocaleString()} characters`);
   return el("div", {}, box, all);
+}
+
+/** What it says, or what stands in place of words that were taken back. */
+export function wordsOf({ redacted, text }) {
+  if (redacted?.why !== "redacted") return text;
+  return `redacted by ${redacted.by}, ${moment(redacted.at)}${redacted.reason ? `: ${redacted.reason}` : ""}`;
 }
 
 /** What of it fits on a screen, never half a surrogate pair. */
@@ -138,10 +160,13 @@ export function receipt(message) {
 }
 
 function tools(message, acts) {
+  const mine = acts.isMine?.(message) && !message.redacted;
   const made = [
     acts.reply && button("tool", "Reply", () => acts.reply(message), icon("reply")),
     acts.trace && button("tool", "Trace", () => acts.trace(message), icon("way")),
     acts.ack && button("tool", "Acknowledge", () => acts.ack(message), icon("check")),
+    mine && acts.edit && !message.operator && button("tool", "Edit", () => acts.edit(message), icon("pen")),
+    mine && acts.redact && button("tool", "Redact", () => acts.redact(message), icon("bin")),
     button("tool", "Copy the id", () => navigator.clipboard?.writeText(message.id), icon("copy")),
   ].filter(Boolean);
   made.forEach((one) => one.setAttribute("tabindex", "-1"));
@@ -151,7 +176,9 @@ function tools(message, acts) {
 /** Letters count only while a message has the focus, so that they stand in nobody's way. */
 function keys(event, row, message, acts) {
   if (event.target !== row || event.altKey || event.ctrlKey || event.metaKey) return;
-  const act = { r: acts.reply, t: acts.trace, a: acts.ack, Enter: acts.thread }[event.key];
+  const mine = acts.isMine?.(message) && !message.redacted;
+  const act = { r: acts.reply, t: acts.trace, a: acts.ack, Enter: acts.thread, h: message.edited_at && acts.history,
+    e: mine && !message.operator && acts.edit, Delete: mine && acts.redact }[event.key];
   if (!act) return;
   event.preventDefault();
   act(message);

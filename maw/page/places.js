@@ -45,6 +45,14 @@ export class Places extends EventTarget {
     this.#changed();
   }
 
+  /** Other words, or none, of what may be the last of a channel. */
+  change(message) {
+    const place = this.all.get(message.channel);
+    if (place?.last?.id !== message.id) return;
+    place.last = message;
+    this.#changed();
+  }
+
   see(name, seq) {
     if ((this.seen[name] ?? 0) >= seq) return;
     this.seen[name] = seq;

@@ -81,6 +81,15 @@ export class Rows {
     else this.#tellFresh(this.fresh + 1);
   }
 
+  /** It says something else than it did: what is known of it only here stays. */
+  change(message) {
+    const old = this.items.find((one) => one.seq === message.seq);
+    if (!old) return;
+    const { elsewhere, talk, unread, state, recipients, why } = old;
+    this.items[this.items.indexOf(old)] = { elsewhere, talk, unread, state, recipients, why, ...message };
+    this.renew(message.seq, {});
+  }
+
   /** Draw this one again: something about it changed. */
   renew(seq, change) {
     const at = this.items.findIndex((one) => one.seq === seq);
@@ -213,7 +222,8 @@ export class Rows {
 
   #row(message, around) {
     const old = this.nodes.get(message.seq);
-    const key = `${around.compact} ${around.replies} ${around.parent?.id}`;
+    const { parent } = around;
+    const key = `${around.compact} ${around.replies} ${parent?.id} ${parent?.edited_at} ${Boolean(parent?.redacted)}`;
     if (old?.key === key) return old.element;
     const element = messageRow({ ...message, replies: around.replies, parent: around.parent }, this.acts, around.compact);
     const focused = old?.element.contains(document.activeElement);
@@ -263,5 +273,5 @@ function sameBreath(one, other) {
     && one.kind === other.kind && !one.order && !other.order && !one.operator && !other.operator
     && !other.priority && !other.due_at && !other.expires_at && !other.edited_at && !other.unreadable && other.intent === "chat" && !other.reply_to && !one.redacted && !other.redacted
     && new Date(other.created_at) - new Date(one.created_at) < SAME_BREATH_MS
-    && one.channel === other.channel;
+    && one.channel === other.channel && one.sealed === other.sealed;
 }

@@ -2,6 +2,7 @@
 
 import { button, el, icon } from "./dom.js";
 import { me, signedIn } from "./identity.js";
+import { wordsOf } from "./message.js";
 import { searchBox } from "./search.js";
 import { shown } from "./text.js";
 import { ago } from "./time.js";
@@ -83,7 +84,7 @@ export class Sidebar {
     else row.link.removeAttribute("aria-current");
     row.dot.replaceChildren(...(unread ? [el("span", { class: "unseen" }, "unread")] : []));
     const last = place.last;
-    row.line.textContent = last ? `${shown(last.author_name)}: ${shown(last.text.slice(0, 120)).replace(/\s+/g, " ")}` : "";
+    row.line.textContent = last ? `${shown(last.author_name)}: ${shown(wordsOf(last).slice(0, 120)).replace(/\s+/g, " ")}` : "";
     row.age.textContent = last ? ago(last.created_at) : "";
     return row.element;
   }

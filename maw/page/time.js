@@ -3,10 +3,12 @@
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 const DAY_OF_YEAR = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "long", year: "numeric" });
+const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const WHOLE = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 export const clock = (at) => CLOCK.format(new Date(at));
 export const whole = (at) => WHOLE.format(new Date(at));
+export const moment = (at) => MOMENT.format(new Date(at));
 export const dayOf = (at) => new Date(at).toDateString();
 
 export function dayName(at) {

@@ -3,12 +3,16 @@
 
 import { agentsView } from "./agents.js";
 import { alertsView } from "./alerts.js";
+import { asksView } from "./asks.js";
 import { inboxView, mentionsView, sentView } from "./mail.js";
 import { meshView } from "./mesh.js";
 import { searchView } from "./search.js";
+import { talksView } from "./talks.js";
 
 export const VIEWS = [
   { name: "inbox", title: "Inbox", drawing: "inbox", open: false, show: inboxView },
+  { name: "direct", title: "Direct", drawing: "talk", open: false, show: talksView },
+  { name: "asks", title: "Asks", drawing: "ask", open: false, show: asksView },
   { name: "mentions", title: "Mentions", drawing: "at", open: true, show: mentionsView },
   { name: "sent", title: "Sent", drawing: "sent", open: false, show: sentView },
   { name: "mesh", title: "Mesh", drawing: "mesh", open: true, show: meshView },

@@ -120,7 +120,7 @@ class State:
     seq: int = 0
     least_seq: int = field(default=0, compare=False)
     """Below it no message is numbered any more, whatever the file says: cursors stand up to there."""
-    last_change: int = 0
+    last_change: int = field(default=0, compare=False)
     """The number of the newest change of a message that was visible before."""
     messages: int = 0
     owner_uid: int = 0

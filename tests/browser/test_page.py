@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
-from importlib import resources
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from maw.core.text import shown
 from tests.browser.foreign import TRIES, elsewhere
+from tests.browser.looking import PATIENCE_MS, bodies, body, complaints, live, sign_in, tabbed_to
 from tests.browser.town import Host, Stage, browser, browser_missing, stage, two_hosts
 from tests.e2e.conftest import need
 from tests.e2e.lab import wait_until
 
 pytestmark = [pytest.mark.root]
-
-PATIENCE_MS = 30_000
-expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="module")
@@ -60,27 +58,6 @@ def tab(chromium: Browser) -> Iterator[Page]:
     assert faults == []
     assert [url for url in asked if not url.startswith(f"{home}/")] == []
     assert tokens is None or not any(tokens in url for url in asked), "a token stands in no address"
-
-
-def sign_in(tab: Page, token: str) -> None:
-    tab.locator("#side").get_by_role("button", name="Sign in").click()
-    tab.get_by_role("textbox", name="Token").fill(token)
-    tab.get_by_role("dialog").get_by_role("button", name="Sign in").click()
-    expect(tab.get_by_role("button", name="Sign out")).to_be_visible()
-    expect(tab.locator("#main")).to_have_attribute("aria-busy", "false")
-
-
-def live(tab: Page) -> None:
-    expect(tab.locator(".live")).to_have_attribute("data-state", "live")
-
-
-def body(tab: Page, text: str) -> Locator:
-    """The words of the one message in the middle that says ``text``."""
-    return tab.locator("#main .msg .body", has_text=text)
-
-
-def bodies(tab: Page) -> list[str]:
-    return tab.locator("#main .msg .body").all_inner_texts()
 
 
 def test_what_the_other_host_says_is_there_without_a_reload_in_order_and_once(
@@ -151,16 +128,133 @@ def test_with_the_keyboard_alone_one_reaches_a_channel_writes_and_sees_how_far_i
     expect(tab.locator("#main .hit mark")).to_have_text(["keyboard"])
 
 
-def tabbed_to(tab: Page, name: str, *, backwards: bool = False) -> Locator:
-    """What is called so, once the Tab key has brought the focus there."""
-    for _ in range(40):
-        tab.keyboard.press("Shift+Tab" if backwards else "Tab")
-        here = tab.evaluate(
-            "(it => it === document.body ? '' : `${it.ariaLabel} ${it.innerText}`)(document.activeElement)"
-        )
-        if name in here:
-            return tab.locator(":focus")
-    raise AssertionError(f"the Tab key does not lead to {name}")
+def test_edits_and_redactions_are_seen_where_one_looks(hosts: tuple[Host, Host], tab: Page) -> None:
+    zion, nebula = hosts
+    said = nebula.say("trinity", "@neo the pin is 4711")
+    slip = nebula.say("trinity", "a slip of the tongue", reply_to=said["id"])
+    wait_until(lambda: zion.heard("a slip of the tongue"), "it came", 30)
+    tab.goto(f"{zion.page}/#/c/general")
+    row = tab.locator(f"#main .msg[data-id='{said['id']}']")
+    row.get_by_role("button", name="Reply", exact=True).dispatch_event("click")
+    panel = tab.get_by_role("complementary", name="Details")
+    expect(panel.locator(".msg")).to_have_count(2)
+    live(tab)
+    ask(nebula, f"/api/messages/{said['id']}/edit", {"text": "@neo the pin is 4712"}, "trinity")
+    for place in (row, panel.locator(f"[data-id='{said['id']}']")):
+        expect(place.locator(".body")).to_have_text("@neo the pin is 4712")
+        expect(place.locator(".head")).to_contain_text("edited")
+    ask(nebula, "/api/redact", {"ids": [slip["id"]], "reason": "wrong"}, "trinity")
+    for place in (tab.locator("#main"), panel):
+        gone = place.locator(f"[data-id='{slip['id']}'] .body.redacted")
+        expect(gone).to_contain_text("redacted by trinity@nebula")
+        expect(gone).to_contain_text(": wrong")
+    expect(row.get_by_role("button", name="Edit", exact=True)).to_have_count(0)
+    row.get_by_role("button", name="edited").click()
+    expect(panel.locator(".versions .body")).to_have_text(["@neo the pin is 4711", "@neo the pin is 4712"])
+    tab.goto(f"{zion.page}/#/mentions/neo")
+    expect(body(tab, "4712")).to_be_visible()
+    zion.stop()  # what is edited meanwhile is told when the stream is back
+    expect(tab.locator(".live")).to_have_attribute("data-state", "away")
+    ask(nebula, f"/api/messages/{said['id']}/edit", {"text": "@neo the pin is gone"}, "trinity")
+    zion.start()
+    expect(body(tab, "the pin is gone")).to_be_visible()
+
+
+def ask(host: Host, path: str, content: dict[str, object], agent: str) -> dict[str, Any]:
+    status, answer = host.ask("POST", path, content, agent=agent)
+    assert status in (200, 201), answer
+    return dict(answer)
+
+
+def test_a_conversation_of_two_with_the_keyboard(hosts: tuple[Host, Host], tab: Page) -> None:
+    zion, nebula = hosts
+    tab.goto(zion.page)
+    sign_in(tab, zion.tokens["neo"])
+    live(tab)
+    tabbed_to(tab, "Direct").press("Enter")
+    expect(tab.get_by_role("heading", name="Direct messages")).to_be_visible()
+    ask(nebula, "/api/direct", {"to": ["neo"], "text": "are you there?"}, "trinity")
+    talk = tab.get_by_role("link", name="trinity@nebula")
+    expect(talk.locator(".count")).to_contain_text("1")
+    talk.press("Enter")
+    expect(body(tab, "are you there?")).to_be_visible()
+    tabbed_to(tab, "Write to trinity@nebula")
+    tab.keyboard.type("yes, and what I tpye stays")
+    tab.reload()
+    box = tab.get_by_label("Write to trinity@nebula")
+    expect(box).to_have_value("yes, and what I tpye stays")
+    live(tab)
+    box.press("Enter")
+    expect(body(tab, "tpye stays")).to_be_visible()
+    expect(box).to_have_value("")
+    tab.get_by_role("button", name="Acknowledge all").click()
+    expect(tab.get_by_role("button", name="Acknowledge all")).to_be_hidden()
+    mine = tab.locator("#main .msg", has_text="what I tpye stays")
+    mine.focus()
+    tab.keyboard.press("e")
+    tab.get_by_label("What it is to say").fill("what I type stays")
+    tab.get_by_role("button", name="Save").click()
+    expect(body(tab, "what I type stays")).to_be_visible()
+    with pytest.raises(AssertionError, match="404"):
+        ask(zion, f"/api/messages/{seen_by(nebula, 'trinity')[-1]}/edit", {"text": "no"}, "owner")
+    tab.locator("#main .msg", has_text="what I type stays").focus()
+    tab.keyboard.press("Delete")
+    tab.get_by_role("dialog").get_by_role("button", name="Redact").click()
+    expect(tab.locator("#main .body.redacted")).to_contain_text("redacted by neo@zion")
+    wait_until(lambda: "redacted" in nebula.ask("GET", "/api/inbox", agent="trinity")[1][-1], "there too", 30)
+    expect(tab.locator("#main .msg")).to_have_count(2)
+
+
+def seen_by(host: Host, agent: str) -> list[str]:
+    return [one["id"] for one in host.ask("GET", "/api/inbox", agent=agent)[1]]
+
+
+def test_an_ask_is_answered_where_it_is_shown(hosts: tuple[Host, Host], tab: Page) -> None:
+    zion, nebula = hosts
+    tab.goto(f"{zion.page}/#/asks")
+    sign_in(tab, zion.tokens["neo"])
+    live(tab)
+    nebula.say("trinity", "@neo which window?", intent="ask", priority="high")
+    open_ask = tab.get_by_role("feed", name="Waiting for you").locator(".msg", has_text="which window?")
+    expect(open_ask.locator(".head")).to_contain_text("high priority")
+    open_ask.focus()
+    tab.keyboard.press("r")
+    panel = tab.get_by_role("complementary", name="Details")
+    expect(panel.get_by_label("Answer trinity")).to_be_focused()
+    tab.keyboard.type("at two")
+    panel.get_by_label("What it wants").select_option("ask")
+    panel.get_by_label("An answer is due").select_option("1h")
+    panel.get_by_label("Priority").select_option("high")
+    panel.get_by_role("button", name="Send").click()
+    expect(open_ask).to_have_count(0)
+    mine = tab.get_by_role("feed", name="You wait for").locator(".msg", has_text="at two")
+    expect(mine.locator(".head")).to_contain_text("due")
+
+
+def test_what_could_not_be_sent_says_what_to_do(hosts: tuple[Host, Host], tab: Page) -> None:
+    zion, _ = hosts
+    tab.goto(f"{zion.page}/#/direct/trinty")
+    sign_in(tab, zion.tokens["neo"])
+    tab.get_by_role("link", name="@trinity@nebula").click()
+    box = tab.get_by_label("Write to trinity@nebula")
+    secret = f"the key is AKIA{'QWERTYUIOPASDFGH'}"
+    box.fill(secret)
+    box.press("Enter")
+    again = tab.get_by_role("button", name="Send it all the same")
+    expect(again).to_be_visible()
+    expect(box).to_have_value(secret)
+    answer = {"error": {"code": "too_many", "message": "too much at once", "hint": "", "retry_after": 1.2}}
+    tab.route("**/api/direct", lambda route: route.fulfill(status=429, json=answer), times=1)
+    again.click()
+    trouble = tab.locator("#main .compose .trouble")
+    expect(trouble).to_contain_text("it can be sent in")
+    expect(tab.get_by_role("button", name="Send", exact=True)).to_be_disabled()
+    expect(box).to_have_value(secret)
+    trouble.get_by_role("button", name="Send it").click()
+    expect(trouble).to_contain_text("looks like")
+    tab.get_by_role("button", name="Send it all the same").click()
+    expect(body(tab, secret)).to_be_visible()
+    expect(box).to_have_value("")
 
 
 HOSTILE = (
@@ -286,9 +380,6 @@ def test_on_a_phone_nothing_is_out_of_reach(chromium: Browser, acted: Stage) -> 
     context.close()
 
 
-AXE = resources.files("axe_playwright_python").joinpath("axe.min.js")
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_to_complain_of(
     hosts: tuple[Host, Host], acted: Stage, chromium: Browser, scheme: str
@@ -310,22 +401,23 @@ def test_axe_finds_nothing_to_complain_of(
     page.keyboard.press("t")
     expect(page.get_by_role("heading", name="Trace")).to_be_visible()
     wrong += complaints(page)
-    for view in ("mesh", "agents", "sent", "alerts"):
+    zion.ask("POST", "/api/direct", {"to": ["trinity"], "text": "psst", "intent": "ask"}, agent="neo")
+    views = {"mesh": "Mesh", "agents": "Agents", "sent": "Sent", "alerts": "Alerts", "asks": "Asks"}
+    views |= {"direct": "Direct messages", "direct/trinity@nebula": "trinity@nebula"}
+    for view, title in views.items():
         page.goto(f"{zion.page}/#/{view}")
-        expect(page.locator("#main h1")).to_have_text(view.capitalize())
-        wrong += complaints(page)
+        expect(page.locator("#main h1")).to_have_text(title)
+        wrong += complaints(page, "#main")
+    page.set_viewport_size({"width": 360, "height": 640})
+    for key in ("?", "e", "Delete"):
+        page.locator("#main .msg", has_text="psst").last.focus()
+        page.keyboard.press(key)
+        expect(page.get_by_role("dialog")).to_be_visible()
+        wrong += complaints(page, "dialog")
+        page.keyboard.press("Escape")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     context.close()
     assert not wrong, "\n".join(wrong)
-
-
-def complaints(page: Page) -> list[str]:
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{one['id']}: {node['html'][:120]} {node['failureSummary'][:200]}"
-        for one in found["violations"]
-        for node in one["nodes"]
-    ]
 
 
 def test_pages_of_others_reach_nothing(hosts: tuple[Host, Host], chromium: Browser) -> None:

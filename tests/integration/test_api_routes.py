@@ -54,6 +54,8 @@ ROUTES = {
     "POST /api/heard",
     "POST /api/ack",
     "GET /api/stream",
+    "GET /api/direct",
+    "GET /api/direct/messages",
     "POST /api/stream/ticket",
     "POST /api/invites",
     "GET /api/statements",

@@ -512,6 +512,36 @@ class MemoryBackend(MemoryOffice):
         found |= {"text": text, "edited_at": found["created_at"], "edits": found.get("edits", 0) + 1}
         return found
 
+    def _mates(self, speaker: Speaker, message: Json) -> tuple[str, ...]:
+        others = {message["author"], *message["to"]} - {speaker.agent}
+        return tuple(sorted(others))
+
+    async def talks(self, speaker: Speaker) -> list[Json]:
+        found: dict[tuple[str, ...], Json] = {}
+        for message in self.messages:
+            if message["kind"] == "direct" and self._readable(speaker, message):
+                mates = self._mates(speaker, message)
+                found.pop(mates, None)
+                found[mates] = {"with": list(mates), "unread": 0, "last": message}
+        return list(found.values())[::-1]
+
+    async def talk_page(
+        self,
+        speaker: Speaker,
+        names: Sequence[str],
+        *,
+        after_seq: int | None,
+        before_seq: int | None,
+        limit: int,
+    ) -> Page:
+        found = [
+            {**message, "unread": False}
+            for message in self.messages
+            if message["kind"] == "direct" and self._readable(speaker, message)
+            and self._mates(speaker, message) == tuple(sorted(names))
+        ]  # fmt: skip
+        return self._page(found, after_seq, limit, before=before_seq)
+
     async def asks(self, speaker: Speaker, *, whose: str | None, overdue: bool) -> list[Json]:
         return []
 
