@@ -12,6 +12,7 @@ from maw.cli.groups import command_group
 from maw.cli.output import Output, called, note, parse_time, size, span, words
 from maw.cli.params import Json, Yes, duration
 from maw.cli.session import confirm, plain_daemon
+from maw.client import calls
 from maw.client.daemon import segment
 from maw.core.names import check_name
 from maw.errors import BadInput, MawError
@@ -43,7 +44,7 @@ def list_agents(
     rostered = {one["agent"]: one for one in daemon.get("/api/roster").body}
     found = [
         {**one, "roster": rostered.get(one["address"])}
-        for one in daemon.get("/api/users").body
+        for one in daemon.do(calls.users())
         if one.get("local") or not here
     ]
     if out.as_json:

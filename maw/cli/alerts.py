@@ -9,6 +9,7 @@ import typer
 from maw.cli.output import Output, note, words
 from maw.cli.params import Json
 from maw.cli.session import plain_daemon
+from maw.client import calls
 
 Seen = Annotated[
     str | None,
@@ -23,7 +24,7 @@ def alerts(dismiss: Seen = None, as_json: Json = False) -> int:
     out = Output.to_stdout(as_json)
     if dismiss is not None:
         return dismiss_alerts(out, dismiss)
-    found = plain_daemon().get("/api/status").body.get("alerts") or []
+    found = plain_daemon().do(calls.status()).get("alerts") or []
     if out.as_json:
         out.json(found)
         return 0 if found else 1

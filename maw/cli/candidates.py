@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from maw.cli.output import Output, note, span, words
+from maw.client import calls
 from maw.client.daemon import Daemon
 from maw.config import MESH_PORT, parse_endpoint
 from maw.core.candidates import Candidate, candidates
@@ -27,7 +28,7 @@ _AT_ONCE: Final = 16
 def list_candidates(out: Output, daemon: Daemon) -> int:
     """Exit 1 when there are none. Raises NotFound where the node is on no WireGuard, Refused to all but root."""
     machine = Machine.here()
-    peers = daemon.get("/api/peers").body
+    peers = daemon.do(calls.peers())
     interface, known = _here(daemon, peers)
     if interface is None or not is_wireguard(machine, interface):
         raise NotFound(
@@ -65,7 +66,7 @@ def offer_candidates(out: Output, daemon: Daemon, peers: Sequence[Mapping[str, A
 
 def _here(daemon: Daemon, peers: Sequence[Mapping[str, Any]]) -> tuple[str | None, set[str]]:
     """The interface this node is on, and every address that is its own or a known node's."""
-    status = daemon.get("/api/status").body
+    status = daemon.do(calls.status())
     known = set(_hosts(str(one.get("address")) for one in status.get("mesh") or ()))
     for peer in peers:
         told = [*(peer.get("addresses") or ()), *([peer["address"]] if peer.get("address") else ())]

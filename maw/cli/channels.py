@@ -11,6 +11,7 @@ from maw.cli.groups import command_group
 from maw.cli.output import Output, note, words
 from maw.cli.params import As, Json
 from maw.cli.session import reading_daemon, speaking_daemon
+from maw.client import calls
 from maw.client.daemon import segment
 from maw.core.colony import MAX_KEEP_DAYS
 from maw.core.names import check_name
@@ -32,7 +33,7 @@ def channel(ctx: typer.Context, as_json: Json = False) -> int | None:
 def list_channels(as_name: As = None, as_json: Json = False) -> int:
     """The channels, how much is in them, whether you watch them. Exit 1 when there are none."""
     out = Output.to_stdout(as_json)
-    found = reading_daemon(as_name).get("/api/channels").body
+    found = reading_daemon(as_name).do(calls.channels())
     if out.as_json:
         out.json(found)
     else:

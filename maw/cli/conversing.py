@@ -14,6 +14,7 @@ from maw.cli.params import As, Json
 from maw.cli.saying import Insist
 from maw.cli.session import speaking_daemon
 from maw.cli.talk import Words, message_text
+from maw.client import calls
 from maw.client.daemon import Daemon, segment
 from maw.errors import BadInput
 
@@ -120,11 +121,11 @@ def answered(daemon: Daemon, ref: str) -> tuple[str, dict[str, Any]]:
     message = daemon.get(f"/api/messages/{segment(ref)}").body
     if message.get("channel"):
         return f"/api/channels/{segment(message['channel'])}/messages", {}
-    me = daemon.get("/api/whoami").body
+    me = daemon.do(calls.whoami())
     mine = f"{me.get('agent')}@{me.get('host')}"
     to = list(message.get("to") or ()) if message["author"] == mine else [message["author"]]
     return "/api/direct", {"to": to}
 
 
 def is_channel(daemon: Daemon, word: str) -> bool:
-    return any(one.get("name") == word.removeprefix("#") for one in daemon.get("/api/channels").body)
+    return any(one.get("name") == word.removeprefix("#") for one in daemon.do(calls.channels()))

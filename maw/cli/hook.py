@@ -17,6 +17,7 @@ from maw.cli.groups import command_group
 from maw.cli.output import Output, note
 from maw.cli.params import Json
 from maw.cli.session import chosen_name
+from maw.client import calls
 from maw.client.daemon import find_daemon
 from maw.client.pane import pane_of
 from maw.core.text import shown
@@ -178,7 +179,7 @@ def _who() -> dict[str, str]:
         daemon = replace(find_daemon(os.environ, os.geteuid(), name), pane=None if name else pane)
         if name is None and pane is None:
             return {"trouble": "its environment has no MAW_AGENT, and it is in no tmux pane"}
-        agent = daemon.get("/api/whoami").body.get("agent")
+        agent = daemon.do(calls.whoami()).get("agent")
     except MawError as error:
         return {"trouble": error.message}
     return {"agent": agent} if agent else {"trouble": "its tmux pane is no agent's: `maw agent adopt`"}

@@ -10,6 +10,7 @@ from typing import Final
 
 from maw.cli.output import note
 from maw.cli.session import plain_daemon
+from maw.client import calls
 from maw.client.daemon import Daemon
 from maw.errors import NotRunning, Refused, Unavailable
 
@@ -51,7 +52,7 @@ def _found(stop: threading.Event) -> tuple[Daemon, str] | None:
     while True:
         try:
             daemon = plain_daemon()
-            return daemon, str(daemon.get("/api/whoami").body["host"])
+            return daemon, str(daemon.do(calls.whoami())["host"])
         except (NotRunning, Unavailable) as error:
             if not told:
                 note(f"waiting for the daemon: {error.message}")

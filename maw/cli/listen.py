@@ -14,6 +14,7 @@ from maw.cli.output import Output, note, words
 from maw.cli.params import AfterSeq, As, Json, Limit, duration
 from maw.cli.session import OWNER, reading_daemon, speaking_daemon
 from maw.cli.tracing import progress_words
+from maw.client import calls
 from maw.client.daemon import Daemon, Lost, segment, wait_until_back
 from maw.core.names import check_name, parse_address
 from maw.errors import BadInput, MawError, NotFound, NotRunning, Unavailable
@@ -247,7 +248,7 @@ def _tell_heard(daemon: Daemon, claim: str | None) -> None:
 def _speaker_name(daemon: Daemon) -> str:
     if daemon.speaker not in (None, OWNER):
         return str(daemon.speaker)
-    agent = daemon.get("/api/whoami").body.get("agent")
+    agent = daemon.do(calls.whoami()).get("agent")
     if not agent:
         raise BadInput("whose mentions?", code="no_speaker", hint="maw mentions WHO, or --as NAME")
     return str(agent)

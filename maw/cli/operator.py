@@ -17,6 +17,7 @@ from maw.cli.groups import command_group
 from maw.cli.output import Output, note, words
 from maw.cli.params import Json, duration
 from maw.cli.session import confirm, plain_daemon
+from maw.client import calls
 from maw.errors import BadInput, Conflict
 from maw.home import find_home
 
@@ -165,7 +166,7 @@ def freeze(
 
 
 def _is_channel(name: str) -> bool:
-    return any(one.get("name") == name.lower() for one in plain_daemon().get("/api/channels").body)
+    return any(one.get("name") == name.lower() for one in plain_daemon().do(calls.channels()))
 
 
 def thaw(

@@ -9,6 +9,7 @@ from maw.cli.alerts import Seen, dismiss_alerts
 from maw.cli.output import Output, note, parse_time, size, span, span_since, words
 from maw.cli.params import Json
 from maw.cli.session import plain_daemon
+from maw.client import calls
 
 Record = Mapping[str, Any]
 
@@ -16,7 +17,7 @@ Record = Mapping[str, Any]
 def overview(as_json: bool) -> int:
     """The state, what is unread, and what to do next."""
     out = Output.to_stdout(as_json)
-    state: Record = plain_daemon().get("/api/status").body
+    state: Record = plain_daemon().do(calls.status())
     if out.as_json:
         out.json(state)
         return 0
@@ -40,7 +41,7 @@ def status(
     out = Output.to_stdout(as_json)
     if dismiss is not None:
         return dismiss_alerts(out, dismiss)
-    state: Record = plain_daemon().get("/api/status").body
+    state: Record = plain_daemon().do(calls.status())
     if out.as_json:
         out.json(state)
         return 0

@@ -14,6 +14,7 @@ import typer
 from maw.cli.output import Output, note, words
 from maw.cli.params import Json
 from maw.cli.session import plain_daemon
+from maw.client import calls
 from maw.errors import Conflict
 
 _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
@@ -33,7 +34,7 @@ def page(
 ) -> None:
     """Where the page is that shows the node and the federation live, in a browser."""
     out = Output.to_stdout(as_json)
-    rest = plain_daemon().get("/api/status").body.get("rest")
+    rest = plain_daemon().do(calls.status()).get("rest")
     if not rest:
         raise Conflict("this node answers no browser", hint="[rest] listen in maw.toml", code="no_rest")
     url = f"http://{rest}/"

@@ -13,6 +13,7 @@ from maw.cli.groups import command_group
 from maw.cli.output import Output, note, parse_time, span, words
 from maw.cli.params import Json
 from maw.cli.session import plain_daemon
+from maw.client import calls
 
 _PAIR: Final = "`maw invite` here, then `maw join LINE` on the other host"
 peers_group = command_group(
@@ -57,7 +58,7 @@ def list_peers(as_json: Json = False) -> int:
     """The replicas: link state, how far behind and since when, agents, version. Exit 1 when there are none."""
     out = Output.to_stdout(as_json)
     daemon = plain_daemon()
-    found = daemon.get("/api/peers").body
+    found = daemon.do(calls.peers())
     if out.as_json:
         out.json(found)
         return 0 if found else 1

@@ -13,6 +13,7 @@ from maw.cli.agents import OwnAgent, agent_group, state_of
 from maw.cli.output import Output, called, span, words
 from maw.cli.params import Json, duration
 from maw.cli.session import plain_daemon
+from maw.client import calls
 from maw.client.daemon import segment
 from maw.core.names import check_name, nearest
 from maw.core.roster import KINDS, OnHang
@@ -51,7 +52,7 @@ def show(name: OwnAgent, as_json: Json = False) -> None:
 
 def _user(daemon: Daemon, name: str) -> dict[str, Any]:
     """The agent of this host that is called so. Raises NotFound."""
-    users: list[dict[str, Any]] = daemon.get("/api/users").body
+    users: list[dict[str, Any]] = daemon.do(calls.users())
     for one in users:
         if one.get("local") and one.get("username") == name:
             return one
@@ -228,5 +229,5 @@ def acting_here() -> Acting:
     from maw.agents.running import Host
 
     daemon = plain_daemon()
-    me = daemon.get("/api/whoami").body
+    me = daemon.do(calls.whoami())
     return Acting(daemon, Host.here(), str(me["host"]))

@@ -15,6 +15,7 @@ from maw.cli.agents import OwnAgent, agent_group
 from maw.cli.output import Output, note, words
 from maw.cli.params import Json
 from maw.cli.plans import acting_here
+from maw.client import calls
 from maw.core.names import check_name
 from maw.core.text import shown
 from maw.errors import BadInput, Conflict, MawError, NotFound
@@ -102,7 +103,7 @@ def _known(acting: Acting) -> Known:
     from maw.agents.adopt import known_here
     from maw.agents.entries import entries
 
-    return known_here(acting.daemon.get("/api/users").body, entries(acting.daemon), acting.host.uid)
+    return known_here(acting.daemon.do(calls.users()), entries(acting.daemon), acting.host.uid)
 
 
 def _take(acting: Acting, known: Known, one: Candidate, name: str, *, single: bool) -> dict[str, Any]:

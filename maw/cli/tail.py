@@ -11,6 +11,7 @@ from maw.cli.messages import print_message, where
 from maw.cli.output import Output, called, note, words
 from maw.cli.params import AfterSeq, As, Json
 from maw.cli.session import reading_daemon
+from maw.client import calls
 from maw.client.daemon import Daemon, Lost, segment, wait_until_back
 from maw.client.stream import follow
 from maw.core.names import check_name
@@ -58,7 +59,7 @@ def tail(
 
 def _begin(out: Output, daemon: Daemon, name: str | None, last: int, as_name: str | None) -> int:
     """Print the latest of the channel; returns the seq to go on from."""
-    now = int(daemon.get("/api/status").body.get("seq") or 0)
+    now = int(daemon.do(calls.status()).get("seq") or 0)
     if name is None or last < 1:
         return now
     messages = daemon.get(f"/api/channels/{segment(name)}/messages", limit=min(last, 500)).body

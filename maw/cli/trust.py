@@ -13,6 +13,7 @@ from maw.cli.groups import command_group
 from maw.cli.output import Output, note, words
 from maw.cli.params import Json, duration
 from maw.cli.session import plain_daemon
+from maw.client import calls
 from maw.core.identity import key_text
 from maw.errors import BadInput, NotRunning
 from maw.home import find_home
@@ -107,7 +108,7 @@ def rotate(
 def _public_key() -> str:
     """From the daemon; where it is not running, from the node's own key file, if this user may read that."""
     try:
-        return words(plain_daemon().get("/api/whoami").body.get("node_key"))
+        return words(plain_daemon().do(calls.whoami()).get("node_key"))
     except NotRunning:
         home = find_home(os.environ, os.geteuid())
         if os.environ.get("MAW_SOCKET") or not home.exists:

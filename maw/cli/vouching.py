@@ -8,6 +8,7 @@ import time
 
 from maw.cli.operator import read_signer
 from maw.cli.output import note
+from maw.client import calls
 from maw.client.daemon import Daemon
 
 
@@ -18,7 +19,7 @@ def vouched_here(daemon: Daemon, name: str, uid: int | None, file: str | None) -
     from maw.core.vouched import vouch
 
     signer = read_signer(file)
-    me = daemon.get("/api/whoami").body
+    me = daemon.do(calls.whoami())
     node, colony = parse_key(str(me["node_key"])), parse_colony(str(me["colony"]))
     owner = os.geteuid() if uid is None else uid
     word = vouch(signer, colony, node, name, owner, int(time.time() * 1000))

@@ -11,6 +11,7 @@ from maw.cli import completing
 from maw.cli.output import Output, note, words
 from maw.cli.params import As, Json
 from maw.cli.session import chosen_name, reading_daemon, speaking_daemon
+from maw.client import calls
 from maw.core.dnd import parse_quiet
 from maw.errors import BadInput
 
@@ -56,7 +57,7 @@ def wakes(
         return 0 if found else 1
     if not found:
         return out.nothing("no agents of yours are here: `maw agent add NAME` makes one")
-    limits = daemon.get("/api/status").body.get("wakes") or {}
+    limits = daemon.do(calls.status()).get("wakes") or {}
     for one in found:
         _show(out, one, limits, in_full=name is not None)
     if out.width is not None and (held := next((one for one in found if one.get("held")), None)):
@@ -83,7 +84,7 @@ def dnd(
     agent, quiet = _agent_and_quiet(first, second)
     if agent is None:
         daemon = speaking_daemon(as_name)
-        agent = chosen_name(as_name) or words(daemon.get("/api/whoami").body.get("name"))
+        agent = chosen_name(as_name) or words(daemon.do(calls.whoami()).get("name"))
     else:
         daemon = reading_daemon(as_name)
     if quiet is not None:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from maw.client.records import Message, Receipt
 
-T = TypeVar("T")
+T = TypeVar("T", covariant=True)
 PATIENCE_S = 30.0
 
 

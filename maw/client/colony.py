@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from maw.client import calls
 from maw.client.calls import Call
-from maw.client.daemon import Answer, Door, Lost, find_daemon, wait_until_back
+from maw.client.daemon import Door, Lost, find_daemon, wait_until_back
 from maw.client.pane import pane_of
 from maw.client.records import Message, Receipt, told_by
 from maw.client.rest import Rest
@@ -148,14 +148,7 @@ class Colony:
 
     def _newest(self) -> int:
         """Where "from now on" begins: what is said while the stream opens, or the daemon restarts, is not left out."""
-        return int(carry_out(self._door, calls.channels()).headers["X-Maw-Next-Seq"])
+        return int(self._door.carry_out(calls.channels()).headers["X-Maw-Next-Seq"])
 
     def _do(self, call: Call[T]) -> T:
-        return call.read(carry_out(self._door, call).body)
-
-
-def carry_out(at: Door, call: Call[Any]) -> Answer:
-    if call.method == "GET":
-        return at.get(call.path, patience=call.patience, **call.query)
-    ask = at.post_once if call.once else at.post
-    return ask(call.path, call.body, patience=call.patience, **call.query)
+        return self._door.do(call)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
 from maw.client.once import next_key
@@ -32,6 +32,10 @@ from maw.errors import (
 )
 from maw.home import SYSTEM_HOME, candidate_homes
 
+if TYPE_CHECKING:
+    from maw.client.calls import Call
+
+T = TypeVar("T")
 _BY_STATUS: Final[Mapping[int, type[MawError]]] = {
     400: BadInput,
     401: NotSignedIn,
@@ -101,6 +105,16 @@ class Door:
         finally:
             connection.close()
         return True
+
+    def do(self, call: Call[T]) -> T:
+        """The answer to a call of maw.client.calls."""
+        return call.read(self.carry_out(call).body)
+
+    def carry_out(self, call: Call[Any]) -> Answer:
+        if call.method == "GET":
+            return self.get(call.path, patience=call.patience, **call.query)
+        ask = self.post_once if call.once else self.post
+        return ask(call.path, call.body, patience=call.patience, **call.query)
 
     def get(self, path: str, *, patience: float = 30.0, **query: object) -> Answer:
         return self._ask("GET", path, query, None, {}, patience)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from maw.client import calls
 from maw.client.daemon import Daemon, segment
 from maw.core.intents import INTENTS, PRIORITIES
 from maw.core.names import check_name, parse_address, parse_group
@@ -178,8 +179,8 @@ def _ack(daemon: Daemon, args: Args) -> Json:
 
 
 def _agents(daemon: Daemon, args: Args) -> Json:
-    me = daemon.get("/api/whoami").body
-    users = sorted(daemon.get("/api/users").body, key=lambda one: not one["local"])
+    me = daemon.do(calls.whoami())
+    users = sorted(daemon.do(calls.users()), key=lambda one: not one["local"])
     listed = [{"who": one["address"], "role": one["role"]} for one in users[:LISTED]]
     more = (
         {"more": f"{len(users) - LISTED}: write to @name, and near names are told"} if users[LISTED:] else {}
