@@ -301,8 +301,10 @@ class Writing(Protocol):
         intent: str = CHAT,
         wishes: Wishes = NOTHING,
         insist: bool = False,
+        in_the_open: bool = False,
     ) -> Json:
-        """``to`` as the caller wrote it: ``arthur``, ``@arthur``, ``arthur@mbp``. The receipt, as above."""
+        """``to`` as the caller wrote it: ``arthur``, ``@arthur``, ``arthur@mbp``. The receipt, as above.
+        ``in_the_open``: not sealed. Conflict: a host of theirs has no sealing key."""
 
     async def answer_orders(self, speaker: Speaker, refs: Sequence[str], state: str, note: str) -> None:
         """What the speaking agent made of operators' orders: ``obeyed`` or ``declined``. BadInput: one is none."""

@@ -68,7 +68,7 @@ WISHED: Final[Json] = {
 EDITED: Final[Json] = {"edited_at": _TIME, "edits": _WHOLE}
 """Of messages whose author has put other words in place of the first."""
 
-BESIDE: Final[Json] = {"unreadable": _TEXT, **WISHED, **EDITED, **REDACTED}
+BESIDE: Final[Json] = {"sealed": _FLAG, "unreadable": _TEXT, **WISHED, **EDITED, **REDACTED}
 
 MARKS: Final[Json] = {"delivered_at": _or_null(_TIME), "read_at": _or_null(_TIME)}
 """Of messages for the speaking agent."""

@@ -44,6 +44,8 @@ WISHES: Final = (
 )
 INSIST: Final = Field("insist", Flag(), "send it although it seems to hold a credential", default=False)
 
+OPEN: Final = Field("open", Flag(), "unsealed: every host of the Colony can read it", default=False)
+
 
 def _wishes(args: Json) -> Wishes:
     """Raises BadInput."""
@@ -87,6 +89,7 @@ async def post_direct(call: Call) -> web.StreamResponse:
             intent=args["intent"],
             wishes=_wishes(args),
             insist=args["insist"],
+            in_the_open=args["open"],
         )
     return await _receipt_reply(call, receipt)
 
@@ -200,6 +203,7 @@ ROUTES: Final = (
             *WISHES,
             WORD,
             INSIST,
+            OPEN,
         ),
     ),
     Route(

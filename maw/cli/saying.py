@@ -31,6 +31,7 @@ Due = Annotated[
     typer.Option("--due", metavar="TIME", help="With --intent ask: 2h, or when an answer is overdue."),
 ]
 Insist = Annotated[bool, typer.Option("--insist", help="Send it although it seems to hold a credential.")]
+Open = Annotated[bool, typer.Option("--open", help="Unsealed: every host of the Colony can read it.")]
 NO_WISHES: Final[dict[str, Any]] = {}
 
 

@@ -11,7 +11,7 @@ from maw.cli import completing
 from maw.cli.messages import print_receipt, where
 from maw.cli.output import Output, note, words
 from maw.cli.params import As, Json, Limit, duration
-from maw.cli.saying import Due, Expires, Insist, Priority, meaning, wishes
+from maw.cli.saying import Due, Expires, Insist, Open, Priority, meaning, wishes
 from maw.cli.session import speaking_daemon
 from maw.cli.tracing import progress_words
 from maw.client.daemon import UnconfirmedReceipt, segment
@@ -78,6 +78,7 @@ def send(
     priority: Priority = NORMAL,
     expires: Expires = None,
     insist: Insist = False,
+    in_the_open: Open = False,
     wait: Wait = None,
     timeout: Timeout = "10s",
     as_name: As = None,
@@ -87,6 +88,8 @@ def send(
     path, body, text = _destination(to, text, reply_to, as_name)
     try:
         body |= meaning(intent) | wishes(priority, expires, due, intent, insist)
+        if in_the_open and path == "/api/direct":
+            body["open"] = True
         _say(path, body, message_text(text), reply_to, wait, timeout, as_name, as_json)
     except NotFound as error:
         raise _perhaps_swapped(error, to, text) from None

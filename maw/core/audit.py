@@ -4,12 +4,13 @@
     {"statement": S}                       who was admitted, revoked, appointed: as many as are known
     {"log": ["mk1…", EPOCH]}               the entries that follow stand in this log
     {"entry": [HEADER, SIGNATURE, PAYLOAD]}
+    {"entry": [HEADER, SIGNATURE, PAYLOAD], "key": KEY}     sealed: its content key opens the payload
     {"entry": [HEADER, SIGNATURE], "why": "not asked for"}
     {"end": [LINES, HASH]}                 so many lines before this one, and BLAKE2b-256 of them, each with its "\\n"
 
-F, S, HEADER, SIGNATURE and PAYLOAD are bytes in base64. An entry proves itself: who said it, where in which log, what;
-a payload is left out where it was not asked for, may not be read by who asked, or is gone. Unless the bundle is sparse,
-the entries of a log are without gaps, so nothing between the first and the last can have been taken away.
+F, S, HEADER, SIGNATURE, PAYLOAD and KEY are bytes in base64. An entry proves itself: who said it, where in which log,
+what; a payload is left out where it was not asked for, may not be read by who asked, or is gone. Unless the bundle is
+sparse, the entries of a log are without gaps, so nothing between the first and the last can have been taken away.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from maw.core.colony import Said
-from maw.core.entry import START, Entry, Head, Kind, decode, unpack_payload
+from maw.core.entry import START, Entry, Head, Kind, decode
 from maw.core.identity import ID_BYTES, NodeId, key_text, parse_key
 from maw.core.revocation import Revocation, read_revocation
+from maw.core.sealing import words_of
 from maw.core.statement import Statement, colony_id, colony_text, founding_node, read_statement
 from maw.errors import MawError
 
@@ -60,12 +62,13 @@ def log_line(author: NodeId, epoch: int) -> Line:
     return {"log": [key_text(author), epoch]}
 
 
-def entry_line(entry: Entry, why: str | None) -> Line:
-    """``why``: the payload is left out for this reason."""
+def entry_line(entry: Entry, why: str | None, key: bytes | None = None) -> Line:
+    """``why``: the payload is left out for this reason. ``key``: its content key, where it is sealed."""
     parts = [_text(entry.header), _text(entry.signature)]
     if why is not None or entry.payload is None:
         return {"entry": parts, "why": why or "missing"}
-    return {"entry": [*parts, _text(entry.payload)]}
+    line: Line = {"entry": [*parts, _text(entry.payload)]}
+    return line if key is None else line | {"key": _text(key)}
 
 
 class Writer:
@@ -231,10 +234,16 @@ class Checker:
         if entry.payload is None:
             self.report.left_out[str(line.get("why"))[:40]] += 1
             return None
-        if entry.kind not in _MESSAGES:
+        if entry.kind not in _MESSAGES and entry.kind != Kind.PRIVATE:
+            return None
+        if entry.kind == Kind.PRIVATE and "key" not in line:
+            self.report.left_out[NOT_YOURS] += 1
+            return None
+        kind, content = words_of(entry, _bytes(line["key"]) if "key" in line else None)
+        if kind not in _MESSAGES:
             return None
         self.report.messages += 1
-        said = Said.read(unpack_payload(entry.payload), direct=entry.kind == Kind.DIRECT)
+        said = Said.read(content, direct=kind == Kind.DIRECT)
         return Word(author, epoch, entry.seq, entry.hlc, said)
 
     def _follows(self, entry: Entry, before: Head | None) -> None:

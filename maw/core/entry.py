@@ -50,6 +50,8 @@ class Kind(IntEnum):
     PROGRESS = 10
     PRESENCE = 11
     EDIT = 12
+    SEAL_KEY = 13
+    PRIVATE = 14
 
 
 class Head(NamedTuple):

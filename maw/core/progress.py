@@ -28,6 +28,9 @@ MAX_GROUPS: Final = 150
 MAX_SEQS: Final = 250
 """Messages of which one entry speaks, ranges counted out: what a liar writes makes no more work than that."""
 MAX_BY: Final = 80
+NOBODY: Final = bytes(AGENT_ID_BYTES)
+"""In place of an agent: of a message that its host could not open, so that it does not know for whom it was."""
+UNOPENED: Final = "its key there was deleted: send it again"
 STATES: Final = (*MARKS, FAILED)
 
 

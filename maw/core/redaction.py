@@ -35,7 +35,7 @@ MAX_STATED_RANGES: Final = 500
 Range = tuple[int, int]
 """The first and the last seq."""
 
-_DROPPABLE: Final = frozenset({Kind.POST, Kind.DIRECT, Kind.EDIT})
+_DROPPABLE: Final = frozenset({Kind.POST, Kind.DIRECT, Kind.EDIT, Kind.PRIVATE})
 
 
 def droppable(kind: int) -> bool:

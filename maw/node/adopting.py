@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import aiosqlite
 
 from maw.core.clock import HybridClock
 from maw.core.colony import Card, Open
-from maw.core.entry import SALT_BYTES, START, Entry, Kind, decode, make, pack_payload, unpack_payload
-from maw.core.identity import Signer
+from maw.core.entry import SALT_BYTES, START, Entry, Kind, decode, make, pack_payload
+from maw.core.identity import KEY_BYTES, NodeId, Signer
 from maw.core.log import EPOCH_CHANCE_BITS, fresh_epoch
 from maw.core.message_ids import message_id
+from maw.core.sealing import SEALED_ID_BYTES, Chances, seal, words_of
+from maw.store.opened import SET_SEAL_KEY, key_at
 from maw.store.redacting import forget_shown
 from maw.store.schema import SEQ_BITS
 from maw.store.state import LogRow, State
@@ -31,6 +34,8 @@ class Own:
     entry: Entry
     shown: int | None
     place: int
+    key: bytes | None = None
+    """Its content key, if it is sealed."""
 
 
 async def sign_again(
@@ -62,18 +67,24 @@ async def sign_again(
         (Kind.CARD, card.content(), None),
     ]
     fresh += [
-        (item.entry.kind, unpack_payload(item.entry.payload), item)
+        (item.entry.kind, words_of(item.entry, item.key)[1], item)
         for item in own
         if item.entry.kind not in (Kind.OPEN, Kind.CARD, Kind.REDACT) and item.entry.payload is not None
     ]
     await _forget_redacted(conn, state, own)
     for item in own:
         await conn.execute("DELETE FROM entries WHERE place = ?", (item.place,))
+        await conn.execute("DELETE FROM opened WHERE place = ?", (item.place,))
     await conn.execute("DELETE FROM logs WHERE node = ?", (log.node,))
     for kind, content, was in fresh:
         for key in content.keys() & {"reply", "edits"}:
             content[key] = renamed.get(str(content[key]), content[key])
-        payload = pack_payload(os.urandom(SALT_BYTES), content)
+        content_key = None
+        if was is not None and was.key is not None:
+            sealed, content_key = seal_again(state, signer.node, colony, content)
+            payload = pack_payload(os.urandom(SALT_BYTES), sealed)
+        else:
+            payload = pack_payload(os.urandom(SALT_BYTES), content)
         hlc = was.entry.hlc if was else begun  # what was said keeps its time
         entry = make(signer, colony, epoch, head, hlc, int(kind), payload)
         head = entry.head
@@ -81,8 +92,15 @@ async def sign_again(
         shown = was.shown if was else None
         row = (place, entry.header, entry.signature, entry.payload, shown)
         await conn.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", row)
+        if content_key is not None:
+            await conn.execute("INSERT INTO opened VALUES (?, ?)", (place, content_key))
+        elif kind == Kind.SEAL_KEY:
+            await conn.execute(SET_SEAL_KEY, (log.node, epoch, entry.seq, content["key"]))
         if was is not None:
             renamed[message_id(was.entry.position)] = message_id(entry.position)
+            moved = (place, epoch, entry.seq, was.place)
+            await conn.execute("UPDATE edits SET place = ?, epoch = ?, seq = ? WHERE place = ?", moved)
+            await conn.execute("UPDATE edits SET target = ? WHERE target = ?", (place, was.place))
         if shown is not None:
             sql = "UPDATE messages SET place = ?, reply = ? WHERE seq = ?"
             await conn.execute(sql, (place, content.get("reply"), shown))
@@ -108,9 +126,19 @@ async def own_entries(conn: aiosqlite.Connection, state: State, signer: Signer) 
     found: list[Own] = []
     logs = sorted((row.epoch, row) for (node, _), row in state.logs.items() if node == signer.node)
     for _, row in logs:
-        columns = "place, header, signature, payload, shown"
+        columns = f"place, header, signature, payload, shown, {key_at('entries.place')}"
         sql = f"SELECT {columns} FROM entries WHERE place > ? AND place < ? ORDER BY place"  # noqa: S608
         bounds = (row.l << SEQ_BITS, (row.l + 1) << SEQ_BITS)
-        for place, header, signature, payload, shown in await conn.execute_fetchall(sql, bounds):
-            found.append(Own(decode(header, signature, payload), shown, place))
+        for place, header, signature, payload, shown, key in await conn.execute_fetchall(sql, bounds):
+            found.append(Own(decode(header, signature, payload), shown, place, key))
     return found
+
+
+def seal_again(
+    state: State, me: NodeId, colony: bytes, content: Mapping[str, Any]
+) -> tuple[dict[str, Any], bytes]:
+    """What was sealed for agents of this host alone, for nobody else was ever met: bound to the Colony it now is in."""
+    key = state.seal_keys[state.nodes[me].n].key
+    chances = Chances(os.urandom(SEALED_ID_BYTES), os.urandom(KEY_BYTES), os.urandom(KEY_BYTES))
+    sealed = seal(content["kind"], content, colony, me, content["agent"], {me: key}, chances)
+    return sealed.content(), chances.key

@@ -13,11 +13,12 @@ from maw.core.audit import NOT_ASKED, NOT_YOURS, Line, entry_line, statement_lin
 from maw.core.clock import wall_ms
 from maw.core.colony import Said
 from maw.core.editing import Edit
-from maw.core.entry import Entry, Kind, Position, decode, unpack_payload
+from maw.core.entry import Entry, Kind, Position, decode
 from maw.core.identity import NodeId, key_text
 from maw.core.names import parse_address
 from maw.core.queries import Query
 from maw.core.redaction import droppable
+from maw.core.sealing import words_of
 from maw.core.statement import colony_text, read_statement
 from maw.core.trust import TrustBook
 from maw.errors import LinkError, NotFound
@@ -25,6 +26,7 @@ from maw.node.directory import Directory
 from maw.node.presenting import Json
 from maw.node.store import Store
 from maw.store.logs import entry_at
+from maw.store.opened import key_at, keys_of
 from maw.store.redacting import covering
 from maw.store.schema import SEQ_BITS
 from maw.store.state import AgentRow, LogRow
@@ -33,8 +35,8 @@ PAGE_BYTES: Final = 256 * 1024
 WITHHELD: Final = "withheld here"
 _NAMES: Final = frozenset((Kind.OPEN, Kind.CARD, Kind.AGENT, Kind.CHANNEL))
 """Who is who, and what there is: in every bundle."""
-_ROWS: Final = """SELECT e.place, e.header, e.signature, e.payload, w.why FROM entries e
-    LEFT JOIN withheld w ON w.place = e.place WHERE e.place > ? AND e.place < ? ORDER BY e.place LIMIT ?"""
+_ROWS: Final = f"""SELECT e.place, e.header, e.signature, e.payload, w.why, {key_at("e.place")} FROM entries e
+    LEFT JOIN withheld w ON w.place = e.place WHERE e.place > ? AND e.place < ? ORDER BY e.place LIMIT ?"""  # noqa: S608
 
 
 class AuditPage(NamedTuple):
@@ -103,13 +105,13 @@ class Auditing:
         found = await self._store.db.rows(_ROWS, (row.place(min(after_seq, row.head.seq)), top, limit))
         lines: list[Line] = []
         size, last = 0, after_seq
-        for place, header, signature, payload, withheld in found:
+        for place, header, signature, payload, withheld, key in found:
             entry = decode(header, signature, payload)
-            why = await self._why_not(agent, row, place, entry, withheld, query)
+            why = await self._why_not(agent, row, place, entry, key, withheld, query)
             last = entry.seq
             if why == NOT_ASKED and sparse:
                 continue
-            lines.append(entry_line(entry, why))
+            lines.append(entry_line(entry, why, key))
             size += len(entry.payload or b"") if why is None else 0
             if size >= PAGE_BYTES:
                 return AuditPage(lines, last)
@@ -121,6 +123,7 @@ class Auditing:
         row: LogRow,
         place: int,
         entry: Entry,
+        key: bytes | None,
         withheld: str | None,
         query: Query | None,
     ) -> str | None:
@@ -133,17 +136,19 @@ class Auditing:
             return WITHHELD
         if not droppable(entry.kind):
             return None if query is None or entry.kind in _NAMES else NOT_ASKED
-        said = await self._said(entry)
+        said = await self._said(entry, key)
         if said is None or not self._may_read(agent, entry.author, said):
             return NOT_YOURS
         return None if query is None or self._is_asked(query, entry, said) else NOT_ASKED
 
-    async def _said(self, entry: Entry) -> Said | None:
-        """The message, or of an edit the one that it edits; None where that cannot be told."""
+    async def _said(self, entry: Entry, key: bytes | None) -> Said | None:
+        """The message, or of an edit the one that it edits; None where that cannot be told, or it is
+        sealed for others."""
         try:
-            if entry.kind != Kind.EDIT:
-                return Said.read(unpack_payload(entry.payload or b""), direct=entry.kind == Kind.DIRECT)
-            at = self._directory.position(Edit.read(unpack_payload(entry.payload or b"")).message)
+            kind, content = words_of(entry, key)
+            if kind != Kind.EDIT:
+                return Said.read(content, direct=kind == Kind.DIRECT)
+            at = self._directory.position(Edit.read(content).message)
             if at.author != entry.author:
                 return None
             edited = await entry_at(self._store.db, self._store.state, Position(*at))
@@ -151,7 +156,9 @@ class Auditing:
             return None
         if edited is None or edited.payload is None or edited.kind == Kind.EDIT:
             return None
-        return await self._said(edited)
+        async with self._store.db.reading() as conn:
+            keys = await keys_of(conn, self._store.state, [edited])
+        return await self._said(edited, keys.get(edited.id))
 
     def _may_read(self, agent: AgentRow | None, author: NodeId, said: Said) -> bool:
         """As ``Presenter.may_read`` has it."""

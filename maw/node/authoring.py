@@ -38,6 +38,7 @@ from maw.core.log import EPOCH_CHANCE_BITS, fresh_epoch
 from maw.core.once import KEYS_KEPT_MS, Asked
 from maw.core.presence import Presence
 from maw.core.progress import Progress
+from maw.core.seal_keys import SealKey
 from maw.errors import Conflict, InternalError, MawError, Refused, Unavailable
 from maw.store.asides import SetAside
 from maw.store.fold import Fold
@@ -52,6 +53,7 @@ _CHECKED: Final[Mapping[int, Callable[[Content], object]]] = {
     Kind.PROGRESS: Progress.read,
     Kind.PRESENCE: Presence.read,
     Kind.EDIT: Edit.read,
+    Kind.SEAL_KEY: SealKey.read,
 }
 
 

@@ -5,7 +5,7 @@
         colony.db       the database as it stood at one moment
         trust.copy      statements, pins, tombstones
         maw.toml, peers.toml
-        node.key        only when asked for
+        node.key        only when asked for, and with it seal.keys
 
 It is made under a name that begins with a dot, checked as it lies on the disk, and renamed: what is listed is
 whole. One that was cut short is removed by the next. What is not sound is kept apart from those that are: it
@@ -40,6 +40,7 @@ FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 DATABASE: Final = "colony.db"
 KEY: Final = "node.key"
+SEAL_KEYS: Final = "seal.keys"
 COPIED: Final = ("trust.copy", "maw.toml", "peers.toml")
 MAKING: Final = ".making-"
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
@@ -144,7 +145,7 @@ def _make(
         making.mkdir(mode=0o700)
         try:
             copy_database(home.database, making / DATABASE, lambda *far: progress("copying", *far))
-            for file in (*COPIED, *((KEY,) if with_key else ())):
+            for file in (*COPIED, *((KEY, SEAL_KEYS) if with_key else ())):
                 _copy(home.path / file, making / file)
             report, colony = _checked(making / DATABASE, me, progress)
             backup = Backup(
@@ -342,7 +343,7 @@ def _from_json(path: Path, fields: Any) -> Backup:
     if fields["format"] != FORMAT:
         raise ValueError(f"its format is {fields['format']}; this maw knows {FORMAT}")
     files = {name: (int(one["bytes"]), str(one["sha256"])) for name, one in fields["files"].items()}
-    if DATABASE not in files or any(name not in (DATABASE, KEY, *COPIED) for name in files):
+    if DATABASE not in files or any(name not in (DATABASE, KEY, SEAL_KEYS, *COPIED) for name in files):
         raise ValueError("it lists other files than a backup has")
     epoch, seq = fields["own"]
     return Backup(

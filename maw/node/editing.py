@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from maw.core.colony import Said
 from maw.core.editing import MAX_EDITS, Edit, request_of_edit
-from maw.core.entry import Kind, Position, hash_payload, unpack_payload
+from maw.core.entry import Kind, Position
 from maw.core.message_ids import message_id
 from maw.core.names import mentions
 from maw.core.once import Asked, Marks
@@ -16,6 +16,7 @@ from maw.core.text import check_message
 from maw.errors import Conflict, NotFound, Refused
 from maw.node.authoring import Authoring
 from maw.node.presenting import Json, Presenter, gone_words, iso
+from maw.node.sealing import Sealing
 from maw.node.store import Store
 from maw.node.talking import Talking, check_credential
 from maw.store import pages
@@ -39,6 +40,7 @@ class Editing:
         marks: Marks,
         may_say: Callable[[AgentRow, Said], None],
         charge: Callable[[AgentRow, Said], None],
+        sealing: Sealing,
     ) -> None:
         """``may_say`` raises Refused when an agent may not say this now, ``charge`` TooMany when it has said too
         much."""
@@ -49,6 +51,7 @@ class Editing:
         self._marks = marks
         self._may_say = may_say
         self._charge = charge
+        self._sealing = sealing
 
     async def edit(
         self, agent: AgentRow, ref: str, text: str, *, key: str | None, insist: bool = False
@@ -68,13 +71,22 @@ class Editing:
         edit = Edit(agent.id, self._presenter.id(row), text, mentions(text), once)
         asked = None if once is None or key is None else Asked(once, request_of_edit(edit), (key, agent.n))
 
-        def local(_: Fold) -> None:
-            self._charge(agent, said)
+        kind, content, content_key = self._worded(row, said, edit)
 
-        await self.authoring.say(Kind.EDIT, edit.content(), once=asked, local=local, about=row.seq)
+        def local(fold: Fold) -> None:
+            self._charge(agent, said)
+            fold.fresh_key = content_key
+
+        await self.authoring.say(kind, content, once=asked, local=local, about=row.seq)
         fresh = await pages.at_seq(self._store.db, row.seq)
         assert fresh is not None
         return self._presenter.message(fresh)
+
+    def _worded(self, row: Shown, said: Said, edit: Edit) -> tuple[Kind, Mapping[str, Any], bytes | None]:
+        """What was sealed is edited so that the same hosts can read it."""
+        if row.key is None:
+            return Kind.EDIT, edit.content(), None
+        return Kind.PRIVATE, *self._sealing.seal(Kind.EDIT, edit.content(), {to.node for to in said.to})
 
     def _check(self, agent: AgentRow, row: Shown, said: Said) -> None:
         position = self._presenter.position(row)
@@ -109,9 +121,7 @@ class Editing:
             return found
         for one in await versions(self._store.db, row.seq, SHOWN):
             with suppress(ValueError, TypeError):
-                if one.payload is not None and hash_payload(one.payload) in one.header:
-                    edit = Edit.read(unpack_payload(one.payload))
-                    found.append({"id": self._id(one.place), "text": edit.text, "at": iso(one.at)})
+                found.append({"id": self._id(one.place), "text": one.read().text, "at": iso(one.at)})
         return found
 
     def _id(self, place: int) -> str:

@@ -2,6 +2,7 @@
 
 maw.toml, peers.toml   the owner's; read, never written after init
 node.key               the private key, 0600
+seal.keys              private halves of the sealing keys, 0600; until when: maw/core/seal_keys.py
 node.mark              the newest (epoch, seq) this node ever committed: a database put back from an
                        older copy is noticed by it
 trust.copy             statements, pins and tombstones, so that a lost database does not lose trust
@@ -46,6 +47,10 @@ class NodeHome:
     @property
     def key(self) -> Path:
         return self.path / "node.key"
+
+    @property
+    def seal_keys(self) -> Path:
+        return self.path / "seal.keys"
 
     @property
     def mark(self) -> Path:

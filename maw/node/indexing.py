@@ -21,13 +21,14 @@ import aiosqlite
 
 from maw.core.colony import Said
 from maw.core.editing import Edit
-from maw.core.entry import unpack_payload
 from maw.core.folding import indexed
 from maw.core.queries import day_marks
+from maw.core.sealing import stored_words
 from maw.errors import Unavailable
 from maw.node.store import Store
 from maw.node.visible import Visible
 from maw.store.editing import LAST
+from maw.store.opened import key_at
 from maw.store.search import Doc, SearchIndex, Shelf, Upto, why_off
 
 log = logging.getLogger(__name__)
@@ -57,9 +58,10 @@ _OF_THE_DISK: Final = frozenset(
 COUNTED: Final = 100_000
 _LAST: Final = 1 << 62
 
-_ROWS: Final = f"""SELECT m.seq, m.place, m.direct, m.channel, m.agent, m.said, e.payload,
-    (SELECT x.payload FROM entries x WHERE x.place = {LAST})
-    FROM messages m LEFT JOIN entries e ON e.place = m.place
+_ROWS: Final = f"""SELECT m.seq, m.place, m.direct, m.channel, m.agent, m.said,
+    e.payload, e.header, {key_at("m.place")},
+    x.payload, x.header, {key_at("x.place")}
+    FROM messages m LEFT JOIN entries e ON e.place = m.place LEFT JOIN entries x ON x.place = {LAST}
     WHERE m.seq > ? AND m.seq <= ? ORDER BY m.seq LIMIT ?"""  # noqa: S608
 _BEHIND: Final = "SELECT count(*) FROM (SELECT 1 FROM messages WHERE seq > ? LIMIT ?)"
 
@@ -321,15 +323,19 @@ def _doc(
     agent: int,
     said_ms: int,
     payload: bytes | None,
+    header: bytes | None,
+    key: bytes | None,
     edit: bytes | None = None,
+    edit_header: bytes | None = None,
+    edit_key: bytes | None = None,
 ) -> Doc | None:
     """None where there is nothing to be found: redacted, or not as it was written."""
     if payload is None:
         return None
     try:
-        said = Said.read(unpack_payload(payload), direct=bool(direct))
+        said = Said.read(stored_words(header, payload, key), direct=bool(direct))
         if edit is not None and said.word is None:
-            last = Edit.read(unpack_payload(edit))
+            last = Edit.read(stored_words(edit_header, edit, edit_key))
             said = said._replace(text=last.text, mentions=last.mentions)
         marks = [f"a{agent}", *day_marks(said_ms)]
         if direct:

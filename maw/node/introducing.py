@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from maw.core.colony import AgentCard, Card
 from maw.core.entry import Kind
@@ -28,6 +28,7 @@ class Introducing:
         belonging: Belonging,
         people: People,
         card: Callable[[], Card],
+        say_seal_key: Callable[[], Awaitable[None]],
     ) -> None:
         self._me = me
         self._state = state
@@ -36,10 +37,12 @@ class Introducing:
         self._belonging = belonging
         self._people = people
         self._card = card
+        self._say_seal_key = say_seal_key
 
     async def start(self) -> None:
         """All there is to say after a start."""
         await self.say_card()
+        await self._say_seal_key()  # before any agent: who knows one can seal for it
         await self._say_agents_again()
         await self._make_owner()
 

@@ -27,6 +27,7 @@ from maw.node.reactions import Feed
 from maw.store import mending
 from maw.store.database import Database
 from maw.store.fold import Fold
+from maw.store.opened import keys_of
 from maw.store.redacting import covering
 from maw.store.state import State
 from maw.store.writer import Writer
@@ -164,6 +165,7 @@ class Mender:
                     fold.fill(entry)
                     continue
                 unseen = await mending.is_unseen(conn, self._state, fold.me, entry)
+                fold.keys |= await keys_of(conn, self._state, [entry])
                 await mending.write_back(conn, self._state, [entry])
                 if unseen and await covering(conn, place) is None:
                     fold.show(entry)

@@ -193,6 +193,7 @@ class Node(Parts):
         seldom: dict[str, tuple[int, Chore]] = {
             "when peers were last seen": (60, self.saving.save),
             "what agents take": (60, self.hosting.keep),
+            "sealing keys": (60, self.sealing.keep),
             "who is there": (60, self.presences.keep),
             "old wakes": (3600, self.wakes.forget_old),
             "old idempotency keys": (3600, self.authoring.forget_old_keys),

@@ -88,6 +88,7 @@ from maw.node.roster import Roster
 from maw.node.runtime import Runtime
 from maw.node.saving import Saving
 from maw.node.scrubbing import DAMAGED, Scrubber, split
+from maw.node.sealing import Sealing
 from maw.node.searching import Searching
 from maw.node.spoken import OperatorsWord
 from maw.node.stated import Stated
@@ -170,6 +171,7 @@ class Parts:
             card=self.card, on_committed=self._appended,
         )  # fmt: skip
         self.directory = Directory(me, self.state, lambda: self.membership.book.trusted)
+        self.sealing = Sealing(home, store, lambda: self.authoring, self.directory.name_of)
         self.name_watch = NameWatch(self.directory, self.alerts.raise_alert, self.alerts.settle)
         self.saving = Saving(self.state, self.writer, self.receipts, self.board, self.authoring)
         self.scrubber = Scrubber(
@@ -228,6 +230,7 @@ class Parts:
             charge,
             self.crowds,
             self.channels,
+            self.sealing,
         )
         self.editing = Editing(
             store,
@@ -237,6 +240,7 @@ class Parts:
             Marks(signer),
             lambda agent, said: self.keeping.refuse(agent, said),
             charge,
+            self.sealing,
         )
         self.conversing = Conversing(store, self.directory, self.presenter, self.talking)
         self.talks = Talks(store, self.directory, self.presenter)
@@ -339,7 +343,14 @@ class Parts:
         self.hosting = Hosting(config, store, self.alerts, self.disk, self.roster.wanted)
         self.descriptors = DescriptorWatch(config.name, self.alerts.raise_alert, self.alerts.settle)
         self.introducing = Introducing(
-            me, self.state, self.writer, self.authoring, self.belonging, self.people, self.card
+            me,
+            self.state,
+            self.writer,
+            self.authoring,
+            self.belonging,
+            self.people,
+            self.card,
+            self.sealing.keep,
         )
 
     @property

@@ -9,13 +9,13 @@ from functools import lru_cache
 from typing import Any, Final
 
 from maw.core.colony import Said
-from maw.core.editing import Edit
-from maw.core.entry import Position, hash_payload, unpack_payload
+from maw.core.entry import Position, hash_payload
 from maw.core.identity import NodeId, short_key
 from maw.core.intents import NORMAL
 from maw.core.message_ids import log_words, message_id
 from maw.core.readability import SHORT, unreadable
 from maw.core.redaction import RETENTION
+from maw.core.sealing import stored_words
 from maw.core.wishes import NOTHING, Wishes
 from maw.node.authoring import wall_clock_ms
 from maw.node.directory import Directory
@@ -101,7 +101,7 @@ class Presenter:
             return Said(agent.id, agent.name, agent.role, UNKNOWN, text, (), channel=channel)
         try:
             _check(row)
-            said = Said.read(unpack_payload(row.payload or b""), direct=bool(row.direct))
+            said = Said.read(stored_words(row.header, row.payload, row.key), direct=bool(row.direct))
             self._check_row(row, said)
             return said if row.edit is None else _edited(said, row.edit)
         except Exception as error:  # whatever is wrong with one message, its page must come
@@ -187,6 +187,8 @@ class Presenter:
             "clock_suspect": bool(row.suspect),
             "disputed": self._is_disputed(row),
         }
+        if row.key is not None:
+            shown["sealed"] = True
         if row.edit is not None and row.gone is None and said.word is None:
             shown |= {"edited_at": iso(row.edit.at), "edits": row.edit.times}
         if len(said.text) >= SHORT and row.gone is None and (why := self._unreadable(row, said.text)):
@@ -241,9 +243,7 @@ def _edited(said: Said, edit: Edited) -> Said:
     damaged."""
     if said.word is not None or edit.payload is None:
         return said
-    if hash_payload(edit.payload) not in edit.header:
-        raise ValueError("its edit is not what was written")
-    last = Edit.read(unpack_payload(edit.payload))
+    last = edit.read()
     return said._replace(text=last.text, mentions=last.mentions)
 
 

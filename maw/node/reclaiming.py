@@ -20,6 +20,7 @@ from maw.core.forks import Parting
 from maw.core.identity import Signer
 from maw.core.message_ids import message_id
 from maw.core.redaction import not_beyond
+from maw.core.sealing import words_of
 from maw.errors import LinkError, Refused
 from maw.node.authoring import Authoring, wall_clock_ms
 from maw.node.folds import Folds
@@ -222,16 +223,19 @@ class Reclaiming:
         published again before, old and new."""
         shown: dict[bytes, Seen] = {}
         fold.again = shown
-        for old, seq in ((item.entry, item.shown) for item in lifted):
+        for old, seq, content_key in ((item.entry, item.shown, item.key) for item in lifted):
             content = _still_said(old, keep) or {}
-            for key in content.keys() & {"reply", "edits"}:
-                content[key] = renamed.get(str(content[key]), content[key])
+            spoken_of = content if content_key is None else words_of(old, content_key)[1]
+            for key in spoken_of.keys() & {"reply", "edits"}:
+                if (now_at := renamed.get(str(spoken_of[key]))) is not None:
+                    content[key] = now_at  # of what is sealed it stands beside the box
             content["was"] = [old.epoch, old.seq, old.id]
             payload = pack_payload(os.urandom(SALT_BYTES), content)
             last = entries[-1]
             entry = make(self._signer, last.colony, last.epoch, last.head, old.hlc, old.kind, payload)
             old_id = message_id(old.position)
             renamed[old_id] = message_id(entry.position)
+            fold.fresh_key = content_key
             if seq is not None:
                 shown[entry.id] = Seen(seq, _NOWHERE, old_id)
             fold.add(entry)

@@ -19,7 +19,7 @@ from maw.node.authoring import Authoring, wall_clock_ms
 from maw.node.folds import Folds
 from maw.node.store import Store
 from maw.store.fold import Fold
-from maw.store.progress import AHEAD, Told, due
+from maw.store.progress import AHEAD, Told, due, unopened
 from maw.store.withholding import release
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class Reporting:
 
     def received(self, fold: Fold) -> None:
         """What came from elsewhere is durable."""
-        if fold.changes.moved:
+        if fold.changes.moved or fold.changes.unopened:
             self._due = True  # published again: what was told of it was told of another branch
             self._stirred.set()
         if fold.progressed:
@@ -100,15 +100,19 @@ class Reporting:
             self._spoiled = bool(damaged)
             if damaged:
                 self._damaged(damaged)
-            progress, marks = gather(waiting)
+            lost = await unopened(self._store.db, MAX_SEQS)
+            progress, marks = gather([*waiting, *lost])
             if not marks:
                 return
-            told = [waiting[mark] for mark in marks]
-            await self._authoring.say(Kind.PROGRESS, progress.content(), local=lambda fold: _told(fold, told))
+            told = [waiting[mark] for mark in marks if mark in waiting]
+            places = [lost[mark] for mark in marks if mark in lost]
+            await self._authoring.say(
+                Kind.PROGRESS, progress.content(), local=lambda fold: _told(fold, told, places)
+            )
         except BaseException:  # whatever it was, of all this nothing was told
             self._due = True
             raise
-        if len(marks) < len(waiting) or len(waiting) == MAX_SEQS:
+        if len(marks) < len(waiting) + len(lost) or MAX_SEQS in (len(waiting), len(lost)):
             self._due = True
 
     async def _look_again(self) -> None:
@@ -128,5 +132,6 @@ class Reporting:
                 raise
 
 
-def _told(fold: Fold, told: list[Told]) -> None:
+def _told(fold: Fold, told: list[Told], unopened: list[int]) -> None:
     fold.changes.told += told
+    fold.changes.unopened_told += unopened

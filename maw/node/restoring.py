@@ -23,7 +23,7 @@ from typing import Final
 from maw.core.identity import NodeId, key_text
 from maw.core.statement import colony_text
 from maw.errors import BadConfig, BadInput, Conflict, MawError, NotFound, Refused, Unavailable
-from maw.node.backups import DATABASE, KEY, Backup, Progress, check_files, quiet, read_backup
+from maw.node.backups import DATABASE, KEY, SEAL_KEYS, Backup, Progress, check_files, quiet, read_backup
 from maw.node.home import NodeHome, hold_lock, read_key, replace_file
 from maw.store import trust as rows
 from maw.store.copying import copy_database, open_readonly
@@ -32,7 +32,7 @@ from maw.store.verifying import SQL_ERRORS, Report, verify_database
 
 STAGED: Final = ".restoring"
 _DATABASE_FILES: Final = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
-_KEY_FILES: Final = (KEY, "node.mark", "trust.copy")
+_KEY_FILES: Final = (KEY, SEAL_KEYS, "node.mark", "trust.copy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +248,12 @@ def _stage(
         if not other:
             _take_redactions(home, conn)
     files: dict[str, Path] = {} if key is None else {KEY: key}
+    if (
+        source.backup is not None
+        and SEAL_KEYS in source.backup.files
+        and (other or not home.seal_keys.exists())
+    ):
+        files[SEAL_KEYS] = source.backup.path / SEAL_KEYS
     if source.backup is not None:
         for name in ("maw.toml", "peers.toml", "trust.copy"):
             stays = keep_copy if name == "trust.copy" else (home.path / name).exists() and not other

@@ -6,12 +6,14 @@ here waits for the network unless it is asked to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 from maw.core.colony import GROUPS, Said
 from maw.core.credentials import find_credential
 from maw.core.entry import Kind, Position
+from maw.core.identity import NodeId
 from maw.core.intents import CHAT
 from maw.core.message_ids import message_id
 from maw.core.names import mentions
@@ -27,6 +29,7 @@ from maw.node.crowds import Crowds
 from maw.node.directory import Directory, no_such_message
 from maw.node.marking import Marking
 from maw.node.presenting import Json, Presenter, gone_words
+from maw.node.sealing import Sealing
 from maw.node.store import Store
 from maw.node.tracing import Tracing
 from maw.store import pages
@@ -54,6 +57,7 @@ class Talking:
         charge: Callable[[AgentRow, Said], None],
         crowds: Crowds,
         channels: Channels,
+        sealing: Sealing,
     ) -> None:
         """``may_say`` raises Refused when an agent may not say this now, ``charge`` TooMany when it has said too
         much; each message is charged once."""
@@ -61,6 +65,7 @@ class Talking:
         self._charge = charge
         self._crowds = crowds
         self._channels = channels
+        self._sealing = sealing
         self._store = store
         self.authoring = authoring
         self._directory = directory
@@ -132,9 +137,10 @@ class Talking:
         intent: str = CHAT,
         wishes: Wishes = NOTHING,
         insist: bool = False,
+        in_the_open: bool = False,
     ) -> Json:
         """A message to agents, each named whole, or by a group as it is now. Nothing is sent when one is unknown or
-        ambiguous."""
+        ambiguous, or its host has no sealing key (Conflict); ``in_the_open``: every host of the Colony may read it."""
         check_message(text)
         if not insist:
             check_credential(text)
@@ -158,10 +164,22 @@ class Talking:
             intent,
             *wishes,
         )
-        written = await self._say(Kind.DIRECT, agent, said, key)
-        return {**await self._receipt(written, said, agent, []), "reaches": len(recipients)}
+        hosts = None if in_the_open else {to.node for to in recipients}
+        written = await self._say(Kind.DIRECT, agent, said, key, hosts)
+        receipt = await self._receipt(written, said, agent, [])
+        if hosts is not None and not written.repeated:
+            receipt["message"]["sealed"] = True
+        return {**receipt, "reaches": len(recipients)}
 
-    async def _say(self, kind: Kind, agent: AgentRow, said: Said, key: str | None) -> Written:
+    async def _say(
+        self,
+        kind: Kind,
+        agent: AgentRow,
+        said: Said,
+        key: str | None,
+        hosts: Collection[NodeId] | None = None,
+    ) -> Written:
+        """``hosts``: who alone can read it, beside this one; None: everybody."""
         if said.word is None:
             self._may_say(agent, said)
         else:
@@ -169,7 +187,9 @@ class Talking:
         if key is None:
             self._charge(agent, said)
 
-        def local(_: Fold) -> None:
+        content_key: bytes | None = None
+
+        def local(fold: Fold) -> None:
             if key is not None:  # only here it is known that this is no repetition of what was taken before
                 self._charge(agent, said)
             if said.word is not None:  # it counts once: it is judged here, after what its key has settled
@@ -177,11 +197,16 @@ class Talking:
             row = self._store.state.agent_at.get(agent.n)
             if row is None or row.id != agent.id:  # it came back in a batch that was rolled back meanwhile
                 raise recovering()
+            fold.fresh_key = content_key
 
         once = None
         if key is not None and said.once is not None:
             once = Asked(said.once, request_of(kind, said), (key, agent.n))
-        return await self.authoring.say(kind, said.content(), said=said, once=once, local=local)
+        content: Mapping[str, Any] = said.content()
+        if hosts is not None:
+            content, content_key = self._sealing.seal(kind, content, hosts)
+            kind = Kind.PRIVATE
+        return await self.authoring.say(kind, content, said=said, once=once, local=local)
 
     async def _reply(self, ref: str, agent: AgentRow) -> str:
         row = await self.find(ref, agent.id)

@@ -14,10 +14,11 @@ from maw.store.asks import ASKS
 from maw.store.channel_words import SET_WORD, ChannelWord
 from maw.store.editing import EDITS
 from maw.store.expiring import EXPIRING
+from maw.store.opened import MOVE_KEY, OPENED, SET_SEAL_KEY, UNOPENED
 from maw.store.people import SET_PRESENCE, SET_PROFILE, presence_row, profile_row
 from maw.store.replacing import Seen
 from maw.store.rows import Insert, Statement
-from maw.store.state import AgentRow, ChannelRow, Keep, LogRow, NodeRow, State
+from maw.store.state import AgentRow, ChannelRow, Keep, LogRow, NodeRow, SaidKey, State
 
 Rows = list[Sequence[Any]]
 
@@ -75,6 +76,8 @@ class Changes:
     withheld: Rows = field(default_factory=list)
     released: list[tuple[int | None, int]] = field(default_factory=list)
     """(seq or None, place) of entries that are withheld no longer."""
+    opened: Rows = field(default_factory=list)
+    unopened: Rows = field(default_factory=list)
     asks: Rows = field(default_factory=list)
     edits: Rows = field(default_factory=list)
     changed: list[tuple[int, int]] = field(default_factory=list)
@@ -84,6 +87,8 @@ class Changes:
     """(new place, what stood for it, new id) of messages that were published again."""
     told: list[tuple[int, int, int]] = field(default_factory=list)
     """(agent, seq, rank) that an entry of ours tells its author of."""
+    unopened_told: list[int] = field(default_factory=list)
+    """Places of what could not be opened, which an entry of ours tells its author."""
     keep: dict[tuple[int, int], Keep] = field(default_factory=dict)
     channel_words: dict[tuple[int, int], ChannelWord] = field(default_factory=dict)
     nodes: dict[int, NodeRow] = field(default_factory=dict)
@@ -92,6 +97,7 @@ class Changes:
     agents: dict[int, AgentRow] = field(default_factory=dict)
     profiles: dict[int, Profile] = field(default_factory=dict)
     presence: dict[int, LastSeen] = field(default_factory=dict)
+    seal_keys: dict[int, SaidKey] = field(default_factory=dict)
 
     def statements(self, state: State) -> Iterator[Statement]:
         """All of them, in an order in which each finds what it builds on. ``state`` has the counters."""
@@ -117,6 +123,8 @@ class Changes:
             (EXPIRING, self.expiring),
             (ASKS, self.asks),
             (EDITS, self.edits),
+            (OPENED, self.opened),
+            (UNOPENED, self.unopened),
         ):
             yield from insert.statements(rows)
         for _, nonce, *_ in self.words:
@@ -158,18 +166,23 @@ class Changes:
             yield SET_PROFILE, profile_row(n, profile)
         for n, last_seen in self.presence.items():
             yield SET_PRESENCE, presence_row(n, last_seen)
+        for n, named in self.seal_keys.items():
+            yield SET_SEAL_KEY, (n, *named)
         for aside in self.aside:
             yield _SET_ASIDE, aside
         for withheld in self.withheld:
             yield _WITHHOLD, withheld
         for place, seen, new_id in self.moved:
             yield "UPDATE entries SET shown = NULL WHERE place = ?", (seen.place,)
+            yield MOVE_KEY, (place, seen.place)
             yield "UPDATE messages SET place = ? WHERE seq = ?", (place, seen.seq)
             yield "UPDATE OR REPLACE edits SET target = ? WHERE target = ?", (place, seen.place)
             yield "UPDATE messages SET reply = ? WHERE reply = ?", (new_id, seen.old_id)
             yield _RETELL, (seen.seq,)
         for told in self.told:
             yield _TOLD, told
+        for place in self.unopened_told:
+            yield "DELETE FROM unopened WHERE place = ?", (place,)
         for seq, place in self.released:
             yield "UPDATE entries SET shown = ? WHERE place = ?", (seq, place)
             yield "DELETE FROM withheld WHERE place = ?", (place,)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import aiosqlite
 
 from maw.core.colony import GROUPS, Said
-from maw.core.entry import unpack_payload
 from maw.core.identity import NodeId
+from maw.core.sealing import stored_words
+from maw.store.opened import key_at
 from maw.store.people import members_here
 from maw.store.state import AgentRow, NodeRow, State
 
@@ -18,8 +20,8 @@ GROUP: Final = "group"
 WATCHED: Final = "watched"
 
 _REFILL_PAGE: Final = 200
-_DIRECTS: Final = """SELECT m.seq, e.payload FROM messages m JOIN entries e ON e.place = m.place
-    WHERE m.direct = 1 AND m.seq > ? ORDER BY m.seq LIMIT ?"""
+_DIRECTS: Final = f"""SELECT m.seq, e.header, e.payload, {key_at("m.place")}
+    FROM messages m JOIN entries e ON e.place = m.place WHERE m.direct = 1 AND m.seq > ? ORDER BY m.seq LIMIT ?"""  # noqa: S608
 
 
 def delivery(state: State, me: NodeRow, sender: AgentRow, said: Said, seq: int) -> list[tuple[int, int, str]]:
@@ -56,14 +58,14 @@ async def refill_directs(conn: aiosqlite.Connection, me: NodeId, agent: AgentRow
     after = 0
     while page := list(await conn.execute_fetchall(_DIRECTS, (after, _REFILL_PAGE))):
         after = page[-1][0]
-        rows = [(agent.n, seq, DIRECT) for seq, payload in page if _is_for(payload, me, agent.id)]
+        rows = [(agent.n, seq, DIRECT) for seq, *row in page if _is_for(row, me, agent.id)]
         await conn.executemany("INSERT OR IGNORE INTO mailbox (agent, seq, why) VALUES (?, ?, ?)", rows)
 
 
-def _is_for(payload: bytes | None, me: NodeId, agent: bytes) -> bool:
+def _is_for(row: Sequence[bytes | None], me: NodeId, agent: bytes) -> bool:
     """Whether this direct message is for our ``agent``; one that cannot be read is for nobody."""
     try:
-        said = Said.read(unpack_payload(payload or b""), direct=True)
+        said = Said.read(stored_words(*row), direct=True)
     except Exception:  # readers show it as damaged; here it keeps nobody from his other messages
         return False
     return any(to.node == me and to.agent == agent for to in said.to)

@@ -14,10 +14,13 @@ from maw.core.clock import shown_time
 from maw.core.colony import Said
 from maw.core.entry import Entry, Kind, decode, unpack_payload
 from maw.core.identity import NodeId, short_key
+from maw.core.sealing import words_of
 from maw.errors import ProtocolViolation
 from maw.store.callings import Callings
 from maw.store.former import former_keys
+from maw.store.opened import SAID, has_opened, key_at
 from maw.store.pages import MESSAGE, Shown
+from maw.store.replacing import WAS
 from maw.store.schema import SEQ_BITS
 
 PAGE: Final = 2_000
@@ -53,6 +56,7 @@ class Derived:
         self._named: dict[NodeId, str] = {}
         self._heard = Callings()
         self._torn: set[int] = set()
+        self._key = key_at("e.place") if has_opened(conn) else "NULL"
         self._authors: dict[int, NodeId] = {}
         """Of each log; ``_torn``: the logs in which something is damaged."""
         try:
@@ -77,23 +81,23 @@ class Derived:
         for entry in entries:
             self._authors[log] = entry.author
             self._heard.hear(entry)
-        said = [entry for entry in entries if entry.kind in (Kind.POST, Kind.DIRECT)]
+        said = [entry for entry in entries if entry.kind in SAID]
         if not said:
             return
         base = log << SEQ_BITS
         first, last = base | said[0].seq, base | said[-1].seq
-        sql = f"""SELECT e.place, e.shown, {", ".join("m." + name for name in MESSAGE)}
+        sql = f"""SELECT e.place, e.shown, {self._key}, {", ".join("m." + name for name in MESSAGE)}
             FROM entries e LEFT JOIN messages m ON m.seq = e.shown
             WHERE e.place BETWEEN ? AND ? AND e.shown IS NOT NULL"""  # noqa: S608 - columns' names
         try:
-            rows = {place: (shown, row) for place, shown, *row in self._conn.execute(sql, (first, last))}
+            rows = {place: rest for place, *rest in self._conn.execute(sql, (first, last))}
         except _SQL_ERRORS as error:
             self._broken("messages", error)
             return
         for entry in said:
-            shown, row = rows.get(base | entry.seq, (None, ()))
+            shown, key, *row = rows.get(base | entry.seq, (None, None))
             if shown is not None:
-                self._message(entry, base | entry.seq, shown, row)
+                self._message(entry, base | entry.seq, shown, key, row)
 
     def damaged(self, log: int, seq: int) -> None:
         """An entry that is not sound: what was made of it is left out of the sums."""
@@ -108,7 +112,7 @@ class Derived:
         elif type(row[0]) is int:
             self._unknown.add(row[0])
 
-    def _message(self, entry: Entry, place: int, shown: Any, row: Sequence[Any]) -> None:
+    def _message(self, entry: Entry, place: int, shown: Any, key: Any, row: Sequence[Any]) -> None:
         if type(shown) is not int or shown > self._top:
             if type(shown) is not int:
                 self._tell("message", f"place {place}", "where it is shown is no number")
@@ -125,12 +129,13 @@ class Derived:
                 self._sent = (self._sent + _hash(stored.agent, shown)) & _SUM
             return
         try:
-            content = unpack_payload(entry.payload or b"")
-            said = Said.read(content, direct=entry.kind == Kind.DIRECT)
+            kind, content = words_of(entry, key)
+            said = Said.read(content, direct=kind == Kind.DIRECT)
         except (ValueError, TypeError, KeyError):
             self._tell("message", f"seq {shown}", "it is shown and says nothing that can be shown")
             return
-        if (wrong := self._differs(entry, place, said, stored, "was" in content)) is not None:
+        again = WAS in (entry.payload or b"") and "was" in unpack_payload(entry.payload or b"")
+        if (wrong := self._differs(entry, place, said, stored, again)) is not None:
             if wrong in _REMADE:
                 self._remake(entry, f"its {wrong} is not what the entry says")
             else:

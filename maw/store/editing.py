@@ -11,8 +11,10 @@ from typing import Final, NamedTuple
 import aiosqlite
 
 from maw.core.editing import Edit
-from maw.core.entry import unpack_payload
+from maw.core.entry import hash_payload
+from maw.core.sealing import stored_words
 from maw.store.database import Database
+from maw.store.opened import key_at
 from maw.store.rows import Insert
 from maw.store.state import AgentRow, State
 
@@ -23,10 +25,11 @@ _ITS_AUTHORS: Final = "d.agent = (SELECT a.id FROM agents a WHERE a.n = m.agent)
 LAST: Final = f"""(SELECT d.place FROM edits d WHERE d.target = m.place AND {_ITS_AUTHORS}
     ORDER BY d.epoch DESC, d.seq DESC LIMIT 1)"""  # noqa: S608
 """Of a row ``m`` of messages: the place of the edit that counts."""
-_THESE: Final = """SELECT d.place, e.payload, e.header, d.at,
+_KEY: Final = key_at("d.place")
+_THESE: Final = f"""SELECT d.place, e.payload, e.header, d.at, {_KEY},
     (SELECT count(*) FROM edits o WHERE o.target = d.target AND o.agent = d.agent)
-    FROM edits d JOIN entries e ON e.place = d.place WHERE d.place IN ({})"""
-_OF: Final = f"""SELECT d.place, e.payload, e.header, d.at FROM messages m JOIN edits d ON d.target = m.place
+    FROM edits d JOIN entries e ON e.place = d.place WHERE d.place IN ({{}})"""  # noqa: S608
+_OF: Final = f"""SELECT d.place, e.payload, e.header, d.at, {_KEY} FROM messages m JOIN edits d ON d.target = m.place
     JOIN entries e ON e.place = d.place WHERE m.seq = ? AND {_ITS_AUTHORS}
     ORDER BY d.epoch, d.seq LIMIT ?"""  # noqa: S608
 _PLACES: Final = "SELECT place FROM edits WHERE target IN ({})"
@@ -42,7 +45,13 @@ class Edited(NamedTuple):
     payload: bytes | None
     header: bytes
     at: int
+    key: bytes | None
+    """Its content key where it is sealed."""
     times: int
+
+    def read(self) -> Edit:
+        """Raises ValueError when it is damaged."""
+        return _read(self.payload, self.header, self.key)
 
 
 class Version(NamedTuple):
@@ -52,6 +61,17 @@ class Version(NamedTuple):
     payload: bytes | None
     header: bytes
     at: int
+    key: bytes | None
+
+    def read(self) -> Edit:
+        """Raises ValueError when it is damaged."""
+        return _read(self.payload, self.header, self.key)
+
+
+def _read(payload: bytes | None, header: bytes, key: bytes | None) -> Edit:
+    if payload is None or hash_payload(payload) not in header:
+        raise ValueError("its edit is not what was written")
+    return Edit.read(stored_words(header, payload, key))
 
 
 async def edited(db: Database, places: Sequence[int]) -> dict[int, Edited]:
@@ -89,17 +109,18 @@ async def deliver(conn: aiosqlite.Connection, state: State, place: int, agents: 
 
 async def edits_of(conn: aiosqlite.Connection, target: int) -> list[tuple[int, tuple[str, ...]]]:
     """The places of the edits of what stands at ``target``, and whom each mentions."""
-    sql = "SELECT d.place, e.payload FROM edits d JOIN entries e ON e.place = d.place WHERE d.target = ?"
+    sql = f"""SELECT d.place, e.header, e.payload, {_KEY} FROM edits d JOIN entries e ON e.place = d.place
+        WHERE d.target = ?"""  # noqa: S608
     found: list[tuple[int, tuple[str, ...]]] = []
-    for place, payload in await conn.execute_fetchall(sql, (target,)):
+    for place, header, payload, key in await conn.execute_fetchall(sql, (target,)):
         if payload is not None:
-            found.append((place, _mentions(payload)))
+            found.append((place, _mentions(header, payload, key)))
     return found
 
 
-def _mentions(payload: bytes) -> tuple[str, ...]:
+def _mentions(header: bytes, payload: bytes, key: bytes | None) -> tuple[str, ...]:
     try:
-        return Edit.read(unpack_payload(payload)).mentions
+        return Edit.read(stored_words(header, payload, key)).mentions
     except (ValueError, TypeError):
         return ()
 

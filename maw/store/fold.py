@@ -26,6 +26,7 @@ from maw.core.once import KEYS_KEPT_MS, MARK_BYTES, request_of
 from maw.core.presence import Presence
 from maw.core.progress import Progress
 from maw.core.redaction import Redaction, droppable, may_redact
+from maw.core.seal_keys import SealKey
 from maw.core.word import OperatorWord, read_word, word_of
 from maw.store.asides import SetAside, Withheld, named, reason, unread
 from maw.store.changed import number
@@ -39,6 +40,7 @@ from maw.store.progress import AHEAD, Claim, claims_of, take
 from maw.store.redacting import MAX_AHEAD, Order, apply, recheck
 from maw.store.replacing import Seen
 from maw.store.rows import Statement, execute_all
+from maw.store.sealed import fold_seal_key, fold_sealed
 from maw.store.state import AgentRow, ChannelRow, Keep, LogRow, NodeRow, State, next_number
 from maw.store.writer import Closing
 
@@ -60,6 +62,7 @@ _FOLDED: Final = frozenset(
         Kind.PROGRESS,
         Kind.PRESENCE,
         Kind.EDIT,
+        Kind.SEAL_KEY,
     )
 )
 
@@ -99,6 +102,10 @@ class Fold:
     withhold: Withhold | None = None
     again: Mapping[bytes, Seen] = field(default_factory=dict)
     """Entries, by id, that publish again what is shown here already (``replacing.seen_before``)."""
+    keys: dict[bytes, bytes] = field(default_factory=dict)
+    """Content keys of sealed entries, by id, that were opened before."""
+    fresh_key: bytes | None = None
+    """Of the entry that is added next, which was sealed here."""
     first_seq: int = 0
     set_aside: list[SetAside] = field(default_factory=list)
     reached: list[tuple[NodeId, int, int, NodeId]] = field(default_factory=list)
@@ -207,7 +214,7 @@ class Fold:
             self._put_aside(entry, place, reason(error))
 
     def _was_late(self, entry: Entry, place: int) -> None:
-        if entry.kind in (Kind.POST, Kind.DIRECT):
+        if entry.kind in (Kind.POST, Kind.DIRECT, Kind.PRIVATE):
             self._late.append(place)
 
     def _as_ruled(self, entry: Entry, log: LogRow) -> Entry:
@@ -240,16 +247,14 @@ class Fold:
         if entry.payload is None:
             return None
         if kind == Kind.POST or kind == Kind.DIRECT:
-            if self.again and (seen := self.again.get(entry.id)) is not None:
-                self.changes.moved.append((place, seen, message_id(entry.position)))
-                return seen.seq
+            if self.again and (seen := self.stands_already(entry, place)) is not None:
+                return seen
             if said is None:
                 said = Said.read(unpack_payload(entry.payload), direct=kind == Kind.DIRECT)
-                seq = self._message(entry, place, said)
-                if said.once is not None and entry.author == self.me:
-                    self._answered_before(entry, said, seq)
-                return seq
-            return self._message(entry, place, said)
+                return self.take_message_of_others(entry, place, said)
+            return self.take_message(entry, place, said)
+        if kind == Kind.PRIVATE:
+            return fold_sealed(self, entry, place, said)
         if kind not in _FOLDED:
             raise Withheld(unread(kind))
         if (
@@ -291,7 +296,9 @@ class Fold:
             at = shown_time(entry.hlc, self.now_ms).ms
             self.changes.presence |= take_presence(self.state, node, Presence.read(content), at)
         elif kind == Kind.EDIT:
-            self._edit(entry, place, node, Edit.read(content))
+            self.take_edit(entry, place, node, Edit.read(content))
+        elif kind == Kind.SEAL_KEY:
+            fold_seal_key(self, entry, node, SealKey.read(content))
         else:
             receipt = HeldHere.read(content)
             self.reached += [(author, epoch, seq, entry.author) for author, epoch, seq in receipt.held]
@@ -346,7 +353,7 @@ class Fold:
             raise ValueError(f"more than {MAX_AHEAD} redactions speak of entries that are not here")
         self.take_rule(place, rule, shown_time(entry.hlc, self.now_ms).ms)
 
-    def _edit(self, entry: Entry, place: int, node: NodeRow, edit: Edit) -> None:
+    def take_edit(self, entry: Entry, place: int, node: NodeRow, edit: Edit) -> None:
         who = Said(edit.agent, "", "", "", edit.text, edit.mentions)
         if self.withhold is not None and (why := self.withhold(entry, who)) is not None:
             raise Withheld(why)
@@ -397,7 +404,22 @@ class Fold:
     def _key_of(self, node: int | None) -> bytes:
         return self.state.node_at[node].key if node else b""
 
-    def _message(self, entry: Entry, place: int, said: Said) -> int:
+    def stands_already(self, entry: Entry, place: int) -> int | None:
+        """The seq of what is published again and shown here already."""
+        seen = self.again.get(entry.id)
+        if seen is None:
+            return None
+        self.changes.moved.append((place, seen, message_id(entry.position)))
+        return seen.seq
+
+    def take_message_of_others(self, entry: Entry, place: int, said: Said) -> int:
+        """Or one of our own that comes back to a database that had lost it."""
+        seq = self.take_message(entry, place, said)
+        if said.once is not None and entry.author == self.me:
+            self._answered_before(entry, said, seq)
+        return seq
+
+    def take_message(self, entry: Entry, place: int, said: Said) -> int:
         if self.withhold is not None and (why := self.withhold(entry, said)) is not None:
             raise Withheld(why)
         word = read_word(said.word) if said.word is not None else None
@@ -448,7 +470,8 @@ class Fold:
         """Our own word comes back to a database that had lost it, and with it what request it was the answer to."""
         at = min(self.now_ms, wall_ms(entry.hlc))
         if said.once is not None and len(said.once) == MARK_BYTES and at >= self.now_ms - KEYS_KEPT_MS:
-            self.answered(said.once, request_of(entry.kind, said), seq, at)
+            kind = Kind.DIRECT if said.channel is None else Kind.POST
+            self.answered(said.once, request_of(kind, said), seq, at)
 
     def _operators_word(self, word: OperatorWord, entry: Entry, said: Said, seq: int) -> None:
         """The first place at which a word is seen is where it stands; who may speak so is judged when it is shown."""

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from maw.core.colony import read_was
-from maw.core.entry import Entry, Head, Kind, Position, unpack_payload
+from maw.core.entry import Entry, Head, Position, unpack_payload
 from maw.core.forks import adoptions
 from maw.core.identity import NodeId
 from maw.store.database import Database
 from maw.store.forks import adoption_of, runs_through
 from maw.store.logs import entry_at, run_from
+from maw.store.opened import SAID
 from maw.store.state import LogRow, State
 
 _PAGE: Final = 500
@@ -83,9 +84,7 @@ def _was(payload: bytes) -> tuple[int, int, bytes] | None:
 
 
 def _lacking(run: Iterable[Entry], again: Again) -> bool:
-    messages = (
-        entry for entry in run if entry.kind in (Kind.POST, Kind.DIRECT) and entry.payload is not None
-    )
+    messages = (entry for entry in run if entry.kind in SAID and entry.payload is not None)
     return any((entry.seq, entry.id) not in again for entry in messages)
 
 

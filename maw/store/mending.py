@@ -13,8 +13,10 @@ from maw.core.frames import TARGET_BATCH
 from maw.core.identity import NodeId
 from maw.core.mending import Wanted
 from maw.core.redaction import droppable
+from maw.core.sealing import words_of
 from maw.errors import ProtocolViolation
 from maw.store.database import Database
+from maw.store.opened import SAID, keys_of
 from maw.store.redacting import COVERING, covering
 from maw.store.replacing import WAS
 from maw.store.schema import SEQ_BITS
@@ -98,7 +100,7 @@ async def write_back(conn: aiosqlite.Connection, state: State, entries: Iterable
         await conn.execute(_CLEAR, (place,))
         await conn.execute(_WRITE, (place, entry.header, entry.signature, payload, seq))
         await conn.execute("DELETE FROM missing WHERE place = ?", (place,))
-        if seq is not None and payload is not None and entry.kind in (Kind.POST, Kind.DIRECT):
+        if seq is not None and payload is not None and entry.kind in SAID:
             await _remake(conn, state, entry, place, seq)
 
 
@@ -116,7 +118,8 @@ async def _shown_at(conn: aiosqlite.Connection, place: int) -> int | None:
 
 async def _remake(conn: aiosqlite.Connection, state: State, entry: Entry, place: int, seq: int) -> None:
     try:
-        said = Said.read(unpack_payload(entry.payload or b""), direct=entry.kind == Kind.DIRECT)
+        kind, content = words_of(entry, (await keys_of(conn, state, [entry])).get(entry.id))
+        said = Said.read(content, direct=kind == Kind.DIRECT)
     except (ValueError, TypeError, KeyError):
         return  # it is set aside
     agent = state.agents.get((state.nodes[entry.author].n, said.agent))
@@ -139,8 +142,10 @@ async def is_unseen(conn: aiosqlite.Connection, state: State, me: NodeId, entry:
     if entry.kind == Kind.AGENT:
         return _is_unknown(state, me, entry)
     place = state.logs[entry.author, entry.epoch].place(entry.seq)
-    if entry.kind not in (Kind.POST, Kind.DIRECT) or await _shown_at(conn, place) is not None:
+    if entry.kind not in SAID or await _shown_at(conn, place) is not None:
         return False
+    if entry.kind == Kind.PRIVATE and not await keys_of(conn, state, [entry]):
+        return False  # nobody ever saw it here
     held = "SELECT 1 FROM withheld WHERE place = ? UNION SELECT 1 FROM set_aside WHERE place = ?"
     if list(await conn.execute_fetchall(held, (place, place))):
         return False

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from maw.store.database import Database
 from maw.store.editing import LAST, Edited, edited
 from maw.store.expiring import ALIVE, EXPIRED
+from maw.store.opened import key_at
 from maw.store.redacting import COVERING
 
 _RULE: Final = COVERING.format(*["m.place"] * 3)
@@ -20,7 +21,7 @@ MESSAGE: Final = ("seq", "place", "direct", "channel", "agent", "said", "receive
 """The columns of ``messages``; ``Shown`` begins with them."""
 _COLUMNS: Final = (
     f"{', '.join(f'm.{name}' for name in MESSAGE)}, e.payload, e.header, e.shown,"
-    f" CASE WHEN e.payload IS NULL THEN ({_GONE}) END, {LAST}"
+    f" CASE WHEN e.payload IS NULL THEN ({_GONE}) END, {LAST}, {key_at('m.place')}"
 )
 _FROM: Final = "messages m LEFT JOIN entries e ON e.place = m.place"
 """A message whose entry is damaged beyond reading is on its page all the same, as damaged."""
@@ -49,6 +50,8 @@ class Shown(NamedTuple):
     """The rule that dropped its payload: JSON [why, by, reason, days, at, agents here who have it in their mailbox]."""
     edit: Edited | None = None
     """The last edit of it."""
+    key: bytes | None = None
+    """The content key of a sealed one."""
     why: str | None = None
     delivered: int | None = None
     read: int | None = None

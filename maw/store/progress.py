@@ -11,10 +11,12 @@ import aiosqlite
 from maw.core.colony import Said
 from maw.core.entry import Head, Kind, decode, unpack_payload
 from maw.core.identity import NodeId
-from maw.core.progress import Group, Mark, Progress, is_for
+from maw.core.progress import NOBODY, UNOPENED, Group, Mark, Progress, is_for
+from maw.core.sealing import stored_words
 from maw.core.states import FAILED, MARKS, Reach
 from maw.errors import ProtocolViolation
 from maw.store.database import Database
+from maw.store.opened import key_at
 from maw.store.schema import SEQ_BITS
 from maw.store.state import AgentRow, LogRow, NodeRow, State
 
@@ -85,7 +87,9 @@ class Claim(NamedTuple):
     place: int
     log: LogRow
     head: Head
-    agent: AgentRow
+    node: NodeRow
+    agent: AgentRow | None
+    """None: whomever of this host it was for, which could not open it."""
     group: Group
     now_ms: int
 
@@ -104,20 +108,29 @@ def claims_of(
             return None
         logs[number] = log, head
     return [
-        Claim(place, *logs[group.log], agent, group, now_ms)
+        Claim(place, *logs[group.log], node, agent, group, now_ms)
         for group in progress.groups
-        if group.log in logs and (agent := state.agents.get((node.n, group.agent))) is not None
+        if group.log in logs
+        and ((agent := state.agents.get((node.n, group.agent))) is not None or _is_unopened(group))
     ]
 
 
+def _is_unopened(group: Group) -> bool:
+    return group.agent == NOBODY and group.state == FAILED
+
+
 _COLUMNS: Final = ", ".join(f"p.{name}" for name in Reach._fields)
-_ROWS: Final = f"""SELECT e.place, e.payload, e.shown, m.direct, {_COLUMNS} FROM entries e
+_ROWS: Final = f"""SELECT e.place, e.header, e.payload, {key_at("e.place")}, e.shown, m.direct,
+    {_COLUMNS} FROM entries e
     LEFT JOIN messages m ON m.seq = e.shown LEFT JOIN progress p ON p.seq = e.shown AND p.agent = ?
     WHERE e.place IN ({{}})"""  # noqa: S608
 _HEAD: Final = "SELECT header, signature FROM entries WHERE place = ?"
 _SET: Final = (
     f"INSERT OR REPLACE INTO progress (seq, agent, {_MARKS}) VALUES (?, ?{', ?' * len(Reach._fields)})"  # noqa: S608
 )
+
+_SET_FIRST: Final = _SET.replace("INSERT OR REPLACE", "INSERT OR IGNORE")
+"""Who opened a message after all is not told that he could not."""
 
 
 async def take(conn: aiosqlite.Connection, state: State, claims: Iterable[Claim]) -> tuple[int, set[int]]:
@@ -130,17 +143,23 @@ async def take(conn: aiosqlite.Connection, state: State, claims: Iterable[Claim]
             absent.add(claim.place)
             continue
         bare: list[int] = []
-        rows = await _among(conn, _ROWS, [claim.log.place(seq) for seq in claim.group.seqs()], claim.agent.n)
-        raised = []
-        for place, payload, shown, direct, *marks in rows:
+        places = [claim.log.place(seq) for seq in claim.group.seqs()]
+        rows = await _among(conn, _ROWS, places, claim.agent.n if claim.agent else 0)
+        raised: list[tuple[Any, ...]] = []
+        lost: list[tuple[Any, ...]] = []
+        for place, header, payload, key, shown, direct, *marks in rows:
             if payload is None:
                 bare.append(place)
                 continue
             told = None if direct is None else _raised(Reach(*marks), claim)
-            if told is not None and _is_theirs(state, claim.agent, payload, bool(direct)):
+            if claim.agent is None:
+                if told is not None and key is not None:
+                    lost += [(shown, n, *told) for n in _whom(state, claim.node, (header, payload, key))]
+            elif told is not None and _is_theirs(state, claim.agent, (header, payload, key), bool(direct)):
                 raised.append((shown, claim.agent.n, *told))
         await conn.executemany(_SET, raised)
-        moved += len(raised)
+        await conn.executemany(_SET_FIRST, lost)
+        moved += len(raised) + len(lost)
         if bare and await _among(conn, "SELECT 1 FROM missing WHERE place IN ({})", bare):
             absent.add(claim.place)
     return moved, absent
@@ -166,16 +185,43 @@ def _raised(held: Reach, claim: Claim) -> Reach | None:
     return None if told == held or (group.state == FAILED and held.rank) else told
 
 
-def _is_theirs(state: State, agent: AgentRow, payload: bytes, direct: bool) -> bool:
+def _is_theirs(state: State, agent: AgentRow, row: tuple[bytes, bytes, bytes | None], direct: bool) -> bool:
     """Whether the message is for this agent."""
-    if (agent.id if direct else agent.name.encode()) not in payload:
+    _, payload, key = row
+    if key is None and (agent.id if direct else agent.name.encode()) not in payload:
         return False  # who claims the messages of others makes little work
     try:
-        said = Said.read(unpack_payload(payload), direct=direct)
+        said = Said.read(stored_words(*row), direct=direct)
     except (ValueError, TypeError):  # it is damaged on this disk
         return False
     host = state.node_at[agent.node]
     return is_for(said, agent.id, host.key, former_of(state, host.key), agent.name, host.name)
+
+
+def _whom(state: State, node: NodeRow, row: tuple[bytes, bytes, bytes | None]) -> list[int]:
+    """The agents of this node to whom a sealed message was sent."""
+    try:
+        to = Said.read(stored_words(*row), direct=True).to
+    except (ValueError, TypeError):  # it is damaged on this disk, or a post
+        return []
+    hosts = {node.key, *former_of(state, node.key)}
+    found = (state.agents.get((node.n, one.agent)) for one in to if one.node in hosts)
+    return [agent.n for agent in found if agent is not None]
+
+
+_UNOPENED: Final = """SELECT u.place, u.at, e.header, e.signature FROM unopened u
+    JOIN entries e ON e.place = u.place ORDER BY u.place LIMIT ?"""
+
+
+async def unopened(db: Database, limit: int) -> dict[Mark, int]:
+    """What came sealed for a key that was deleted here, and whose author is not told yet; and its place."""
+    found: dict[Mark, int] = {}
+    for place, at, header, signature in await db.rows(_UNOPENED, (limit,)):
+        with suppress(ProtocolViolation):  # it is damaged, and told when it is mended
+            entry = decode(header, signature)
+            about = (entry.author, entry.epoch, entry.seq, entry.id, NOBODY, FAILED, at, UNOPENED)
+            found[Mark(*about)] = place
+    return found
 
 
 def former_of(state: State, node: NodeId) -> list[NodeId]:

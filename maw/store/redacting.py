@@ -13,11 +13,13 @@ from typing import Any, Final
 import aiosqlite
 
 from maw.core.colony import Said
-from maw.core.entry import Head, decode, unpack_payload
+from maw.core.entry import Head, decode
 from maw.core.identity import NodeId
 from maw.core.redaction import RETENTION, Redaction, droppable
+from maw.core.sealing import stored_words
 from maw.store import changed
 from maw.store.editing import forget
+from maw.store.opened import key_at
 from maw.store.schema import SEQ_BITS
 from maw.store.state import LogRow, State
 
@@ -27,8 +29,8 @@ DROP_A_STEP: Final = 500
 MAX_AHEAD: Final = 10_000
 """Ranges held in memory because a rule came before what it speaks of."""
 
-_ROWS: Final = """SELECT place, header, signature, payload, shown FROM entries
-    WHERE place BETWEEN ? AND ? AND payload IS NOT NULL ORDER BY place LIMIT ?"""
+_ROWS: Final = f"""SELECT place, header, signature, payload, shown, {key_at("entries.place")} FROM entries
+    WHERE place BETWEEN ? AND ? AND payload IS NOT NULL ORDER BY place LIMIT ?"""  # noqa: S608
 _DUE: Final = """SELECT d.first, d.rule, d.due, d.last, r.why, r.at FROM redactions d JOIN rules r ON r.rule = d.rule
     WHERE d.due IS NOT NULL LIMIT 1"""
 
@@ -98,14 +100,14 @@ async def _drop(
     places: list[tuple[int]] = []
     seqs: list[tuple[int]] = []
     words: list[tuple[str, int]] = []
-    for place, header, signature, payload, seq in rows:
+    for place, header, signature, payload, seq, key in rows:
         kind = decode(header, signature).kind
         if not droppable(kind):
             continue
         places.append((place,))
         if seq is not None:
             seqs.append((seq,))
-            words += [(word, seq) for word in _mentions(payload)]
+            words += [(word, seq) for word in _mentions(header, payload, key)]
     await conn.executemany("UPDATE entries SET payload = NULL WHERE place = ?", places)
     await conn.executemany("DELETE FROM set_aside WHERE place = ?", places)
     await conn.executemany("DELETE FROM withheld WHERE place = ?", places)
@@ -141,9 +143,9 @@ async def forget_shown(conn: aiosqlite.Connection, state: State, seqs: Sequence[
         await conn.execute("INSERT OR REPLACE INTO meta VALUES ('messages', ?)", (state.messages,))
 
 
-def _mentions(payload: bytes) -> Sequence[str]:
+def _mentions(header: bytes, payload: bytes, key: bytes | None) -> Sequence[str]:
     try:
-        content = unpack_payload(payload)
+        content = stored_words(header, payload, key)
         said = Said.read(content, direct="channel" not in content)
         return said.mentions + said.groups
     except (ValueError, TypeError):

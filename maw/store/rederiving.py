@@ -19,9 +19,11 @@ from maw.core.entry import Entry, Kind, decode, unpack_payload
 from maw.core.identity import NodeId
 from maw.core.intents import ASK
 from maw.core.once import MARK_BYTES, request_of
+from maw.core.sealing import stored_words, words_of
 from maw.core.word import word_of
 from maw.store.callings import Callings
 from maw.store.former import former_keys
+from maw.store.opened import key_at
 from maw.store.people import SET_PROFILE, profile_row
 from maw.store.schema import SEQ_BITS
 
@@ -29,6 +31,8 @@ PAGE: Final = 500
 
 Place = tuple[NodeId, int, int]
 """Author, epoch, seq."""
+Words = tuple[int, dict[str, Any]]
+"""Kind and content; of what is sealed, what is within."""
 
 
 class Rederiving:
@@ -57,8 +61,8 @@ class Rederiving:
     def run(self, absent: Iterable[Place]) -> int:
         """``absent``: places whose entries are to come back. How many messages there are then."""
         self._set_up(absent)
-        for entry, place, shown in self._entries():
-            self._message(entry, place, shown)
+        for entry, place, shown, words in self._entries():
+            self._message(entry, place, shown, words)
         self._call()
         if {"mailbox", "local_agents"} & set(self._torn):
             self._deliver()
@@ -95,27 +99,33 @@ class Rederiving:
             "SELECT max(coalesce((SELECT max(seq) FROM temp.was), 0), coalesce((SELECT max(shown) FROM entries), 0))"
         ).fetchone()
 
-    def _entries(self) -> Iterator[tuple[Entry, int, Any]]:
+    def _entries(self) -> Iterator[tuple[Entry, int, Any, Words]]:
         """Messages that were shown, as they themselves or their rows say."""
-        sql = """SELECT e.place, e.header, e.signature, e.payload, coalesce(e.shown, w.seq),
+        sql = f"""SELECT e.place, e.header, e.signature, e.payload, {key_at("e.place")}, coalesce(e.shown, w.seq),
             e.place IN (SELECT place FROM withheld) OR e.place IN (SELECT place FROM set_aside)
             FROM entries e LEFT JOIN temp.was w ON w.place = e.place
-            WHERE e.place > ? AND e.payload IS NOT NULL ORDER BY e.place LIMIT ?"""
+            WHERE e.place > ? AND e.payload IS NOT NULL ORDER BY e.place LIMIT ?"""  # noqa: S608
         after = 0
         while page := self._conn.execute(sql, (after, PAGE)).fetchall():
-            for place, header, signature, payload, shown, hidden in page:
+            for place, header, signature, payload, key, shown, hidden in page:
                 entry = decode(header, signature, payload)
                 self._heard.hear(entry)
-                if entry.kind == Kind.EDIT and not hidden:
-                    self._edit(entry, place)
-                if entry.kind in (Kind.POST, Kind.DIRECT) and shown is not None and not hidden:
-                    yield entry, place, shown
+                if hidden or (entry.kind == Kind.PRIVATE and key is None):
+                    continue
+                try:
+                    words = words_of(entry, key)
+                except (ValueError, TypeError, KeyError):
+                    continue
+                if words[0] == Kind.EDIT:
+                    self._edit(entry, place, words[1])
+                if words[0] in (Kind.POST, Kind.DIRECT) and shown is not None:
+                    yield entry, place, shown, words
             after = page[-1][0]
 
-    def _edit(self, entry: Entry, place: int) -> None:
+    def _edit(self, entry: Entry, place: int, content: dict[str, Any]) -> None:
         """Which message it edits; one that stands there stays."""
         try:
-            edit = Edit.read(unpack_payload(entry.payload or b""))
+            edit = Edit.read(content)
             epoch, seq = edit.target(entry)
         except (ValueError, TypeError, KeyError):
             return
@@ -124,11 +134,11 @@ class Rederiving:
         about = (entry.epoch, entry.seq, place, edit.agent, entry.hlc >> 16)
         self._conn.execute(sql, (SEQ_BITS, seq, *about, self._nodes.get(entry.author), epoch))
 
-    def _message(self, entry: Entry, place: int, shown: Any) -> None:
+    def _message(self, entry: Entry, place: int, shown: Any, words: Words) -> None:
         conn = self._conn
         try:
+            said = Said.read(words[1], direct=words[0] == Kind.DIRECT)
             content = unpack_payload(entry.payload or b"")
-            said = Said.read(content, direct=entry.kind == Kind.DIRECT)
         except (ValueError, TypeError, KeyError):
             return
         sql = "SELECT received, said, suspect, reply FROM temp.was WHERE place = ?"
@@ -148,8 +158,8 @@ class Rederiving:
         if seq != shown or row[0] is None:
             conn.execute("UPDATE entries SET shown = ? WHERE place = ?", (seq, place))
         if channel is not None:
-            words = [(word, seq) for word in dict.fromkeys(said.mentions + said.groups)]
-            conn.executemany("INSERT OR IGNORE INTO mentions VALUES (?, ?)", words)
+            named = [(word, seq) for word in dict.fromkeys(said.mentions + said.groups)]
+            conn.executemany("INSERT OR IGNORE INTO mentions VALUES (?, ?)", named)
         if said.intent == ASK:
             sql = "INSERT OR IGNORE INTO asks (seq, agent, due) VALUES (?, ?, ?)"
             conn.execute(sql, (seq, agent, said.due))
@@ -160,7 +170,7 @@ class Rederiving:
             if said.once is not None and len(said.once) == MARK_BYTES:  # what request it was the answer to
                 conn.execute(
                     "INSERT INTO idempotency VALUES (?, 0, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq",
-                    (said.once, request_of(entry.kind, said), seq, wall_ms(entry.hlc)),
+                    (said.once, request_of(Kind(words[0]), said), seq, wall_ms(entry.hlc)),
                 )
         word = word_of(said, entry.colony, entry.author)
         if word is not None:  # the first place at which it is shown is its own
@@ -209,12 +219,13 @@ class Rederiving:
                 (n, name, f"{name}@{host}", n),
             )
         after = 0
-        sql = """SELECT m.seq, e.payload FROM messages m JOIN entries e ON e.place = m.place
-            WHERE m.direct = 1 AND e.payload IS NOT NULL AND m.seq > ? ORDER BY m.seq LIMIT ?"""
+        sql = f"""SELECT m.seq, e.header, e.payload, {key_at("m.place")} FROM messages m
+            JOIN entries e ON e.place = m.place
+            WHERE m.direct = 1 AND e.payload IS NOT NULL AND m.seq > ? ORDER BY m.seq LIMIT ?"""  # noqa: S608
         while page := conn.execute(sql, (after, PAGE)).fetchall():
             after = page[-1][0]
-            for seq, payload in page:
-                to = Said.read(unpack_payload(payload), direct=True).to
+            for seq, *row in page:
+                to = Said.read(stored_words(*row), direct=True).to
                 mine = [ours[one.agent][0] for one in to if one.node == self._me and one.agent in ours]
                 rows = [(n, seq, "direct") for n in mine]
                 conn.executemany("INSERT OR IGNORE INTO mailbox (agent, seq, why) VALUES (?, ?, ?)", rows)

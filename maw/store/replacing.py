@@ -19,6 +19,7 @@ from maw.core.forks import adoptions
 from maw.core.identity import NodeId
 from maw.core.message_ids import message_id
 from maw.errors import LinkError
+from maw.store.opened import key_at
 from maw.store.redacting import complete_head
 from maw.store.schema import SEQ_BITS
 from maw.store.state import LogRow, State
@@ -39,10 +40,12 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Lifted:
-    """An entry that was taken off its log, and the seq at which it is shown, if it is."""
+    """An entry that was taken off its log, the seq at which it is shown, if it is, and its content key, if it is sealed
+    and was opened here."""
 
     entry: Entry
     shown: int | None
+    key: bytes | None = None
 
 
 async def seen_before(
@@ -169,16 +172,17 @@ async def cut(conn: aiosqlite.Connection, state: State, log: LogRow, keep: Head)
 
 async def lift(conn: aiosqlite.Connection, log: LogRow, keep: Head) -> list[Lifted]:
     """Take everything beyond ``keep`` off its log, and leave its messages to be pointed elsewhere."""
-    sql = "SELECT header, signature, payload, shown FROM entries WHERE place > ? AND place < ? ORDER BY place"
+    sql = f"""SELECT header, signature, payload, shown, {key_at("entries.place")} FROM entries
+        WHERE place > ? AND place < ? ORDER BY place"""  # noqa: S608
     span = (log.place(keep.seq), (log.l + 1) << SEQ_BITS)
-    lifted = [Lifted(decode(*row[:3]), row[3]) for row in await conn.execute_fetchall(sql, span)]
+    lifted = [Lifted(decode(*row[:3]), *row[3:]) for row in await conn.execute_fetchall(sql, span)]
     await _take_off(conn, log, keep)
     return lifted
 
 
 async def _take_off(conn: aiosqlite.Connection, log: LogRow, keep: Head) -> None:
     span = (log.place(keep.seq), (log.l + 1) << SEQ_BITS)
-    for table in ("entries", "set_aside", "withheld", "edits"):
+    for table in ("entries", "opened", "unopened", "set_aside", "withheld", "edits"):
         await conn.execute(f"DELETE FROM {table} WHERE place > ? AND place < ?", span)  # noqa: S608
     # what their author said of these seqs he said of entries that are gone; an operator named places, on any branch
     await conn.execute("DELETE FROM missing WHERE place > ? AND place < ?", span)

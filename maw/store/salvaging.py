@@ -33,7 +33,16 @@ from maw.store.schema import MIGRATIONS, SEQ_BITS
 from maw.store.verifying import PAGE, SQL_ERRORS, read_rows
 
 _OWN_WAY: Final = ("entries", "logs", "nodes", "sqlite_sequence")
-_OF_NODES: Final = ("agents", "answers", "heeded", "retention", "channel_words", "receipts", "forks")
+_OF_NODES: Final = (
+    "agents",
+    "answers",
+    "heeded",
+    "retention",
+    "channel_words",
+    "receipts",
+    "forks",
+    "seal_keys",
+)
 _OF_AGENTS: Final = (
     "local_agents", "mailbox", "wakes", "dnd", "outbox", "progress", "untold", "roster", "panes", "conversations",
     "vitals", "rhythm", "profiles", "rights", "asks", "watches", "presence",

@@ -320,12 +320,28 @@ async def _record_refusals(conn: aiosqlite.Connection) -> None:
     )
 
 
+async def _keep_sealed(conn: aiosqlite.Connection) -> None:
+    """Content keys of sealed entries that were opened here (they go with the payload that they open), and the sealing
+    key that each node named last."""
+    for statement in (
+        "CREATE TABLE opened (place INTEGER PRIMARY KEY, key BLOB NOT NULL)",
+        "CREATE TRIGGER opened_gone AFTER UPDATE OF payload ON entries WHEN new.payload IS NULL"
+        " BEGIN DELETE FROM opened WHERE place = new.place; END",
+        # sealed for a key of this host's that was deleted, until the sender's host was told
+        "CREATE TABLE unopened (place INTEGER PRIMARY KEY, at INTEGER NOT NULL)",
+        "CREATE TABLE seal_keys (node INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,"
+        " key BLOB NOT NULL)",
+    ):
+        await conn.execute(statement)
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
     _mark_mailboxes, _keep_roster, _tell_authors, _keep_wakes, _know_people, _let_expire,
     _note_stale, _keep_rhythm, _keep_rights, _keep_edits, _keep_asks,
     _describe_channels, _keep_presence, _keep_changed, _record_refusals,
+    _keep_sealed,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

@@ -72,6 +72,14 @@ class Keep(NamedTuple):
     at: int
 
 
+class SaidKey(NamedTuple):
+    """Where in its log a node named its sealing key, and the key."""
+
+    epoch: int
+    seq: int
+    key: bytes
+
+
 @dataclass(slots=True)
 class ChannelRow:
     n: int
@@ -108,7 +116,7 @@ class AgentRow:
 
 _TABLES: Final = (
     "nodes", "node_at", "nodes_named", "logs", "log_at", "channels", "channel_at", "agents", "agent_at",
-    "agents_named", "agents_of", "local", "keep", "words", "kept_by", "channel_words", "watchers",
+    "agents_named", "agents_of", "local", "keep", "words", "kept_by", "channel_words", "watchers", "seal_keys",
 )  # fmt: skip
 """What ``reload`` replaces."""
 
@@ -166,6 +174,10 @@ class State:
     """(channel, node) -> what that node says of it."""
     watchers: dict[int, dict[int, bool]] = field(default_factory=dict)
     """By channel: the agents of this host that watch it, and whether it wakes them."""
+    seal_keys: dict[int, SaidKey] = field(default_factory=dict)
+    """By node: the sealing key that it named last."""
+    halves: Mapping[bytes, tuple[bytes, bytes]] = field(default_factory=dict, compare=False)
+    """This host's own sealing keys, private half and public, by their ids."""
     dropped: int = field(default=0, compare=False)
     """Payloads that were dropped since the start."""
     due: bool = False
@@ -283,6 +295,8 @@ class State:
             self.add_agent(AgentRow(*row))
         await read_people(conn, self.agent_at)
         await read_channels(conn, self)
+        for node, *named in await conn.execute_fetchall("SELECT node, epoch, seq, key FROM seal_keys"):
+            self.seal_keys[node] = SaidKey(*named)
         counted = await conn.execute_fetchall("SELECT node, count(*) FROM heeded GROUP BY node")
         for node, count in counted:
             self.kept_by[node] = count

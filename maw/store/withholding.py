@@ -10,6 +10,7 @@ from maw.core.entry import Kind, decode, unpack_payload
 from maw.core.heeding import Heed
 from maw.core.identity import NodeId
 from maw.store.fold import Fold
+from maw.store.opened import key_at
 from maw.store.schema import SEQ_BITS
 from maw.store.state import LogRow, State
 
@@ -18,8 +19,8 @@ REVOKED: Final = "revoked"
 PENDING: Final = "pending"
 ROWS_A_STEP: Final = 500
 
-_HELD_BACK: Final = """SELECT w.place, e.header, e.signature, e.payload FROM withheld w
-    JOIN entries e ON e.place = w.place WHERE w.why = ? AND w.place > ? ORDER BY w.place LIMIT ?"""
+_HELD_BACK: Final = f"""SELECT w.place, e.header, e.signature, e.payload, {key_at("e.place")} FROM withheld w
+    JOIN entries e ON e.place = w.place WHERE w.why = ? AND w.place > ? ORDER BY w.place LIMIT ?"""  # noqa: S608
 
 
 async def release(conn: aiosqlite.Connection, fold: Fold, why: str, after: int = 0) -> int | None:
@@ -28,8 +29,11 @@ async def release(conn: aiosqlite.Connection, fold: Fold, why: str, after: int =
     Returns the place to go on after, None when all was looked at.
     """
     rows = list(await conn.execute_fetchall(_HELD_BACK, (why, after, ROWS_A_STEP)))
-    for _, header, signature, payload in rows:
-        fold.show(decode(header, signature, payload))
+    for _, header, signature, payload, key in rows:
+        entry = decode(header, signature, payload)
+        if key is not None:
+            fold.keys[entry.id] = key
+        fold.show(entry)
     await fold.write(conn)
     return rows[-1][0] if len(rows) == ROWS_A_STEP else None
 

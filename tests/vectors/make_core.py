@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from maw.core.clock import pack
-from maw.core.colony import AgentCard
+from maw.core.colony import AgentCard, Recipient, Said
 from maw.core.editing import Edit
 from maw.core.entry import MAX_COUNT, START, Entry, Head, Kind, decode, make, pack_content, pack_payload
 from maw.core.frames import (
@@ -41,6 +41,8 @@ from maw.core.presence import Presence, Seen
 from maw.core.profile import Profile
 from maw.core.progress import Group, Progress
 from maw.core.redaction import REDACTED, Redaction, redaction_statement
+from maw.core.seal_keys import SealKey
+from maw.core.sealing import Chances, public_of, seal
 from maw.core.statement import Statement, admit, colony_id, found
 from maw.core.vouched import vouch
 from maw.core.word import OperatorWord, sign_word
@@ -95,6 +97,25 @@ def _frames(log: list[Entry], node: Signer, said: Statement) -> dict[str, str]:
         Mend((decode(log[1].header, log[1].signature),), (log[0].position,)),
     )
     return {type(frame).__name__: encode(frame).hex() for frame in frames}
+
+
+def _sealed(node: Signer, other: Signer, colony: bytes, last: Entry) -> dict[str, Any]:
+    """A direct message from the one host to the other; ``secret``: the recipient's sealing key."""
+    secrets = {node.node: bytes(range(96, 128)), other.node: bytes(range(128, 160))}
+    to = (Recipient(other.node, NONCE, "ford", "other"),)
+    said = Said(bytes(16), "arthur", "ape", "uid", "so long, and thanks", (), to=to)
+    chances = Chances(bytes(range(16, 32)), bytes(range(160, 192)), bytes(range(192, 224)))
+    hosts = {key: public_of(secret) for key, secret in secrets.items()}
+    words = seal(Kind.DIRECT, said.content(), colony, node.node, said.agent, hosts, chances)
+    payload = pack_payload(NONCE, words.content())
+    entry = make(node, colony, EPOCH, last.head, pack(AT_MS, 7), Kind.PRIVATE, payload)
+    return {
+        "secret": secrets[other.node].hex(),
+        "seal key": pack_content(SealKey(hosts[other.node], AT_MS).content()).hex(),
+        "content_key": chances.key.hex(),
+        "text": said.text,
+        "entry": _entry(entry),
+    }
 
 
 def vectors() -> dict[str, Any]:
@@ -193,6 +214,7 @@ def vectors() -> dict[str, Any]:
             _entry(wishing),
             _entry(editing),
         ],
+        "sealed": _sealed(node, other, colony, editing),
         "words": {
             "order": _word(sign_word(operator, *where, True, ("#general",), "stop")),
             "said to inform": _word(sign_word(operator, *where, False, ("ford@other",), "tea", "inform")),

@@ -52,6 +52,7 @@ class Writing(Speakers):
         intent: str = CHAT,
         wishes: Wishes = NOTHING,
         insist: bool = False,
+        in_the_open: bool = False,
     ) -> Json:
         agent = need_agent(self._agent(speaker))
         return await self._node.talking.direct(
@@ -65,6 +66,7 @@ class Writing(Speakers):
             intent=intent,
             wishes=wishes,
             insist=insist,
+            in_the_open=in_the_open,
         )
 
     def draft_order(self, to: Sequence[str] | None, channel: str | None) -> Json:

@@ -488,6 +488,7 @@ class MemoryBackend(MemoryOffice):
         intent: str = CHAT,
         wishes: Wishes = NOTHING,
         insist: bool = False,
+        in_the_open: bool = False,
     ) -> Json:
         names = [name.lstrip("@") for name in to]
         whole = [name if "@" in name else self.address(name) for name in names]

@@ -56,7 +56,7 @@ async def test_it_holds_what_is_needed_and_no_secret(make_home: MakeHome) -> Non
     assert made.backup.path == folder
     assert names(folder) == ["colony.db", "manifest.json", "maw.toml", "peers.toml", "trust.copy"]
     assert made.backup.messages == 3
-    assert made.backup.own == (made.backup.own[0], 7)
+    assert made.backup.own == (made.backup.own[0], 8)
     assert made.report.sound
     assert [path.stat().st_mode & 0o777 for path in (home.backups, folder)] == [0o700, 0o700]
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
@@ -195,7 +195,15 @@ async def test_on_a_new_host_with_the_key_in_it(make_home: MakeHome, tmp_path: P
     new = NodeHome(tmp_path / "new")
     done = restore(new, made.backup.path)
     assert (done.aside, done.kept, done.notes) == (None, (), ())
-    assert names(new.path) == ["colony.db", "maw.lock", "maw.toml", "node.key", "peers.toml", "trust.copy"]
+    assert names(new.path) == [
+        "colony.db",
+        "maw.lock",
+        "maw.toml",
+        "node.key",
+        "peers.toml",
+        "seal.keys",
+        "trust.copy",
+    ]
     assert {path.stat().st_mode & 0o777 for path in new.path.iterdir()} == {0o600}
     async with running(new) as host:
         assert await host.channel() == ["hi 0", "hi 1", "hi 2"]

@@ -115,7 +115,7 @@ async def test_no_memory_is_not_the_entrys_fault(tmp_path: Path, monkeypatch: py
 
 def binding(odd: object) -> Callable[[Fold, Any, int, Said], int]:
     """Folds messages, and binds ``odd`` for those that say BAD."""
-    real = Fold._message
+    real = Fold.take_message
 
     def message(self: Fold, entry: Any, place: int, said: Said) -> int:
         seq = real(self, entry, place, said)
@@ -134,7 +134,7 @@ ODD = [1 << 70, "\ud800", {"no": "such type"}, object()]
 async def test_rows_that_sqlite_refuses_are_found_and_set_aside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: object
 ) -> None:
-    monkeypatch.setattr(Fold, "_message", binding(odd))
+    monkeypatch.setattr(Fold, "take_message", binding(odd))
     async with open_store(tmp_path / "c.db") as store:
         neo, trinity = Author(1), Author(2)
         entries = [neo.post("one"), neo.post(BAD), trinity.post("two"), neo.post(BAD), neo.post("three")]

@@ -93,13 +93,13 @@ async def test_one_that_the_database_will_not_have_is_set_aside_alone(
             await written(self, conn)
 
         seen: dict[int, list[Any]] = {}
-        message = Fold._message
+        message = Fold.take_message
 
         def remember(self: Fold, entry: Any, place: int, said: Any) -> int:
             seen.setdefault(id(self), []).append(said)
             return message(self, entry, place, said)
 
-        monkeypatch.setattr(Fold, "_message", remember)
+        monkeypatch.setattr(Fold, "take_message", remember)
         monkeypatch.setattr(Fold, "write", write)
         assert await read_all(store) == ["a row that cannot be"]
         assert await store.db.rows("SELECT count(*) FROM messages") == [(2,)]

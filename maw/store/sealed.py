@@ -1,0 +1,70 @@
+"""Folding what is sealed: where it can be opened as if it had been said in the open, elsewhere next to nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from maw.core.clock import shown_time
+from maw.core.colony import Said
+from maw.core.editing import Edit
+from maw.core.entry import Entry, Kind, unpack_payload
+from maw.core.seal_keys import SealKey
+from maw.core.sealing import KeyIsGoneError, Sealed, overridden
+from maw.store.opened import find_key, open_for
+from maw.store.state import NodeRow, SaidKey
+
+if TYPE_CHECKING:
+    from maw.store.fold import Fold
+
+
+def fold_sealed(fold: Fold, entry: Entry, place: int, said: Said | None) -> int | None:
+    """The seq at which it became visible, if it is a message that this host may read. Raises ValueError for what claims
+    to be for this host and does not open."""
+    outer = unpack_payload(entry.payload or b"")
+    sealed = Sealed.read(outer)
+    key = _key(fold, entry, place, sealed)
+    if key is None:
+        _spoke(fold, entry, sealed)
+        return None
+    fold.changes.opened.append((place, key))
+    if (seen := fold.stands_already(entry, place)) is not None:
+        return seen
+    if said is not None:
+        return fold.take_message(entry, place, said)
+    content = open_for(entry, sealed, key, (fold.me, *fold.state.former_me)) | overridden(outer)
+    if content["kind"] == Kind.EDIT:
+        fold.take_edit(entry, place, fold.node(entry.author), Edit.read(content))
+        return None
+    return fold.take_message_of_others(
+        entry, place, Said.read(content, direct=content["kind"] == Kind.DIRECT)
+    )
+
+
+def _key(fold: Fold, entry: Entry, place: int, sealed: Sealed) -> bytes | None:
+    key, fold.fresh_key = fold.fresh_key or fold.keys.get(entry.id), None
+    if key is not None:
+        return key
+    try:
+        return find_key(fold.state, fold.me, entry, sealed)
+    except KeyIsGoneError:
+        if entry.author != fold.me and entry.author not in fold.state.former_me:
+            fold.changes.unopened.append((place, fold.now_ms))
+        raise
+
+
+def _spoke(fold: Fold, entry: Entry, sealed: Sealed) -> None:
+    """That its author said something is all that this host learns."""
+    node = fold.state.nodes.get(entry.author)
+    agent = None if node is None else fold.state.agents.get((node.n, sealed.agent))
+    at = shown_time(entry.hlc, fold.now_ms).ms
+    if agent is not None and at > (agent.last_said or 0):
+        agent.last_said = at
+        fold.changes.agents[agent.n] = agent
+
+
+def fold_seal_key(fold: Fold, entry: Entry, node: NodeRow, said: SealKey) -> None:
+    """The last by (epoch, seq) counts, in whatever order they come."""
+    before = fold.state.seal_keys.get(node.n)
+    if before is None or (before.epoch, before.seq) < (entry.epoch, entry.seq):
+        named = SaidKey(entry.epoch, entry.seq, said.key)
+        fold.state.seal_keys[node.n] = fold.changes.seal_keys[node.n] = named
