@@ -15,9 +15,9 @@ from maw.core.seal_keys import KEEP_MS, unpack
 from maw.errors import BadConfig, Conflict, NotFound
 from maw.node.home import NodeHome, read_key
 from maw.node.node import open_node
-from maw.store import fold
 from maw.store.fold import Fold
 from maw.store.rederiving import Rederiving
+from maw.store.sealed import fold_sealed
 from maw.store.verifying import verify_database
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, all_running, config_of, pair, running, settle, until
@@ -202,12 +202,11 @@ async def payload_of(host: Host, seq: int) -> dict[str, Any]:
 
 def lying(monkeypatch: pytest.MonkeyPatch, liar: Host) -> None:
     """This host says whatever it likes: it does not look into it."""
-    honest = fold.fold_sealed
 
     def look(at: Fold, entry: Entry, place: int, said: Said | None) -> int | None:
-        return None if at.me == liar.me else honest(at, entry, place, said)
+        return None if at.me == liar.me else fold_sealed(at, entry, place, said)
 
-    monkeypatch.setattr(fold, "fold_sealed", look)
+    monkeypatch.setattr("maw.store.fold.fold_sealed", look)
 
 
 async def test_a_copy_in_another_log_is_nobodys_word(
