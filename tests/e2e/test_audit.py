@@ -7,8 +7,10 @@ import hashlib
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import msgpack
+from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt as decrypt
 from nacl.signing import VerifyKey
 
 from tests.e2e.daemons import MAW, Daemon, MakeDaemon
@@ -45,8 +47,18 @@ def checked_by_hand(lines: list[bytes]) -> list[str]:
             for data in payload:
                 assert (hashlib.blake2b(data, digest_size=32).digest(), len(data)) == tuple(fields[8:10])
                 said = msgpack.unpackb(data[16:])
-                texts += [said["text"]] if fields[7] in (5, 6) else []
+                if "key" in line:
+                    said = opened_by_hand(said, fields, base64.b64decode(line["key"]))
+                texts += [said["text"]] if fields[7] in (5, 6, 14) else []
     return texts
+
+
+def opened_by_hand(sealed: dict[str, Any], fields: list[Any], key: bytes) -> dict[str, Any]:
+    whom = hashlib.blake2b(b"".join(node + name for node, name, _ in sealed["keys"]), digest_size=32).digest()
+    bound = b"maw-seal-v1\0" + fields[1] + fields[2] + sealed["agent"] + sealed["id"] + sealed["eph"] + whom
+    plain = decrypt(sealed["box"], bound, sealed["id"] + bytes(8), key)
+    within: dict[str, Any] = msgpack.unpackb(plain[4 : 4 + int.from_bytes(plain[:4], "big")])
+    return within
 
 
 def test_a_bundle_from_the_command_to_any_checker(daemon: MakeDaemon, tmp_path: Path) -> None:
