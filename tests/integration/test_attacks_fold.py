@@ -26,7 +26,7 @@ async def sends(evil: Evil, *texts: str) -> None:
 async def test_rows_that_sqlite_refuses(
     make_home: MakeHome, monkeypatch: pytest.MonkeyPatch, odd: object
 ) -> None:
-    monkeypatch.setattr(Fold, "_message", binding(odd))
+    monkeypatch.setattr(Fold, "take_message", binding(odd))
     home = make_home("mbp")
     async with running(home) as host:
         await host.add("arthur")
