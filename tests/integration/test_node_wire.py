@@ -248,7 +248,7 @@ async def test_receipts_are_never_ahead_of_the_truth(good: tuple[Host, Host]) ->
         await until(lambda: mbp.held().get((evil.node.node, evil.author.epoch)) == 2, "the receipt arrived")
         receipts = mbp.node.receipts
         assert receipts.has(evil.node.node, epoch, mbp.held()[mbp.me, epoch]), "it may well hold all there is"
-        sent = await mbp.send("arthur", "trinity", "not there yet")
+        sent = await mbp.send("arthur", "trinity", "not there yet", in_the_open=True)
         assert sent["state"] == "stored"
         waited = await mbp.service.wait_reached(sent["id"], 0.1)
         assert waited["state"] == "stored"
