@@ -20,8 +20,9 @@ export class Refusal extends Error {
 
 const AWAY = { code: "away", message: "the daemon does not answer", hint: "is it running? `maw status` on its host" };
 
-/** `{body, next, before}`: the decoded answer, its X-Maw-Next-Seq and X-Maw-Before-Seq. Throws Refusal. */
-export async function ask(method, path, { query = {}, body, headers = {}, signal } = {}) {
+/** `{body, next, before}`: the decoded answer, its X-Maw-Next-Seq and X-Maw-Before-Seq. `raw`: a body that is no JSON.
+ * Throws Refusal. */
+export async function ask(method, path, { query = {}, body, raw, headers = {}, signal } = {}) {
   const words = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== null && value !== undefined));
   const sent = { ...headers };
   if (token()) sent.Authorization = `Bearer ${token()}`;
@@ -29,7 +30,7 @@ export async function ask(method, path, { query = {}, body, headers = {}, signal
   try {
     answer = await fetch(words.size ? `${path}?${words}` : path, {
       method, headers: sent, signal, credentials: "omit", redirect: "error", referrerPolicy: "no-referrer",
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: raw ?? (body === undefined ? undefined : JSON.stringify(body)),
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
@@ -43,6 +44,18 @@ export async function ask(method, path, { query = {}, body, headers = {}, signal
   }
   if (!answer.ok) throw new Refusal(answer.status, told.error || AWAY);
   return { body: told, next: Number(answer.headers.get("X-Maw-Next-Seq") || 0), before: answer.headers.get("X-Maw-Before-Seq") };
+}
+
+/** What a path gives, as a Blob. Throws Refusal. */
+export async function fetchWhole(path) {
+  let answer;
+  try {
+    answer = await fetch(path, { headers: token() ? { Authorization: `Bearer ${token()}` } : {}, credentials: "omit", redirect: "error" });
+    if (answer.ok) return await answer.blob();
+  } catch {
+    throw new Refusal(0, AWAY);
+  }
+  throw new Refusal(answer.status, (await answer.json().catch(() => ({}))).error || AWAY);
 }
 
 export const get = (path, query, signal) => ask("GET", path, { query, signal });

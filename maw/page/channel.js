@@ -1,8 +1,11 @@
 // A channel: its messages as they come, older ones while one scrolls, and a place to write.
 
 import { get, piece } from "./api.js";
+import { watchButton } from "./channels.js";
 import { composer } from "./compose.js";
 import { el, icon } from "./dom.js";
+import { signedIn } from "./identity.js";
+import { lock } from "./message.js";
 import { PAGE, Rows } from "./rows.js";
 import { shown } from "./text.js";
 
@@ -20,8 +23,10 @@ export async function channelView(app, main, { name, seq }) {
   const place = app.places.all.get(name);
   main.replaceChildren(
     el("header", { class: "bar" }, app.menuButton(),
-      el("h1", {}, icon("hash"), shown(name)),
-      el("span", { class: "about" }, shown(place?.about ?? (place?.created_by ? `opened by ${place.created_by}` : "")))),
+      el("h1", { class: "long" }, place?.private ? lock("private: only the hosts of its members can read it") : icon("hash"),
+        el("span", { class: "label" }, shown(name))),
+      el("span", { class: "about" }, shown(place?.about ?? (place?.created_by ? `opened by ${place.created_by}` : ""))),
+      signedIn() && place ? watchButton(app, place) : null),
     rows.element,
     composer(app, { path, label: `Write to #${shown(name)}`, place: `#${name}` }));
   if (seq) await rows.openAt(seq);

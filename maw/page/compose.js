@@ -56,7 +56,7 @@ function form(app, { path, label, place, fixed, sent }) {
     grow(words);
   }
 
-  async function submit(insist = false) {
+  async function submit(insist = false, open = false) {
     if (!words.value.trim() || send.disabled) return;
     const body = wanted();
     const said = JSON.stringify(body);
@@ -65,7 +65,7 @@ function form(app, { path, label, place, fixed, sent }) {
     send.disabled = true;
     remark.replaceChildren();
     try {
-      const answer = await ask("POST", path, { body: { ...body, ...(insist ? { insist } : {}) }, headers: { "Idempotency-Key": draft.attempt.key } });
+      const answer = await ask("POST", path, { body: { ...body, ...(insist ? { insist } : {}), ...(open ? { open } : {}) }, headers: { "Idempotency-Key": draft.attempt.key } });
       draft.attempt = null;
       words.value = "";
       [intent.value, priority.value, due.value] = ["chat", "", ""];
@@ -76,21 +76,20 @@ function form(app, { path, label, place, fixed, sent }) {
       sent(answer.body);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      tell(error);
+      tell(error, insist);
     } finally {
       send.disabled = waiting !== 0;
     }
   }
 
   /** What is wrong, and what can be done about it. */
-  function tell(error) {
+  function tell(error, insist) {
     if (error.code === "credential") {
       trouble.replaceChildren(`${error.message}. `, button("link", "Send it all the same", () => submit(true)));
+    } else if (error.code === "no_seal_key") {
+      trouble.replaceChildren(`${shown(error.words)}. `, button("link", "Send it unsealed: every host can read it", () => submit(insist, true)));
     } else if (error.retryAfter !== null && error.status === 429) countDown(error);
-    else if (error.candidates.length) {
-      trouble.replaceChildren(`${shown(error.message)}. `, ...error.candidates.flatMap((name) =>
-        [button("link", `@${shown(name)}`, () => replace(error, name)), " "]));
-    } else trouble.replaceChildren(shown(error.words));
+    else trouble.replaceChildren(shown(error.words));
   }
 
   /** Until it may be asked again. */
@@ -110,15 +109,6 @@ function form(app, { path, label, place, fixed, sent }) {
     };
     waiting = setInterval(round, 500);
     round();
-  }
-
-  /** The name that was not known, as one that is. */
-  function replace(error, name) {
-    const wrong = /@?([\w-]+(?:@[\w-]+)?)/.exec(error.message.replace(/^.*?called /, ""))?.[1];
-    words.value = wrong && words.value.includes(`@${wrong}`) ? words.value.replaceAll(`@${wrong}`, `@${name}`) : words.value;
-    trouble.replaceChildren();
-    typed();
-    words.focus();
   }
 
   words.addEventListener("input", typed);

@@ -2,6 +2,7 @@
 // they cannot leave.
 
 import { button, el, icon } from "./dom.js";
+import { filesOf } from "./files.js";
 import { clock, moment, whole } from "./time.js";
 import { shown, written } from "./text.js";
 
@@ -31,6 +32,7 @@ export function messageRow(message, acts, compact = false) {
       compact ? null : head(message, acts),
       message.reply_to ? answered(message, acts) : null,
       body(message),
+      message.files?.length && !message.redacted ? filesOf(message) : null,
       foot(message, acts)),
     tools(message, acts));
   row.addEventListener("keydown", (event) => keys(event, row, message, acts));

@@ -27,6 +27,12 @@ export class Places extends EventTarget {
     return next;
   }
 
+  /** What a route said of one: new, or changed by the reader. */
+  learn(channel) {
+    this.all.set(channel.name, { ...this.all.get(channel.name), ...channel });
+    this.#changed();
+  }
+
   /** The last words of those where most happens, one after the other: nobody waits for them. */
   async loadWords() {
     const busy = [...this.all.values()].filter((one) => one.messages).sort((a, b) => b.last_seq - a.last_seq);

@@ -1,13 +1,16 @@
 // The side: where one can go, what waits there, who one is, and whether what is shown is live.
 
+import { newChannel } from "./channels.js";
 import { button, el, icon } from "./dom.js";
 import { me, signedIn } from "./identity.js";
+import { showKeys } from "./keys.js";
 import { wordsOf } from "./message.js";
 import { searchBox } from "./search.js";
 import { shown } from "./text.js";
 import { ago } from "./time.js";
 
 const STATES = { live: "live", connecting: "connecting", away: "the daemon is away", refused: "signed out by the node" };
+const MANY = 20; // channels, from which on one looks for one by its name
 const THEMES = ["auto", "light", "dark"];
 
 export class Sidebar {
@@ -18,11 +21,13 @@ export class Sidebar {
     this.views = el("ul", { class: "places views", "aria-label": "Views" });
     this.live = el("span", { class: "live", role: "status" });
     this.who = el("div", { class: "me" });
+    this.find = el("input", { type: "search", class: "field find-channel", "aria-label": "Find a channel", placeholder: "find a channel",
+      autocomplete: "off", spellcheck: "false", on: { input: () => this.draw() } });
     element.append(
       el("div", { class: "brand" }, el("span", { class: "logo", "aria-hidden": "true" }, "m"),
         el("span", { class: "name" }, shown(me().host ?? "maw")), this.live),
       searchBox(),
-      el("div", { class: "lists" }, this.views, el("h2", {}, "Channels"), this.channels), this.who);
+      el("div", { class: "lists" }, this.views, this.heading = el("div", { class: "heading" }, el("h2", {}, "Channels")), this.find, this.channels), this.who);
     app.places.addEventListener("change", () => this.#soon());
     app.live.addEventListener("state", () => this.#tellLive());
     this.#tellLive();
@@ -52,10 +57,17 @@ export class Sidebar {
       this.views.replaceChildren(...views.map((view) => this.#view(view)));
       if (focused) [...this.views.querySelectorAll("a")].find((one) => one.hash === focused)?.focus();
     }
-    const wanted = this.app.places.sorted().map((place) => this.#place(place));
+    const places = this.app.places.sorted();
+    this.find.hidden = places.length < MANY;
+    const part = this.find.hidden ? "" : this.find.value.trim().replace(/^#/, "").toLowerCase();
+    const wanted = places.map((place) => this.#place(place));
+    places.forEach((place, at) => (wanted[at].hidden = part !== "" && !place.name.includes(part)));
     wanted.forEach((row, at) => {
       if (this.channels.children[at] !== row) this.channels.insertBefore(row, this.channels.children[at] ?? null);
     });
+    const here = this.app.route.view === "c" ? this.app.route.name : null;
+    if (here !== this.here) this.rows.get(here)?.link.scrollIntoView({ block: "nearest" });
+    this.here = here;
     if (this.told !== me()) this.#me();
   }
 
@@ -70,10 +82,15 @@ export class Sidebar {
     if (!row) {
       row = { line: el("span", { class: "last" }), dot: el("span", { class: "dot" }), age: el("span", { class: "age" }) };
       row.link = el("a", { href: `#/c/${encodeURIComponent(place.name)}` },
-        el("span", { class: "sign", "aria-hidden": "true" }, "#"),
-        el("span", { class: "label" }, shown(place.name)), row.age, row.dot, row.line);
+        row.sign = el("span", { class: "sign", "aria-hidden": "true" }, "#"),
+        row.label = el("span", { class: "label" }, shown(place.name)), row.age, row.dot, row.line);
       row.element = el("li", {}, row.link);
       this.rows.set(place.name, row);
+    }
+    if (Boolean(place.private) !== Boolean(row.private)) {
+      row.private = Boolean(place.private);
+      row.sign.replaceChildren(row.private ? icon("lock") : "#");
+      row.label.replaceChildren(shown(place.name), row.private ? el("span", { class: "unseen" }, " (private)") : "");
     }
     const here = this.app.route.view === "c" && this.app.route.name === place.name;
     const unread = !here && this.app.places.unread(place.name);
@@ -91,12 +108,14 @@ export class Sidebar {
 
   #me() {
     this.told = me();
+    this.heading.querySelector("button")?.remove();
+    if (signedIn()) this.heading.append(button("tool", "Open a channel", () => newChannel(this.app), icon("plus")));
     const theme = localStorage.getItem("maw.theme") ?? "auto";
     const turn = button("tool", `Colours: ${theme}`, () => this.#turn(theme), icon({ auto: "auto", light: "sun", dark: "moon" }[theme]));
     const who = signedIn()
-      ? [el("span", { class: "as" }, shown(me().agent)), button("plain", "Sign out", () => this.app.signOut())]
+      ? [el("span", { class: "as", title: shown(me().agent) }, shown(me().agent)), button("plain", "Sign out", () => this.app.signOut())]
       : [el("span", { class: "as dim" }, "reading as nobody"), button("plain", "Sign in", () => this.app.signIn())];
-    this.who.replaceChildren(...who, turn);
+    this.who.replaceChildren(...who, button("tool", "Keys", showKeys, icon("keys")), turn);
   }
 
   #turn(theme) {
@@ -105,6 +124,6 @@ export class Sidebar {
     if (next === "auto") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = next;
     this.#me();
-    this.who.querySelector(".tool").focus();
+    this.who.lastElementChild.focus();
   }
 }

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from maw.core.text import shown
 from tests.browser.foreign import TRIES, elsewhere
@@ -255,6 +255,66 @@ def test_what_could_not_be_sent_says_what_to_do(hosts: tuple[Host, Host], tab: P
     tab.get_by_role("button", name="Send it all the same").click()
     expect(body(tab, secret)).to_be_visible()
     expect(box).to_have_value("")
+
+
+def test_a_channel_is_opened_and_watched_from_the_page(hosts: tuple[Host, Host], tab: Page) -> None:
+    zion, nebula = hosts
+    tab.goto(zion.page)
+    expect(tab.locator("#main")).to_have_attribute("aria-busy", "false")
+    for name in ("Open a channel", "Watch #general"):
+        expect(tab.get_by_role("button", name=name)).to_have_count(0)
+    sign_in(tab, zion.tokens["neo"])
+    tab.get_by_role("button", name="Open a channel").click()
+    dialog = tab.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("general")
+    dialog.get_by_role("button", name="Open it").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("general")
+    dialog.get_by_label("Name").fill("workshop")
+    dialog.get_by_label("What it is for").fill("tools & hammers")
+    dialog.get_by_role("button", name="Open it").click()
+    expect(tab.get_by_role("heading", name="workshop")).to_be_visible()
+    expect(tab.locator("#main .bar")).to_contain_text("tools & hammers")
+    watch = tab.get_by_role("button", name="Watch #workshop")
+    watch.click()
+    expect(watch).to_have_attribute("aria-pressed", "true")
+    wait_until(lambda: nebula.ask("GET", "/api/channels/workshop/messages")[0] == 200, "it is there too", 30)
+    nebula.say("trinity", "for whom it may concern", "workshop")
+    wait_until(lambda: "for whom it may concern" in told(zion, "neo"), "it is in the inbox", 30)
+    watch.click()
+    expect(watch).to_have_attribute("aria-pressed", "false")
+
+
+def told(host: Host, agent: str) -> list[str]:
+    return [one["text"] for one in host.ask("GET", "/api/inbox", agent=agent)[1]]
+
+
+def test_files_and_locks_are_shown_and_a_file_is_downloaded_with_the_token(acted: Stage, tab: Page) -> None:
+    names = ["build.log", "\u202egnp.<b>exe</b>"]
+    files = [{"n": n, "name": name, "size": 2048, "type": "text/html"} for n, name in enumerate(names, 1)]
+    acted.backend.channel_names.append("sealed")
+    acted.say("the log", "sealed", files=files, sealed=True)
+    tab.goto(f"{acted.page}/#/c/sealed")
+    sign_in(tab, "token-neo")
+    row = tab.locator("#main .msg")
+    expect(row.locator(".file .name")).to_have_text(["build.log", "⟨U+202E⟩gnp.<b>exe</b>"])
+    expect(row.locator(".file").first).to_contain_text("2.0 KiB")
+    expect(row.locator(".lock")).to_contain_text("sealed", use_inner_text=False)
+    asked: list[str | None] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.headers.get("authorization"))
+        route.fulfill(status=200, body=b"all green", content_type="application/octet-stream")
+
+    tab.route("**/api/messages/*/files/1", answer)
+    with tab.expect_download() as download:
+        row.locator(".file").first.click()
+    assert (download.value.suggested_filename, download.value.path().read_bytes()) == (
+        "build.log",
+        b"all green",
+    )
+    assert asked == ["Bearer token-neo"]
+    row.locator(".file").last.click()
+    expect(row.locator(".file").last).not_to_contain_text("KiB")  # but why not
 
 
 HOSTILE = (
