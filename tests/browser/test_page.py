@@ -174,7 +174,7 @@ def test_a_conversation_of_two_with_the_keyboard(hosts: tuple[Host, Host], tab: 
     tabbed_to(tab, "Direct").press("Enter")
     expect(tab.get_by_role("heading", name="Direct messages")).to_be_visible()
     ask(nebula, "/api/direct", {"to": ["neo"], "text": "are you there?"}, "trinity")
-    talk = tab.get_by_role("link", name="trinity@nebula")
+    talk = tab.locator("#main").get_by_role("link", name="trinity@nebula")
     expect(talk.locator(".count")).to_contain_text("1")
     talk.press("Enter")
     expect(body(tab, "are you there?")).to_be_visible()
@@ -235,7 +235,7 @@ def test_what_could_not_be_sent_says_what_to_do(hosts: tuple[Host, Host], tab: P
     zion, _ = hosts
     tab.goto(f"{zion.page}/#/direct/trinty")
     sign_in(tab, zion.tokens["neo"])
-    tab.get_by_role("link", name="@trinity@nebula").click()
+    tab.locator("#main").get_by_role("link", name="@trinity@nebula").click()
     box = tab.get_by_label("Write to trinity@nebula")
     secret = f"the key is AKIA{'QWERTYUIOPASDFGH'}"
     box.fill(secret)
