@@ -104,18 +104,22 @@ class Redialler:
 
     def set_targets(self, targets: Mapping[NodeId, Sequence[str]]) -> None:
         """The peers to be linked with, and their addresses. Who is gone is let go, with its dialled link."""
+        changed = False
         for node in [node for node in self._peers if node not in targets]:
+            changed = True
             gone = self._peers.pop(node)
             if gone.task is not None:
                 gone.task.cancel()
         for node, addresses in targets.items():
             peer = self._peers.get(node)
             if peer is None:
+                changed = True
                 self._peers[node] = _Peer(addresses, self._wall())
             elif peer.addresses != tuple(addresses):
                 peer.addresses = tuple(addresses)
                 peer.wake.set()
-        self._changed.set()
+        if changed:
+            self._changed.set()
 
     def wake(self, peer: NodeId | None = None) -> None:
         """Retries now: ``peer``, or all (the host woke, an interface came back)."""

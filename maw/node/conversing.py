@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import aiosqlite
@@ -14,6 +14,7 @@ from maw.node.directory import Directory
 from maw.node.presenting import Json, Presenter
 from maw.node.store import Store
 from maw.node.talking import Talking
+from maw.node.upcoming import Upcoming
 from maw.store import asks as rows
 from maw.store import pages
 from maw.store.pages import Shown
@@ -26,11 +27,21 @@ SHOWN: Final = 100
 
 
 class Conversing:
-    def __init__(self, store: Store, directory: Directory, presenter: Presenter, talking: Talking) -> None:
+    """``newest``: the newest seq that is visible."""
+
+    def __init__(
+        self,
+        store: Store,
+        directory: Directory,
+        presenter: Presenter,
+        talking: Talking,
+        newest: Callable[[], int],
+    ) -> None:
         self._store = store
         self._directory = directory
         self._presenter = presenter
         self._talking = talking
+        self._upcoming = Upcoming(newest)
 
     # -- threads ------------------------------------------------------------------------------------
 
@@ -151,7 +162,12 @@ class Conversing:
     async def remind(self) -> None:
         """Who has not answered an ask in time hears of it once more. To be called once a second. Raises MawError
         when the disk does not take it; then it is still due."""
-        seqs = await rows.due(self._store.db, wall_clock_ms())
+        now = wall_clock_ms()
+        if not self._upcoming.may_be(now):
+            return
+        upcoming = await rows.upcoming(self._store.db)
+        self._upcoming.first(upcoming[0][1] if upcoming else None)
+        seqs = [seq for seq, due in upcoming if due <= now]
         if not seqs:
             return
         messages = await self._rows(seqs)

@@ -212,7 +212,7 @@ class Parts:
             self.quotas.charge(agent, said)
             self.legibility.heard(agent, said)
 
-        self.expiring = Expiring(store, self.marking)
+        self.expiring = Expiring(store, self.marking, lambda: self.visible.seq)
         self.channels = Channels(
             store, self.authoring, self.directory,
             lambda agent, channel: self.keeping.refuse_frozen(agent, channel),
@@ -242,7 +242,9 @@ class Parts:
             charge,
             self.sealing,
         )
-        self.conversing = Conversing(store, self.directory, self.presenter, self.talking)
+        self.conversing = Conversing(
+            store, self.directory, self.presenter, self.talking, lambda: self.visible.seq
+        )
         self.talks = Talks(store, self.directory, self.presenter)
         self.stated = Stated(store, lambda: self.membership.book, self.folds)
         self.keeping = Keeping(

@@ -20,7 +20,7 @@ _LATE: Final = """SELECT k.seq FROM asks k JOIN mailbox b ON b.agent = ? AND b.s
     AND k.seq > coalesce((SELECT seq FROM asks ORDER BY seq DESC LIMIT 1 OFFSET 20000), 0)
     ORDER BY k.seq DESC LIMIT ?"""
 _BY: Final = "SELECT seq FROM asks WHERE agent = ? ORDER BY seq DESC LIMIT ?"
-_DUE: Final = "SELECT seq FROM asks WHERE due IS NOT NULL AND due <= ? AND NOT reminded ORDER BY due LIMIT ?"
+_NEXT: Final = "SELECT seq, due FROM asks WHERE due IS NOT NULL AND NOT reminded ORDER BY due LIMIT ?"
 _REPLIERS: Final = "SELECT DISTINCT reply, agent FROM messages WHERE reply IN ({})"
 _WHY: Final = "SELECT b.agent, b.why FROM local_agents l JOIN mailbox b ON b.agent = l.agent WHERE b.seq = ?"
 _AGAIN: Final = """UPDATE mailbox SET delivered = NULL, via = NULL
@@ -50,9 +50,9 @@ async def repliers(db: Database, ids: Sequence[str]) -> dict[str, set[int]]:
     return found
 
 
-async def due(db: Database, now_ms: int) -> list[int]:
-    """Asks whose time has passed, and of which nobody was reminded."""
-    return [seq for (seq,) in await db.rows(_DUE, (now_ms, A_STEP))]
+async def upcoming(db: Database) -> list[tuple[int, int]]:
+    """(seq, due) of asks of which nobody was reminded: those whose time has passed, or will, first."""
+    return [(seq, due) for seq, due in await db.rows(_NEXT, (A_STEP,))]
 
 
 async def addressed(db: Database, seq: int) -> list[tuple[int, str]]:

@@ -17,15 +17,15 @@ EXPIRED: Final = """EXISTS (SELECT 1 FROM expiring x WHERE x.seq = b.seq
     AND x.at <= (julianday('now') - 2440587.5) * 86400000)"""
 """Of a row ``b`` of the mailbox, by SQLite's clock, which is the daemon's."""
 ALIVE: Final = f"NOT {EXPIRED}"
-_OVER: Final = "SELECT seq FROM expiring WHERE at <= ? AND NOT settled ORDER BY at LIMIT ?"
+_NEXT: Final = "SELECT seq, at FROM expiring WHERE NOT settled ORDER BY at LIMIT ?"
 _UNTOLD: Final = """SELECT b.agent, b.seq FROM local_agents l JOIN mailbox b ON b.agent = l.agent
     WHERE b.seq IN ({}) AND b.delivered IS NULL AND b.read IS NULL AND b.acked IS NULL AND b.failed IS NOT ?"""
 A_STEP: Final = 200
 
 
-async def over(db: Database, now_ms: int) -> list[int]:
-    """Messages whose time is over and of whom nobody was told that yet."""
-    return [seq for (seq,) in await db.rows(_OVER, (now_ms, A_STEP))]
+async def upcoming(db: Database) -> list[tuple[int, int]]:
+    """(seq, at) of messages of whose end nobody was told yet: those that are over, or will be, first."""
+    return [(seq, at) for seq, at in await db.rows(_NEXT, (A_STEP,))]
 
 
 async def unheard(db: Database, seqs: list[int], why: str) -> dict[int, list[int]]:
