@@ -22,7 +22,7 @@ export const STEPS = ["stored", "replicated", "delivered", "read"];
 export function messageRow(message, acts, compact = false) {
   const order = message.order === true;
   const row = el("article", {
-    class: `msg${compact ? " compact" : ""}${order ? " order" : ""}${message.kind === "direct" ? " direct" : ""}${message.talk ? " talk" : ""}`,
+    class: `msg${compact ? " compact" : ""}${order ? " order" : ""}${message.kind === "direct" ? " direct" : ""}${message.talk ? " in-talk" : ""}`,
     tabindex: "-1", "data-seq": message.seq, "data-id": message.id, "aria-label": spoken(message),
   });
   row.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,7 @@ def main() -> None:
         first = hosts[0]
         wait_until(lambda: state_of(first, "tank-7") == "unreachable", "tank-7 is missed", 60)
         channel(chromium, first)
+        conversation(chromium, first)
         mesh(chromium, first)
         phone(chromium, first)
     for path in sorted(PICTURES.glob("*.png")):
@@ -67,10 +69,42 @@ def talk(hosts: list[Host]) -> None:
     oracle.say("neo", "@trinity @niobe both of you on call tonight?", intent="ask")
     wait_until(lambda: white.heard("@trinity @niobe both of you on call tonight?"), "it came", 30)
     white.say("trinity", "yes")
+    speak_apart(oracle, white)
+
+
+def speak_apart(oracle: Host, white: Host) -> None:
+    for host, agent, to, text in (
+        (oracle, "morpheus", "neo", "the cupboard key hangs at the usual place"),
+        (oracle, "neo", "trinity", "Before tonight: can you take the last look at the rollback?"),
+        (white, "trinity", "neo", "Did so just now. `migrate --down 7` takes 38 s, nothing is lost."),
+        (oracle, "neo", "trinity", "Thank you! 02:00 it is."),
+    ):
+        status, body = host.ask("POST", "/api/direct", {"to": [to], "text": text}, agent=agent)
+        assert status == 201, body
+        reader = white if to == "trinity" else oracle
+        wait_until(partial(has_mail, reader, to, text), "the direct message came", 30)
+    last = oracle.ask("GET", "/api/sent?limit=1", agent="neo")[1][-1]
+    oracle.ask(
+        "POST",
+        f"/api/messages/{last['id']}/edit",
+        {"text": "Thank you! 02:30 it is, after the backup."},
+        agent="neo",
+    )
+    white.ask(
+        "POST",
+        "/api/direct",
+        {"to": ["neo"], "text": "And who tells @arthur?", "intent": "ask"},
+        agent="trinity",
+    )
+    wait_until(partial(has_mail, oracle, "neo", "And who tells @arthur?"), "the question came", 30)
+
+
+def has_mail(host: Host, agent: str, text: str) -> bool:
+    return any(one["text"] == text for one in host.ask("GET", "/api/inbox", agent=agent)[1])
 
 
 def channel(chromium: Browser, host: Host) -> None:
-    page = opened(chromium, host, "light", 1120, 690)
+    page = opened(chromium, host, "light", 1100, 640)
     page.goto(f"{host.page}/#/c/general")
     row = page.locator("#main .msg", has_text="The migration is written").first
     expect(row).to_be_visible()
@@ -78,6 +112,15 @@ def channel(chromium: Browser, host: Host) -> None:
     expect(page.locator("#panel .msg")).to_have_count(3)
     page.mouse.move(2, 2)
     page.screenshot(path=PICTURES / "channel.png")
+    page.context.close()
+
+
+def conversation(chromium: Browser, host: Host) -> None:
+    page = opened(chromium, host, "light", 1000, 560)
+    page.goto(f"{host.page}/#/direct/trinity@white-local")
+    expect(page.locator("#main .msg")).to_have_count(4)
+    expect(page.locator("#main .receipt").last).to_contain_text("replicated")
+    page.screenshot(path=PICTURES / "conversation.png")
     page.context.close()
 
 
