@@ -2,6 +2,7 @@
 
     MawError
     ├── BadInput        the words, file or request are wrong          exit 2   HTTP 400
+    │   ├── TooLarge    a file is larger than may be sent             exit 2   HTTP 413
     │   └── BadConfig   a configuration file is wrong: file, key, why exit 2
     ├── NotSignedIn     no valid token or uid for this                exit 6   HTTP 401
     ├── NotFound        no such agent, channel, message, peer         exit 3   HTTP 404
@@ -65,6 +66,10 @@ class BadInput(MawError):
 
 class BadConfig(BadInput):
     default_code = "bad_config"
+
+
+class TooLarge(BadInput):
+    status, default_code = 413, "too_large"
 
 
 class NotSignedIn(MawError):

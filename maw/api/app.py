@@ -21,6 +21,7 @@ from maw.api import (
     commanding,
     conversing,
     describing,
+    filing,
     hearing,
     hosting,
     ordering,
@@ -49,6 +50,7 @@ _LOG: Final = logging.getLogger(__name__)
 ROUTES: Final[tuple[Route, ...]] = (
     *writing.ROUTES,
     *conversing.ROUTES,
+    *filing.ROUTES,
     *hearing.ROUTES,
     *reading.ROUTES,
     *searching.ROUTES,

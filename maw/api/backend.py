@@ -7,7 +7,7 @@ Every method that shows messages takes the speaker and shows only what that spea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -39,6 +39,9 @@ class Speaker:
     pane: str | None = None
     """The tmux pane (``%3``) that says so, where it does."""
 
+
+Named = tuple[bytes, str | None]
+"""An uploaded file that a message is to have: its hash, and another name for it."""
 
 ANONYMOUS = Speaker(agent=None, agent_key=None, known_by="nobody", uid=None, is_admin=False)
 
@@ -285,6 +288,7 @@ class Writing(Protocol):
         intent: str = CHAT,
         wishes: Wishes = NOTHING,
         insist: bool = False,
+        files: Sequence[Named] = (),
     ) -> Json:
         """The receipt, once the message is durable here. ``word``: an operator's signature on it. ``insist``: although
         it may hold a credential. BadInput."""
@@ -302,6 +306,7 @@ class Writing(Protocol):
         wishes: Wishes = NOTHING,
         insist: bool = False,
         in_the_open: bool = False,
+        files: Sequence[Named] = (),
     ) -> Json:
         """``to`` as the caller wrote it: ``arthur``, ``@arthur``, ``arthur@mbp``. The receipt, as above.
         ``in_the_open``: not sealed. Conflict: a host of theirs has no sealing key."""
@@ -368,6 +373,26 @@ class Conversing(Protocol):
 
     async def asks(self, speaker: Speaker, *, whose: str | None, overdue: bool) -> list[Json]:
         """Open asks by (``mine``) and of (``of_me``) the speaking agent, oldest first."""
+
+
+class Filing(Protocol):
+    """Files that go with messages."""
+
+    async def upload(
+        self, speaker: Speaker, name: str, kind: str, size: int | None, stream: AsyncIterator[bytes]
+    ) -> Json:
+        """Durable here, for a message of the speaking agent's. TooLarge; Unavailable: quota, disk."""
+
+    async def files(self, speaker: Speaker, ref: str) -> list[Json]:
+        """Of a message, and where each is. NotFound as for ``message``."""
+
+    async def fetch_file(self, speaker: Speaker, ref: str, n: int, *, seconds: float, anew: bool) -> Json:
+        """Have it here; as ``files`` once it is, once all were asked in vain, or after ``seconds``."""
+
+    async def open_file(
+        self, speaker: Speaker, ref: str, n: int, span: Callable[[int], tuple[int, int]]
+    ) -> tuple[Json, AsyncIterator[bytes]]:
+        """Its bytes from and to where ``span`` says, given its size. Unavailable: it is not here, or damaged."""
 
 
 class Hosted(Protocol):
@@ -471,6 +496,7 @@ class Backend(
     Hearing,
     Writing,
     Conversing,
+    Filing,
     Hosted,
     Rostering,
     Peopling,

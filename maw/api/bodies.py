@@ -18,7 +18,7 @@ async def read_body(request: web.BaseRequest) -> bytes:
     """All of the body. Raises BadInput ``too_large`` without reading more than the limit."""
     _refuse_beyond(request.content_length or 0)
     if "Expect" in request.headers:
-        await _go_on(request)
+        await go_on(request)
     chunks = bytearray()
     try:
         async with asyncio.timeout(BODY_S):
@@ -76,7 +76,7 @@ def _refuse_beyond(size: int) -> None:
         )
 
 
-async def _go_on(request: web.BaseRequest) -> None:
+async def go_on(request: web.BaseRequest) -> None:
     """curl asks before it sends a large body, and waits a second for the answer."""
     if request.version == HttpVersion11 and request.headers["Expect"].lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")

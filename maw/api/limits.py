@@ -50,6 +50,9 @@ def door_shares(descriptors: int) -> tuple[int, int]:
 BODY_S: Final = 15.0
 """How long a request's body may take to arrive."""
 
+FILE_IDLE_S: Final = 30.0
+"""How long nothing may come of a file that is being uploaded."""
+
 POLL_SLICE_S: Final = 5.0
 """How often a long poll looks whether its caller is still there."""
 

@@ -68,7 +68,25 @@ WISHED: Final[Json] = {
 EDITED: Final[Json] = {"edited_at": _TIME, "edits": _WHOLE}
 """Of messages whose author has put other words in place of the first."""
 
-BESIDE: Final[Json] = {"sealed": _FLAG, "unreadable": _TEXT, **WISHED, **EDITED, **REDACTED}
+FILE: Final[Json] = {"name": _TEXT, "size": _WHOLE, "type": _TEXT, "hash": _TEXT}
+FILE_OF_MESSAGE: Final[Json] = {
+    "n": _WHOLE,
+    **FILE,
+    "state": {"type": "string", "enum": ["here", "away", "coming", "looking", "in_vain"]},
+    "fetched": _WHOLE,
+    "through": _or_null(_TEXT),
+    "holder": _TEXT,
+    "linked": _FLAG,
+}
+ATTACHED: Final[Json] = {
+    "files": {
+        "type": "array",
+        "items": {"type": "object", "properties": {"n": _WHOLE, **FILE}, "required": ["n", *FILE]},
+    }
+}
+"""Of messages with which files go."""
+
+BESIDE: Final[Json] = {"sealed": _FLAG, "unreadable": _TEXT, **WISHED, **EDITED, **ATTACHED, **REDACTED}
 
 MARKS: Final[Json] = {"delivered_at": _or_null(_TIME), "read_at": _or_null(_TIME)}
 """Of messages for the speaking agent."""

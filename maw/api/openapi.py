@@ -10,7 +10,7 @@ from maw.api.backend import Json
 from maw.api.fields import Field
 from maw.api.limits import MAX_IDEMPOTENCY_KEY
 from maw.api.routes import Access, Route, by_path
-from maw.api.schemas import SCHEMAS, TEXT_ANSWERS
+from maw.api.schemas import BYTE_ANSWERS, SCHEMAS, TEXT_ANSWERS
 
 _DESCRIPTION: Final = (
     "The same routes and answers on the Unix socket (the caller is known by uid, X-Maw-Agent says as which "
@@ -63,6 +63,9 @@ def _operation(route: Route) -> Json:
             "required": bool(route.body.required),
             "content": _content(route.body.schema()),
         }
+    if route.takes:
+        schema = {"type": "string", "format": "binary"}
+        operation["requestBody"] = {"required": False, "content": {route.takes: {"schema": schema}}}
     return operation
 
 
@@ -104,6 +107,9 @@ def _answer(route: Route) -> Json:
         schema = {"type": "array", "items": schema}
     if route.answer in TEXT_ANSWERS:
         return {"description": route.about, "content": {"text/plain": {"schema": {"type": "string"}}}}
+    if route.answer in BYTE_ANSWERS:
+        schema = {"type": "string", "format": "binary"}
+        return {"description": route.about, "content": {"application/octet-stream": {"schema": schema}}}
     headers: Json = {"X-Maw-Replica": {"description": "this node's name", "schema": {"type": "string"}}}
     if route.many:
         about = (

@@ -107,6 +107,8 @@ class Route:
     """It has an ETag, and answers 304."""
     headers: tuple[tuple[str, str], ...] = ()
     """Of its answers: name, and what it says."""
+    takes: str = ""
+    """The media type of a body that the handler reads itself."""
 
     @property
     def name(self) -> str:

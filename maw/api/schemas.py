@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from maw.api.backend import Json
-from maw.api.message_shapes import BESIDE, MARKS, MESSAGE
+from maw.api.message_shapes import BESIDE, FILE, FILE_OF_MESSAGE, MARKS, MESSAGE
 from maw.api.people_shapes import CHANNEL_BESIDE, NEW_USER, OF_SPEAKER, PULSE, USER, USER_BESIDE
 from maw.core.roster import KINDS, OnHang
 
@@ -471,6 +471,8 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "StreamFrame": _FRAME,
         "Ticket": _object({"ticket": _TEXT, "expires_in_s": _NUMBER}),
         "Receipt": _RECEIPT,
+        "Uploaded": _object(FILE),
+        "FileOfMessage": _object(FILE_OF_MESSAGE),
         "Heard": _object(
             {
                 "claim": _TEXT,
@@ -553,4 +555,5 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
 )
 
 TEXT_ANSWERS: Final = frozenset({"Metrics"})
+BYTE_ANSWERS: Final = frozenset({"File"})
 """Answers that are not JSON."""

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from maw.api.backend import Json
 from maw.api.fields import Field
+from maw.api.filing import FILES, named
 from maw.api.kinds import Choice, Flag, Line, Moment, Recipients, Ref, Refs, Seconds, Text
 from maw.api.limits import DEFAULT_CONFIRM_S, LARGE_TEXT, MAX_CONFIRM_S
 from maw.api.reading import CHANNEL, bare_channel
@@ -72,6 +73,7 @@ async def post_channel(call: Call) -> web.StreamResponse:
             intent=args["intent"],
             wishes=_wishes(args),
             insist=args["insist"],
+            files=named(args),
         )
     return await _receipt_reply(call, receipt)
 
@@ -90,6 +92,7 @@ async def post_direct(call: Call) -> web.StreamResponse:
             wishes=_wishes(args),
             insist=args["insist"],
             in_the_open=args["open"],
+            files=named(args),
         )
     return await _receipt_reply(call, receipt)
 
@@ -183,7 +186,7 @@ ROUTES: Final = (
         idempotent=True,
         path_fields=(CHANNEL,),
         query=CONFIRM,
-        body=body(TEXT, REPLY_TO, INTENT, *WISHES, WORD, INSIST),
+        body=body(TEXT, REPLY_TO, INTENT, *WISHES, WORD, INSIST, FILES),
     ),
     Route(
         "POST",
@@ -204,6 +207,7 @@ ROUTES: Final = (
             WORD,
             INSIST,
             OPEN,
+            FILES,
         ),
     ),
     Route(

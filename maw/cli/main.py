@@ -35,6 +35,8 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "wait": "maw.cli.listen:wait",
             "mentions": "maw.cli.listen:mentions",
             "read": "maw.cli.listen:read",
+            "files": "maw.cli.files:files",
+            "fetch": "maw.cli.files:fetch",
             "sent": "maw.cli.talk:sent",
             "search": "maw.cli.search:search",
             "edit": "maw.cli.conversing:edit",

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from maw.cli.output import Output, block, called, parse_time, size, span, words
+from maw.core.filenames import size_words
 
 Record = Mapping[str, Any]
 
@@ -67,6 +68,14 @@ def print_message(
             f"… ({size(len(text.encode(errors='replace')))}: `maw read{speaks} {words(message.get('seq'))}`)"
         )
         out.line(f"{margin}  {out.style(rest, 'dim')}")
+    for file in message.get("files") or ():
+        got = f"[file {words(file.get('n'))}: {words(file.get('name'))}, {file_size(file)}]"
+        out.line(f"{margin}  {got} · maw fetch {words(message.get('seq'))}")
+
+
+def file_size(file: Record) -> str:
+    size = file.get("size")
+    return size_words(size) if isinstance(size, int) else "?"
 
 
 def _wishes(out: Output, message: Record) -> list[str]:

@@ -32,6 +32,17 @@ Due = Annotated[
 ]
 Insist = Annotated[bool, typer.Option("--insist", help="Send it although it seems to hold a credential.")]
 Open = Annotated[bool, typer.Option("--open", help="Unsealed: every host of the Colony can read it.")]
+Attach = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--attach",
+        metavar="FILE",
+        help="A file to go along, up to 64 MiB; may be repeated. - is standard input.",
+    ),
+]
+Name = Annotated[
+    str | None, typer.Option("--name", metavar="NAME", help="What the attached file is called there.")
+]
 NO_WISHES: Final[dict[str, Any]] = {}
 
 
@@ -62,6 +73,29 @@ def _absolute(option: str, text: str) -> str:
     except ValueError:
         raise BadInput(f"--{option}: {text!r} is no time to come", hint=RULE.partition(": ")[2]) from None
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at // 1000)) + f".{at % 1000:03}Z"
+
+
+def attached(as_name: str | None, paths: list[str] | None, name: str | None) -> dict[str, Any]:
+    """What a request says of files that go along, once they are on the daemon's disk."""
+    if not paths:
+        if name is not None:
+            raise BadInput("--name is for a file", hint="add --attach FILE")
+        return {}
+    from maw.cli.files import uploaded  # few messages have files
+    from maw.cli.session import speaking_daemon
+
+    return {"files": uploaded(speaking_daemon(as_name), paths, name)}
+
+
+def text_beside(text: list[str] | None, paths: list[str] | None, name: str | None) -> list[str] | None:
+    """What is said of files by who says nothing: their names."""
+    if text == ["-"] and paths and "-" in paths:
+        raise BadInput("standard input is either the text or the file", hint="give one of them otherwise")
+    if text or not paths:
+        return text
+    from maw.cli.files import default_text
+
+    return default_text(paths, name)
 
 
 def meaning(intent: str) -> dict[str, str]:

@@ -11,7 +11,19 @@ from maw.cli import completing
 from maw.cli.messages import print_receipt, where
 from maw.cli.output import Output, note, words
 from maw.cli.params import As, Json, Limit, duration
-from maw.cli.saying import Due, Expires, Insist, Open, Priority, meaning, wishes
+from maw.cli.saying import (
+    Attach,
+    Due,
+    Expires,
+    Insist,
+    Name,
+    Open,
+    Priority,
+    attached,
+    meaning,
+    text_beside,
+    wishes,
+)
 from maw.cli.session import speaking_daemon
 from maw.cli.tracing import progress_words
 from maw.client.daemon import UnconfirmedReceipt, segment
@@ -79,6 +91,8 @@ def send(
     expires: Expires = None,
     insist: Insist = False,
     in_the_open: Open = False,
+    attach: Attach = None,
+    name: Name = None,
     wait: Wait = None,
     timeout: Timeout = "10s",
     as_name: As = None,
@@ -90,7 +104,9 @@ def send(
         body |= meaning(intent) | wishes(priority, expires, due, intent, insist)
         if in_the_open and path == "/api/direct":
             body["open"] = True
-        _say(path, body, message_text(text), reply_to, wait, timeout, as_name, as_json)
+        said = message_text(text_beside(text, attach, name))
+        body |= attached(as_name, attach, name)
+        _say(path, body, said, reply_to, wait, timeout, as_name, as_json)
     except NotFound as error:
         raise _perhaps_swapped(error, to, text) from None
 
@@ -133,6 +149,8 @@ def post(
     priority: Priority = NORMAL,
     expires: Expires = None,
     insist: Insist = False,
+    attach: Attach = None,
+    name: Name = None,
     wait: Wait = None,
     timeout: Timeout = "10s",
     as_name: As = None,
@@ -141,7 +159,9 @@ def post(
     """Send a message to a channel."""
     path = _channel_path(channel)
     body = meaning(intent) | wishes(priority, expires, due, intent, insist)
-    _say(path, body, message_text(text), reply_to, wait, timeout, as_name, as_json)
+    said = message_text(text_beside(text, attach, name))
+    body |= attached(as_name, attach, name)
+    _say(path, body, said, reply_to, wait, timeout, as_name, as_json)
 
 
 def sent(limit: Limit = 20, as_name: As = None, as_json: Json = False) -> int:

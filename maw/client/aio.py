@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -120,6 +121,27 @@ class AsyncColony:
 
     async def message(self, ref: str) -> Message:
         return await self._do(calls.message(ref))
+
+    async def attach(self, path: str | os.PathLike[str], name: str | None = None) -> dict[str, Any]:
+        from maw.client.files import attach_path
+
+        return await asyncio.to_thread(attach_path, self._door, Path(path), name)
+
+    async def fetch(
+        self,
+        message: str | Message,
+        to: str | os.PathLike[str],
+        n: int = 1,
+        *,
+        wait: bool = False,
+        force: bool = False,
+    ) -> int:
+        """What is under way in its thread goes on for a second when this is cancelled."""
+        from maw.client import files
+
+        ref = message.id if isinstance(message, Message) else message
+        await asyncio.to_thread(files.fetch, self._door, ref, n, wait=wait)
+        return await asyncio.to_thread(files.save, self._door, ref, n, Path(to), force=force)
 
     async def listen(
         self,

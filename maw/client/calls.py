@@ -105,10 +105,12 @@ def ack_all() -> Call[list[str]]:
     return Call("POST", "/api/ack", _acked, body={"all": True})
 
 
-def _say(path: str, body: Mapping[str, object], wait: str | None, timeout: float) -> Call[Receipt]:
+def _say(path: str, body: Mapping[str, Any], wait: str | None, timeout: float) -> Call[Receipt]:
     query = {"wait": wait, "timeout": f"{timeout:g}"} if wait else {}
     patience = PATIENCE_S + (timeout if wait else 0)
     said = {name: value for name, value in body.items() if value is not None}
+    if said.get("files"):
+        said["files"] = [{"hash": one["hash"], "name": one["name"]} for one in said["files"]]
     return Call("POST", path, Receipt.of, query, said, once=True, patience=patience)
 
 

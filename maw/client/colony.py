@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from maw.client import calls
@@ -121,6 +122,29 @@ class Colony:
     def message(self, ref: str) -> Message:
         """By its id, or its seq here."""
         return self._do(calls.message(ref))
+
+    def attach(self, path: str | os.PathLike[str], name: str | None = None) -> dict[str, Any]:
+        """Upload a file of this machine; what comes back goes into ``files=[…]`` of ``send`` or ``post``."""
+        from maw.client.files import attach_path  # few send files
+
+        return attach_path(self._door, Path(path), name)
+
+    def fetch(
+        self,
+        message: str | Message,
+        to: str | os.PathLike[str],
+        n: int = 1,
+        *,
+        wait: bool = False,
+        force: bool = False,
+    ) -> int:
+        """Write the ``n``-th file of a message to the path ``to``; its bytes. It is fetched from another host where it
+        is not here: Unavailable when nobody who is linked gives it, unless ``wait``. Conflict when ``to`` is there."""
+        from maw.client import files
+
+        ref = message.id if isinstance(message, Message) else message
+        files.fetch(self._door, ref, n, wait=wait)
+        return files.save(self._door, ref, n, Path(to), force=force)
 
     def listen(
         self,

@@ -24,6 +24,8 @@ class Message:
     mentions: tuple[str, ...] = ()
     intent: str = "chat"
     reply_to: str | None = None
+    files: tuple[Raw, ...] = ()
+    """Of what goes along: ``n``, ``name``, ``size``, ``type``."""
     operator: str | None = None
     """Which operator signed it; None where it is nobody's word but its author's."""
     change: str | None = None
@@ -44,6 +46,7 @@ class Message:
             mentions=tuple(told.get("mentions") or ()),
             intent=told.get("intent") or "chat",
             reply_to=told.get("reply_to"),
+            files=tuple(told.get("files") or ()),
             operator=told.get("operator"),
             change=change,
             raw=told,

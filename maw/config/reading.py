@@ -16,6 +16,7 @@ from maw.config.settings import (
     AlertsConfig,
     BackupConfig,
     Config,
+    FilesConfig,
     HostConfig,
     LimitsConfig,
     MeshConfig,
@@ -39,7 +40,18 @@ def load_config(path: Path) -> Config:
     """Read maw.toml. Raises BadConfig; a missing file says how to make one."""
     document = read_document(path)
     document.only(
-        "node", "mesh", "rest", "socket", "limits", "backup", "host", "agents", "wakes", "alerts", "search"
+        "node",
+        "mesh",
+        "rest",
+        "socket",
+        "limits",
+        "backup",
+        "host",
+        "agents",
+        "wakes",
+        "alerts",
+        "search",
+        "files",
     )
     return Config(
         path=path,
@@ -54,6 +66,7 @@ def load_config(path: Path) -> Config:
         agents=_agents(document.section("agents")),
         alerts=_alerts(document.section("alerts")),
         search=_search(document.section("search")),
+        files=_files(document.section("files")),
     )
 
 
@@ -185,6 +198,16 @@ def _agents(section: Section) -> AgentsConfig:
     return AgentsConfig(
         stagger_s=section.number("stagger_s", default.stagger_s, 0, 600),
         load_per_core=section.number("load_per_core", default.load_per_core, 1, 1000),
+    )
+
+
+def _files(section: Section) -> FilesConfig:
+    default = FilesConfig()
+    section.only("quota_mib", "max_mib", "keep_days")
+    return FilesConfig(
+        section.number("quota_mib", default.quota_mib, 1, 1 << 24),
+        section.number("max_mib", default.max_mib, 1, default.max_mib),
+        section.number("keep_days", default.keep_days, 0, 36_500),
     )
 
 

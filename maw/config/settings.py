@@ -120,6 +120,16 @@ class SearchConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class FilesConfig:
+    """How much disk files of messages may take, how large one may be, and for how many days a copy of another host's
+    is kept that nobody used (0: for ever)."""
+
+    quota_mib: int = 2048
+    max_mib: int = 64
+    keep_days: int = 30
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """``maw.toml``. ``path`` is where it was read from."""
 
@@ -130,6 +140,7 @@ class Config:
     socket: SocketConfig = SocketConfig()
     limits: LimitsConfig = LimitsConfig()
     search: SearchConfig = SearchConfig()
+    files: FilesConfig = FilesConfig()
     backup: BackupConfig = BackupConfig()
     host: HostConfig = HostConfig()
     wakes: WakesConfig = WakesConfig()

@@ -85,6 +85,14 @@ node_burst = 5000
 # Who names a group of more than so many (@all, @role:reviewer) needs a right: maw agent set NAME crowd=on
 crowd = 50
 
+[files]
+# Files that go with messages lie in blobs/, encrypted; those of other hosts come when somebody fetches them.
+# How much disk all may take, how large one may be (at most 64), and for how many days a copy of another
+# host's is kept that nobody used (0: for ever).
+quota_mib = 2048
+max_mib = 64
+keep_days = 30
+
 [search]
 # Whether messages can be searched for: search.db takes about as much disk as their texts.
 index = true

@@ -25,6 +25,7 @@ from maw.core.content import (
     read_words,
 )  # fmt: skip
 from maw.core.entry import MAX_COUNT, Kind
+from maw.core.files import FILES, File, read_files
 from maw.core.identity import ID_BYTES, KEY_BYTES, NodeId
 from maw.core.intents import CHAT, INTENTS, NORMAL
 from maw.core.profile import MAX_ABOUT, NO_PROFILE, Profile
@@ -215,6 +216,7 @@ class Said(NamedTuple):
     expires: int | None = None
     due: int | None = None
     groups: tuple[str, ...] = ()
+    files: tuple[File, ...] = ()
 
     def content(self) -> dict[str, Any]:
         content: dict[str, Any] = {
@@ -229,8 +231,10 @@ class Said(NamedTuple):
             content["reply"] = self.reply_to
         if self.intent != CHAT:
             content["intent"] = self.intent
-        if self[_PLAIN:] != NOTHING:
+        if self[_WISHES] != NOTHING:
             content |= self.wishes().content()
+        if self.files:
+            content[FILES] = [file.content() for file in self.files]
         if self.channel is not None:
             content["channel"] = self.channel
         else:
@@ -260,6 +264,7 @@ class Said(NamedTuple):
             once if type(once) is bytes else None,
             intent if intent in INTENTS else CHAT,  # a word of a later version's is none of ours
             *(NOTHING if WISHED.isdisjoint(content) else read_wishes(content)),
+            read_files(content) if FILES in content else (),
         )
 
     def wishes(self) -> Wishes:
@@ -290,7 +295,8 @@ def _channel(name: object) -> str:
 
 
 _PLAIN: Final = Said._fields.index("prio")
-"""Fields before the wishes, which stand last."""
+_WISHES: Final = slice(_PLAIN, _PLAIN + len(Wishes._fields))
+"""Where the wishes stand among the fields."""
 
 
 def _recipients(content: Content) -> tuple[Recipient, ...]:

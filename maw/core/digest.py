@@ -18,12 +18,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from maw.core.filenames import size_words
 from maw.core.intents import ACK, ASK, INFORM
 from maw.core.text import shown
 
 LINES: Final = 10
 BODY: Final = 120
 """Characters of a body that stand on its line."""
+FILES: Final = 3
+NAME: Final = 40
+"""Files that are told of a message, and characters of their names."""
 NONCE_CHARS: Final = 6
 _LOOKED_AT: Final = 4 * BODY
 """Characters of a body that are looked at: what is left out of them (blanks) does not make the line much shorter."""
@@ -69,6 +73,8 @@ class Brief:
     urgent: bool = False
     overdue_s: float | None = None
     """An ask to which no answer came in time."""
+    files: tuple[tuple[str, int], ...] = ()
+    """Name and bytes of each file that goes along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +149,7 @@ def ago(seconds: float) -> str:
 
 
 def _line(brief: Brief, as_role: str) -> str:
-    said = quoted(brief.text)
+    said = quoted(brief.text) + _files(brief)
     age = "at an unsure time" if brief.age_s is None else f"{ago(brief.age_s)} ago"
     where = f" in #{_plain(brief.channel)}" if brief.channel is not None else ""
     via = _plain(brief.author) + (f" ({_plain(brief.of)})" if brief.of is not None else "")
@@ -161,6 +167,15 @@ def _line(brief: Brief, as_role: str) -> str:
     if brief.overdue_s is not None:
         to += f", overdue since {ago(brief.overdue_s)}"
     return f"{brief.seq} {via} ({known}{_plain(brief.known_by)}){says}{where}{to}, {age}: {said}"
+
+
+def _files(brief: Brief) -> str:
+    """Names are somebody's words too: they stand in quotes."""
+    if not brief.files:
+        return ""
+    told = [f"{quoted(name, NAME)} {size_words(size)}" for name, size in brief.files[:FILES]]
+    more = f" and {len(brief.files) - FILES} more" if len(brief.files) > FILES else ""
+    return f" with {', '.join(told)}{more} (maw fetch {brief.seq})"
 
 
 def _plain(word: str) -> str:

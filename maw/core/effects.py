@@ -184,8 +184,41 @@ class InVain:
     places: tuple[Position, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ReadChunk:
+    """Read a chunk of this blob (None: its list), when the link has taken what it was given, then call ``read``."""
+
+    link: Link
+    hash: bytes
+    number: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeepList:
+    """The list of a blob that is being fetched: keep it beside the chunks."""
+
+    hash: bytes
+    hashes: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeepChunk:
+    """The next chunk of a blob that is being fetched, as its list has it: write it, then call ``kept``."""
+
+    hash: bytes
+    number: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """All chunks of this blob are written: put it among the others, then call ``done``."""
+
+    hash: bytes
+
+
 Effect = (
     Send | Append | AppendStatements | ReadLog | CheckFork | Receipt | OwnLogReturned | Hangup | Alert
     | Settled | ReadPlaces | Mended | InVain | CheckProof | CheckAdoption | ReadBranch | Seek | KeepOwn
-    | OwnLogBehind
+    | OwnLogBehind | ReadChunk | KeepList | KeepChunk | Whole
 )  # fmt: skip

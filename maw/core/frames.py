@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgpack
 
+from maw.core.blobs import MAX_CHUNKS, SEALED_CHUNK, TAG
 from maw.core.entry import MAX_COUNT, Entry, Head, Position, decode
 from maw.core.identity import ID_BYTES, KEY_BYTES, NodeId
 from maw.core.statement import MAX_STATEMENT
@@ -180,19 +181,51 @@ class Locate:
 
 
 @dataclass(frozen=True, slots=True)
+class WantBlob:
+    """Send me chunks of this blob, ``count`` of them from number ``first`` on; of none of them: its list."""
+
+    hash: bytes
+    first: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlobList:
+    """The hashes of all chunks of a blob, one behind the other: its name is their hash."""
+
+    hash: bytes
+    hashes: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BlobChunk:
+    hash: bytes
+    number: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NoBlob:
+    """I do not have it, or no longer."""
+
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     number: int
 
 
 Frame = (
     StatementDigest | StatementIds | Statements | Have | Follow | Following | CannotFollow | UpToDate
-    | Unfollow | Entries | Credit | Fork | Ask | Mend | Proof | Locate | Unknown
+    | Unfollow | Entries | Credit | Fork | Ask | Mend | Proof | Locate | WantBlob | BlobList | BlobChunk
+    | NoBlob | Unknown
 )  # fmt: skip
 
 _NUMBERS: Final[dict[type, int]] = {
     StatementDigest: 1, StatementIds: 2, Statements: 3, Have: 4, Follow: 5, Following: 6, CannotFollow: 7,
     UpToDate: 8, Unfollow: 9, Entries: 10, Credit: 11, Fork: 12, Ask: 13, Mend: 14,
-    Proof: 15, Locate: 16,
+    Proof: 15, Locate: 16, WantBlob: 17, BlobList: 18, BlobChunk: 19, NoBlob: 20,
 }  # fmt: skip
 
 
@@ -226,6 +259,14 @@ def _fields(frame: Frame) -> tuple[Any, ...]:
             return (author, epoch, [entry.wire() for entry in one], [entry.wire() for entry in other])
         case Locate(author, epoch, heads):
             return (author, epoch, [tuple(head) for head in heads])
+        case WantBlob(name, first, count):
+            return (name, first, count)
+        case BlobList(name, hashes):
+            return (name, hashes)
+        case BlobChunk(name, number, data):
+            return (name, number, data)
+        case NoBlob(name):
+            return (name,)
         case Unknown():
             raise AssertionError("an unknown frame is never sent")
 
@@ -290,6 +331,24 @@ def _blob(value: Any) -> bytes:
     return value
 
 
+def _hashes(value: Any) -> bytes:
+    if type(value) is not bytes or not 0 < len(value) <= MAX_CHUNKS * ID_BYTES or len(value) % ID_BYTES:
+        raise _bad("a list of chunks is missing or too long")
+    return value
+
+
+def _chunk(value: Any) -> bytes:
+    if type(value) is not bytes or not TAG <= len(value) <= SEALED_CHUNK:
+        raise _bad("a chunk is missing, too short or too long")
+    return value
+
+
+def _number_of_chunk(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_CHUNKS:
+        raise _bad("no blob has so many chunks")
+    return value
+
+
 def _reason(value: Any) -> str:
     if type(value) is not str or len(value) > 200:
         raise _bad("a reason is missing or too long")
@@ -329,6 +388,13 @@ _DECODERS: Final[dict[int, tuple[int, Callable[..., Frame]]]] = {
     ),
     16: (3, _ladder),
     14: (2, lambda entries, lacking: Mend(_entries(entries), _places(lacking))),
+    17: (
+        3,
+        lambda name, first, count: WantBlob(_raw(name), _number_of_chunk(first), _number_of_chunk(count)),
+    ),
+    18: (2, lambda name, hashes: BlobList(_raw(name), _hashes(hashes))),
+    19: (3, lambda name, number, data: BlobChunk(_raw(name), _number_of_chunk(number), _chunk(data))),
+    20: (1, lambda name: NoBlob(_raw(name))),
 }
 
 

@@ -56,5 +56,7 @@ def request_of(kind: int, said: Said) -> bytes:
     more: tuple[object, ...] = () if said.intent == CHAT else (said.intent,)
     if said.wishes() != NOTHING:
         more = (said.intent, said.prio, said.expires is None, said.due is None, *said.groups)
+    if said.files:
+        more = (*more, *said.files)
     what = repr((int(kind), said.channel, said.to, said.text, said.reply_to, said.word, *more))
     return blake2b(what.encode(), digest_size=REQUEST_BYTES).digest()

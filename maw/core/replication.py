@@ -20,6 +20,8 @@ from maw.core.following import Followed
 from maw.core.forks import Forks
 from maw.core.frames import (
     Ask,
+    BlobChunk,
+    BlobList,
     CannotFollow,
     Credit,
     Entries,
@@ -30,6 +32,7 @@ from maw.core.frames import (
     Have,
     Locate,
     Mend,
+    NoBlob,
     Proof,
     StatementDigest,
     StatementIds,
@@ -37,6 +40,7 @@ from maw.core.frames import (
     Unfollow,
     Unknown,
     UpToDate,
+    WantBlob,
 )
 from maw.core.gossip import Gossip
 from maw.core.held import HeldLogs
@@ -162,6 +166,8 @@ class Replicator:
                 return self.mending.asked(link, frame)
             case Mend():
                 return self.mending.mend(link, frame, now)
+            case WantBlob() | BlobList() | BlobChunk() | NoBlob():  # no affair of logs: see maw.core.fetching
+                return []
             case Unknown():
                 return []
 

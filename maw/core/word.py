@@ -7,7 +7,7 @@
 
 It travels in a message of an agent of that node. Whether the key may speak as operator is for the reader's own
 book to say; a copy in another's log, elsewhere, under another text, as an answer to something, with a priority, an
-expiry, a time when it is due or groups (which are not signed either), or a second time is nobody's word.
+expiry, a time when it is due, groups or files (which are not signed either), or a second time is nobody's word.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class OperatorWord:
 
 def word_of(said: Said, colony: bytes, author: NodeId) -> OperatorWord | None:
     """The word that stands over this message and holds for it; None when there is none."""
-    if said.word is None or said.reply_to is not None or said.wishes() != NOTHING:
+    if said.word is None or said.reply_to is not None or said.wishes() != NOTHING or said.files:
         return None  # what it would answer is not signed: "yes, do it" must not come to stand below anything
     try:
         word = read_word(said.word)

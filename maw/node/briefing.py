@@ -77,6 +77,7 @@ def brief_of(message: Json, said_ms: int) -> Brief:
         message.get("looks_like"),
         message.get("priority") == HIGH,
         _overdue_s(message),
+        tuple((file["name"], file["size"]) for file in message.get("files", ())),
     )
 
 
@@ -95,7 +96,8 @@ _KEPT: Final = (
 def brief_json(message: Json) -> Json:
     """The message without its body: how that begins, as the digest has it, and how long it is."""
     kept = {key: message.get(key) for key in _KEPT}
-    return {**kept, "text": clipped(message["text"]), "chars": len(message["text"])}
+    files = {"files": message["files"]} if message.get("files") else {}
+    return {**kept, "text": clipped(message["text"]), "chars": len(message["text"]), **files}
 
 
 def fresh_nonce() -> str:

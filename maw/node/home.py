@@ -7,6 +7,7 @@ node.mark              the newest (epoch, seq) this node ever committed: a datab
                        older copy is noticed by it
 trust.copy             statements, pins and tombstones, so that a lost database does not lose trust
 backups, backup.last    what `maw backup` made here, and how the last one went
+blobs                   files that go with messages, encrypted: whole, and as far as they are fetched
 search.db               the full-text index: made of the database, and made again when it is gone
 restore.unfinished      a restore was cut short: nothing starts before it is done
 colony.db, maw.sock, maw.lock
@@ -67,6 +68,10 @@ class NodeHome:
     @property
     def search(self) -> Path:
         return self.path / "search.db"
+
+    @property
+    def blobs(self) -> Path:
+        return self.path / "blobs"
 
     @property
     def backups(self) -> Path:

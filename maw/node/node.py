@@ -34,6 +34,7 @@ SCRUBBING_STILL_S: Final = 600.0
 REPORTING_STILL_S: Final = 60.0
 SEARCH_STILL_S: Final = 120.0
 BELL_STILL_S: Final = 120.0
+FILES_STILL_S: Final = 120.0
 """Loops that take longer over one round stand still: see maw/node/loops.py."""
 
 
@@ -70,6 +71,7 @@ class Node(Parts):
                 tells = loops.pulse("reporting", REPORTING_STILL_S)
                 finds = loops.pulse("search", SEARCH_STILL_S)
                 rings = loops.pulse("bell", BELL_STILL_S)
+                files = loops.pulse("files", FILES_STILL_S)
                 rounds = loops.pulse("housekeeping", HOUSEKEEPING_STILL_S)
                 async with asyncio.TaskGroup() as inner:
                     tasks = [
@@ -86,6 +88,7 @@ class Node(Parts):
                             ("search", loops.keep("search", lambda: self.indexing.run(finds))),
                             ("reporting", loops.keep("reporting", lambda: self.reporting.run(tells))),
                             ("bell", loops.keep("bell", lambda: self.bell.run(rings))),
+                            ("files", loops.keep("files", lambda: self.runtime.borrowing.run(files))),
                         )
                     ]
                     await self.mesh.bound()
@@ -105,6 +108,7 @@ class Node(Parts):
         said, (epoch, head) = self._opened.mark.read(), self.state.newest_epoch(self.me)
         if said > (epoch, head.seq):
             self.runtime.feed(lambda machine, now: machine.homecoming.lost(said, now))
+        await self.shelf.load()
         await self.receipts.load(self.db.writing, self.state)
         # the herald first: what the others find settled may be told again
         damaged = [
@@ -197,6 +201,7 @@ class Node(Parts):
             "who is there": (60, self.presences.keep),
             "old wakes": (3600, self.wakes.forget_old),
             "old idempotency keys": (3600, self.authoring.forget_old_keys),
+            "files that nobody needs": (600, self.shelf.sweep),
         }
         return Housekeeping(looks, chores, seldom, self._clock_event)
 

@@ -32,6 +32,7 @@ from maw.net.link import Link
 from maw.net.switchboard import Switchboard
 from maw.net.tls import NodeTls
 from maw.node.alerts import Alerts
+from maw.node.attaching import Attaching
 from maw.node.auditing import Auditing
 from maw.node.authoring import Authoring, wall_clock_ms
 from maw.node.bell import Bell
@@ -90,18 +91,21 @@ from maw.node.saving import Saving
 from maw.node.scrubbing import DAMAGED, Scrubber, split
 from maw.node.sealing import Sealing
 from maw.node.searching import Searching
+from maw.node.shelf import Shelf
 from maw.node.spoken import OperatorsWord
 from maw.node.stated import Stated
 from maw.node.store import Store
 from maw.node.talking import Talking
 from maw.node.talks import Talks
 from maw.node.tracing import Tracing
+from maw.node.uploads import Uploads
 from maw.node.version_watch import VersionWatch
 from maw.node.visible import Visible
 from maw.node.vouching import Vouching
 from maw.node.wakes import Wakes
 from maw.store import trust as rows
 from maw.store.asides import SetAside
+from maw.store.blobs import BlobFolder
 from maw.store.database import Database
 from maw.store.fold import Fold
 from maw.store.state import AgentRow
@@ -159,10 +163,16 @@ class Parts:
             coming=lambda epoch: self.runtime.machine.own_is_coming(epoch),
             alert=self.alerts.raise_alert, monotonic=time.monotonic,
         )  # fmt: skip
+        self.shelf = Shelf(
+            BlobFolder(home.blobs), config.files, store, lambda: self.authoring.read_only,
+            lambda: self.runtime.borrowing.fetching.under_way,
+        )  # fmt: skip
+        self.uploads = Uploads(store, self.shelf)
         self.forking = Forking(store, reclaiming, self.folds, self._feed)
         self.runtime = Runtime(
             me, Replicator(me, opened.book, held), held, db, self.state, self.writer, opened.clock,
             self.visible, self.receipts, self.folds, reactions, self.mender, self.forking, self.conduct,
+            self.shelf,
         )  # fmt: skip
         self.authoring = Authoring(
             signer, opened.book.colony, self.state, self.writer, opened.clock, instance=opened.instance,
@@ -242,6 +252,10 @@ class Parts:
             charge,
             self.sealing,
         )
+        self.attaching = Attaching(
+            store, self.shelf, self.uploads, self.runtime.borrowing, self.presenter, self.directory, self.talking,
+            linked=self.board.linked,
+        )  # fmt: skip
         self.conversing = Conversing(
             store, self.directory, self.presenter, self.talking, lambda: self.visible.seq
         )

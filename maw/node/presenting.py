@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from maw.core.colony import Said
 from maw.core.entry import Position, hash_payload
+from maw.core.files import File
 from maw.core.identity import NodeId, short_key
 from maw.core.intents import NORMAL
 from maw.core.message_ids import log_words, message_id
@@ -195,6 +196,8 @@ class Presenter:
             shown["unreadable"] = why
         if (wishes := said.wishes()) != NOTHING:
             shown |= _wished(wishes, row)
+        if said.files:
+            shown["files"] = [{"n": n, **file_json(file)} for n, file in enumerate(said.files, 1)]
         if row.why is not None:
             shown |= {"why": row.why, "delivered_at": iso(row.delivered), "read_at": iso(row.read)}
         if row.gone is not None:
@@ -236,6 +239,11 @@ class Presenter:
             if self.may_read(row, said, agent_key):
                 found.append(self.with_said(row, said))
         return found
+
+
+def file_json(file: File) -> Json:
+    """What is told of a file: not what opens it."""
+    return {"name": file.name, "size": file.size, "type": file.type, "hash": file.hash.hex()}
 
 
 def _edited(said: Said, edit: Edited) -> Said:

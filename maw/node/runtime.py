@@ -22,21 +22,25 @@ from maw.core.effects import (
     Effect,
     Hangup,
     InVain,
+    KeepChunk,
+    KeepList,
     KeepOwn,
     Link,
     Mended,
     OwnLogBehind,
     OwnLogReturned,
     ReadBranch,
+    ReadChunk,
     ReadLog,
     ReadPlaces,
     Receipt,
     Seek,
     Send,
     Settled,
+    Whole,
 )
 from maw.core.entry import Entry
-from maw.core.frames import Credit, Entries, decode_frame, encode
+from maw.core.frames import BlobChunk, BlobList, Credit, Entries, NoBlob, WantBlob, decode_frame, encode
 from maw.core.held import HeldLogs
 from maw.core.identity import NodeId, short_key
 from maw.core.log import runs
@@ -46,12 +50,14 @@ from maw.core.serving import INITIAL_CREDIT
 from maw.errors import LinkClosed, LinkError, ProtocolViolation
 from maw.net.link import Link as LiveLink
 from maw.node.authoring import wall_clock_ms
+from maw.node.borrowing import Borrowing
 from maw.node.conduct import Conduct, Traffic
 from maw.node.folds import Folds
 from maw.node.forking import Forking
 from maw.node.mender import Mender
 from maw.node.reactions import Ask, Reactions
 from maw.node.receipts import Receipts
+from maw.node.shelf import Shelf
 from maw.node.storing import Storing
 from maw.node.visible import Visible
 from maw.store.database import Database
@@ -84,6 +90,7 @@ class Runtime:
         mender: Mender,
         forking: Forking,
         conduct: Conduct,
+        shelf: Shelf,
     ) -> None:
         self._me = me
         self.machine = machine
@@ -98,6 +105,7 @@ class Runtime:
         self._mender = mender
         self._forking = forking
         self._conduct = conduct
+        self.borrowing = Borrowing(shelf, self.carry_out)
         self._loop = asyncio.get_running_loop()
         self._links: dict[Link, LiveLink] = {}
         self._numbers: dict[NodeId, Link] = {}
@@ -121,6 +129,7 @@ class Runtime:
                     beat()
                     await asyncio.sleep(1.0)
                     self.carry_out(self.machine.tick(self._now()))
+                    self.borrowing.tick()
             finally:
                 self._tasks = None
 
@@ -139,6 +148,7 @@ class Runtime:
         self._conduct.linked(link.peer)
         try:
             self.carry_out(self.machine.link_up(number, link.peer, self._now()))
+            self.borrowing.link_up(number, link.peer)
             ended = await link.run(lambda frame: self._receive(number, link, pace, frame))
             if isinstance(ended, ProtocolViolation):
                 self._blame(number, ended.code, ended.message)
@@ -150,6 +160,7 @@ class Runtime:
             if self._numbers.get(link.peer) == number:
                 del self._numbers[link.peer]
             self.carry_out(self.machine.link_down(number, self._now()))
+            self.borrowing.link_down(number)
 
     def number_of(self, peer: NodeId) -> Link | None:
         """The machine's number for the live link to ``peer``."""
@@ -170,6 +181,10 @@ class Runtime:
         frame = decode_frame(data)
         before = link.queued_bytes
         try:
+            if isinstance(frame, WantBlob | BlobList | BlobChunk | NoBlob):
+                if self.borrowing.receive(number, frame):
+                    return 0.0
+                return self._conduct.spent(link.peer, pace, len(data))
             effects = self.machine.receive(number, frame, self._now())
             self.carry_out(effects)
         except LinkError:
@@ -251,6 +266,10 @@ class Runtime:
                     self._spawn(self._forking.seek(effect), "seek branch")
                 case ReadBranch():
                     self._spawn(self._forking.answer(effect), "read branch")
+                case ReadChunk():
+                    self._spawn(self._lend(effect), "lend a file")
+                case KeepList() | KeepChunk() | Whole():
+                    self.borrowing.keep(effect)
                 case KeepOwn():
                     self._spawn(self._forking.keep_own(effect), "keep own branch")
         self._set_wake()
@@ -311,6 +330,12 @@ class Runtime:
         self.carry_out(
             self.machine.log_read(effect.link, effect.author, effect.serial, found.entries, found.forked)
         )
+
+    async def _lend(self, effect: ReadChunk) -> None:
+        """As ``_read``: what is live never waits behind more than one chunk."""
+        if (link := self._links.get(effect.link)) is not None:
+            await link.drained()
+        await self.borrowing.read(effect)
 
     async def _check_fork(self, effect: CheckFork) -> None:
         try:

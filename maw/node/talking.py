@@ -13,6 +13,7 @@ from typing import Any
 from maw.core.colony import GROUPS, Said
 from maw.core.credentials import find_credential
 from maw.core.entry import Kind, Position
+from maw.core.files import File
 from maw.core.identity import NodeId
 from maw.core.intents import CHAT
 from maw.core.message_ids import message_id
@@ -89,6 +90,7 @@ class Talking:
         intent: str = CHAT,
         wishes: Wishes = NOTHING,
         insist: bool = False,
+        files: tuple[File, ...] = (),
     ) -> Json:
         """A message in a channel that exists. Returns its receipt, once it is durable.
 
@@ -118,6 +120,7 @@ class Talking:
             once,
             intent,
             *wishes,
+            files,
         )
         said, reaches = self._crowds.addressed(agent, said)
         written = await self._say(Kind.POST, agent, said, key)
@@ -138,6 +141,7 @@ class Talking:
         wishes: Wishes = NOTHING,
         insist: bool = False,
         in_the_open: bool = False,
+        files: tuple[File, ...] = (),
     ) -> Json:
         """A message to agents, each named whole, or by a group as it is now. Nothing is sent when one is unknown or
         ambiguous, or its host has no sealing key (Conflict); ``in_the_open``: every host of the Colony may read it."""
@@ -163,6 +167,7 @@ class Talking:
             once,
             intent,
             *wishes,
+            files,
         )
         hosts = None if in_the_open else {to.node for to in recipients}
         written = await self._say(Kind.DIRECT, agent, said, key, hosts)
@@ -332,9 +337,9 @@ def check_credential(text: str) -> None:
 
 def _check_signed(said: Said) -> None:
     """Raises BadInput: with what is not signed it would be nobody's word."""
-    if said.wishes() != NOTHING:
+    if said.wishes() != NOTHING or said.files:
         raise BadInput(
-            "an operator's word has no priority, expiry, due time or groups: they are not signed",
+            "an operator's word has no priority, expiry, due time, groups or files: they are not signed",
             hint="leave them out; an operator's word comes first anyway",
             code="bad_body",
         )

@@ -11,6 +11,7 @@ from maw.core.presence import Seen as LastSeen
 from maw.core.profile import Profile
 from maw.store import changed
 from maw.store.asks import ASKS
+from maw.store.attached import ATTACHED
 from maw.store.channel_words import SET_WORD, ChannelWord
 from maw.store.editing import EDITS
 from maw.store.expiring import EXPIRING
@@ -82,6 +83,7 @@ class Changes:
     edits: Rows = field(default_factory=list)
     changed: list[tuple[int, int]] = field(default_factory=list)
     """(number, place) of messages that are others than before."""
+    attached: Rows = field(default_factory=list)
     expiring: Rows = field(default_factory=list)
     moved: list[tuple[int, Seen, str]] = field(default_factory=list)
     """(new place, what stood for it, new id) of messages that were published again."""
@@ -125,6 +127,7 @@ class Changes:
             (EDITS, self.edits),
             (OPENED, self.opened),
             (UNOPENED, self.unopened),
+            (ATTACHED, self.attached),
         ):
             yield from insert.statements(rows)
         for _, nonce, *_ in self.words:

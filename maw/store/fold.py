@@ -29,6 +29,7 @@ from maw.core.redaction import Redaction, droppable, may_redact
 from maw.core.seal_keys import SealKey
 from maw.core.word import OperatorWord, read_word, word_of
 from maw.store.asides import SetAside, Withheld, named, reason, unread
+from maw.store.attached import rows as attached_rows
 from maw.store.changed import number
 from maw.store.changes import Changes
 from maw.store.channel_words import NOTHING, watched_by
@@ -458,6 +459,8 @@ class Fold:
             self.changes.outbox.append((agent.n, seq))
         if said.intent == ASK:
             self.changes.asks.append((seq, agent.n, said.due))
+        if said.files:
+            self.changes.attached += attached_rows(seq, said.files)
         if said.expires is not None and not shown.suspect:
             self.changes.expiring.append((seq, said.expires))
         return seq

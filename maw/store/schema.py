@@ -335,13 +335,28 @@ async def _keep_sealed(conn: aiosqlite.Connection) -> None:
         await conn.execute(statement)
 
 
+async def _keep_files(conn: aiosqlite.Connection) -> None:
+    """Which messages have which files; uploads that nobody has sent yet, with what opens them."""
+    for statement in (
+        "CREATE TABLE attached (seq INTEGER NOT NULL, n INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (seq, n))"
+        " WITHOUT ROWID",
+        "CREATE INDEX attached_by_hash ON attached (hash)",
+        "CREATE TABLE uploads (hash BLOB PRIMARY KEY, key BLOB NOT NULL, size INTEGER NOT NULL, agent BLOB NOT NULL,"
+        " name TEXT NOT NULL, type TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID",
+        "CREATE TRIGGER attached_gone AFTER UPDATE OF payload ON entries"
+        " WHEN new.payload IS NULL AND new.shown IS NOT NULL"
+        " BEGIN DELETE FROM attached WHERE seq = new.shown; END",
+    ):
+        await conn.execute(statement)
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
     _mark_mailboxes, _keep_roster, _tell_authors, _keep_wakes, _know_people, _let_expire,
     _note_stale, _keep_rhythm, _keep_rights, _keep_edits, _keep_asks,
     _describe_channels, _keep_presence, _keep_changed, _record_refusals,
-    _keep_sealed,
+    _keep_sealed, _keep_files,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

@@ -45,7 +45,7 @@ async def test_no_request_is_a_500(data: st.DataObject, door: str, caplog: pytes
 async def one_request(data: st.DataObject, house: House, door: str) -> None:
     route = data.draw(st.sampled_from(PLAIN))
     word = quote(data.draw(VALUE), safe="")
-    path = route.path.replace("{name}", word).replace("{id}", word)
+    path = route.path.replace("{name}", word).replace("{id}", word).replace("{n}", "1")
     query = "&".join(f"{name}={quote(value, safe='')}" for name, value in data.draw(QUERY))
     answer = await house.caller(door)(
         route.method,

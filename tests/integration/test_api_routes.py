@@ -35,6 +35,10 @@ ROUTES = {
     "GET /api/messages/{id}/trace",
     "GET /api/messages/{id}/thread",
     "GET /api/messages/{id}/history",
+    "GET /api/messages/{id}/files",
+    "GET /api/messages/{id}/files/{n}",
+    "POST /api/messages/{id}/files/{n}/fetch",
+    "POST /api/files",
     "POST /api/messages/{id}/edit",
     "GET /api/asks",
     "GET /api/audit",
@@ -230,7 +234,7 @@ async def test_openapi_lists_exactly_the_routes_and_each_answers(house: House) -
     assert listed == ROUTES
     caller = house.caller("socket", None)
     for path, methods in described["paths"].items():
-        real = path.replace("{name}", "x").replace("{id}", "x")
+        real = path.replace("{name}", "x").replace("{id}", "x").replace("{n}", "1")
         for method in ("GET", "POST", "PUT", "DELETE", "PATCH"):
             answer = await caller(method, real)
             documented = method.lower() in methods
@@ -247,7 +251,7 @@ async def test_openapi_documents_what_requests_are_checked_against(house: House)
     post = described["paths"]["/api/channels/{name}/messages"]["post"]
     body = post["requestBody"]["content"]["application/json"]["schema"]
     assert set(body["properties"]) == {
-        "text", "reply_to", "intent", "priority", "expires", "due", "insist", "word"
+        "text", "reply_to", "intent", "priority", "expires", "due", "insist", "word", "files"
     }  # fmt: skip
     assert body["required"] == ["text"]
     names = {parameter.get("name") or parameter["$ref"] for parameter in post["parameters"]}

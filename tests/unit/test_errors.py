@@ -11,8 +11,8 @@ from maw.errors import MawError
 
 ALL = [item for _, item in inspect.getmembers(errors, inspect.isclass) if issubclass(item, MawError)]
 EXIT_CODES = {
-    "BadInput": 2, "BadConfig": 2, "NotSignedIn": 6, "NotFound": 3, "Ambiguous": 4, "NotRunning": 5,
-    "Refused": 6, "Conflict": 6, "Unavailable": 6, "TooMany": 6, "Unconfirmed": 7, "LinkError": 6,
+    "BadInput": 2, "BadConfig": 2, "TooLarge": 2, "NotSignedIn": 6, "NotFound": 3, "Hidden": 3, "Ambiguous": 4,
+    "NotRunning": 5, "Refused": 6, "Conflict": 6, "Unavailable": 6, "TooMany": 6, "Unconfirmed": 7, "LinkError": 6,
     "ProtocolViolation": 6, "HandshakeRefused": 6, "LinkClosed": 6, "InternalError": 70, "MawError": 70,
 }  # fmt: skip
 

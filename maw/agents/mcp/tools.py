@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from maw.client import calls
 from maw.client.daemon import Daemon, segment
+from maw.core.filenames import size_words
 from maw.core.intents import INTENTS, PRIORITIES
 from maw.core.names import check_name, parse_address, parse_group
 from maw.core.text import shown
@@ -206,6 +207,9 @@ def _message(one: Json, most: int | None) -> Json:
             kept[name] = shown(one[name]) if isinstance(one[name], str) else one[name]
     if one.get("intent") not in (None, "chat"):
         kept["intent"] = one["intent"]
+    if one.get("files"):
+        kept["files"] = [f"{shown(str(file['name']))}, {size_words(file['size'])}" for file in one["files"]]
+        kept["fetch"] = f"maw fetch {one['seq']}"
     return {**kept, "at": one["created_at"], "text": text}
 
 

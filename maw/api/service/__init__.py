@@ -8,6 +8,7 @@ from __future__ import annotations
 from maw.api.service.administering import Administering, reload_peers
 from maw.api.service.auditing import Auditing
 from maw.api.service.conversing import Conversing
+from maw.api.service.filing import Filing
 from maw.api.service.hearing import Hearing
 from maw.api.service.hosting import Hosted
 from maw.api.service.people import Peopling
@@ -20,6 +21,16 @@ __all__ = ["Service", "reload_peers"]
 
 
 class Service(
-    Hosted, Reading, Finding, Auditing, Writing, Conversing, Hearing, Rostering, Peopling, Administering
+    Hosted,
+    Reading,
+    Finding,
+    Auditing,
+    Writing,
+    Conversing,
+    Filing,
+    Hearing,
+    Rostering,
+    Peopling,
+    Administering,
 ):
     """Everything a door may ask of a node."""

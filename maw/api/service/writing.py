@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from maw.api.backend import Json, Speaker
+from maw.api.backend import Json, Named, Speaker
 from maw.api.service.speakers import Speakers
 from maw.core.intents import CHAT
 from maw.core.wishes import NOTHING, Wishes
@@ -25,6 +25,7 @@ class Writing(Speakers):
         intent: str = CHAT,
         wishes: Wishes = NOTHING,
         insist: bool = False,
+        files: Sequence[Named] = (),
     ) -> Json:
         agent = need_agent(self._agent(speaker))
         return await self._node.talking.post(
@@ -38,6 +39,7 @@ class Writing(Speakers):
             intent=intent,
             wishes=wishes,
             insist=insist,
+            files=await self._node.uploads.named(agent, files),
         )
 
     async def post_direct(
@@ -53,6 +55,7 @@ class Writing(Speakers):
         wishes: Wishes = NOTHING,
         insist: bool = False,
         in_the_open: bool = False,
+        files: Sequence[Named] = (),
     ) -> Json:
         agent = need_agent(self._agent(speaker))
         return await self._node.talking.direct(
@@ -67,6 +70,7 @@ class Writing(Speakers):
             wishes=wishes,
             insist=insist,
             in_the_open=in_the_open,
+            files=await self._node.uploads.named(agent, files),
         )
 
     def draft_order(self, to: Sequence[str] | None, channel: str | None) -> Json:

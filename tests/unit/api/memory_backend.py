@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from maw.api.backend import Found, Json, Page, Speaker
+from maw.api.backend import Found, Json, Named, Page, Speaker
 from maw.api.schemas import SCHEMAS
 from maw.core.claims import Replaced
 from maw.core.highlights import Finder, snippet
@@ -18,6 +18,7 @@ from maw.core.roster import Plan
 from maw.core.wishes import NOTHING, Wishes
 from maw.core.word import OperatorWord
 from maw.errors import BadInput, Conflict, NotFound, NotSignedIn, Refused
+from tests.unit.api.memory_files import MemoryFiles
 from tests.unit.api.memory_office import KEY, TIME, Agent, MemoryCommand, MemoryOffice
 
 
@@ -42,7 +43,7 @@ class MemoryListener:
 
 
 @dataclass
-class MemoryBackend(MemoryOffice):
+class MemoryBackend(MemoryFiles, MemoryOffice):
     """``admin_uid`` administers; ``agents`` speak. Messages live in a list, by seq from 1."""
 
     admin_uid: int = 0
@@ -470,6 +471,7 @@ class MemoryBackend(MemoryOffice):
         intent: str = CHAT,
         wishes: Wishes = NOTHING,
         insist: bool = False,
+        files: Sequence[Named] = (),
     ) -> Json:
         self._known_channel(channel)
         return await self._post(
@@ -489,6 +491,7 @@ class MemoryBackend(MemoryOffice):
         wishes: Wishes = NOTHING,
         insist: bool = False,
         in_the_open: bool = False,
+        files: Sequence[Named] = (),
     ) -> Json:
         names = [name.lstrip("@") for name in to]
         whole = [name if "@" in name else self.address(name) for name in names]

@@ -8,7 +8,7 @@ from typing import Any
 from maw.api.app import ROUTES
 from maw.api.openapi import document
 from maw.api.routes import Access
-from maw.api.schemas import SCHEMAS, TEXT_ANSWERS
+from maw.api.schemas import BYTE_ANSWERS, SCHEMAS, TEXT_ANSWERS
 
 DOCUMENT = document(ROUTES)
 
@@ -48,7 +48,7 @@ def test_every_schema_is_used() -> None:
     assert [
         name for name in SCHEMAS if f'"#/components/schemas/{name}"' not in text and name != "StreamFrame"
     ] == []
-    assert {route.answer for route in ROUTES} <= set(SCHEMAS) | TEXT_ANSWERS
+    assert {route.answer for route in ROUTES} <= set(SCHEMAS) | TEXT_ANSWERS | BYTE_ANSWERS
 
 
 def test_every_word_of_a_path_is_a_parameter_and_nothing_else_is() -> None:
