@@ -79,7 +79,8 @@ class Talks:
         waits = await talks.direct(self._store.db, agent.n, after=after, before=before, limit=LOOKED_AT)
         rows = await pages.among(self._store.db, list(waits)) if waits else []
         on = (max if after is not None else min)(waits) if len(waits) == LOOKED_AT else None
-        return [(one, waits[one["seq"]]) for one in self._presenter.readable(rows, agent.id)], on
+        found = self._presenter.readable(rows, agent.id)
+        return [(one, waits[one["seq"]]) for one in found if one["kind"] == "direct"], on
 
     def _mates(self, agent: AgentRow, message: Json) -> tuple[str, ...]:
         """Everybody in it but the agent; he himself, where there is nobody else. None of what is his and redacted."""

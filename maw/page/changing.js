@@ -3,11 +3,15 @@
 import { ask, freshKey, piece, post } from "./api.js";
 import { askIn } from "./dialog.js";
 import { el } from "./dom.js";
+import { keepDraft, readDraft } from "./drafts.js";
 import { written } from "./text.js";
 
 export function editMessage(message, app) {
   const words = el("textarea", { id: "dialog-words", rows: "6", "aria-label": "What it is to say" });
-  words.value = message.text;
+  const place = `edit ${message.id}`;
+  const keep = (text) => keepDraft(place, { text });
+  words.value = readDraft(place).text ?? message.text;
+  words.addEventListener("input", () => keep(words.value));
   let attempt = null;
   return askIn({
     title: "Edit what you said",
@@ -19,9 +23,10 @@ export function editMessage(message, app) {
       if (attempt?.text !== text) attempt = { text, key: freshKey() };
       const { body } = await ask("POST", `/api/messages/${piece(message.id)}/edit`,
         { body: { text, ...(insist ? { insist } : {}) }, headers: { "Idempotency-Key": attempt.key } });
+      keep("");
       app.changed(body);
     },
-  });
+  }).then((how) => how === "cancel" && keep(""));
 }
 
 export function redactMessage(message, app) {

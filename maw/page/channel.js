@@ -7,13 +7,13 @@ import { el, icon } from "./dom.js";
 import { signedIn } from "./identity.js";
 import { lock } from "./message.js";
 import { PAGE, Rows } from "./rows.js";
-import { shown } from "./text.js";
+import { called, shown } from "./text.js";
 
 export async function channelView(app, main, { name, seq }) {
   const path = `/api/channels/${piece(name)}/messages`;
   const page = async (query) => (await get(path, { ...query, limit: PAGE })).body.map((one) => app.receipts.dress(one));
   const rows = new Rows({
-    label: `Messages in #${shown(name)}`,
+    label: `Messages in #${called(name)}`,
     latest: () => page({}),
     older: (before) => page({ before_seq: before }),
     newer: (after) => page({ after_seq: after }),
@@ -24,15 +24,15 @@ export async function channelView(app, main, { name, seq }) {
   main.replaceChildren(
     el("header", { class: "bar" }, app.menuButton(),
       el("h1", { class: "long" }, place?.private ? lock("private: only the hosts of its members can read it") : icon("hash"),
-        el("span", { class: "label" }, shown(name))),
+        el("span", { class: "label" }, called(name))),
       el("span", { class: "about" }, shown(place?.about ?? (place?.created_by ? `opened by ${place.created_by}` : ""))),
       signedIn() && place ? watchButton(app, place) : null),
     rows.element,
-    composer(app, { path, label: `Write to #${shown(name)}`, place: `#${name}` }));
+    composer(app, { path, label: `Write to #${called(name)}`, place: `#${name}` }));
   if (seq) await rows.openAt(seq);
   else await rows.open();
   return {
-    title: `#${shown(name)}`,
+    title: `#${called(name)}`,
     take(message) {
       if (message.channel !== name) return;
       rows.take(app.receipts.dress(message));

@@ -2,6 +2,7 @@
 // not be sent is sent again under the same key, so that it is said once.
 
 import { Refusal, ask, freshKey } from "./api.js";
+import { Attached } from "./files.js";
 import { keepDraft, readDraft } from "./drafts.js";
 import { button, el, icon } from "./dom.js";
 import { onChange, signedIn } from "./identity.js";
@@ -10,7 +11,7 @@ import { span } from "./time.js";
 
 const DUE = [["", "due any time"], ["1h", "due in 1 h"], ["4h", "due in 4 h"], ["1d", "due in a day"]];
 
-/** `path`: where it is posted; `place`: under which name what is typed is kept; `fixed()`: what stands in every body
+/** `path`: where it is posted; `place`: under which name what is typed is kept; `fixed`: what stands in every body
  * (`to`, `reply_to`); `sent(receipt)`. */
 export function composer(app, { path, label, place, fixed = {}, sent = () => {} }) {
   const box = el("div", { class: "compose" });
@@ -37,7 +38,8 @@ function form(app, { path, label, place, fixed, sent }) {
   const send = el("button", { type: "submit", class: "send", "aria-label": "Send" }, icon("sent"));
   const trouble = el("p", { class: "trouble", role: "alert" });
   const remark = el("p", { class: "remark", role: "status" });
-  const draft = { text: "", intent: "chat", priority: "", due: "", attempt: null, ...readDraft(place) };
+  const draft = { text: "", intent: "chat", priority: "", due: "", files: [], attempt: null, ...readDraft(place) };
+  const files = new Attached(draft.files, () => typed(), (told) => trouble.replaceChildren(told));
   words.value = draft.text;
   [intent.value, priority.value, due.value] = [draft.intent, draft.priority, draft.due];
   let waiting = 0;
@@ -46,7 +48,8 @@ function form(app, { path, label, place, fixed, sent }) {
     const body = { text: words.value, intent: intent.value };
     if (priority.value) body.priority = priority.value;
     if (intent.value === "ask" && due.value) body.due = due.value;
-    return { ...body, ...(typeof fixed === "function" ? fixed() : fixed) };
+    if (files.items.length) body.files = files.named();
+    return { ...body, ...fixed };
   }
 
   function typed() {
@@ -58,6 +61,7 @@ function form(app, { path, label, place, fixed, sent }) {
 
   async function submit(insist = false, open = false) {
     if (!words.value.trim() || send.disabled) return;
+    if (files.coming) return void trouble.replaceChildren("A file is still on its way: send it when it is there.");
     const body = wanted();
     const said = JSON.stringify(body);
     if (draft.attempt?.said !== said) draft.attempt = { said, key: freshKey() };
@@ -68,6 +72,7 @@ function form(app, { path, label, place, fixed, sent }) {
       const answer = await ask("POST", path, { body: { ...body, ...(insist ? { insist } : {}), ...(open ? { open } : {}) }, headers: { "Idempotency-Key": draft.attempt.key } });
       draft.attempt = null;
       words.value = "";
+      files.clear();
       [intent.value, priority.value, due.value] = ["chat", "", ""];
       typed();
       trouble.replaceChildren();
@@ -112,6 +117,11 @@ function form(app, { path, label, place, fixed, sent }) {
   }
 
   words.addEventListener("input", typed);
+  words.addEventListener("paste", (event) => {
+    if (!event.clipboardData.files.length) return;
+    event.preventDefault();
+    files.take(event.clipboardData.files);
+  });
   for (const one of [intent, priority, due]) one.addEventListener("change", typed);
   words.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
@@ -121,10 +131,15 @@ function form(app, { path, label, place, fixed, sent }) {
   const made = el("form", { class: "line", on: { submit: (event) => {
     event.preventDefault();
     submit();
-  } } }, words, el("span", { class: "wishes" }, intent, due, priority), send);
+  }, dragover: (event) => event.dataTransfer.types.includes("Files") && event.preventDefault(), drop: (event) => {
+    if (!event.dataTransfer.files.length) return;
+    event.preventDefault();
+    files.take(event.dataTransfer.files);
+  } } }, words, button("tool", "Add files", () => files.field.click(), icon("clip")), files.field,
+  el("span", { class: "wishes" }, intent, due, priority), send);
   due.hidden = intent.value !== "ask";
   requestAnimationFrame(() => grow(words));
-  return [trouble, remark, made];
+  return [trouble, remark, files.list, made];
 }
 
 function grow(words) {

@@ -4,7 +4,7 @@ import { button, el } from "./dom.js";
 
 /**
  * `act(insist)`: done when the form is sent, and the dialog shuts when it is; what it throws is told in the dialog.
- * `danger`: the button says so by its colour. Resolves when the dialog is shut.
+ * `danger`: the button says so by its colour. Resolves when the dialog is shut: to `cancel` where that was pressed.
  */
 export function askIn({ title, fields, verb, act, danger = false }) {
   return new Promise((done) => {
@@ -28,10 +28,10 @@ export function askIn({ title, fields, verb, act, danger = false }) {
       event.preventDefault();
       submit();
     } } }, el("h2", { id: "dialog-title" }, title), ...fields, trouble,
-    el("div", { class: "row" }, button("plain", "Cancel", () => dialog.close()), send)));
+    el("div", { class: "row" }, button("plain", "Cancel", () => dialog.close("cancel")), send)));
     dialog.addEventListener("close", () => {
       dialog.remove();
-      done();
+      done(dialog.returnValue);
     });
     document.body.append(dialog);
     dialog.showModal();

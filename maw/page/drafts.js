@@ -15,7 +15,7 @@ export function readDraft(place) {
 }
 
 export function keepDraft(place, draft) {
-  if (draft.text) sessionStorage.setItem(key(place), JSON.stringify(draft));
+  if (draft.text || draft.files?.length) sessionStorage.setItem(key(place), JSON.stringify(draft));
   else sessionStorage.removeItem(key(place));
 }
 

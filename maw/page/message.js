@@ -4,7 +4,7 @@
 import { button, el, icon } from "./dom.js";
 import { filesOf } from "./files.js";
 import { clock, moment, whole } from "./time.js";
-import { shown, written } from "./text.js";
+import { called, shown, written } from "./text.js";
 
 const LONG = 1500;
 const LINES = 30;
@@ -69,7 +69,7 @@ function head(message, acts) {
     message.kind === "direct" && !message.talk
       ? el("span", { class: "tag direct" }, `to ${message.to.map(shown).join(", ")}`)
       : null,
-    message.elsewhere && message.channel ? el("a", { class: "where", href: `#/c/${encodeURIComponent(message.channel)}/${message.seq}` }, `#${shown(message.channel)}`) : null,
+    message.elsewhere && message.channel ? el("a", { class: "where", href: `#/c/${encodeURIComponent(message.channel)}/${message.seq}` }, `#${called(message.channel)}`) : null,
     INTENTS[message.intent] ? el("span", { class: `tag ${message.intent}`, title: INTENTS[message.intent] }, message.intent) : null,
     message.priority ? el("span", { class: `tag ${message.priority}` }, `${message.priority} priority`) : null,
     message.due_at ? el("span", { class: message.overdue ? "tag bad" : "tag", title: `an answer is due ${whole(message.due_at)}` },

@@ -4,7 +4,7 @@ import { get, piece } from "./api.js";
 import { composer } from "./compose.js";
 import { button, el, icon } from "./dom.js";
 import { messageRow } from "./message.js";
-import { shown, written } from "./text.js";
+import { called, shown, written } from "./text.js";
 import { whole } from "./time.js";
 import { traceOf } from "./trace.js";
 
@@ -37,7 +37,7 @@ export class Panel {
     rows.append(this.#row(body.id), el("p", { class: "between" }, counted(body.thread.length)), ...body.thread.map((one) => this.#row(one.id)));
     const to = body.kind === "post" ? { path: `/api/channels/${piece(body.channel)}/messages`, fixed: {} }
       : { path: "/api/direct", fixed: { to: [...new Set([body.author, ...body.to])].filter((one) => one !== this.app.me()) } };
-    this.#show("Thread", body.kind === "post" ? `#${shown(body.channel)}` : "direct",
+    this.#show("Thread", body.kind === "post" ? `#${called(body.channel)}` : "direct",
       el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Thread" }, rows),
       composer(this.app, { path: to.path, label: `Answer ${shown(body.author_name)}`, place: `thread ${body.id}`,
         fixed: { ...to.fixed, reply_to: body.id } }));

@@ -23,6 +23,7 @@ export class Rows {
     this.busy = false;
     this.fresh = 0;
     this.early = [];
+    this.changes = [];
     this.list = el("div", { class: "rows", role: "feed", "aria-label": label, "aria-busy": "true" });
     this.pill = button("pill", "Go to the newest message", () => this.toEnd());
     this.pill.hidden = true;
@@ -83,6 +84,7 @@ export class Rows {
 
   /** It says something else than it did: what is known of it only here stays. */
   change(message) {
+    if (this.busy) this.changes.push(message); // the page on its way may be of before
     const old = this.items.find((one) => one.seq === message.seq);
     if (!old) return;
     const { elsewhere, talk, unread, state, recipients, why } = old;
@@ -125,6 +127,7 @@ export class Rows {
     const early = this.early.splice(0);
     this.#draw();
     early.forEach((message) => this.take(message));
+    this.#changeAgain();
   }
 
   #scrolled() {
@@ -166,7 +169,12 @@ export class Rows {
       }
       this.#draw();
     });
+    this.#changeAgain();
     this.#scrolled();
+  }
+
+  #changeAgain() {
+    this.changes.splice(0).forEach((message) => this.change(message));
   }
 
   /** Whatever comes above or goes below, what the reader looks at stays where it is. */

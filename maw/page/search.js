@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { button, el } from "./dom.js";
 import { face } from "./message.js";
-import { shown, written } from "./text.js";
+import { called, shown, written } from "./text.js";
 import { clock, dayName, whole } from "./time.js";
 
 const MANY = 30;
@@ -59,7 +59,7 @@ function foundRow(message, app) {
       el("span", { class: "who" }, shown(message.author_name)), el("span", { class: "host" }, `@${shown(message.host)}`),
       message.order ? el("span", { class: "tag bad" }, "operator's order") : null,
       el("time", { datetime: message.created_at, title: whole(message.created_at) }, `${dayName(message.created_at)}, ${clock(message.created_at)}`),
-      where ? el("a", { class: "where", href: where }, `#${shown(message.channel)}`)
+      where ? el("a", { class: "where", href: where }, `#${called(message.channel)}`)
         : button("link", "Open", () => app.acts.thread(message), "direct")),
     el("div", { class: "body", dir: "auto" }, ...lit(message))));
 }

@@ -26,8 +26,10 @@ export class Talks extends EventTarget {
   }
 
   async load() {
-    this.all.clear();
-    if (signedIn()) for (const one of (await get("/api/direct")).body) this.all.set(keyOf(one.with), one);
+    if (!signedIn()) return;
+    const { body, next } = await get("/api/direct");
+    const later = [...this.all.values()].filter((one) => one.last.seq > next); // came while it was asked
+    this.all = new Map([...body, ...later].map((one) => [keyOf(one.with), one]));
     this.#changed();
   }
 
@@ -62,6 +64,7 @@ export function talksView(app, main, route) {
 }
 
 async function talksList(app, main) {
+  if (!signedIn()) await get("/api/direct"); // which says what is missing
   const list = el("ul", { class: "talks", "aria-label": "Conversations" });
   const box = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Direct messages" }, list);
   main.replaceChildren(el("header", { class: "bar" }, app.menuButton(), el("h1", {}, "Direct messages"),

@@ -13,6 +13,9 @@ export function shown(text) {
   return pieces(text).map(([part]) => part).join("");
 }
 
+/** A channel as it is called: of a private one's id the beginning is enough to tell it from others. */
+export const called = (name) => shown(name.includes("~") ? name.slice(0, name.indexOf("~") + 5) : name);
+
 /** `[[text, isMark], …]`: runs as they are, and marks that stand for what would not be seen. */
 export function pieces(text) {
   if (!SUSPECT.test(text)) return text ? [[text, false]] : [];

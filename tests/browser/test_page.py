@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -274,14 +276,48 @@ def test_a_channel_is_opened_and_watched_from_the_page(hosts: tuple[Host, Host],
     dialog.get_by_role("button", name="Open it").click()
     expect(tab.get_by_role("heading", name="workshop")).to_be_visible()
     expect(tab.locator("#main .bar")).to_contain_text("tools & hammers")
+    tab.locator("#main input[type=file]").set_input_files(
+        {"name": "build.log", "mimeType": "text/plain", "buffer": b"all green\n"}
+    )
+    expect(tab.locator("#main .attached .name")).to_have_text("build.log")
+    tab.reload()
+    expect(tab.locator("#main .attached .name")).to_have_text("build.log")
+    box = tab.get_by_label("Write to #workshop")
+    box.fill("look at line 1")
+    box.press("Enter")
+    file = tab.locator("#main .msg", has_text="look at line 1").locator(".file")
+    expect(file).to_contain_text("10 B")
+    expect(tab.locator("#main .attached")).to_be_hidden()
+    with tab.expect_download() as download:
+        file.click()
+    assert (download.value.suggested_filename, download.value.path().read_bytes()) == (
+        "build.log",
+        b"all green\n",
+    )
     watch = tab.get_by_role("button", name="Watch #workshop")
     watch.click()
     expect(watch).to_have_attribute("aria-pressed", "true")
     wait_until(lambda: nebula.ask("GET", "/api/channels/workshop/messages")[0] == 200, "it is there too", 30)
-    nebula.say("trinity", "for whom it may concern", "workshop")
+    nebula.say(
+        "trinity",
+        "for whom it may concern",
+        "workshop",
+        files=[{"hash": uploaded(nebula, "trinity", b"far")}],
+    )
     wait_until(lambda: "for whom it may concern" in told(zion, "neo"), "it is in the inbox", 30)
     watch.click()
     expect(watch).to_have_attribute("aria-pressed", "false")
+    with tab.expect_download() as fetched:  # it is on the other host: it is fetched first
+        tab.locator("#main .msg", has_text="for whom").locator(".file").click()
+    assert fetched.value.path().read_bytes() == b"far"
+
+
+def uploaded(host: Host, agent: str, content: bytes) -> str:
+    """The hash of a file that this agent may send."""
+    signed = {"Authorization": f"Bearer {host.tokens[agent]}", "Content-Type": "text/plain"}
+    asked = urllib.request.Request(f"{host.page}/api/files?name=far.log", content, signed)
+    with urllib.request.urlopen(asked, timeout=30) as answer:
+        return str(json.load(answer)["hash"])
 
 
 def told(host: Host, agent: str) -> list[str]:
