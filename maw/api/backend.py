@@ -324,8 +324,15 @@ class Writing(Protocol):
     async def read(self, speaker: Speaker, refs: Sequence[str], via: str) -> Json:
         """All of these was handed to the speaking agent. ``{"read"}``: of which it is new; others are passed over."""
 
-    async def add_channel(self, speaker: Speaker, name: str, about: str = "") -> Json:
-        """Needs a speaking agent. Conflict when it is there already."""
+    async def add_channel(
+        self, speaker: Speaker, name: str, about: str = "", members: Sequence[str] | None = None
+    ) -> Json:
+        """Needs a speaking agent. Conflict when it is there already. ``members``: a private one, with these in it."""
+
+    async def change_members(
+        self, speaker: Speaker, name: str, add: Sequence[str], remove: Sequence[str]
+    ) -> Json:
+        """Who is in a private channel; by who made it. NotFound, Refused."""
 
     async def change_channel(
         self, speaker: Speaker, name: str, about: str | None, archived: bool | None

@@ -7,20 +7,36 @@ from typing import Final
 from aiohttp import web
 
 from maw.api.fields import Field
-from maw.api.kinds import Blank, Flag, Name, Whole
+from maw.api.kinds import Blank, Flag, Name, Recipients, Whole
 from maw.api.reading import CHANNEL, bare_channel
 from maw.api.replies import reply
 from maw.api.routes import Access, Call, Route, body
 from maw.core.colony import MAX_KEEP_DAYS
 from maw.core.profile import MAX_ABOUT
+from maw.errors import BadInput
 
 _ABOUT: Final = Field("about", Blank(MAX_ABOUT), "what it is for, on one line; empty: nothing is said")
+
+_PRIVATE: Final = Field("private", Flag(), "only its members see it", default=False)
+_MEMBERS: Final = Field("members", Recipients(), "of a private one: who is in it beside who makes it")
 
 
 async def add_channel(call: Call) -> web.StreamResponse:
     args = call.args
-    channel = await call.backend.add_channel(call.speaker, args["name"], args["about"] or "")
+    if args["members"] and not args["private"]:
+        raise BadInput("only a private channel has members", hint='"private": true', code="bad_body")
+    members = (args["members"] or []) if args["private"] else None
+    channel = await call.backend.add_channel(call.speaker, args["name"], args["about"] or "", members)
     return reply(channel, status=201, headers=call.api.headers)
+
+
+async def change_members(call: Call) -> web.StreamResponse:
+    args = call.args
+    add, remove = args["add"] or [], args["remove"] or []
+    if not add and not remove:
+        raise BadInput("who is let in, or sent away?", hint='"add" or "remove"', code="bad_body")
+    channel = await call.backend.change_members(call.speaker, bare_channel(args["name"]), add, remove)
+    return reply(channel, headers=call.api.headers)
 
 
 async def change_channel(call: Call) -> web.StreamResponse:
@@ -52,7 +68,22 @@ ROUTES: Final = (
         "open a channel",
         "Channel",
         status=201,
-        body=body(Field("name", Name("channel"), "the channel's name", required=True), _ABOUT),
+        body=body(
+            Field("name", Name("channel"), "the channel's name", required=True), _ABOUT, _PRIVATE, _MEMBERS
+        ),
+    ),
+    Route(
+        "POST",
+        "/api/channels/{name}/members",
+        change_members,
+        Access.AGENT,
+        "let agents into a private channel, or send them away; by who made it",
+        "Channel",
+        path_fields=(CHANNEL,),
+        body=body(
+            Field("add", Recipients(), "who reads there from now on"),
+            Field("remove", Recipients(), "who does no more; what they were sent stays theirs"),
+        ),
     ),
     Route(
         "POST",

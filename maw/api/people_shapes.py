@@ -59,4 +59,6 @@ CHANNEL_BESIDE: Final[Json] = {
     "archived": {**_FLAG, "description": "agents of this node post there no more"},
     "watched": {**_FLAG, "description": "the speaking agent watches it"},
     "wakes": {**_FLAG, "description": "and is woken by what is said there"},
+    "private": {**_FLAG, "description": "only its members see it"},
+    "members": {"type": "array", "items": {"type": "string"}, "description": "of a private one"},
 }

@@ -24,7 +24,7 @@ from maw.cli.session import plain_daemon, reading_daemon
 from maw.client.daemon import Daemon
 from maw.core.clock import wall_ms
 from maw.core.identity import key_text
-from maw.core.names import check_name
+from maw.core.names import check_channel
 from maw.core.text import one_line
 from maw.errors import BadInput, Refused
 
@@ -89,7 +89,7 @@ def _asked(what: str | None, since: str | None, until: str | None) -> dict[str, 
     if what is not None and what.startswith("@"):
         asked["author"] = what.removeprefix("@")
     elif what is not None:
-        asked["channel"] = check_name(what.removeprefix("#"), "channel")
+        asked["channel"] = check_channel(what.removeprefix("#"))
     return {name: value for name, value in asked.items() if value is not None}
 
 

@@ -14,7 +14,7 @@ from maw.cli.session import reading_daemon, speaking_daemon
 from maw.client import calls
 from maw.client.daemon import segment
 from maw.core.colony import MAX_KEEP_DAYS
-from maw.core.names import check_name
+from maw.core.names import check_channel, check_name, parse_address
 from maw.errors import BadInput
 
 channel_group = command_group("Channels.")
@@ -58,17 +58,64 @@ def list_channels(as_name: As = None, as_json: Json = False) -> int:
 def create_channel(
     name: NewName,
     about: Annotated[str, typer.Option("--about", metavar="TEXT", help="What it is for, on one line.")] = "",
+    private: Annotated[bool, typer.Option("--private", help="Only its members see it.")] = False,
+    members: Annotated[
+        str | None,
+        typer.Option("--with", metavar="@WHO,@WHO", help="Who is in a private one beside you."),
+    ] = None,
     as_name: As = None,
     as_json: Json = False,
 ) -> None:
     """Open a channel."""
     out = Output.to_stdout(as_json)
-    body = {"name": check_name(name.removeprefix("#"), "channel"), **({"about": about} if about else {})}
+    body: dict[str, Any] = {"name": check_name(name.removeprefix("#"), "channel")}
+    body |= {"about": about} if about else {}
+    body |= {"private": True} if private else {}
+    if members is not None:
+        if not private:
+            raise BadInput("--with is for a private channel", hint="add --private")
+        body["members"] = _people(members)
     made = speaking_daemon(as_name).post("/api/channels", body).body
     if out.as_json:
         out.json(made)
     else:
         out.line(f"#{words(made.get('name'))} created")
+
+
+@channel_group.command("invite")
+def invite_to_channel(
+    name: Name,
+    who: Annotated[list[str], typer.Argument(metavar="@WHO...", autocompletion=completing.recipients)],
+    as_name: As = None,
+    as_json: Json = False,
+) -> None:
+    """Let agents into a private channel that you made: they read what is said from now on."""
+    _members(name, {"add": [one for word in who for one in _people(word)]}, as_name, as_json)
+
+
+@channel_group.command("expel")
+def expel_from_channel(
+    name: Name,
+    who: Annotated[list[str], typer.Argument(metavar="@WHO...", autocompletion=completing.recipients)],
+    as_name: As = None,
+    as_json: Json = False,
+) -> None:
+    """Send agents away from a private channel that you made: they read nothing that is said from now on."""
+    _members(name, {"remove": [one for word in who for one in _people(word)]}, as_name, as_json)
+
+
+def _people(words_: str) -> list[str]:
+    return [str(parse_address(one)) for one in words_.split(",") if one.strip()]
+
+
+def _members(name: str, body: dict[str, Any], as_name: str | None, as_json: bool) -> None:
+    out = Output.to_stdout(as_json)
+    clean = check_channel(name.removeprefix("#"))
+    told = speaking_daemon(as_name).post_once(f"/api/channels/{segment(clean)}/members", body).body
+    if out.as_json:
+        out.json(told)
+    else:
+        out.line(f"#{words(told.get('name'))}: {', '.join(words(one) for one in told.get('members', []))}")
 
 
 @channel_group.command("describe")
@@ -96,7 +143,7 @@ def unarchive_channel(name: Name, as_name: As = None, as_json: Json = False) -> 
 
 def _change(name: str, body: dict[str, Any], done: str, as_name: str | None, as_json: bool) -> None:
     out = Output.to_stdout(as_json)
-    clean = check_name(name.removeprefix("#"), "channel")
+    clean = check_channel(name.removeprefix("#"))
     told = reading_daemon(as_name).post_once(f"/api/channels/{segment(clean)}", body).body
     if out.as_json:
         out.json(told)
@@ -126,7 +173,7 @@ def unwatch_channel(name: Name, as_name: As = None, as_json: Json = False) -> No
 
 def _watch(name: str, body: dict[str, Any], as_name: str | None, as_json: bool) -> None:
     out = Output.to_stdout(as_json)
-    clean = check_name(name.removeprefix("#"), "channel")
+    clean = check_channel(name.removeprefix("#"))
     told = speaking_daemon(as_name).post(f"/api/channels/{segment(clean)}/watch", body).body
     if out.as_json:
         out.json(told)
@@ -146,7 +193,7 @@ def retain_channel(
     out = Output.to_stdout(as_json)
     if days != "forever" and not (days.isascii() and days.isdecimal() and 0 < int(days) <= MAX_KEEP_DAYS):
         raise BadInput(f"{days[:20]!r} is no number of days", hint=f"1 to {MAX_KEEP_DAYS}, or forever")
-    clean = check_name(name.removeprefix("#"), "channel")
+    clean = check_channel(name.removeprefix("#"))
     path = f"/api/channels/{segment(clean)}/retention"
     kept = reading_daemon(as_name).post_once(path, {"days": 0 if days == "forever" else int(days)}).body
     if out.as_json:

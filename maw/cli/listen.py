@@ -16,7 +16,7 @@ from maw.cli.session import OWNER, reading_daemon, speaking_daemon
 from maw.cli.tracing import progress_words
 from maw.client import calls
 from maw.client.daemon import Daemon, Lost, segment, wait_until_back
-from maw.core.names import check_name, parse_address
+from maw.core.names import check_channel, parse_address
 from maw.errors import BadInput, MawError, NotFound, NotRunning, Unavailable
 
 LONG_POLL_S: Final = 50.0
@@ -192,7 +192,7 @@ def read(
     if what.isascii() and what.isdecimal():
         return _one_message(out, daemon, what, as_name, history)
     try:
-        name = check_name(what.removeprefix("#"), "channel")
+        name = check_channel(what.removeprefix("#"))
         path = f"/api/channels/{segment(name)}/messages"
         messages = daemon.get(path, after_seq=after_seq, limit=limit).body
     except (BadInput, NotFound):

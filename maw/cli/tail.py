@@ -14,7 +14,7 @@ from maw.cli.session import reading_daemon
 from maw.client import calls
 from maw.client.daemon import Daemon, Lost, segment, wait_until_back
 from maw.client.stream import follow
-from maw.core.names import check_name
+from maw.core.names import check_channel
 from maw.core.text import one_line
 from maw.errors import NotRunning, Unavailable
 
@@ -44,7 +44,7 @@ def tail(
     """Follow what is said, and what is edited or taken back, until Ctrl-C. A restart of the daemon costs and repeats
     nothing."""
     out = Output.to_stdout(as_json)
-    name = check_name(channel.removeprefix("#"), "channel") if channel else None
+    name = check_channel(channel.removeprefix("#")) if channel else None
     daemon = reading_daemon(as_name)
     confirm = daemon.speaker is not None and not peek
     cursor = after_seq if after_seq is not None else _begin(out, daemon, name, last, as_name)

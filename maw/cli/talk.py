@@ -28,7 +28,7 @@ from maw.cli.session import speaking_daemon
 from maw.cli.tracing import progress_words
 from maw.client.daemon import UnconfirmedReceipt, segment
 from maw.core.intents import CHAT, NORMAL
-from maw.core.names import check_name, parse_address, parse_group
+from maw.core.names import check_channel, parse_address, parse_group
 from maw.core.states import MARKS, REPLICATED, STORED
 from maw.core.text import MAX_MESSAGE_BYTES, check_message, shown
 from maw.errors import BadInput, MawError, NotFound
@@ -244,7 +244,7 @@ def _perhaps_swapped(error: MawError, to: str, text: list[str] | None) -> MawErr
 
 
 def _channel_path(word: str) -> str:
-    return f"/api/channels/{segment(check_name(word.removeprefix('#'), 'channel'))}/messages"
+    return f"/api/channels/{segment(check_channel(word.removeprefix('#')))}/messages"
 
 
 def message_text(text: list[str] | None) -> str:

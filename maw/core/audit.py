@@ -28,6 +28,7 @@ from maw.core.colony import Said
 from maw.core.entry import START, Entry, Head, Kind, decode
 from maw.core.identity import ID_BYTES, NodeId, key_text, parse_key
 from maw.core.revocation import Revocation, read_revocation
+from maw.core.rooms import read_said
 from maw.core.sealing import words_of
 from maw.core.statement import Statement, colony_id, colony_text, founding_node, read_statement
 from maw.errors import MawError
@@ -243,7 +244,7 @@ class Checker:
         if kind not in _MESSAGES:
             return None
         self.report.messages += 1
-        said = Said.read(content, direct=kind == Kind.DIRECT)
+        said = read_said(kind, content, sealed=entry.kind == Kind.PRIVATE)
         return Word(author, epoch, entry.seq, entry.hlc, said)
 
     def _follows(self, entry: Entry, before: Head | None) -> None:

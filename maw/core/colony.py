@@ -237,7 +237,7 @@ class Said(NamedTuple):
             content[FILES] = [file.content() for file in self.files]
         if self.channel is not None:
             content["channel"] = self.channel
-        else:
+        if self.channel is None or self.to:  # a post in a private channel is for who is in it
             content["to"] = [list(recipient) for recipient in self.to]
         return content
 
@@ -259,7 +259,7 @@ class Said(NamedTuple):
             read_words(content, "mentions", MAX_MENTIONS, 70, MENTION),
             read_word(content, "reply", MESSAGE_ID) if "reply" in content else None,
             channel,
-            _recipients(content) if direct else (),
+            read_recipients(content) if direct else (),
             content.get("op"),
             once if type(once) is bytes else None,
             intent if intent in INTENTS else CHAT,  # a word of a later version's is none of ours
@@ -299,7 +299,7 @@ _WISHES: Final = slice(_PLAIN, _PLAIN + len(Wishes._fields))
 """Where the wishes stand among the fields."""
 
 
-def _recipients(content: Content) -> tuple[Recipient, ...]:
+def read_recipients(content: Content) -> tuple[Recipient, ...]:
     value = content.get("to")
     if type(value) is not list or not 0 < len(value) <= MAX_RECIPIENTS:
         raise ValueError(f"to is no list of 1 to {MAX_RECIPIENTS}")

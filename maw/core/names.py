@@ -231,3 +231,29 @@ def _distance(one: str, two: str) -> int:
             now.append(min(cost, before[column - 2] + 1) if swapped else cost)
         before, last = last, now
     return last[-1]
+
+
+PIECE: Final = 12
+"""Characters of a private channel's id."""
+PUBLIC: Final = "public"
+"""``plans~public`` is the public channel where a private one is called plans too."""
+_ROOM: Final = re.compile(f"[a-z0-9][a-z0-9_-]{{0,31}}~[a-z2-7]{{1,{PIECE}}}")
+
+
+def is_private(name: str) -> bool:
+    """Whether this is the id of a private channel: no public one has such a name."""
+    return "~" in name
+
+
+def check_channel(word: str) -> str:
+    """What somebody calls a channel: its name, or of a private one that and a piece of its id. Raises BadInput."""
+    if not is_private(word):
+        return check_name(word, "channel")
+    lower = word.lower()
+    if _ROOM.fullmatch(lower) is None:
+        raise BadInput(
+            f"{word!r} names no channel",
+            code="bad_name",
+            hint="a private one is NAME, or NAME~ and the first letters of its id, as `maw channel list` shows it",
+        )
+    return lower

@@ -4,11 +4,11 @@
     box      XChaCha20-Poly1305 under a random content key, nonce id ‖ 8 zero bytes, over
              u32 length ‖ a msgpack map ‖ zero bytes up to ``padded(length)``
 
-The map within has a key ``kind`` (6 a direct message, 12 an edit, 5 a post) and is else that kind's own. What the box
+The map within has a key ``kind`` (6 a direct message, 12 an edit, 5 a post in a private
+channel, 4 what is said of one) and is else that kind's own. What the box
 is bound to (Colony, node that said it, agent, id, whom it is wrapped for) is not written in it, so that a copy in
 another log, or for others, opens nowhere. Each host's copy of the content key is encrypted to its sealing key
-(X25519): see ``seal_keys``. A private channel's content keys are made of the channel's key instead, which is named by
-its hash: {"agent", "id", "room": room id ‖ hash of the room's key, "box"}.
+(X25519): see ``seal_keys``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,6 @@ from maw.core.identity import ID_BYTES, KEY_BYTES, NodeId
 SEALED_ID_BYTES: Final = 16
 KEY_ID_BYTES: Final = 8
 WRAPPED_BYTES: Final = 48
-ROOM_BYTES: Final = 16
 MAX_WRAPS: Final = MAX_RECIPIENTS + 1
 LEAST_PADDED: Final = 256
 DOMAIN_BOX: Final = b"maw-seal-v1\0"
@@ -49,7 +48,7 @@ _TAG_BYTES: Final = 16
 _NO_NONCE: Final = bytes(24)
 _OVERRIDDEN: Final = ("reply", "edits")
 """What who publishes a message again says beside the box: the new ids of what it speaks of."""
-WITHIN: Final = frozenset((Kind.POST, Kind.DIRECT, Kind.EDIT))
+WITHIN: Final = frozenset((Kind.POST, Kind.DIRECT, Kind.EDIT, Kind.CHANNEL))
 
 
 class KeyIsGoneError(ValueError):
@@ -65,22 +64,17 @@ class Wrap(NamedTuple):
 
 
 class Sealed(NamedTuple):
-    """A sealed payload taken apart. ``room``: empty, or the room's id and the hash of its key."""
+    """A sealed payload taken apart."""
 
     agent: bytes
     id: bytes
     box: bytes
-    eph: bytes = b""
-    wraps: tuple[Wrap, ...] = ()
-    room: bytes = b""
+    eph: bytes
+    wraps: tuple[Wrap, ...]
 
     def content(self) -> dict[str, Any]:
-        content: dict[str, Any] = {"agent": self.agent, "id": self.id}
-        if self.room:
-            content["room"] = self.room
-        else:
-            content |= {"eph": self.eph, "keys": [list(wrap) for wrap in self.wraps]}
-        return content | {"box": self.box}
+        keys = [list(wrap) for wrap in self.wraps]
+        return {"agent": self.agent, "id": self.id, "eph": self.eph, "keys": keys, "box": self.box}
 
     @classmethod
     def read(cls, content: Content) -> Sealed:
@@ -89,8 +83,6 @@ class Sealed(NamedTuple):
         sealed_id, box = read_bytes(content, "id", SEALED_ID_BYTES), content.get("box")
         if type(box) is not bytes or len(box) < LEAST_PADDED + _TAG_BYTES:
             raise ValueError("box is missing or too short")
-        if "room" in content:
-            return cls(agent, sealed_id, box, room=read_bytes(content, "room", ROOM_BYTES + ID_BYTES))
         return cls(agent, sealed_id, box, read_bytes(content, "eph", KEY_BYTES), _wraps(content.get("keys")))
 
     def wrap_for(self, nodes: Iterable[NodeId]) -> Wrap | None:
@@ -172,21 +164,6 @@ def seal(
     return _boxed(sealed, kind, content, colony, author, chances.key)
 
 
-def seal_in_room(
-    kind: int,
-    content: Mapping[str, Any],
-    colony: bytes,
-    author: NodeId,
-    agent: bytes,
-    room: bytes,
-    room_key: bytes,
-    sealed_id: bytes,
-) -> Sealed:
-    """``content`` as whoever has this key of the room can open it."""
-    sealed = Sealed(agent, sealed_id, b"", room=room + room_key_hash(room_key))
-    return _boxed(sealed, kind, content, colony, author, content_key_in_room(room_key, author, sealed_id))
-
-
 def _boxed(
     sealed: Sealed, kind: int, content: Mapping[str, Any], colony: bytes, author: NodeId, key: bytes
 ) -> Sealed:
@@ -194,14 +171,6 @@ def _boxed(
     length = _LENGTH.size + len(packed)
     plain = _LENGTH.pack(len(packed)) + packed + bytes(padded(length) - length)
     return sealed._replace(box=bytes(_encrypt(plain, _bound(sealed, colony, author), _nonce(sealed), key)))
-
-
-def room_key_hash(room_key: bytes) -> bytes:
-    return blake2b(room_key, digest_size=ID_BYTES, person=b"maw-room-key").digest()
-
-
-def content_key_in_room(room_key: bytes, author: NodeId, sealed_id: bytes) -> bytes:
-    return blake2b(author + sealed_id, digest_size=KEY_BYTES, key=room_key, person=b"maw-room-msg").digest()
 
 
 # -- opening ------------------------------------------------------------------------------------------
@@ -286,7 +255,7 @@ def _nonce(sealed: Sealed) -> bytes:
 
 def _bound(sealed: Sealed, colony: bytes, author: NodeId) -> bytes:
     whom = blake2b(b"".join(wrap.node + wrap.key_id for wrap in sealed.wraps), digest_size=ID_BYTES).digest()
-    return DOMAIN_BOX + colony + author + sealed.agent + sealed.id + sealed.eph + whom + sealed.room
+    return DOMAIN_BOX + colony + author + sealed.agent + sealed.id + sealed.eph + whom
 
 
 def _wrap_bound(colony: bytes, author: NodeId, sealed_id: bytes, node: NodeId) -> bytes:

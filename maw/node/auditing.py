@@ -7,6 +7,8 @@ these are for everybody of this host, and a payload is left out with the reason.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from maw.core.audit import NOT_ASKED, NOT_YOURS, Line, entry_line, statement_line
@@ -18,6 +20,7 @@ from maw.core.identity import NodeId, key_text
 from maw.core.names import parse_address
 from maw.core.queries import Query
 from maw.core.redaction import droppable
+from maw.core.rooms import read_said
 from maw.core.sealing import words_of
 from maw.core.statement import colony_text, read_statement
 from maw.core.trust import TrustBook
@@ -98,6 +101,8 @@ class Auditing:
     ) -> AuditPage:
         """Entries of one log after ``after_seq``. ``query``: which messages are asked for, None all; ``sparse``:
         nothing of the others. NotFound: there is no such log."""
+        if query is not None and query.channels:
+            query = replace(query, channels=tuple(self._meant(one, agent) for one in query.channels))
         row = self._store.state.logs.get((author, epoch))
         if row is None:
             raise NotFound(f"no log of {key_text(author)} begins with epoch {epoch}", code="no_such_log")
@@ -116,6 +121,12 @@ class Auditing:
             if size >= PAGE_BYTES:
                 return AuditPage(lines, last)
         return AuditPage(lines, last)  # not the head in memory: what it stands at may not be committed yet
+
+    def _meant(self, channel: str, agent: AgentRow | None) -> str:
+        """The channel that is called so, as messages have it; one that nobody knows here is asked for all the same."""
+        with suppress(NotFound):
+            return self._directory.channel(channel, None if agent is None else agent.id).name
+        return channel
 
     async def _why_not(
         self,
@@ -147,7 +158,7 @@ class Auditing:
         try:
             kind, content = words_of(entry, key)
             if kind != Kind.EDIT:
-                return Said.read(content, direct=kind == Kind.DIRECT)
+                return read_said(kind, content, sealed=entry.kind == Kind.PRIVATE)
             at = self._directory.position(Edit.read(content).message)
             if at.author != entry.author:
                 return None
@@ -162,7 +173,7 @@ class Auditing:
 
     def _may_read(self, agent: AgentRow | None, author: NodeId, said: Said) -> bool:
         """As ``Presenter.may_read`` has it."""
-        if said.channel is not None:
+        if said.channel is not None and not said.to:
             return True
         if agent is None:
             return False

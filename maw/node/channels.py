@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import aiosqlite
 
 from maw.core.colony import NewChannel
 from maw.core.entry import Kind
-from maw.core.names import check_name
+from maw.core.names import check_name, is_private
 from maw.core.profile import check_about
 from maw.errors import Conflict, Refused
 from maw.node.authoring import Authoring
 from maw.node.directory import Directory
 from maw.node.presenting import Json, iso
+from maw.node.rooms import Rooms
 from maw.node.store import Store
 from maw.store.channel_words import about_of, is_archived, set_watch
 from maw.store.state import AgentRow, ChannelRow
@@ -28,11 +29,13 @@ class Channels:
         authoring: Authoring,
         directory: Directory,
         may_open: Callable[[AgentRow, str], None],
+        rooms: Rooms,
     ) -> None:
         self._store = store
         self.authoring = authoring
         self._directory = directory
         self._may_open = may_open
+        self._rooms = rooms
 
     async def create(self, agent: AgentRow, name: str, about: str = "") -> Json:
         channel = check_name(name.lstrip("#"), "channel")
@@ -42,6 +45,24 @@ class Channels:
         made = NewChannel(channel, self._directory.address(agent), about=check_about(about) or None)
         await self.authoring.say(Kind.CHANNEL, made.content())
         return self.json(channel, agent)
+
+    async def create_private(self, agent: AgentRow, name: str, about: str, members: Sequence[str]) -> Json:
+        self._may_open(agent, check_name(name.lstrip("#"), "channel"))
+        return self.json(await self._rooms.create(agent, name, about, members), agent)
+
+    async def change_members(
+        self, agent: AgentRow, name: str, add: Sequence[str], remove: Sequence[str]
+    ) -> Json:
+        """NotFound, Refused: of a private channel, by who made it."""
+        row = self._directory.channel(name, agent.id)
+        if not is_private(row.name):
+            raise Refused(
+                f"#{row.name} is for all: nobody is let in or sent away",
+                code="not_private",
+                hint="make one that is not: maw channel create NAME --private --with @WHO",
+            )
+        await self._rooms.change_members(agent, row, add, remove)
+        return self.json(row.name, agent)
 
     def may_rule(self, agent: AgentRow | None, row: ChannelRow, *, is_admin: bool) -> bool:
         """Whether what is said of this channel counts for everybody (it was made here) or for this host's own agents
@@ -60,12 +81,24 @@ class Channels:
         self, agent: AgentRow | None, name: str, *, about: str | None, archived: bool | None, is_admin: bool
     ) -> Json:
         """What is None stays. NotFound, BadInput; Refused as ``may_rule``."""
-        row = self._directory.channel(name)
+        row = self._directory.channel(name, None if agent is None else agent.id)
+        if is_private(row.name):
+            await self._rooms.change(agent, row, about=about, archived=archived)
+            return {**self.json(row.name, agent), "for": "everybody"}
         made_here = self.may_rule(agent, row, is_admin=is_admin)
         text = None if about is None else check_about(about)
         if text is not None or archived is not None:
             said = NewChannel(row.name, "", about=text, archived=archived)
             await self.authoring.say(Kind.CHANNEL, said.content())
+        return {**self.json(row.name, agent), "for": "everybody" if made_here else "this host"}
+
+    async def retain(self, agent: AgentRow | None, row: ChannelRow, days: int, *, is_admin: bool) -> Json:
+        """For how long its messages are kept; 0 is for ever. Refused as ``may_rule``."""
+        if is_private(row.name):
+            await self._rooms.change(agent, row, keep_days=days)
+            return {**self.json(row.name, agent), "for": "everybody"}
+        made_here = self.may_rule(agent, row, is_admin=is_admin)
+        await self.authoring.say(Kind.CHANNEL, NewChannel(row.name, "", days).content())
         return {**self.json(row.name, agent), "for": "everybody" if made_here else "this host"}
 
     def refuse_archived(self, row: ChannelRow) -> None:
@@ -80,7 +113,7 @@ class Channels:
     async def watch(self, agent: AgentRow, name: str, wakes: bool | None) -> Json:
         """What is said there from now on is in the agent's inbox; ``wakes``: it wakes the agent too. None: no more.
         Durable once it returns."""
-        row = self._directory.channel(name)
+        row = self._directory.channel(name, agent.id)
         if not row.n:  # #general, in which nobody has said a word yet
             await self.authoring.say(Kind.CHANNEL, NewChannel(row.name, "").content())
             row = self._directory.channel(name)
@@ -105,12 +138,17 @@ class Channels:
         state = self._store.state
         row = state.channels[name]
         watching = state.watchers.get(row.n, {}).get(agent.n) if agent is not None else None
+        beside: Json = {}
+        if is_private(name):
+            members = self._rooms.members(row)
+            beside = {"private": True, "members": [f"{one.name}@{one.host}" for one in members]}
         return {
             "id": row.name, "name": row.name, "created_at": iso(row.created), "created_by": row.by,
             "about": about_of(state, row, self._own) or None,
             "archived": is_archived(state, row, self._own),
             "messages": row.messages, "last_seq": row.last_seq, "keep_days": state.keep_days(row, self._own),
             "watched": watching is not None, "wakes": bool(watching),
+            **beside,
         }  # fmt: skip
 
     @property

@@ -8,6 +8,7 @@ from typing import Final
 import aiosqlite
 
 from maw.core.asks import MINE, OF_ME, is_open_to, open_for
+from maw.core.rooms import is_member
 from maw.errors import NotFound
 from maw.node.authoring import wall_clock_ms
 from maw.node.directory import Directory
@@ -57,7 +58,7 @@ class Conversing:
         }
 
     async def _replies(self, message: Json) -> int:
-        is_direct = message["kind"] == "direct"
+        is_direct = message["kind"] == "direct" or bool(message["to"])
         return await pages.count_replies(self._store.db, message["id"], direct=is_direct)
 
     async def _path(self, ref: str | None, agent_key: bytes | None) -> list[Json]:
@@ -148,7 +149,8 @@ class Conversing:
     def _named(self, row: Shown) -> list[int]:
         said, state = self._presenter.said(row), self._store.state
         if said.channel is not None:
-            return [one.n for one in self._directory.mentioned(said.mentions)]
+            called = [(one, state.node_at[one.node].key) for one in self._directory.mentioned(said.mentions)]
+            return [one.n for one, host in called if not said.to or is_member(said.to, (host,), one.id)]
         nodes = {to.node: state.nodes[to.node].n for to in said.to if to.node in state.nodes}
         keys = [(nodes[to.node], to.agent) for to in said.to if to.node in nodes]
         return [state.agents[key].n for key in keys if key in state.agents]

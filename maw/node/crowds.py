@@ -6,7 +6,7 @@ gives (`maw agent set NAME crowd=on`). An operator's word needs none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from maw.core.colony import GROUPS, MAX_RECIPIENTS, Said
 from maw.core.groups import is_in
@@ -33,14 +33,18 @@ class Crowds:
         nodes = self._store.state.node_at
         return [row for row in self._directory.agents() if is_in(group, member_of(row, nodes[row.node]))]
 
-    def addressed(self, agent: AgentRow, said: Said) -> tuple[Said, int]:
-        """A post with the groups that its text names, and how many others it reaches. Raises Refused when they are too
+    def addressed(
+        self, agent: AgentRow, said: Said, among: Callable[[AgentRow], bool] | None = None
+    ) -> tuple[Said, int]:
+        """A post with the groups that its text names, and how many others it reaches (``among`` those who may
+        read it). Raises Refused when they are too
         many for this agent, BadInput when an operator did not sign what it would be."""
         groups = group_words(said.text)
         plain = [word for word in said.mentions if word in GROUPS]
-        reached = {row.n for row in self._directory.mentioned(said.mentions)} if said.mentions else set()
+        called = self._directory.mentioned(said.mentions) if said.mentions else []
         for group in (*plain, *groups):
-            reached |= {row.n for row in self.members(group)}
+            called += self.members(group)
+        reached = {row.n for row in called if among is None or among(row)}
         reached.discard(agent.n)
         if groups and said.word is not None:
             raise BadInput(

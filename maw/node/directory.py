@@ -16,8 +16,9 @@ from maw.core.colony import GENERAL, GROUPS, Recipient
 from maw.core.entry import Position
 from maw.core.identity import NodeId, key_text, parse_key, short_key
 from maw.core.message_ids import parse_message_id
-from maw.core.names import nearest, parse_address
+from maw.core.names import PUBLIC, is_private, nearest, parse_address
 from maw.errors import Ambiguous, BadInput, NotFound, NotSignedIn, Refused
+from maw.store.rooms import is_in
 from maw.store.state import AgentRow, ChannelRow, NodeRow, State
 
 OWN_APE: Final = "~"
@@ -55,11 +56,12 @@ class Directory:
         if not row.name:
             return short_key(row.key)
         for other in self._state.nodes_named[row.name].values():
-            if other.n != row.n and self._counts(other.key):
+            if other.n != row.n and self.counts(other.key):
                 return f"{row.name}~{short_key(row.key)}"
         return row.name
 
-    def _counts(self, key: NodeId) -> bool:
+    def counts(self, key: NodeId) -> bool:
+        """Whether it is this node, or a trusted one."""
         return key == self._me or key in self._trusted()
 
     def name_of(self, key: NodeId) -> str:
@@ -96,7 +98,7 @@ class Directory:
             for row in self._state.agents_named.get(name, {}).values()
             if not row.gone
             and (hosts is None or row.node in hosts)
-            and self._counts(self._state.node_at[row.node].key)
+            and self.counts(self._state.node_at[row.node].key)
         ]
 
     def address(self, agent: AgentRow) -> str:
@@ -195,13 +197,35 @@ class Directory:
 
     # -- channels and messages ----------------------------------------------------------------------
 
-    def channel(self, name: str) -> ChannelRow:
+    def rooms_of(self, agent: bytes | None) -> list[ChannelRow]:
+        """The private channels that this agent of ours is in; for anybody else there are none."""
+        state = self._state
+        if agent is None or not state.rooms:
+            return []
+        ours = (self._me, *state.former_me)
+        return [state.channel_at[n] for n in state.rooms if is_in(state, n, ours, agent)]
+
+    def channel(self, name: str, agent: bytes | None = None) -> ChannelRow:
+        """The channel that ``name`` means to this agent of ours: a public one, or a private one that it is in.
+        NotFound; Ambiguous where that may be several."""
         word = name.lstrip("#").lower()
-        row = self._state.channels.get(word)
+        base, _, piece = word.partition("~")
+        row = self._state.channels.get(base) if piece in ("", PUBLIC) else None
+        if piece != PUBLIC:
+            rooms = [one for one in self.rooms_of(agent) if one.name.startswith(f"{base}~{piece}")]
+            if len(rooms) + (row is not None) > 1:
+                candidates = sorted([one.name for one in rooms] + ([f"{base}~{PUBLIC}"] if row else []))
+                raise Ambiguous(
+                    f"{len(candidates)} channels are called {word}: {', '.join(candidates)}",
+                    hint=f"say which: {candidates[0]}",
+                    candidates=candidates,
+                )
+            row = rooms[0] if rooms else row
         if row is None and word == GENERAL:
             return ChannelRow(0, GENERAL, 0, "")  # there from the start, before anybody has said a word in it
         if row is None:
-            near = nearest(word, self._state.channels)
+            known = [one.name for one in self.rooms_of(agent)]
+            near = nearest(word, [*(one for one in self._state.channels if not is_private(one)), *known])
             hint = f"did you mean {near[0]}?" if near else f"`maw channel create {word}` makes it"
             if self.agents_called(word):
                 hint = f"@{word} is an agent: maw send @{word} …"

@@ -19,10 +19,10 @@ from typing import Any, Final, TypeVar
 
 import aiosqlite
 
-from maw.core.colony import Said
 from maw.core.editing import Edit
 from maw.core.folding import indexed
 from maw.core.queries import day_marks
+from maw.core.rooms import stored_said
 from maw.core.sealing import stored_words
 from maw.errors import Unavailable
 from maw.node.store import Store
@@ -333,13 +333,14 @@ def _doc(
     if payload is None:
         return None
     try:
-        said = Said.read(stored_words(header, payload, key), direct=bool(direct))
+        said = stored_said(header, payload, key, direct=bool(direct))
         if edit is not None and said.word is None:
             last = Edit.read(stored_words(edit_header, edit, edit_key))
             said = said._replace(text=last.text, mentions=last.mentions)
         marks = [f"a{agent}", *day_marks(said_ms)]
         if direct:
             marks += [PRIVATE, reader_mark(said.agent), *(reader_mark(to.agent) for to in said.to)]
+            marks += [] if channel is None else [f"c{channel}"]
         else:
             marks += [PUBLIC, f"c{channel}"]
         if heard := (*said.mentions, *said.groups):

@@ -181,6 +181,7 @@ class Node(Parts):
             "orders that were seen": self.orders.settle,
             "receipts for authors further off": self.far_receipts.save,
             "missing entries": lambda: self.mender.keep(asyncio.get_running_loop().time()),
+            "posts in private channels": self.rooms.settle,
             "redactions": self.redacting.keep,
             "what expired": self.expiring.keep,
             "asks that are overdue": self.conversing.remind,

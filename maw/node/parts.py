@@ -85,6 +85,7 @@ from maw.node.redacting import Redacting
 from maw.node.refused import RefusalRecord
 from maw.node.reporting import Reporting
 from maw.node.rhythm import Rhythm
+from maw.node.rooms import Rooms
 from maw.node.roster import Roster
 from maw.node.runtime import Runtime
 from maw.node.saving import Saving
@@ -223,9 +224,10 @@ class Parts:
             self.legibility.heard(agent, said)
 
         self.expiring = Expiring(store, self.marking, lambda: self.visible.seq)
+        self.rooms = Rooms(store, self.authoring, self.directory, self.sealing, self.folds)
         self.channels = Channels(
             store, self.authoring, self.directory,
-            lambda agent, channel: self.keeping.refuse_frozen(agent, channel),
+            lambda agent, channel: self.keeping.refuse_frozen(agent, channel), self.rooms,
         )  # fmt: skip
         self.crowds = Crowds(store, self.directory, config.limits.crowd)
         self.talking = Talking(
@@ -241,6 +243,7 @@ class Parts:
             self.crowds,
             self.channels,
             self.sealing,
+            self.rooms,
         )
         self.editing = Editing(
             store,
@@ -457,6 +460,7 @@ class Parts:
     def _received(self, fold: Fold) -> None:
         self.far_receipts.received(fold)
         self.reporting.received(fold)
+        self.rooms.received(fold)
         if fold.cards:
             self._retarget()
 

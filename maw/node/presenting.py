@@ -16,7 +16,7 @@ from maw.core.intents import NORMAL
 from maw.core.message_ids import log_words, message_id
 from maw.core.readability import SHORT, unreadable
 from maw.core.redaction import RETENTION
-from maw.core.sealing import stored_words
+from maw.core.rooms import stored_said
 from maw.core.wishes import NOTHING, Wishes
 from maw.node.authoring import wall_clock_ms
 from maw.node.directory import Directory
@@ -102,7 +102,7 @@ class Presenter:
             return Said(agent.id, agent.name, agent.role, UNKNOWN, text, (), channel=channel)
         try:
             _check(row)
-            said = Said.read(stored_words(row.header, row.payload, row.key), direct=bool(row.direct))
+            said = stored_said(row.header, row.payload, row.key, direct=bool(row.direct))
             self._check_row(row, said)
             return said if row.edit is None else _edited(said, row.edit)
         except Exception as error:  # whatever is wrong with one message, its page must come
@@ -167,7 +167,7 @@ class Presenter:
         shown: Json = {
             "id": self.id(row),
             "seq": row.seq,
-            "kind": "direct" if row.direct else "post",
+            "kind": "direct" if said.channel is None else "post",
             "channel": said.channel,
             "to": [f"{recipient.name}@{recipient.host}" for recipient in said.to],
             "author": f"{said.name}@{host}",

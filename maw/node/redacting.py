@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
-from maw.core.colony import MAX_KEEP_DAYS, NewChannel
+from maw.core.colony import MAX_KEEP_DAYS
 from maw.core.entry import Kind, Position
 from maw.core.message_ids import message_id
 from maw.core.redaction import MAX_RANGES, MAX_REASON, REDACTED, RETENTION, Redaction, as_ranges
@@ -153,12 +153,11 @@ class Redacting:
         everybody's messages, from another one for those of its own agents. BadInput, NotFound, Refused."""
         if not 0 <= days <= MAX_KEEP_DAYS:
             raise BadInput(f"days: a whole number from 0 (for ever) to {MAX_KEEP_DAYS}")
-        row = self._directory.channel(name)
-        made_here = self._channels.may_rule(agent, row, is_admin=is_admin)
-        await self.authoring.say(Kind.CHANNEL, NewChannel(row.name, "", days).content())
+        row = self._directory.channel(name, None if agent is None else agent.id)
+        told = await self._channels.retain(agent, row, days, is_admin=is_admin)
         self._looked_at.pop(row.n, None)
         self._seconds = 0
-        return {**self._channels.json(row.name, agent), "for": "everybody" if made_here else "this host"}
+        return told
 
     # -- at leisure -------------------------------------------------------------------------------
 

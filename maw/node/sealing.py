@@ -72,11 +72,12 @@ class Sealing:
     # -- sealing --------------------------------------------------------------------------------------
 
     def seal(
-        self, kind: Kind, content: Mapping[str, Any], nodes: Iterable[NodeId]
+        self, kind: Kind, content: Mapping[str, Any], nodes: Iterable[NodeId], *, itself: bool = True
     ) -> tuple[Mapping[str, Any], bytes]:
-        """What an entry of kind PRIVATE says that these hosts, and this one, can open; and its content key. Raises
-        Conflict when one of them has not named a key that is known here."""
-        keys = {node: self._key_of(node) for node in (*nodes, self._store.me)}
+        """What an entry of kind PRIVATE says that these hosts, and (``itself``) this one, can open; and its content
+        key. Raises Conflict when one of them has not named a key that is known here."""
+        own = (self._store.me,) if itself else ()
+        keys = {node: self._key_of(node) for node in (*nodes, *own)}
         without = [node for node, key in keys.items() if key is None]
         if without:
             raise self._no_key(without[0])

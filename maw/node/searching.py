@@ -108,7 +108,7 @@ class Searching:
             raise Unavailable(
                 f"search is off: {self._indexing.off}", code="search_off", hint="`maw status` says more"
             )
-        filters = self._filters(query)
+        filters = self._filters(query, agent_key)
         indexed = self._indexing.seq
         scan = _Scan(
             *_marks(filters, query, agent_key),
@@ -126,14 +126,14 @@ class Searching:
 
     # -- what is asked for ----------------------------------------------------------------------------
 
-    def _filters(self, query: Query) -> _Filters:
+    def _filters(self, query: Query, agent_key: bytes | None) -> _Filters:
         authors = [self._authors(word) for word in query.authors]
-        channels = [self._directory.channel(name.lower()).n for name in query.channels]
+        channels = [self._directory.channel(name.lower(), agent_key).n for name in query.channels]
         return _Filters(
             frozenset().union(*authors) if authors else None,
             frozenset().union(*(self._authors(word) for word in query.not_authors)),
             frozenset(channels) if channels else None,
-            frozenset(self._directory.channel(name.lower()).n for name in query.not_channels),
+            frozenset(self._directory.channel(name.lower(), agent_key).n for name in query.not_channels),
             tuple(self._mentions(word) for word in query.mentions),
             frozenset().union(*(self._mentions(word) for word in query.not_mentions)),
         )

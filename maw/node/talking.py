@@ -17,7 +17,7 @@ from maw.core.files import File
 from maw.core.identity import NodeId
 from maw.core.intents import CHAT
 from maw.core.message_ids import message_id
-from maw.core.names import mentions
+from maw.core.names import is_private, mentions
 from maw.core.once import Asked, Marks, request_of
 from maw.core.states import READ
 from maw.core.text import check_message
@@ -30,6 +30,7 @@ from maw.node.crowds import Crowds
 from maw.node.directory import Directory, no_such_message
 from maw.node.marking import Marking
 from maw.node.presenting import Json, Presenter, gone_words
+from maw.node.rooms import Rooms
 from maw.node.sealing import Sealing
 from maw.node.store import Store
 from maw.node.tracing import Tracing
@@ -59,6 +60,7 @@ class Talking:
         crowds: Crowds,
         channels: Channels,
         sealing: Sealing,
+        rooms: Rooms,
     ) -> None:
         """``may_say`` raises Refused when an agent may not say this now, ``charge`` TooMany when it has said too
         much; each message is charged once."""
@@ -67,6 +69,7 @@ class Talking:
         self._crowds = crowds
         self._channels = channels
         self._sealing = sealing
+        self._rooms = rooms
         self._store = store
         self.authoring = authoring
         self._directory = directory
@@ -99,8 +102,11 @@ class Talking:
         check_message(text)
         if not insist:
             check_credential(text)
-        row = self._directory.channel(channel)
+        row = self._directory.channel(channel, agent.id)
         name = row.name
+        members = self._rooms.members(row) if is_private(name) else ()
+        if members and word is not None:
+            raise _not_signed_for(name)
         self._channels.refuse_archived(row)
         words = mentions(text)
         reply = None if reply_to is None else await self._reply(reply_to, agent)
@@ -115,17 +121,22 @@ class Talking:
             words,
             reply,
             name,
-            (),
+            members,
             signed,
             once,
             intent,
             *wishes,
             files,
         )
-        said, reaches = self._crowds.addressed(agent, said)
-        written = await self._say(Kind.POST, agent, said, key)
+        among = (lambda one: self._rooms.is_in(row, one)) if members else None
+        said, reaches = self._crowds.addressed(agent, said, among)
+        hosts = self._rooms.hosts(members) if members else None
+        written = await self._say(Kind.POST, agent, said, key, hosts)
         warnings = self._unknown_mentions(words) + self._crowds.unmet(said)
-        return {**await self._receipt(written, said, agent, warnings), "reaches": reaches}
+        receipt = await self._receipt(written, said, agent, warnings)
+        if hosts is not None and not written.repeated:
+            receipt["message"]["sealed"] = True
+        return {**receipt, "reaches": reaches}
 
     async def direct(
         self,
@@ -235,7 +246,7 @@ class Talking:
             written.position.seq
         )
         channel = self._store.state.channels[said.channel].n if said.channel else None
-        direct = said.channel is None
+        direct = said.channel is None or bool(said.to)
         times = (written.said_ms, written.received_ms)
         row = Shown(written.seq, place, direct, channel, agent.n, *times, False, said.reply_to, None)
         return {**self._tracing.fresh(written.position, row, said), "warnings": warnings}
@@ -343,6 +354,14 @@ def _check_signed(said: Said) -> None:
             hint="leave them out; an operator's word comes first anyway",
             code="bad_body",
         )
+
+
+def _not_signed_for(channel: str) -> BadInput:
+    return BadInput(
+        f"an operator's word is for all to read: none stands in #{channel}, which is private",
+        hint="say it in a public channel, or to agents by name",
+        code="bad_body",
+    )
 
 
 def need_agent(agent: AgentRow | None) -> AgentRow:

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from maw.core.colony import GROUPS, Said
 from maw.core.entry import Position
 from maw.core.identity import NodeId
+from maw.core.rooms import is_member
 from maw.core.states import FAILED, NOTHING, READ, REPLICATED, STORED, Reach, at_least, least
 from maw.node.directory import Directory
 from maw.node.presenting import Json, Presenter, iso
@@ -140,6 +141,7 @@ class Tracing:
                 _Whom(self._directory.address(agent), state.node_at[agent.node].key, (agent,))
                 for agent in self._directory.mentioned(said.mentions)
                 if agent.n != row.agent  # nobody finds his own words in his mailbox
+                and (not said.to or is_member(said.to, (state.node_at[agent.node].key,), agent.id))
             ]
         found = []
         for to in said.to:

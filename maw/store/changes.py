@@ -18,6 +18,7 @@ from maw.store.expiring import EXPIRING
 from maw.store.opened import MOVE_KEY, OPENED, SET_SEAL_KEY, UNOPENED
 from maw.store.people import SET_PRESENCE, SET_PROFILE, presence_row, profile_row
 from maw.store.replacing import Seen
+from maw.store.rooms import SET_ROOM, RoomRow
 from maw.store.rows import Insert, Statement
 from maw.store.state import AgentRow, ChannelRow, Keep, LogRow, NodeRow, SaidKey, State
 
@@ -100,6 +101,7 @@ class Changes:
     profiles: dict[int, Profile] = field(default_factory=dict)
     presence: dict[int, LastSeen] = field(default_factory=dict)
     seal_keys: dict[int, SaidKey] = field(default_factory=dict)
+    rooms: dict[int, RoomRow] = field(default_factory=dict)
 
     def statements(self, state: State) -> Iterator[Statement]:
         """All of them, in an order in which each finds what it builds on. ``state`` has the counters."""
@@ -171,6 +173,8 @@ class Changes:
             yield SET_PRESENCE, presence_row(n, last_seen)
         for n, named in self.seal_keys.items():
             yield SET_SEAL_KEY, (n, *named)
+        for n, room in self.rooms.items():
+            yield SET_ROOM, room.row(n)
         for aside in self.aside:
             yield _SET_ASIDE, aside
         for withheld in self.withheld:

@@ -9,7 +9,7 @@ import aiosqlite
 
 from maw.core.colony import GROUPS, Said
 from maw.core.identity import NodeId
-from maw.core.sealing import stored_words
+from maw.core.rooms import is_member, stored_said
 from maw.store.opened import key_at
 from maw.store.people import members_here
 from maw.store.state import AgentRow, NodeRow, State
@@ -21,7 +21,8 @@ WATCHED: Final = "watched"
 
 _REFILL_PAGE: Final = 200
 _DIRECTS: Final = f"""SELECT m.seq, e.header, e.payload, {key_at("m.place")}
-    FROM messages m JOIN entries e ON e.place = m.place WHERE m.direct = 1 AND m.seq > ? ORDER BY m.seq LIMIT ?"""  # noqa: S608
+    FROM messages m JOIN entries e ON e.place = m.place WHERE m.direct = 1
+    AND m.channel IS NULL AND m.seq > ? ORDER BY m.seq LIMIT ?"""  # noqa: S608
 
 
 def delivery(state: State, me: NodeRow, sender: AgentRow, said: Said, seq: int) -> list[tuple[int, int, str]]:
@@ -40,7 +41,12 @@ def delivery(state: State, me: NodeRow, sender: AgentRow, said: Said, seq: int) 
     for group in said.groups:
         rows = members_here(state, group, me)
         found += [(row.n, seq, GROUP) for row in rows if row.n != sender.n]
-    return found
+    return [row for row in found if may_get(state, me, said, row[0])] if said.to else found
+
+
+def may_get(state: State, me: NodeRow, said: Said, agent: int) -> bool:
+    """Whether an agent of this host is among those for whom a post is: in a private channel only who is in it."""
+    return not said.to or is_member(said.to, (me.key, *state.former_me), state.agent_at[agent].id)
 
 
 def local_by(state: State, me: NodeRow, word: str) -> list[AgentRow]:
@@ -65,7 +71,7 @@ async def refill_directs(conn: aiosqlite.Connection, me: NodeId, agent: AgentRow
 def _is_for(row: Sequence[bytes | None], me: NodeId, agent: bytes) -> bool:
     """Whether this direct message is for our ``agent``; one that cannot be read is for nobody."""
     try:
-        said = Said.read(stored_words(*row), direct=True)
+        said = stored_said(*row, direct=True)
     except Exception:  # readers show it as damaged; here it keeps nobody from his other messages
         return False
     return any(to.node == me and to.agent == agent for to in said.to)

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from maw.core.clock import shown_time
 from maw.core.colony import Said
-from maw.core.entry import Entry, Kind, decode, unpack_payload
+from maw.core.entry import Entry, decode, unpack_payload
 from maw.core.identity import NodeId, short_key
+from maw.core.rooms import read_said
 from maw.core.sealing import words_of
 from maw.errors import ProtocolViolation
 from maw.store.callings import Callings
@@ -130,7 +131,7 @@ class Derived:
             return
         try:
             kind, content = words_of(entry, key)
-            said = Said.read(content, direct=kind == Kind.DIRECT)
+            said = read_said(kind, content, sealed=key is not None)
         except (ValueError, TypeError, KeyError):
             self._tell("message", f"seq {shown}", "it is shown and says nothing that can be shown")
             return
@@ -140,7 +141,7 @@ class Derived:
                 self._remake(entry, f"its {wrong} is not what the entry says")
             else:
                 self._tell("message", f"seq {shown}", f"its {wrong} is not what the entry says")
-        if said.channel is not None:
+        if said.channel is not None and not said.to:
             for word in dict.fromkeys(said.mentions):
                 self._mentions = (self._mentions + _hash(word, shown)) & _SUM
         if entry.author in self._ours:
@@ -155,7 +156,7 @@ class Derived:
         channel = None if row.channel is None else self._channels.get(row.channel, "")
         wrong = {
             "place": row.place != place,
-            "direct": bool(row.direct) != (said.channel is None),
+            "direct": bool(row.direct) != (said.channel is None or bool(said.to)),
             "channel": channel != said.channel,
             "agent": not self._is_by(row.agent, entry.author, said.agent),
             "said": row.said != time.ms and not again,

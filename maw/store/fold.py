@@ -33,7 +33,7 @@ from maw.store.attached import rows as attached_rows
 from maw.store.changed import number
 from maw.store.changes import Changes
 from maw.store.channel_words import NOTHING, watched_by
-from maw.store.delivering import GROUP, MENTION, WATCHED, delivery, local_by, refill_directs
+from maw.store.delivering import GROUP, MENTION, WATCHED, delivery, local_by, may_get, refill_directs
 from maw.store.editing import deliver, edits_of
 from maw.store.mending import write_back
 from maw.store.people import take_presence
@@ -286,7 +286,7 @@ class Fold:
             if agent.profile != card_.profile:
                 agent.profile = self.changes.profiles[agent.n] = card_.profile
         elif kind == Kind.CHANNEL:
-            self._channel_said(entry, node, NewChannel.read(content))
+            self.take_channel(entry, node, NewChannel.read(content))
         elif kind == Kind.HEED:
             self._heed(node, Heed.read(content))
         elif kind == Kind.PROGRESS:
@@ -335,7 +335,7 @@ class Fold:
             raise Withheld(AHEAD)
         self._claims += claims
 
-    def _channel_said(self, entry: Entry, node: NodeRow, said: NewChannel) -> None:
+    def take_channel(self, entry: Entry, node: NodeRow, said: NewChannel) -> None:
         channel = self.channel(node, said.name, said.by, shown_time(entry.hlc, self.now_ms).ms)
         about = (channel.n, node.n)
         before = self.state.keep.get(about)
@@ -433,7 +433,9 @@ class Fold:
         delivered = delivery(self.state, self.node(self.me), agent, said, seq)
         if channel is not None and channel.n in state.watchers:
             known = (n for n, _, _ in delivered)
-            delivered += [(n, seq, WATCHED) for n in watched_by(state, channel.n, agent.n, known)]
+            me = self.node(self.me)
+            watchers = watched_by(state, channel.n, agent.n, known)
+            delivered += [(n, seq, WATCHED) for n in watchers if may_get(state, me, said, n)]
         # what may raise is above: from here on all of the message is taken in, or (above) nothing
         state.seq = seq
         self.first_seq = self.first_seq or seq
@@ -443,12 +445,12 @@ class Fold:
             channel.messages += 1
             channel.last_seq = seq
         self.changes.messages.append(
-            (seq, place, channel is None, channel.n if channel else None, agent.n, shown.ms, self.now_ms,
-             shown.suspect, said.reply_to)
+            (seq, place, channel is None or bool(said.to), channel.n if channel else None, agent.n, shown.ms,
+             self.now_ms, shown.suspect, said.reply_to)
         )  # fmt: skip
         if word is not None and word.mark not in state.words:
             self._operators_word(word, entry, said, seq)
-        if channel:
+        if channel and not said.to:
             words = said.mentions + said.groups if said.groups else said.mentions
             self.changes.mentions += [(word, seq) for word in dict.fromkeys(words)]
         if delivered:

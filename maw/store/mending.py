@@ -7,12 +7,13 @@ from collections.abc import Collection, Iterable, Sequence
 
 import aiosqlite
 
-from maw.core.colony import AgentCard, Said, read_was
+from maw.core.colony import AgentCard, read_was
 from maw.core.entry import Entry, Kind, Position, decode, unpack_payload
 from maw.core.frames import TARGET_BATCH
 from maw.core.identity import NodeId
 from maw.core.mending import Wanted
 from maw.core.redaction import droppable
+from maw.core.rooms import read_said
 from maw.core.sealing import words_of
 from maw.errors import ProtocolViolation
 from maw.store.database import Database
@@ -119,7 +120,7 @@ async def _shown_at(conn: aiosqlite.Connection, place: int) -> int | None:
 async def _remake(conn: aiosqlite.Connection, state: State, entry: Entry, place: int, seq: int) -> None:
     try:
         kind, content = words_of(entry, (await keys_of(conn, state, [entry])).get(entry.id))
-        said = Said.read(content, direct=kind == Kind.DIRECT)
+        said = read_said(kind, content, sealed=entry.kind == Kind.PRIVATE)
     except (ValueError, TypeError, KeyError):
         return  # it is set aside
     agent = state.agents.get((state.nodes[entry.author].n, said.agent))
@@ -127,7 +128,7 @@ async def _remake(conn: aiosqlite.Connection, state: State, entry: Entry, place:
     if agent is None or (channel is None) != (said.channel is None):
         return
     await conn.execute(_TOUCH, (seq,))
-    row = (place, channel is None, channel.n if channel else None, agent.n, seq)
+    row = (place, channel is None or bool(said.to), channel.n if channel else None, agent.n, seq)
     try:
         await conn.execute(_REMAKE, row)
     except sqlite3.DatabaseError:  # an index does not know of the row as it stands

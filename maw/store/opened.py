@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 import aiosqlite
 
@@ -61,7 +61,7 @@ def find_key(state: State, me: NodeId, entry: Entry, sealed: Sealed) -> bytes | 
     return unwrap(sealed, entry.colony, entry.author, (me, *state.former_me), state.halves)
 
 
-def open_for(entry: Entry, sealed: Sealed, key: bytes, me: Iterable[NodeId]) -> dict[str, object]:
+def open_for(entry: Entry, sealed: Sealed, key: bytes, me: Iterable[NodeId]) -> dict[str, Any]:
     """What is within. Raises ValueError; also for what is for nobody on this host."""
     content = open_box(sealed, entry.colony, entry.author, key)
     hosts = {*me}

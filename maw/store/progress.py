@@ -8,11 +8,10 @@ from typing import Any, Final, NamedTuple
 
 import aiosqlite
 
-from maw.core.colony import Said
 from maw.core.entry import Head, Kind, decode, unpack_payload
 from maw.core.identity import NodeId
 from maw.core.progress import NOBODY, UNOPENED, Group, Mark, Progress, is_for
-from maw.core.sealing import stored_words
+from maw.core.rooms import stored_said
 from maw.core.states import FAILED, MARKS, Reach
 from maw.errors import ProtocolViolation
 from maw.store.database import Database
@@ -191,7 +190,7 @@ def _is_theirs(state: State, agent: AgentRow, row: tuple[bytes, bytes, bytes | N
     if key is None and (agent.id if direct else agent.name.encode()) not in payload:
         return False  # who claims the messages of others makes little work
     try:
-        said = Said.read(stored_words(*row), direct=direct)
+        said = stored_said(*row, direct=direct)
     except (ValueError, TypeError):  # it is damaged on this disk
         return False
     host = state.node_at[agent.node]
@@ -201,7 +200,7 @@ def _is_theirs(state: State, agent: AgentRow, row: tuple[bytes, bytes, bytes | N
 def _whom(state: State, node: NodeRow, row: tuple[bytes, bytes, bytes | None]) -> list[int]:
     """The agents of this node to whom a sealed message was sent."""
     try:
-        to = Said.read(stored_words(*row), direct=True).to
+        to = stored_said(*row, direct=True).to
     except (ValueError, TypeError):  # it is damaged on this disk, or a post
         return []
     hosts = {node.key, *former_of(state, node.key)}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 from maw.core.clock import ShownTime, shown_time, wall_ms
@@ -19,18 +20,25 @@ from maw.core.entry import Entry, Kind, decode, unpack_payload
 from maw.core.identity import NodeId
 from maw.core.intents import ASK
 from maw.core.once import MARK_BYTES, request_of
-from maw.core.sealing import stored_words, words_of
+from maw.core.rooms import RoomWord, read_said, stored_said
+from maw.core.seal_keys import SealKey
+from maw.core.sealing import words_of
 from maw.core.word import word_of
 from maw.store.callings import Callings
 from maw.store.former import former_keys
 from maw.store.opened import key_at
 from maw.store.people import SET_PROFILE, profile_row
+from maw.store.rooms import RoomRow
 from maw.store.schema import SEQ_BITS
 
 PAGE: Final = 500
 
 Place = tuple[NodeId, int, int]
 """Author, epoch, seq."""
+_KEY: Final = """INSERT OR REPLACE INTO seal_keys SELECT ?1, ?2, ?3, ?4
+    WHERE NOT EXISTS (SELECT 1 FROM seal_keys WHERE node = ?1 AND (epoch, seq) >= (?2, ?3))"""
+_ROOM: Final = """INSERT OR REPLACE INTO rooms SELECT ?1, ?2, ?3, ?4, ?5
+    WHERE NOT EXISTS (SELECT 1 FROM rooms WHERE channel = ?1 AND (epoch, seq) >= (?3, ?4))"""
 Words = tuple[int, dict[str, Any]]
 """Kind and content; of what is sealed, what is within."""
 
@@ -116,11 +124,32 @@ class Rederiving:
                     words = words_of(entry, key)
                 except (ValueError, TypeError, KeyError):
                     continue
+                if entry.kind == Kind.SEAL_KEY:
+                    self._seal_key(entry, words[1])
+                if words[0] == Kind.CHANNEL and key is not None:
+                    self._room(entry, words[1])
                 if words[0] == Kind.EDIT:
                     self._edit(entry, place, words[1])
                 if words[0] in (Kind.POST, Kind.DIRECT) and shown is not None:
                     yield entry, place, shown, words
             after = page[-1][0]
+
+    def _seal_key(self, entry: Entry, content: dict[str, Any]) -> None:
+        """The one that each node named last, where its row is lost."""
+        with suppress(ValueError):
+            row = (self._nodes.get(entry.author), entry.epoch, entry.seq, SealKey.read(content).key)
+            self._conn.execute(_KEY, row)
+
+    def _room(self, entry: Entry, content: dict[str, Any]) -> None:
+        """What the maker of a private channel said last, where its row is lost."""
+        try:
+            word = RoomWord.read(content)
+        except ValueError:
+            return
+        channel = self._channel(word.id, entry.hlc >> 16)
+        self._conn.execute(
+            _ROOM, RoomRow(self._nodes[entry.author], entry.epoch, entry.seq, word).row(channel)
+        )
 
     def _edit(self, entry: Entry, place: int, content: dict[str, Any]) -> None:
         """Which message it edits; one that stands there stays."""
@@ -137,7 +166,7 @@ class Rederiving:
     def _message(self, entry: Entry, place: int, shown: Any, words: Words) -> None:
         conn = self._conn
         try:
-            said = Said.read(words[1], direct=words[0] == Kind.DIRECT)
+            said = read_said(*words, sealed=entry.kind == Kind.PRIVATE)
             content = unpack_payload(entry.payload or b"")
         except (ValueError, TypeError, KeyError):
             return
@@ -153,11 +182,21 @@ class Rederiving:
         seq = self._free(shown)
         conn.execute(
             "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (seq, place, channel is None, channel, agent, time.ms, received, time.suspect, reply),
+            (
+                seq,
+                place,
+                channel is None or bool(said.to),
+                channel,
+                agent,
+                time.ms,
+                received,
+                time.suspect,
+                reply,
+            ),
         )
         if seq != shown or row[0] is None:
             conn.execute("UPDATE entries SET shown = ? WHERE place = ?", (seq, place))
-        if channel is not None:
+        if channel is not None and not said.to:
             named = [(word, seq) for word in dict.fromkeys(said.mentions + said.groups)]
             conn.executemany("INSERT OR IGNORE INTO mentions VALUES (?, ?)", named)
         if said.intent == ASK:
@@ -221,11 +260,11 @@ class Rederiving:
         after = 0
         sql = f"""SELECT m.seq, e.header, e.payload, {key_at("m.place")} FROM messages m
             JOIN entries e ON e.place = m.place
-            WHERE m.direct = 1 AND e.payload IS NOT NULL AND m.seq > ? ORDER BY m.seq LIMIT ?"""  # noqa: S608
+            WHERE m.direct = 1 AND m.channel IS NULL AND e.payload IS NOT NULL AND m.seq > ? ORDER BY m.seq LIMIT ?"""  # noqa: S608
         while page := conn.execute(sql, (after, PAGE)).fetchall():
             after = page[-1][0]
             for seq, *row in page:
-                to = Said.read(stored_words(*row), direct=True).to
+                to = stored_said(*row, direct=True).to
                 mine = [ours[one.agent][0] for one in to if one.node == self._me and one.agent in ours]
                 rows = [(n, seq, "direct") for n in mine]
                 conn.executemany("INSERT OR IGNORE INTO mailbox (agent, seq, why) VALUES (?, ?, ?)", rows)

@@ -42,6 +42,7 @@ _OF_NODES: Final = (
     "receipts",
     "forks",
     "seal_keys",
+    "rooms",
 )
 _OF_AGENTS: Final = (
     "local_agents", "mailbox", "wakes", "dnd", "outbox", "progress", "untold", "roster", "panes", "conversations",

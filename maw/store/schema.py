@@ -350,13 +350,21 @@ async def _keep_files(conn: aiosqlite.Connection) -> None:
         await conn.execute(statement)
 
 
+async def _keep_rooms(conn: aiosqlite.Connection) -> None:
+    """What the maker of each private channel said of it last, and where in his log (``node`` is that log's)."""
+    await conn.execute(
+        "CREATE TABLE rooms (channel INTEGER PRIMARY KEY, node INTEGER NOT NULL, epoch INTEGER NOT NULL,"
+        " seq INTEGER NOT NULL, word BLOB NOT NULL)"
+    )
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
     _mark_mailboxes, _keep_roster, _tell_authors, _keep_wakes, _know_people, _let_expire,
     _note_stale, _keep_rhythm, _keep_rights, _keep_edits, _keep_asks,
     _describe_channels, _keep_presence, _keep_changed, _record_refusals,
-    _keep_sealed, _keep_files,
+    _keep_sealed, _keep_files, _keep_rooms,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

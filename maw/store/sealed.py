@@ -8,9 +8,11 @@ from maw.core.clock import shown_time
 from maw.core.colony import Said
 from maw.core.editing import Edit
 from maw.core.entry import Entry, Kind, unpack_payload
+from maw.core.rooms import RoomWord, read_said
 from maw.core.seal_keys import SealKey
 from maw.core.sealing import KeyIsGoneError, Sealed, overridden
 from maw.store.opened import find_key, open_for
+from maw.store.rooms import fold_room, refuse_stranger
 from maw.store.state import NodeRow, SaidKey
 
 if TYPE_CHECKING:
@@ -35,9 +37,13 @@ def fold_sealed(fold: Fold, entry: Entry, place: int, said: Said | None) -> int 
     if content["kind"] == Kind.EDIT:
         fold.take_edit(entry, place, fold.node(entry.author), Edit.read(content))
         return None
-    return fold.take_message_of_others(
-        entry, place, Said.read(content, direct=content["kind"] == Kind.DIRECT)
-    )
+    if content["kind"] == Kind.CHANNEL:
+        fold_room(fold, entry, RoomWord.read(content))
+        return None
+    said = read_said(content["kind"], content, sealed=True)
+    if said.channel is not None and entry.author != fold.me:
+        refuse_stranger(fold, entry, said)
+    return fold.take_message_of_others(entry, place, said)
 
 
 def _key(fold: Fold, entry: Entry, place: int, sealed: Sealed) -> bytes | None:

@@ -22,6 +22,7 @@ from maw.core.profile import NO_PROFILE, Profile
 from maw.core.redaction import Range
 from maw.store.channel_words import ChannelWord, read_channels
 from maw.store.people import read_people
+from maw.store.rooms import RoomRow, read_rooms
 from maw.store.schema import SEQ_BITS
 
 _AGENTS: Final = """
@@ -116,7 +117,7 @@ class AgentRow:
 
 _TABLES: Final = (
     "nodes", "node_at", "nodes_named", "logs", "log_at", "channels", "channel_at", "agents", "agent_at",
-    "agents_named", "agents_of", "local", "keep", "words", "kept_by", "channel_words", "watchers", "seal_keys",
+    "agents_named", "agents_of", "local", "keep", "words", "kept_by", "channel_words", "watchers", "seal_keys", "rooms",
 )  # fmt: skip
 """What ``reload`` replaces."""
 
@@ -176,6 +177,8 @@ class State:
     """By channel: the agents of this host that watch it, and whether it wakes them."""
     seal_keys: dict[int, SaidKey] = field(default_factory=dict)
     """By node: the sealing key that it named last."""
+    rooms: dict[int, RoomRow] = field(default_factory=dict)
+    """Private channels by number: what their makers said last."""
     halves: Mapping[bytes, tuple[bytes, bytes]] = field(default_factory=dict, compare=False)
     """This host's own sealing keys, private half and public, by their ids."""
     dropped: int = field(default=0, compare=False)
@@ -295,6 +298,7 @@ class State:
             self.add_agent(AgentRow(*row))
         await read_people(conn, self.agent_at)
         await read_channels(conn, self)
+        await read_rooms(conn, self)
         for node, *named in await conn.execute_fetchall("SELECT node, epoch, seq, key FROM seal_keys"):
             self.seal_keys[node] = SaidKey(*named)
         counted = await conn.execute_fetchall("SELECT node, count(*) FROM heeded GROUP BY node")

@@ -9,7 +9,7 @@ from maw.store.database import Database
 _GOT: Final = """SELECT b.seq, b.acked IS NULL AS waits FROM mailbox b
     WHERE b.agent = ? AND b.why = 'direct' AND b.seq {} ? ORDER BY b.seq {} LIMIT ?"""
 _SENT: Final = """SELECT o.seq, 0 AS waits FROM outbox o JOIN messages m ON m.seq = o.seq
-    WHERE o.agent = ? AND m.direct AND o.seq {} ? ORDER BY o.seq {} LIMIT ?"""
+    WHERE o.agent = ? AND m.direct AND m.channel IS NULL AND o.seq {} ? ORDER BY o.seq {} LIMIT ?"""
 
 
 async def direct(

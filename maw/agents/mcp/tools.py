@@ -16,7 +16,7 @@ from maw.client import calls
 from maw.client.daemon import Daemon, segment
 from maw.core.filenames import size_words
 from maw.core.intents import INTENTS, PRIORITIES
-from maw.core.names import check_name, parse_address, parse_group
+from maw.core.names import check_channel, parse_address, parse_group
 from maw.core.text import shown
 from maw.errors import BadInput, MawError
 
@@ -139,7 +139,7 @@ def _send(daemon: Daemon, args: Args) -> Json:
         names = [parse_group(one) or str(parse_address(one)) for one in to.split(",")]
         receipt = daemon.post_once("/api/direct", {**body, "to": names[0] if len(names) == 1 else names}).body
     else:
-        channel = check_name(to.removeprefix("#"), "channel")
+        channel = check_channel(to.removeprefix("#"))
         receipt = daemon.post_once(f"/api/channels/{segment(channel)}/messages", body).body
     said = {"n": receipt["seq"], "state": receipt["state"]}
     offline = [one["agent"] for one in receipt.get("recipients", ()) if one.get("online") is False]
@@ -160,7 +160,7 @@ def _wait(daemon: Daemon, args: Args) -> Json:
 def _read(daemon: Daemon, args: Args) -> Any:
     what = str(args["what"])
     if not what.isdecimal() and what.count("-") < 2:
-        channel = check_name(what.removeprefix("#"), "channel")
+        channel = check_channel(what.removeprefix("#"))
         found = daemon.get(f"/api/channels/{segment(channel)}/messages", limit=SHOWN).body
         return {"messages": [_message(one, BODY) for one in found]}
     found = daemon.get(f"/api/messages/{segment(what)}").body

@@ -10,7 +10,7 @@ from maw.api.backend import Json, Page, Speaker
 from maw.api.service.speakers import Speakers
 from maw.core.colony import GROUPS
 from maw.core.effects import Alert
-from maw.core.names import parse_address, parse_group
+from maw.core.names import is_private, parse_address, parse_group
 from maw.core.states import REPLICATED
 from maw.errors import BadInput
 from maw.node.presenting import iso
@@ -55,15 +55,23 @@ class Reading(Speakers):
 
     async def channels(self, speaker: Speaker) -> list[Json]:
         agent = self._agent(speaker)
-        return [self._node.channels.json(name, agent) for name in sorted(self._node.state.channels)]
+        node = self._node
+        public = [name for name in node.state.channels if not is_private(name)]
+        own = [row.name for row in node.directory.rooms_of(speaker.agent_key)]
+        return [node.channels.json(name, agent) for name in sorted([*public, *own])]
 
     async def channel_page(
         self, speaker: Speaker, channel: str, *, after_seq: int | None, before_seq: int | None, limit: int
     ) -> Page:
         self._check_cursor(after_seq)
         seen = self._node.visible.seq
-        row = self._node.directory.channel(channel)
+        row = self._node.directory.channel(channel, speaker.agent_key)
         rows = await pages.in_channel(self._node.db, row.n, after=after_seq, before=before_seq, limit=limit)
+        if is_private(row.name):  # what was said before one came is not for him
+            found = self._node.presenter.readable(rows, speaker.agent_key)
+            more = rows[-1].seq if len(rows) == limit else None
+            page = _page(found, seen, after_seq, limit)
+            return page if more is None or after_seq is None else page._replace(next_seq=more)
         return _page([self._node.presenter.message(item) for item in rows], seen, after_seq, limit)
 
     async def mentions_page(
@@ -146,7 +154,7 @@ class Reading(Speakers):
             rows = await pages.mailbox(self._node.db, agent.n, after=after_seq, limit=limit)
             scan = limit
         elif channel is not None:
-            row = self._node.directory.channel(channel)
+            row = self._node.directory.channel(channel, speaker.agent_key)
             channel = row.name
             rows = await pages.in_channel(self._node.db, row.n, after=after_seq, before=None, limit=limit)
             scan = limit

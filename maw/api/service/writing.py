@@ -92,8 +92,20 @@ class Writing(Speakers):
         self._node.presences.touch(agent)
         return await self._node.talking.read(agent, refs, via)
 
-    async def add_channel(self, speaker: Speaker, name: str, about: str = "") -> Json:
-        return await self._node.channels.create(need_agent(self._agent(speaker)), name, about)
+    async def add_channel(
+        self, speaker: Speaker, name: str, about: str = "", members: Sequence[str] | None = None
+    ) -> Json:
+        agent, channels = need_agent(self._agent(speaker)), self._node.channels
+        if members is not None:
+            return await channels.create_private(agent, name, about, members)
+        return await channels.create(agent, name, about)
+
+    async def change_members(
+        self, speaker: Speaker, name: str, add: Sequence[str], remove: Sequence[str]
+    ) -> Json:
+        agent = need_agent(self._agent(speaker))
+        self._node.keeping.refuse_frozen(agent, name)
+        return await self._node.channels.change_members(agent, name, add, remove)
 
     async def change_channel(
         self, speaker: Speaker, name: str, about: str | None, archived: bool | None

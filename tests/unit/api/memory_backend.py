@@ -653,7 +653,14 @@ class MemoryBackend(MemoryFiles, MemoryOffice):
             raise NotFound(f"no channel is called {name}", code="no_such_channel")
         return {**self._channel(name), "watched": wakes is not None, "wakes": bool(wakes)}
 
-    async def add_channel(self, speaker: Speaker, name: str, about: str = "") -> Json:
+    async def change_members(
+        self, speaker: Speaker, name: str, add: Sequence[str], remove: Sequence[str]
+    ) -> Json:
+        raise NotFound(f"no channel is called {name}", code="no_such_channel")
+
+    async def add_channel(
+        self, speaker: Speaker, name: str, about: str = "", members: Sequence[str] | None = None
+    ) -> Json:
         if name in self.channel_names:
             raise Conflict(f"channel {name} is there already", code="channel_exists")
         self.channel_names.append(name)

@@ -32,7 +32,6 @@ from maw.core.sealing import (
     padded,
     public_of,
     seal,
-    seal_in_room,
     stored_words,
     unwrap,
     words_of,
@@ -152,7 +151,6 @@ def test_only_words_are_sealed() -> None:
         {"id": b"short"},
         {"box": b"x" * 200},
         {"box": None},
-        {"room": b"x"},
     ],
 )
 def test_what_is_malformed_is_refused(change: dict[str, Any]) -> None:
@@ -183,11 +181,6 @@ def test_a_row_is_read_by_its_header_and_key() -> None:
     assert words_of(entry, chance.key) == (Kind.DIRECT, said)
     plain = make(ME, COLONY, 1, START, 1, Kind.DIRECT, pack_payload(bytes(16), CONTENT))
     assert words_of(plain, None) == (Kind.DIRECT, CONTENT)
-
-
-def test_in_a_room_who_has_its_key_opens_it() -> None:
-    words = seal_in_room(Kind.POST, CONTENT, COLONY, ME.node, AGENT, b"r" * 16, b"k" * 32, os.urandom(16))
-    assert Sealed.read(unpack_content(pack_content(words.content()))) == words
 
 
 @pytest.mark.parametrize("public", [bytes(32), b"\x01" + bytes(31)])

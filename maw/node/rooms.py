@@ -1,0 +1,180 @@
+"""Private channels of this host's agents: made, filled and emptied by who made them, posted in by who is in them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import aiosqlite
+
+from maw.core.colony import MAX_RECIPIENTS, Recipient
+from maw.core.entry import Kind
+from maw.core.identity import NodeId
+from maw.core.names import check_name
+from maw.core.profile import check_about
+from maw.core.rooms import NONCE_BYTES, RoomWord, is_member
+from maw.errors import BadInput, Conflict, NotFound, Refused
+from maw.node.authoring import Authoring, wall_clock_ms
+from maw.node.directory import Directory
+from maw.node.folds import Folds
+from maw.node.sealing import Sealing
+from maw.node.store import Store
+from maw.store.fold import Fold
+from maw.store.rooms import NO_MEMBER
+from maw.store.state import AgentRow, ChannelRow
+from maw.store.withholding import release
+
+
+class Rooms:
+    def __init__(
+        self, store: Store, authoring: Authoring, directory: Directory, sealing: Sealing, folds: Folds
+    ) -> None:
+        self._store = store
+        self._authoring = authoring
+        self._directory = directory
+        self._sealing = sealing
+        self._folds = folds
+        self._due = True
+        """Posts may be held back whose authors are known to be in their channels by now."""
+
+    # -- what its maker says --------------------------------------------------------------------------
+
+    async def create(self, agent: AgentRow, name: str, about: str, members: Sequence[str]) -> str:
+        """The id of a new private channel with these agents in it. BadInput, NotFound, Ambiguous, Conflict."""
+        word = RoomWord(
+            agent.id, self._store.me, os.urandom(NONCE_BYTES), check_name(name.lstrip("#"), "channel"),
+            self._directory.address(agent), self._with((self._directory.recipient(agent),), members),
+            check_about(about),
+        )  # fmt: skip
+        await self._say(word, ())
+        return word.id
+
+    async def change_members(
+        self, agent: AgentRow, row: ChannelRow, add: Sequence[str], remove: Sequence[str]
+    ) -> None:
+        """Raises NotFound, BadInput, Refused when it is not this agent's, Conflict."""
+        word = self._own(agent, row)
+        gone = {
+            (one.node, one.agent)
+            for one in map(self._directory.recipient, map(self._directory.find_agent, remove))
+        }
+        if (self._store.me, agent.id) in gone:
+            raise BadInput(
+                "who made a private channel stays in it",
+                code="bad_body",
+                hint=f"maw channel archive {row.name} ends it",
+            )
+        if absent := gone - {(one.node, one.agent) for one in word.members}:
+            raise NotFound(f"{len(absent)} of these are not in #{row.name}", code="no_such_agent")
+        left = tuple(one for one in word.members if (one.node, one.agent) not in gone)
+        await self._say(replace(word, members=self._with(left, add)), word.members)
+
+    async def change(
+        self,
+        agent: AgentRow | None,
+        row: ChannelRow,
+        *,
+        about: str | None = None,
+        archived: bool | None = None,
+        keep_days: int | None = None,
+    ) -> None:
+        """What is None stays. Refused: only its maker does so."""
+        word = self._own(agent, row)
+        said = replace(
+            word,
+            about=word.about if about is None else check_about(about),
+            archived=word.archived if archived is None else archived,
+            keep_days=word.keep_days if keep_days is None else keep_days,
+        )
+        await self._say(said, word.members)
+
+    def _own(self, agent: AgentRow | None, row: ChannelRow) -> RoomWord:
+        word = self._store.state.rooms[row.n].word
+        ours = (self._store.me, *self._store.state.former_me)
+        if agent is None or word.maker not in ours or word.agent != agent.id:
+            raise Refused(
+                f"#{row.name} was made by {word.by}: nobody else changes it",
+                code="not_yours",
+                hint=f"ask {word.by}; make another one: maw channel create NAME --private",
+            )
+        return word
+
+    def _with(self, members: tuple[Recipient, ...], add: Sequence[str]) -> tuple[Recipient, ...]:
+        more = [self._directory.recipient(self._directory.find_agent(one)) for one in add]
+        known = {(one.node, one.agent) for one in members}
+        fresh = {(one.node, one.agent): one for one in more if (one.node, one.agent) not in known}
+        if len(members) + len(fresh) > MAX_RECIPIENTS:
+            raise BadInput(f"at most {MAX_RECIPIENTS} are in a private channel", code="bad_body")
+        return (*members, *fresh.values())
+
+    async def _say(self, word: RoomWord, before: Sequence[Recipient]) -> None:
+        """To the hosts of who is in it; those of whom nobody is any more are told that it is over for them."""
+        hosts = self.hosts(word.members)
+        left = self.hosts(before) - hosts
+        for said, nodes in ((word, hosts), (replace(word, members=(), about=""), left)):
+            if not nodes:
+                continue
+            content, key = self._sealing.seal(Kind.CHANNEL, said.content(), nodes, itself=said is word)
+
+            def local(fold: Fold, key: bytes | None = key if said is word else None) -> None:
+                fold.fresh_key = key
+
+            await self._authoring.say(Kind.PRIVATE, content, local=local)
+        self._due = True
+
+    async def _say_again(self) -> None:
+        """What was said of a channel before this node named its sealing key: who loses his database can open what comes
+        back for 30 days, and should find the channels among it."""
+        state = self._store.state
+        own = state.nodes.get(self._store.me)
+        key = None if own is None else state.seal_keys.get(own.n)
+        if own is None or key is None or self._authoring.read_only or self._authoring.barred:
+            return
+        for room in list(state.rooms.values()):
+            if room.node == own.n and (room.epoch, room.seq) < (key.epoch, key.seq) and room.word.members:
+                with suppress(
+                    Conflict
+                ):  # a host has named no key (any more): at the next change, or in a week
+                    await self._say(room.word, ())
+
+    # -- posts ------------------------------------------------------------------------------------------
+
+    def members(self, row: ChannelRow) -> tuple[Recipient, ...]:
+        return self._store.state.rooms[row.n].word.members
+
+    def hosts(self, members: Iterable[Recipient]) -> set[NodeId]:
+        """Those of them that are trusted: of a revoked one nobody is in it any more."""
+        return {one.node for one in members if self._directory.counts(one.node)}
+
+    def is_in(self, row: ChannelRow, agent: AgentRow) -> bool:
+        """Whether an agent anywhere is in it."""
+        return is_member(self.members(row), (self._store.state.node_at[agent.node].key,), agent.id)
+
+    # -- posts that came before their authors were known ---------------------------------------------
+
+    def received(self, fold: Fold) -> None:
+        """What came from elsewhere is durable."""
+        self._due = self._due or bool(fold.changes.rooms)
+
+    async def settle(self) -> None:
+        """Looks again into what was held back, and says anew what was sealed for older keys. Raises MawError when the
+        disk does not take it."""
+        await self._say_again()
+        if not self._due:
+            return
+        self._due = False
+        after: int | None = 0
+        try:
+            while after is not None:
+                start = after
+
+                async def write(conn: aiosqlite.Connection, start: int = start) -> tuple[int | None, Fold]:
+                    fold = self._folds.new(wall_clock_ms())
+                    return await release(conn, fold, NO_MEMBER, start), fold
+
+                after, _ = await self._store.writer.submit(write, lambda done: self._folds.took(done[1]))
+        except BaseException:
+            self._due = True
+            raise
