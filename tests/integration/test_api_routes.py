@@ -25,6 +25,7 @@ ROUTES = {
     "POST /api/channels/{name}",
     "POST /api/channels/{name}/watch",
     "POST /api/channels/{name}/retention",
+    "POST /api/channels/{name}/members",
     "GET /api/channels/{name}/messages",
     "POST /api/channels/{name}/messages",
     "GET /api/mentions",
