@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from bench import catchup, cli, colony, hearing, hooks, hop, idle, memory, posts, report
+from bench import catchup, cli, colony, files, hearing, hooks, hop, idle, memory, posts, report
 from bench.figure import Figure
 from bench.fleet import page
 from bench.house import TroubleError
@@ -29,6 +29,7 @@ BENCHMARKS: Final[dict[str, ModuleType]] = {
     "hooks": hooks,
     "hearing": hearing,
     "colony": colony,
+    "files": files,
 }
 STAGED: Final = ("catchup", "memory")
 """These share the big Colony."""

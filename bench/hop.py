@@ -47,18 +47,18 @@ async def run(root: Path, size: Size) -> list[Figure]:
             ):
                 for number, text in enumerate(texts(size.hops + _WARM, seed=4)):
                     request = post_request(text)
-                    hop = await _hop(posting, stream, request)
+                    took = await hop(posting, stream, request)
                     began = time.perf_counter()
                     bare_post = await beside.ask(request) - began
                     if number >= _WARM:
                         turn = turns[(number - _WARM) * size.rounds // size.hops]
-                        turn.hops.append(hop * 1e3)
+                        turn.hops.append(took * 1e3)
                         turn.floor.append(bare_post * 1e3)
                     await asyncio.sleep(_PAUSE_S * random.random())
     return [_figure("p50", turns, 0.5, ASKED_P50_MS), _figure("p99", turns, 0.99, ASKED_P99_MS)]
 
 
-async def _hop(near: Caller, stream: aiohttp.ClientWebSocketResponse, request: bytes) -> float:
+async def hop(near: Caller, stream: aiohttp.ClientWebSocketResponse, request: bytes) -> float:
     """Seconds from sending the request on one side to seeing the message on the other."""
     began = time.perf_counter()
     _, (seen, text) = await asyncio.gather(near.ask(request), _next_message(stream))

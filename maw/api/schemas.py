@@ -159,6 +159,7 @@ _STATUS: Final = _object(
         "unread": {"type": "object", "additionalProperties": _WHOLE},
         "disk_free_bytes": _WHOLE,
         "database_bytes": _WHOLE,
+        "files": _object({"held": _WHOLE, "bytes": _WHOLE, "quota_bytes": _WHOLE}),
         "rss_bytes": _WHOLE,
         "backup": _object({"at": _or_null(_TIME), "where": _or_null(_TEXT), "problem": _or_null(_TEXT)}),
         "alerts": _list(

@@ -94,6 +94,7 @@ def _facts(out: Output, state: Record) -> list[tuple[str, str]]:
         ("unread", _unread(state) or "nothing"),
         ("disk", f"{size(state.get('disk_free_bytes'))} free · database {size(state.get('database_bytes'))}"),
         ("search", _search(out, state.get("search") or {})),
+        ("files", _files(state.get("files") or {})),
         ("memory", size(state.get("rss_bytes"))),
         ("host", _host(out, state.get("host") or {})),
         ("wakes", _wakes(state.get("wakes") or {})),
@@ -104,6 +105,10 @@ def _facts(out: Output, state: Record) -> list[tuple[str, str]]:
     facts += [("peer", out.style(trouble, "yellow")) for trouble in _troubles(state)]
     facts += [("refused", out.style(refused, "yellow")) for refused in _refused(state)]
     return [*facts, *(("alert", out.style(alert, "yellow")) for alert in _alerts(state))]
+
+
+def _files(files: Record) -> str:
+    return f"{words(files.get('held'))} · {size(files.get('bytes'))} of {size(files.get('quota_bytes'))}"
 
 
 def _search(out: Output, search: Record) -> str:

@@ -61,6 +61,9 @@ class Shelf:
     def quota(self) -> int:
         return self.config.quota_mib << 20
 
+    def json(self) -> dict[str, int]:
+        return {"held": len(self.held), "bytes": self.used, "quota_bytes": self.quota}
+
     def has(self, name: bytes) -> bool:
         """Whether it is here, whole."""
         one = self.held.get(name)

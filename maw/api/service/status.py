@@ -94,6 +94,7 @@ class Status(Speakers):
             "database_bytes": _database_bytes(node.db.path),
             "database_free_bytes": await free_bytes(node.db),
             "search": await node.indexing.json(),
+            "files": node.shelf.json(),
             "rss_bytes": _resident_bytes(),
             "backup": _backup(last_backup(node.home)),
             "trouble_with": node.peering.troubles(),

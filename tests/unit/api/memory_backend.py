@@ -226,6 +226,7 @@ class MemoryBackend(MemoryFiles, MemoryOffice):
             "unread": dict.fromkeys(self.agents, 0),
             "disk_free_bytes": 10**9,
             "database_bytes": 4096,
+            "files": {"held": 0, "bytes": 0, "quota_bytes": 2 << 30},
             "rss_bytes": 40_000_000,
             "backup": {"at": None, "where": None, "problem": None},
             "alerts": [],

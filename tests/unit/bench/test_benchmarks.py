@@ -17,7 +17,17 @@ from bench.sizes import SIZES
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "names",
-    [["hop"], ["posts"], ["catchup", "memory"], ["cli"], ["idle"], ["hooks"], ["hearing"], ["colony"]],
+    [
+        ["hop"],
+        ["posts"],
+        ["catchup", "memory"],
+        ["cli"],
+        ["idle"],
+        ["hooks"],
+        ["hearing"],
+        ["colony"],
+        ["files"],
+    ],
 )
 async def test_each_runs_and_yields_figures(names: list[str]) -> None:
     heard: list[str] = []

@@ -35,6 +35,7 @@ STATE: dict[str, Any] = {
     "unread": {"arthur": 3, "neo": 0},
     "disk_free_bytes": 5 << 30,
     "database_bytes": 200 << 10,
+    "files": {"held": 2, "bytes": 3 << 20, "quota_bytes": 2 << 30},
     "rss_bytes": 54 << 20,
     "alerts": [{"at": "x", "kind": "fork", "text": "pi has two logs\x1b", "count": 2}],
 }
