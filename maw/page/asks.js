@@ -34,8 +34,9 @@ export async function asksView(app, main) {
 function part(app, title, asks, empty) {
   const late = asks.filter((one) => one.overdue);
   const sorted = [...late, ...asks.filter((one) => !one.overdue)];
+  const acts = (one) => (one.whose === "of_me" ? { ...app.acts, answer: app.acts.reply } : app.acts);
   return [el("h2", { class: "above" }, title, asks.length ? ` · ${asks.length}` : "", late.length ? el("span", { class: "tag bad" }, `${late.length} overdue`) : null),
     sorted.length ? el("div", { role: "feed", "aria-label": title }, ...sorted.map((one) => messageRow(
-      { ...one, elsewhere: true, why: one.whose === "mine" && one.waits_for.length ? `waits for ${one.waits_for.map(shown).join(", ")}` : null }, app.acts)))
+      { ...one, elsewhere: true, why: one.whose === "mine" && one.waits_for.length ? `waits for ${one.waits_for.map(shown).join(", ")}` : null }, acts(one))))
       : el("p", { class: "dim pad" }, empty)];
 }

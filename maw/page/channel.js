@@ -7,7 +7,7 @@ import { el, icon } from "./dom.js";
 import { signedIn } from "./identity.js";
 import { lock } from "./message.js";
 import { PAGE, Rows } from "./rows.js";
-import { called, shown } from "./text.js";
+import { called, isPrivate, shown } from "./text.js";
 
 export async function channelView(app, main, { name, seq }) {
   const path = `/api/channels/${piece(name)}/messages`;
@@ -23,9 +23,9 @@ export async function channelView(app, main, { name, seq }) {
   const place = app.places.all.get(name);
   main.replaceChildren(
     el("header", { class: "bar" }, app.menuButton(),
-      el("h1", { class: "long" }, place?.private ? lock("private: only the hosts of its members can read it") : icon("hash"),
+      el("h1", { class: "long" }, isPrivate({ private: place?.private, name }) ? lock("private: only the hosts of its members can read it") : icon("hash"),
         el("span", { class: "label" }, called(name))),
-      el("span", { class: "about" }, shown(place?.about ?? (place?.created_by ? `opened by ${place.created_by}` : ""))),
+      el("span", { class: "about" }, shown(aboutOf(place))),
       signedIn() && place ? watchButton(app, place) : null),
     rows.element,
     composer(app, { path, label: `Write to #${called(name)}`, place: `#${name}` }));
@@ -42,4 +42,9 @@ export async function channelView(app, main, { name, seq }) {
     change: (message) => rows.change(message),
     reload: () => rows.open(),
   };
+}
+
+function aboutOf(place) {
+  const members = place?.members ? `private: ${place.members.join(", ")}` : "";
+  return [place?.about, members].filter(Boolean).join(" · ") || (place?.created_by ? `opened by ${place.created_by}` : "");
 }

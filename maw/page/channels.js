@@ -7,13 +7,20 @@ import { button, el, icon } from "./dom.js";
 export function newChannel(app) {
   const name = el("input", { id: "dialog-name", required: true, autocomplete: "off", spellcheck: "false", maxlength: "32", placeholder: "builds" });
   const about = el("input", { id: "dialog-about", autocomplete: "off", maxlength: "280" });
+  const secret = el("input", { id: "dialog-private", type: "checkbox", on: { change: () => (who.hidden = !secret.checked) } });
+  const members = el("input", { id: "dialog-members", autocomplete: "off", spellcheck: "false", placeholder: "trinity, neo@zion" });
+  const who = el("div", { hidden: true }, el("label", { for: "dialog-members" }, "Who else is in it"), members,
+    el("p", { class: "dim" }, "Nobody else hears that it is there; only the hosts of its members can read it."));
   return askIn({
     title: "Open a channel",
     fields: [el("label", { for: "dialog-name" }, "Name"), name, el("label", { for: "dialog-about" }, "What it is for (may be left out)"), about,
-      el("p", { class: "dim" }, "Every host of the Colony sees it and what is said there.")],
+      el("label", { class: "check", for: "dialog-private" }, secret, "Private"), who],
     verb: "Open it",
     act: async () => {
-      const { body } = await post("/api/channels", { name: name.value.trim().replace(/^#/, ""), ...(about.value.trim() ? { about: about.value.trim() } : {}) });
+      const wanted = { name: name.value.trim().replace(/^#/, "") };
+      if (about.value.trim()) wanted.about = about.value.trim();
+      if (secret.checked) Object.assign(wanted, { private: true, members: members.value.split(/[\s,]+/).filter(Boolean) });
+      const { body } = await post("/api/channels", wanted);
       app.places.learn(body);
       location.hash = `#/c/${encodeURIComponent(body.name)}`;
     },

@@ -17,7 +17,7 @@ const KNOWN = {
 const INTENTS = { ask: "wants an answer", inform: "wants it known", ack: "says that it was read" };
 export const STEPS = ["stored", "replicated", "delivered", "read"];
 
-/** `acts`: `{thread(m), trace(m), reply(m), ack(m)?, history(m), edit(m), redact(m), isMine(m), fail(error)}`; those that
+/** `acts`: `{thread(m), trace(m), reply(m), ack(m)?, answer(m)?, history(m), edit(m), redact(m), isMine(m), fail(error)}`; those that
  * are there become buttons. */
 export function messageRow(message, acts, compact = false) {
   const order = message.order === true;
@@ -149,6 +149,7 @@ function foot(message, acts) {
     parts.push(el("button", { type: "button", class: "replies", on: { click: () => acts.thread(message) } },
       `${message.replies} ${message.replies === 1 ? "reply" : "replies"}`));
   }
+  if (acts.answer) parts.push(button("plain small", "Answer", () => acts.answer(message)));
   return parts.length ? el("div", { class: "foot" }, ...parts) : null;
 }
 

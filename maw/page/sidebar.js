@@ -6,7 +6,7 @@ import { me, signedIn } from "./identity.js";
 import { showKeys } from "./keys.js";
 import { wordsOf } from "./message.js";
 import { searchBox } from "./search.js";
-import { called, shown } from "./text.js";
+import { called, isPrivate, shown } from "./text.js";
 import { ago } from "./time.js";
 
 const STATES = { live: "live", connecting: "connecting", away: "the daemon is away", refused: "signed out by the node" };
@@ -81,14 +81,14 @@ export class Sidebar {
     let row = this.rows.get(place.name);
     if (!row) {
       row = { line: el("span", { class: "last" }), dot: el("span", { class: "dot" }), age: el("span", { class: "age" }) };
-      row.link = el("a", { href: `#/c/${encodeURIComponent(place.name)}` },
+      row.link = el("a", { href: `#/c/${encodeURIComponent(place.name)}`, title: shown(place.name) },
         row.sign = el("span", { class: "sign", "aria-hidden": "true" }, "#"),
         row.label = el("span", { class: "label" }, called(place.name)), row.age, row.dot, row.line);
       row.element = el("li", {}, row.link);
       this.rows.set(place.name, row);
     }
-    if (Boolean(place.private) !== Boolean(row.private)) {
-      row.private = Boolean(place.private);
+    if (isPrivate(place) !== Boolean(row.private)) {
+      row.private = isPrivate(place);
       row.sign.replaceChildren(row.private ? icon("lock") : "#");
       row.label.replaceChildren(called(place.name), row.private ? el("span", { class: "unseen" }, " (private)") : "");
     }

@@ -13,6 +13,9 @@ export function shown(text) {
   return pieces(text).map(([part]) => part).join("");
 }
 
+/** Whether a channel is private: no public one has such a name. */
+export const isPrivate = (place) => Boolean(place.private) || place.name.includes("~");
+
 /** A channel as it is called: of a private one's id the beginning is enough to tell it from others. */
 export const called = (name) => shown(name.includes("~") ? name.slice(0, name.indexOf("~") + 5) : name);
 

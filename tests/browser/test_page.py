@@ -310,6 +310,33 @@ def test_a_channel_is_opened_and_watched_from_the_page(hosts: tuple[Host, Host],
     with tab.expect_download() as fetched:  # it is on the other host: it is fetched first
         tab.locator("#main .msg", has_text="for whom").locator(".file").click()
     assert fetched.value.path().read_bytes() == b"far"
+    tab.get_by_role("button", name="Open a channel").click()
+    dialog.get_by_label("Name").fill("vault")
+    dialog.get_by_label("Private").check()
+    dialog.get_by_label("Who else is in it").fill("trinity@nebula")
+    dialog.get_by_role("button", name="Open it").click()
+    expect(tab.get_by_role("heading", name="vault~").locator(".lock")).to_contain_text("private")
+    expect(tab.locator("#main .bar .about")).to_contain_text("neo@zion, trinity@nebula")
+    box = tab.get_by_label("Write to #vault~")
+    box.fill("a secret of tow")
+    box.press("Enter")
+    said = tab.locator("#main .msg", has_text="a secret of tow")
+    expect(said.locator(".lock")).to_contain_text("sealed", use_inner_text=False)
+    said.focus()
+    tab.keyboard.press("e")
+    tab.get_by_label("What it is to say").fill("a secret of two")
+    tab.get_by_role("button", name="Save").click()
+    expect(body(tab, "a secret of two")).to_be_visible()
+    room = tab.locator("#side a.here").get_attribute("title") or ""
+    wait_until(lambda: "a secret of two" in read(nebula, "trinity", room), "it is read there", 30)
+    assert [
+        one["with"] for one in zion.ask("GET", "/api/direct", agent="neo")[1] if "secret" in str(one)
+    ] == []
+
+
+def read(host: Host, agent: str, channel: str) -> list[str]:
+    status, found = host.ask("GET", f"/api/channels/{channel}/messages", agent=agent)
+    return [one["text"] for one in found] if status == 200 else []
 
 
 def uploaded(host: Host, agent: str, content: bytes) -> str:
