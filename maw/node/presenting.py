@@ -33,7 +33,8 @@ UNKNOWN: Final = "unknown"
 _LOW = (1 << SEQ_BITS) - 1
 _EPOCH = datetime.fromtimestamp(0, UTC).replace(tzinfo=None)
 _LAST_MS = 253402300799999
-MAX_JUDGED: Final = 20_000
+MAX_JUDGED: Final = 2_000
+"""Some pages: 20,000 of them would be 3 MiB, and what is read again is mostly what is newest."""
 _NOBODY = AgentRow(0, 0, bytes(16), "nobody", "agent", 0)
 """Whose a message is whose row is damaged."""
 
@@ -76,7 +77,7 @@ class Presenter:
         self._damaged = damaged
         self._me = me
         self._word = word
-        self._legible: dict[tuple[int, int], str | None] = {}
+        self._legible: dict[int | tuple[int, int], str | None] = {}
         self._likenesses = likenesses
         self._state = state
         self._directory = directory
@@ -206,7 +207,7 @@ class Presenter:
 
     def _unreadable(self, row: Shown, text: str) -> str | None:
         """Judged once: to look at each character of each page would cost more than the page."""
-        about = (row.place, 0 if row.edit is None else row.edit.times)
+        about = row.place if row.edit is None else (row.place, row.edit.times)
         if about not in self._legible:
             if len(self._legible) >= MAX_JUDGED:
                 self._legible.clear()

@@ -22,7 +22,7 @@ def test_the_short_form_has_every_kind() -> None:
 def test_five_hosts_lose_nothing_whatever_happens_to_them(capsys: pytest.CaptureFixture[str]) -> None:
     need(requirements_missing())
     lines: list[str] = []
-    outcome = run.carry_out(SEED, SECONDS, 50.0, lines.append)
+    outcome = run.carry_out(SEED, SECONDS, 20.0, lines.append)
     told = "\n".join([*lines, chaos.report(outcome)])
     assert outcome.good, told
     assert outcome.accepted > 100, told

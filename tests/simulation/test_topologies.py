@@ -16,7 +16,7 @@ def test_nothing_comes_twice_in_a_steady_run(shape: Shape, seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "nodes", "one_way"), [(DAY_S, 4, False), (600.0, 6, False), (600.0, 6, True)]
+    ("seconds", "nodes", "one_way"), [(DAY_S / 4, 4, False), (600.0, 6, False), (600.0, 6, True)]
 )
 def test_halves_that_were_apart_become_one(seconds: float, nodes: int, one_way: bool) -> None:
     seen = apart(3, seconds, nodes=nodes, one_way=one_way)
