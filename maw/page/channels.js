@@ -10,7 +10,7 @@ export function newChannel(app) {
   const secret = el("input", { id: "dialog-private", type: "checkbox", on: { change: () => (who.hidden = !secret.checked) } });
   const members = el("input", { id: "dialog-members", autocomplete: "off", spellcheck: "false", placeholder: "trinity, neo@zion" });
   const who = el("div", { hidden: true }, el("label", { for: "dialog-members" }, "Who else is in it"), members,
-    el("p", { class: "dim" }, "Nobody else hears that it is there; only the hosts of its members can read it."));
+    el("p", { class: "dim" }, "For others it is not there; only the hosts of its members can read it."));
   return askIn({
     title: "Open a channel",
     fields: [el("label", { for: "dialog-name" }, "Name"), name, el("label", { for: "dialog-about" }, "What it is for (may be left out)"), about,

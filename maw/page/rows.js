@@ -212,6 +212,7 @@ export class Rows {
     }
     this.list.querySelector(":scope > .nothing")?.remove();
     if (!wanted.length) wanted.push(el("p", { class: "nothing" }, this.empty));
+    this.list.setAttribute("role", this.items.length ? "feed" : "group"); // a feed is one of articles
     wanted.forEach((element, at) => {
       const there = this.list.children[at];
       if (there !== element) this.list.insertBefore(element, there ?? null);

@@ -526,7 +526,11 @@ def test_axe_finds_nothing_to_complain_of(
     wrong += complaints(page)
     zion.ask("POST", "/api/direct", {"to": ["trinity"], "text": "psst", "intent": "ask"}, agent="neo")
     views = {"mesh": "Mesh", "agents": "Agents", "sent": "Sent", "alerts": "Alerts", "asks": "Asks"}
-    views |= {"direct": "Direct messages", "direct/trinity@nebula": "trinity@nebula"}
+    views |= {
+        "direct": "Direct messages",
+        "direct/owner@zion": "owner@zion",
+        "direct/trinity@nebula": "trinity@nebula",
+    }
     for view, title in views.items():
         page.goto(f"{zion.page}/#/{view}")
         expect(page.locator("#main h1")).to_have_text(title)
