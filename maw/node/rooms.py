@@ -66,10 +66,11 @@ class Rooms:
                 code="bad_body",
                 hint=f"maw channel archive {row.name} ends it",
             )
-        if absent := gone - {(one.node, one.agent) for one in word.members}:
+        members = self._as_they_are(word.members)
+        if absent := gone - {(one.node, one.agent) for one in members}:
             raise NotFound(f"{len(absent)} of these are not in #{row.name}", code="no_such_agent")
-        left = tuple(one for one in word.members if (one.node, one.agent) not in gone)
-        await self._say(replace(word, members=self._with(left, add)), word.members)
+        left = tuple(one for one in members if (one.node, one.agent) not in gone)
+        await self._say(replace(word, members=self._with(left, add)), members)
 
     async def change(
         self,
@@ -111,6 +112,7 @@ class Rooms:
 
     async def _say(self, word: RoomWord, before: Sequence[Recipient]) -> None:
         """To the hosts of who is in it; those of whom nobody is any more are told that it is over for them."""
+        word = replace(word, members=self._as_they_are(word.members))
         hosts = self.hosts(word.members)
         left = self.hosts(before) - hosts
         for said, nodes in ((word, hosts), (replace(word, members=(), about=""), left)):
@@ -132,8 +134,10 @@ class Rooms:
         key = None if own is None else state.seal_keys.get(own.n)
         if own is None or key is None or self._authoring.read_only or self._authoring.barred:
             return
+        former = {state.nodes[node].n for node in state.former_me if node in state.nodes}
         for room in list(state.rooms.values()):
-            if room.node == own.n and (room.epoch, room.seq) < (key.epoch, key.seq) and room.word.members:
+            is_older = (room.epoch, room.seq) < (key.epoch, key.seq)
+            if room.word.members and (room.node in former or (room.node == own.n and is_older)):
                 with suppress(
                     Conflict
                 ):  # a host has named no key (any more): at the next change, or in a week
@@ -142,7 +146,12 @@ class Rooms:
     # -- posts ------------------------------------------------------------------------------------------
 
     def members(self, row: ChannelRow) -> tuple[Recipient, ...]:
-        return self._store.state.rooms[row.n].word.members
+        return self._as_they_are(self._store.state.rooms[row.n].word.members)
+
+    def _as_they_are(self, members: Iterable[Recipient]) -> tuple[Recipient, ...]:
+        """With the keys that took the place of those under which they came."""
+        heirs = self._store.state.heirs
+        return tuple(one._replace(node=heirs.get(one.node, one.node)) for one in members)
 
     def hosts(self, members: Iterable[Recipient]) -> set[NodeId]:
         """Those of them that are trusted: of a revoked one nobody is in it any more."""

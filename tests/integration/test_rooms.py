@@ -13,11 +13,13 @@ from maw.api.backend import Json
 from maw.core.entry import Kind
 from maw.core.queries import parse
 from maw.errors import Ambiguous, BadInput, NotFound, Refused
+from maw.node.keptkey import open_kept_key
+from maw.node.rotating import rotate
 from maw.store.rederiving import Rederiving
 from maw.store.state import SaidKey
 from maw.store.verifying import verify_database
 from tests.conftest import MakeHome
-from tests.integration.nodes import Host, all_running, running, until
+from tests.integration.nodes import Host, all_running, running, settle, until
 from tests.integration.test_sealing import has, on_disk, three
 
 
@@ -233,3 +235,29 @@ async def test_a_stranger_says_nothing_there_and_changes_nobody(make_home: MakeH
             assert await page(host, name, plans) == [] == await host.texts(name) == await host.channel()
             assert len(await host.node.db.rows("SELECT why FROM withheld", ())) == 1
             assert len(await host.node.db.rows("SELECT why FROM set_aside", ())) == 2
+
+
+async def test_a_host_with_a_new_key_goes_on(make_home: MakeHome) -> None:
+    homes = [make_home(name) for name in ("mbp", "oracle")]
+    async with all_running(*homes) as (mbp, oracle):
+        await settle(mbp, oracle)
+        plans = await opened(mbp, "arthur", "plans", ["neo"])
+        await post(mbp, "arthur", plans, "one")
+        await oracle.send("neo", "arthur", "before")
+        await until(lambda: has(oracle, mbp) and has(mbp, oracle), "it is there")
+    key = open_kept_key(homes[0].path / "recovery.key", "recovery", lambda: "")
+    await rotate(homes[0], key, "stolen")
+    async with all_running(*homes) as (mbp, oracle):
+        await until(lambda: mbp.linked(oracle) and oracle.linked(mbp), "they are linked under the new key")
+        await until(lambda: has(oracle, mbp) and has(mbp, oracle), "it is there")
+        number = oracle.node.state.channels[plans].n
+        heir = oracle.node.state.nodes[mbp.me].n
+        await until(lambda: oracle.node.state.rooms[number].node == heir, "the heir says who is in it")
+        await post(oracle, "neo", plans, "two")
+        await oracle.send("neo", "arthur@mbp", "after")
+        await until(lambda: has(mbp, oracle), "it is there")
+        await post(mbp, "arthur", plans, "three")
+        await until(lambda: has(oracle, mbp), "it is there")
+        assert await page(oracle, "neo", plans) == ["one", "two", "three"]
+        assert await page(mbp, "arthur", plans) == ["one", "two", "three"]
+        assert await mbp.texts("arthur") == ["before", "after"]
