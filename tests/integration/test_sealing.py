@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from maw.store.sealed import fold_sealed
 from maw.store.verifying import verify_database
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, all_running, config_of, pair, running, settle, until
+from tests.integration.test_forks import TimeMachine
 
 SECRET = "the horse is called Quicksilver"
 
@@ -270,3 +273,39 @@ async def test_many_recipients_and_a_crowd_of_hosts(make_home: MakeHome) -> None
         )
         await oracle.receives("neo", [SECRET])
         await pi.receives("trillian", [SECRET])
+
+
+async def test_a_branch_that_is_published_again_stays_sealed_edited_and_answered(
+    make_home: MakeHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was said after a restore that nobody noticed, at places that others hold other words of."""
+    same = SimpleNamespace(boot="b", machine="m", file="f", text=lambda: "b|m|f")
+    monkeypatch.setattr("maw.node.opening.take_fingerprint", lambda _: same)
+    homes = (make_home("mbp"), make_home("oracle"))
+    async with all_running(*homes) as (mbp, oracle):
+        await settle(mbp, oracle)
+        await until(lambda: has(oracle, mbp), "it is there")
+    night = TimeMachine(homes[0], tmp_path / "night")
+    async with all_running(*homes) as (mbp, oracle):
+        for n in range(3):
+            await mbp.send("arthur", "neo", f"today {n}")
+        await until(lambda: has(oracle, mbp), "it is there")
+    night.back()
+    async with running(homes[0]) as mbp:
+        dark = await mbp.send("arthur", "neo", "in the drak")
+        await mbp.service.edit(await mbp.as_("arthur"), dark["id"], SECRET, idempotency_key=None)
+        await mbp.send("arthur", "neo", "and on", reply_to=dark["id"])
+    async with all_running(*homes) as (mbp, oracle):
+        await mbp.alert("own_fork")
+        await until(lambda: mbp.held() == oracle.held(), "all hold the same")
+        for host, texts in (
+            (oracle, [one["text"] for one in await oracle.inbox("neo")]),
+            (mbp, [one["text"] for one in await mbp.service.sent(await mbp.as_("arthur"), limit=9)]),
+        ):
+            assert sorted(texts) == sorted(["today 0", "today 1", "today 2", SECRET, "and on"]), host
+        by_text = {one["text"]: one for one in await oracle.inbox("neo")}
+        assert by_text["and on"]["reply_to"] == by_text[SECRET]["id"] != dark["id"]
+        assert by_text[SECRET]["edits"] == 1
+    for home, host in zip(homes, (mbp, oracle), strict=True):
+        with closing(sqlite3.connect(home.database)) as conn:
+            assert verify_database(conn, me=host.me).sound
