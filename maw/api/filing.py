@@ -7,6 +7,7 @@ of this node's: it is downloaded, whatever its author calls it.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any, Final
 from urllib.parse import quote
@@ -17,7 +18,7 @@ from maw.api.backend import Json, Named
 from maw.api.bodies import go_on
 from maw.api.fields import Field
 from maw.api.kinds import Flag, Line, Records, Seconds, Whole
-from maw.api.limits import FILE_IDLE_S, MAX_WAIT_S
+from maw.api.limits import FILE_IDLE_S, FILE_S, MAX_WAIT_S
 from maw.api.reading import MESSAGE
 from maw.api.replies import reply
 from maw.api.routes import Access, Call, Route, body, query
@@ -79,13 +80,18 @@ async def _body(request: web.BaseRequest) -> AsyncIterator[bytes]:
     """Piece by piece, as it comes; who sends nothing for long is let go."""
     if "Expect" in request.headers:
         await go_on(request)
+    left = FILE_S
     while True:
         try:
-            async with asyncio.timeout(FILE_IDLE_S):
+            began = time.monotonic()
+            async with asyncio.timeout(min(left, FILE_IDLE_S)):
                 data = await request.content.readany()
+            left -= time.monotonic() - began
         except TimeoutError:
             raise BadInput(
-                f"nothing came of the file for {FILE_IDLE_S:g} s", hint="send it again", code="too_slow"
+                f"the file comes too slowly: nothing for {FILE_IDLE_S:g} s, or not all in {FILE_S:g} s",
+                hint="send it again",
+                code="too_slow",
             ) from None
         if not data:
             return
@@ -116,7 +122,7 @@ async def download(call: Call) -> web.StreamResponse:
     first, end = spans[0]
     part = (end - first) < file["size"]
     response = web.StreamResponse(status=206 if part else 200, headers=_headers(file["name"]))
-    response.headers.update(call.api.headers.by_name)
+    response.headers["X-Maw-Replica"] = call.backend.node_name
     response.content_length = end - first
     if part:
         response.headers["Content-Range"] = f"bytes {first}-{end - 1}/{file['size']}"

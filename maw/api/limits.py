@@ -51,7 +51,9 @@ BODY_S: Final = 15.0
 """How long a request's body may take to arrive."""
 
 FILE_IDLE_S: Final = 30.0
-"""How long nothing may come of a file that is being uploaded."""
+"""How long nothing may come of a file that is being uploaded,"""
+FILE_S: Final = 600.0
+"""and how long may be waited for all of it: who is slow keeps others waiting."""
 
 POLL_SLICE_S: Final = 5.0
 """How often a long poll looks whether its caller is still there."""

@@ -98,7 +98,7 @@ def fetch(at: Door, ref: str, n: int, *, wait: bool = False, told: Told = lambda
     it is, about once a second. Raises Unavailable when nobody who is linked gives it, unless ``wait``: then it is asked
     for until somebody does."""
     path = f"/api/messages/{quote(ref, safe='')}/files/{n}/fetch"
-    anew = "true"
+    anew, patience = "true", 0.0
     while True:
         try:
             one: dict[str, Any] = at.post(
@@ -111,8 +111,10 @@ def fetch(at: Door, ref: str, n: int, *, wait: bool = False, told: Told = lambda
         anew = "false"
         if one["state"] == "here":
             return one
-        if one["state"] == "in_vain":
-            if not wait:
+        if one["state"] == "coming":
+            patience = time.monotonic() + RESTART_S  # of a link that is cut in the middle: it comes back
+        elif one["state"] == "in_vain":
+            if not wait and time.monotonic() > patience:
                 raise _in_vain(one)
             time.sleep(SLICE_S)
 

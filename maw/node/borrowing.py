@@ -224,4 +224,5 @@ class Borrowing:
                     self._do(())
         except OSError as error:
             self._failed[name] = disk_trouble(error, "the file")
+            await self._shelf.drop(name)
             self._do(self.fetching.drop(name, time.monotonic()))

@@ -141,6 +141,8 @@ class Shelf:
             old = time.time() - self.config.keep_days * DAY_S if self.config.keep_days else float("-inf")
             for name in here:
                 one = self.held.get(name)
+                if name in self._busy():
+                    continue
                 if one is not None and (name not in named or (name not in own and one.used < old)):
                     await self.drop(name)
 

@@ -124,6 +124,14 @@ class Uploads:
                 code="file_damaged",
                 hint="`maw fetch` gets it again from a host that has it",
             )
+        try:
+            await in_thread(self._plain, file, numbers[0], numbers[0] == last)
+        except ValueError as error:
+            raise Unavailable(
+                f"{file.name} cannot be read: {error}",
+                code="file_unreadable",
+                hint="the host that sent it said something else of it than it has: ask there",
+            ) from None
         self._shelf.use(file.hash)
         return self._opened(file, numbers, first, end)
 

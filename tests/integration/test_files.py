@@ -10,6 +10,7 @@ import pytest
 
 from maw.api.backend import Json
 from maw.core.blobs import CHUNK
+from maw.core.files import File
 from maw.errors import BadInput, MawError, NotFound, TooLarge, Unavailable
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, all_running, pair, running, until
@@ -226,3 +227,14 @@ async def test_copies_make_room_and_originals_do_not(make_home: MakeHome) -> Non
         with pytest.raises(Unavailable) as raised:
             await upload(mbp, "arthur", bytes(900_000))
         assert raised.value.code == "files_full"
+
+
+async def test_a_key_that_does_not_open_it_is_told_before_anything_is_given(make_home: MakeHome) -> None:
+    async with running(make_home("mbp")) as mbp:
+        await mbp.add("neo")
+        taken = await upload(mbp, "neo", bytes(SIZE))
+        for size, key in ((SIZE, b"k" * 32), (SIZE - CHUNK, b"k" * 32)):
+            wrong = File("x", size, bytes.fromhex(taken["hash"]), key)
+            with pytest.raises(Unavailable, match="does not open") as raised:
+                await mbp.node.uploads.open(wrong, 0, size)
+            assert raised.value.code == "file_unreadable"

@@ -14,6 +14,7 @@ class Filing(Speakers):
         self, speaker: Speaker, name: str, kind: str, size: int | None, stream: AsyncIterator[bytes]
     ) -> Json:
         agent = need_agent(self._agent(speaker))
+        self._node.keeping.refuse_frozen(agent, None)
         taken = await self._node.uploads.take(agent, name, kind, size, stream)
         return {"hash": taken.hash.hex(), "name": taken.name, "size": taken.size, "type": taken.type}
 

@@ -10,7 +10,7 @@ from maw.api.backend import Json, Speaker
 from maw.core.filenames import file_type, safe_name
 from maw.errors import NotFound, TooLarge
 
-MOST = 1 << 20
+MOST = 1 << 18
 
 
 class MemoryFiles:
