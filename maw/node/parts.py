@@ -133,7 +133,7 @@ class Parts:
         self._opened = opened
         me = signer.node
         self.writer = Writer(db.writing, db.path, on_rollback=self._reread, on_trouble=self._trouble)
-        store = Store(me, db, self.state, self.writer)
+        self._store = Store(me, db, self.state, self.writer)
         self.alerts = Alerts(self.writer)
         self.visible = Visible(self.state.seq)
         self.receipts = Receipts()
@@ -144,6 +144,15 @@ class Parts:
             home, signer, opened.book, self.writer, changed=self._trust_changed, trouble=self._trouble,
             unwritten=opened.unwritten,
         )  # fmt: skip
+        self._make_logs(opened)
+        self._make_words()
+        self._make_talk()
+        self._make_services(opened)
+        self._make_mesh(opened)
+
+    def _make_logs(self, opened: Opened) -> None:
+        """What is followed, served and kept, and our own log."""
+        me, signer, db, store = self.me, self.signer, self.db, self._store
         held = HeldLogs(self.state.heads(), self.state.disputed(), opened.book.cuts, self.state.incomplete())
         reactions = Reactions(
             self._alert, self._gossip_changed_trust, self._own_log_returned, self._received,
@@ -165,7 +174,7 @@ class Parts:
             alert=self.alerts.raise_alert, monotonic=time.monotonic,
         )  # fmt: skip
         self.shelf = Shelf(
-            BlobFolder(home.blobs), config.files, store, lambda: self.authoring.read_only,
+            BlobFolder(self.home.blobs), self.config.files, store, lambda: self.authoring.read_only,
             lambda: self.runtime.borrowing.fetching.under_way,
         )  # fmt: skip
         self.uploads = Uploads(store, self.shelf)
@@ -181,21 +190,25 @@ class Parts:
             last_epoch=opened.mark.read()[0], recovery=opened.recovery,
             card=self.card, on_committed=self._appended,
         )  # fmt: skip
+
+    def _make_words(self) -> None:
+        """Who is who, how a message is shown, and how far it came."""
+        me, db, store = self.me, self.db, self._store
         self.directory = Directory(me, self.state, lambda: self.membership.book.trusted)
-        self.sealing = Sealing(home, store, lambda: self.authoring, self.directory.name_of)
+        self.sealing = Sealing(self.home, store, lambda: self.authoring, self.directory.name_of)
         self.name_watch = NameWatch(self.directory, self.alerts.raise_alert, self.alerts.settle)
         self.saving = Saving(self.state, self.writer, self.receipts, self.board, self.authoring)
         self.scrubber = Scrubber(
             db, self.state, self.writer, self.mender, self.alerts, lambda: self.membership.book.colony
         )
-        word = OperatorsWord(me, self.state, lambda: self.membership.book)
-        likenesses = Likenesses(me, self.state, lambda: self.membership.book.ruling.authority)
+        self._word = OperatorsWord(me, self.state, lambda: self.membership.book)
+        self._likenesses = Likenesses(me, self.state, lambda: self.membership.book.ruling.authority)
         self.presenter = Presenter(
             me,
             self.state,
             self.directory,
-            word,
-            likenesses,
+            self._word,
+            self._likenesses,
             lambda place: self.scrubber.report([split(place)]),
         )
         self.reporting = Reporting(
@@ -207,6 +220,10 @@ class Parts:
             store, self.directory, self.presenter, self.receipts,
             online=lambda node: self.peering.online(node), refused_by=lambda node: self.mesh.refused_by(node),
         )  # fmt: skip
+
+    def _make_talk(self) -> None:
+        """What agents of this host say and hear, and what limits them."""
+        store, config, signer, db = self._store, self.config, self.signer, self.db
         self.wakes = Wakes(
             store, config.wakes, self.directory.address, self.alerts.raise_alert, self.alerts.settle
         )
@@ -218,11 +235,6 @@ class Parts:
             config.limits.rates, self.directory.address, self.alerts.raise_alert, self.alerts.settle
         )
         self.legibility = Legibility(self.directory.address, self.alerts.raise_alert)
-
-        def charge(agent: AgentRow, said: Said) -> None:
-            self.quotas.charge(agent, said)
-            self.legibility.heard(agent, said)
-
         self.expiring = Expiring(store, self.marking, lambda: self.visible.seq)
         self.rooms = Rooms(store, self.authoring, self.directory, self.sealing, self.folds)
         self.channels = Channels(
@@ -239,7 +251,7 @@ class Parts:
             Marks(signer),
             self.marking,
             lambda agent, said: self.keeping.refuse(agent, said),
-            charge,
+            self._charge,
             self.crowds,
             self.channels,
             self.sealing,
@@ -252,7 +264,7 @@ class Parts:
             self.talking,
             Marks(signer),
             lambda agent, said: self.keeping.refuse(agent, said),
-            charge,
+            self._charge,
             self.sealing,
         )
         self.attaching = Attaching(
@@ -265,7 +277,7 @@ class Parts:
         self.talks = Talks(store, self.directory, self.presenter)
         self.stated = Stated(store, lambda: self.membership.book, self.folds)
         self.keeping = Keeping(
-            store, self.authoring, word, lambda: self.membership.book,
+            store, self.authoring, self._word, lambda: self.membership.book,
             self.alerts.raise_alert, self.folds, self.stated.settle, self.directory.name_of,
         )  # fmt: skip
         self.wakes.frozen = self.keeping.frozen
@@ -278,8 +290,16 @@ class Parts:
             self.channels,
             self.visible,
         )
+
+    def _make_services(self, opened: Opened) -> None:
+        """What is asked of it all, and what tells people."""
+        me, store, config, db = self.me, self._store, self.config, self.db
         self.indexing = Indexing(
-            store, self.visible, home.search, lambda: self.authoring.read_only is None, config.search.index
+            store,
+            self.visible,
+            self.home.search,
+            lambda: self.authoring.read_only is None,
+            config.search.index,
         )
         self.auditing = Auditing(
             me, store, self.directory, lambda: self.membership.book, lambda: self.belonging.founding()
@@ -290,7 +310,7 @@ class Parts:
             lambda: self.membership.book,
         )  # fmt: skip
         self.presences = Presences(store, self.authoring, lambda agent: self.roster.given_up(agent))
-        self.people = People(store, self.authoring, self.directory, likenesses, self.presences)
+        self.people = People(store, self.authoring, self.directory, self._likenesses, self.presences)
         self.herald = Herald(
             config.host.alerts, store, self.talking, self.channels, self.people, self._tells_for_all
         )
@@ -314,6 +334,10 @@ class Parts:
         self.roster = Roster(
             store, self.directory, self.alerts, opened.fingerprint.partition("|")[0], config.agents
         )
+
+    def _make_mesh(self, opened: Opened) -> None:
+        """Links, and what is looked at now and then."""
+        me, config, signer, db, home = self.me, self.config, self.signer, self.db, self.home
         self.inviting = InvitingDesk(
             me, config.name, db, self.writer, self.membership,
             founding=lambda: self.belonging.founding(), addresses=lambda: self.mesh.addresses(),
@@ -347,7 +371,7 @@ class Parts:
             self.membership, self.inviting.asking, self.board, self.mesh, self.runtime, self.state,
             self.inventory, self.conduct,
         )  # fmt: skip
-        self.learning = Learning(store, self.folds)
+        self.learning = Learning(self._store, self.folds)
         self.version_watch = VersionWatch(
             __version__, self.alerts.raise_alert, self.alerts.settle, self.directory.name_and_version
         )
@@ -359,7 +383,7 @@ class Parts:
         self.disk = DiskGuard(
             home.path, config.limits.min_free_disk_mib << 20, self._disk_changed, database=home.database
         )
-        self.hosting = Hosting(config, store, self.alerts, self.disk, self.roster.wanted)
+        self.hosting = Hosting(config, self._store, self.alerts, self.disk, self.roster.wanted)
         self.descriptors = DescriptorWatch(config.name, self.alerts.raise_alert, self.alerts.settle)
         self.introducing = Introducing(
             me,
@@ -404,6 +428,10 @@ class Parts:
         )
         ended = await self.runtime.carry_link(link)
         log.info("link with %s (%s) ended: %s", link.peer_name, short_key(link.peer), ended.message)
+
+    def _charge(self, agent: AgentRow, said: Said) -> None:
+        self.quotas.charge(agent, said)
+        self.legibility.heard(agent, said)
 
     def _link_changed(self, peer: NodeId) -> None:
         if (row := self.state.nodes.get(peer)) is not None:
