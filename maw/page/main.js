@@ -225,6 +225,7 @@ app.live.addEventListener("change", ({ detail: message }) => app.changed(message
 app.live.addEventListener("reset", () => attempt(async () => {
   await app.places.load();
   await go();
+  await countWaiting();
 }));
 app.live.addEventListener("state", ({ detail: state }) => {
   app.say(state === "away" ? "the daemon is away" : "");
