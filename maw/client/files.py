@@ -80,8 +80,8 @@ def attach_path(at: Door, path: Path, name: str | None = None) -> dict[str, Any]
         raise NotFound(f"there is no file {path}", code="no_file") from None
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}", code="bad_file") from None
-    with os.fdopen(handle, "rb") as file:
-        info = os.fstat(file.fileno())
+    try:
+        info = os.fstat(handle)
         if stat.S_ISDIR(info.st_mode):
             raise BadInput(
                 f"{path} is a directory",
@@ -90,7 +90,10 @@ def attach_path(at: Door, path: Path, name: str | None = None) -> dict[str, Any]
             )
         if not stat.S_ISREG(info.st_mode):
             raise BadInput(f"{path} is no plain file", code="bad_file")
-        return attach(at, file, info.st_size, name or path.name, _type_of(path.name))
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return attach(at, file, info.st_size, name or path.name, _type_of(path.name))
+    finally:
+        os.close(handle)
 
 
 def fetch(at: Door, ref: str, n: int, *, wait: bool = False, told: Told = lambda one: None) -> dict[str, Any]:

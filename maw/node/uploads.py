@@ -42,7 +42,7 @@ class Uploads:
         """Raises TooLarge."""
         if size > self.most:
             raise TooLarge(
-                f"a file of at least {size_words(size)}; at most {size_words(self.most)} go with a message",
+                f"a file of {size:,} bytes or more; at most {self.most:,} ({size_words(self.most)}) go with a message",
                 hint="pack it (gzip, zstd), send it in parts, or send where it is",
             )
 

@@ -95,10 +95,12 @@ def test_files_cross_once_whatever_is_killed(daemon: MakeDaemon, tmp_path: Path)
     assert ended(fetching(mbp, ref, place))[0] == 6, "nothing is written over"
 
     # without the host that has it: what is here is enough, and what is not is told
-    nova.maw("send", "@arthur", "another", "--attach", str(source), "--as", "neo", "--wait", "replicated")
-    other = mbp.ask("GET", "/api/inbox", agent="arthur")[1][-1]["id"]
+    neo = speaking(nova, "neo")
+    other = neo.send(
+        "@arthur", "another", files=[neo.attach(source)], wait="replicated", timeout=PATIENCE_S
+    ).id
     nova.stop()
-    colony = Colony(url=f"http://{mbp.ask('GET', '/api/status')[1]['rest']}", token=token(mbp))
+    colony = speaking(mbp, "arthur")
     got = tmp_path / "by-client.log"
     assert colony.fetch(ref, got) == SIZE and got.read_bytes() == source.read_bytes()
     code, said = ended(fetching(mbp, other, tmp_path / "no.log"))
@@ -110,7 +112,8 @@ def newest(host: Daemon) -> float:
     return max(path.stat().st_mtime for path in (host.home / "blobs").glob("*/*"))
 
 
-def token(host: Daemon) -> str:
-    status, told = host.ask("POST", "/api/users/arthur/token", {})
+def speaking(host: Daemon, name: str) -> Colony:
+    """Over REST, with a fresh token."""
+    status, told = host.ask("POST", f"/api/users/{name}/token", {})
     assert status == 201, told
-    return str(told["token"])
+    return Colony(url=f"http://{host.ask('GET', '/api/status')[1]['rest']}", token=told["token"])
