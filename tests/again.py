@@ -1,6 +1,6 @@
 """What failed in the last run, once more by itself: `python -m tests.again`.
 
-The whole suite runs on four workers, with real daemons, tmux servers and hosts. Where the machine was too busy for one
+The whole suite runs on three workers, with real daemons, tmux servers and hosts. Where the machine was too busy for one
 of them, that says nothing of maw; a fault of maw's own shows again when the test runs alone. So at most two tests get a
 second chance; they are named loudly, to be looked into. Three or more are no accident, and a run that failed without
 a failed test is none either.

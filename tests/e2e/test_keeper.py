@@ -17,6 +17,7 @@ import pytest
 from tests.e2e.conftest import need
 from tests.e2e.daemons import MAW, MakeDaemon
 from tests.e2e.fleet import Fleet, pids_of, wait_for
+from tests.e2e.lab import patience
 
 pytestmark = [
     pytest.mark.slow,
@@ -182,7 +183,7 @@ def test_a_keeper_that_is_killed_at_any_point_makes_no_second_one(fleet: Fleet, 
         fleet.tmux("kill-server")
         wait_for(lambda: not any(pids_of(ident) for ident in talks.values()), "all are dead")
         keep.start()
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 40 * patience()
         while not all_run(fleet, talks)():
             time.sleep(rng.uniform(0.05, 1.0))
             assert keep.process is not None
