@@ -46,7 +46,7 @@ def list_channels(as_name: As = None, as_json: Json = False) -> int:
                 ("wakes" if one.get("wakes") else "watched") if one.get("watched") else "–",
                 "archived" if one.get("archived") else "–",
                 _made(out, one),
-                words(one.get("about")),
+                _about(one),
             ]
             for one in found
         ]
@@ -202,6 +202,14 @@ def retain_channel(
     whose = "everybody's messages" if kept.get("for") == "everybody" else "what is said on this host"
     until = f"for {words(kept['keep_days'])} days" if kept.get("keep_days") else "for ever"
     out.line(f"#{clean}: {whose} kept {until}")
+
+
+def _about(channel: dict[str, Any]) -> str:
+    """What it is for; of a private one who is in it, first."""
+    about = words(channel.get("about")) if channel.get("about") else ""
+    if not channel.get("private"):
+        return about or "–"
+    return f"[{', '.join(words(one) for one in channel.get('members', []))}] {about}".rstrip()
 
 
 def _made(out: Output, channel: dict[str, Any]) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from maw.core.colony import AgentCard, Card
 from maw.core.entry import Kind
 from maw.core.identity import NodeId
+from maw.errors import MawError
 from maw.node.authoring import Authoring
 from maw.node.belonging import Belonging
 from maw.node.people import People
@@ -42,7 +44,8 @@ class Introducing:
     async def start(self) -> None:
         """All there is to say after a start."""
         await self.say_card()
-        await self._say_seal_key()  # before any agent: who knows one can seal for it
+        with suppress(MawError):  # of a disk that takes nothing: it is tried again
+            await self._say_seal_key()  # before any agent: who knows one can seal for it
         await self._say_agents_again()
         await self._make_owner()
 

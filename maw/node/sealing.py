@@ -35,6 +35,8 @@ class Sealing:
         self._authoring = authoring
         self._name = name
         self._ring = _read(home)
+        self._unsaid: bytes | None = None
+        """A key that is in the file and could not be named yet: the disk did not take the entry."""
         store.state.halves = halves(self._ring)
 
     async def keep(self) -> None:
@@ -43,13 +45,15 @@ class Sealing:
         if authoring.read_only or authoring.barred:
             return
         ring = pruned(self._ring, now)
-        due = is_due(ring, self._said(), now)
-        if due:
+        if self._unsaid is None and is_due(ring, self._said(), now):
             ring = renewed(ring, os.urandom(KEY_BYTES), now)
-        if ring != self._ring:
             self._write(ring)
-        if due and (key := public(ring)) is not None:
-            await authoring.say(Kind.SEAL_KEY, SealKey(key, now).content())
+            self._unsaid = public(ring)
+        elif ring != self._ring:
+            self._write(ring)
+        if self._unsaid is not None:
+            await authoring.say(Kind.SEAL_KEY, SealKey(self._unsaid, now).content())
+            self._unsaid = None
 
     def _said(self) -> bytes | None:
         return self._key_of(self._store.me)

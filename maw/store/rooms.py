@@ -65,6 +65,8 @@ def fold_room(fold: Fold, entry: Entry, word: RoomWord) -> None:
         raise Withheld(why)
     node, known = fold.node(entry.author), state.channels.get(word.id)
     before = None if known is None else state.rooms.get(known.n)
+    if before is None and not any(one.node in (fold.me, *state.former_me) for one in word.members):
+        return  # nobody of this host is in it, or ever was
     if before is not None and (before.epoch, before.seq) >= (entry.epoch, entry.seq):
         return
     fold.take_channel(entry, node, word.told())

@@ -14,7 +14,7 @@ from maw.api.backend import Json
 from maw.core.colony import Said
 from maw.core.entry import Entry, Kind, unpack_payload
 from maw.core.seal_keys import KEEP_MS, unpack
-from maw.errors import BadConfig, Conflict, NotFound
+from maw.errors import BadConfig, Conflict, NotFound, Unavailable
 from maw.node.home import NodeHome, read_key
 from maw.node.node import open_node
 from maw.store.fold import Fold
@@ -150,6 +150,10 @@ async def test_what_its_key_was_deleted_for_is_told_to_its_author(make_home: Mak
         assert await oracle.node.db.rows("SELECT * FROM unopened", ()) == []
 
 
+async def full(*_: object, **__: object) -> None:
+    raise Unavailable("the disk is full", code="read_only")
+
+
 async def test_keys_are_replaced_and_deleted_and_what_was_opened_stays(
     make_home: MakeHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +171,18 @@ async def test_keys_are_replaced_and_deleted_and_what_was_opened_stays(
         assert len(ring) == 2
         assert first.secret not in [pair.secret for pair in ring]
         assert await mbp.texts("ford") == [SECRET]
+        real = mbp.node.authoring.say
+        monkeypatch.setattr("maw.node.sealing.wall_clock_ms", lambda: first.made_ms + 3 * KEEP_MS)
+        monkeypatch.setattr(mbp.node.authoring, "say", full)
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await mbp.node.sealing.keep()
+        unsaid = unpack(home.seal_keys.read_bytes())
+        monkeypatch.setattr(mbp.node.authoring, "say", real)
+        await mbp.node.sealing.keep()
+        assert (len(unsaid), unpack(home.seal_keys.read_bytes())) == (2, unsaid), (
+            "one key, said when it could be"
+        )
         named = await mbp.node.db.rows("SELECT seq FROM seal_keys", ())
         await mbp.node.sealing.keep()
         assert await mbp.node.db.rows("SELECT seq FROM seal_keys", ()) == named, "nothing is due"
