@@ -159,17 +159,24 @@ class Auditing:
             kind, content = words_of(entry, key)
             if kind != Kind.EDIT:
                 return read_said(kind, content, sealed=entry.kind == Kind.PRIVATE)
-            at = self._directory.position(Edit.read(content).message)
-            if at.author != entry.author:
+            edited = await self._edited(entry, Edit.read(content))
+            if edited is None:
                 return None
-            edited = await entry_at(self._store.db, self._store.state, Position(*at))
-        except (ValueError, TypeError, LinkError, NotFound):
+            async with self._store.db.reading() as conn:
+                keys = await keys_of(conn, self._store.state, [edited])
+            kind, content = words_of(edited, keys.get(edited.id))
+            return read_said(
+                kind, content, sealed=edited.kind == Kind.PRIVATE
+            )  # raises for one that edits, too
+        except (ValueError, TypeError, LinkError):
             return None
-        if edited is None or edited.payload is None or edited.kind == Kind.EDIT:
-            return None
-        async with self._store.db.reading() as conn:
-            keys = await keys_of(conn, self._store.state, [edited])
-        return await self._said(edited, keys.get(edited.id))
+
+    async def _edited(self, entry: Entry, edit: Edit) -> Entry | None:
+        """What ``entry`` edits, if it is here whole. Raises ValueError."""
+        edited = await entry_at(
+            self._store.db, self._store.state, Position(entry.author, *edit.target(entry))
+        )
+        return None if edited is None or edited.payload is None else edited
 
     def _may_read(self, agent: AgentRow | None, author: NodeId, said: Said) -> bool:
         """As ``Presenter.may_read`` has it."""

@@ -6,10 +6,13 @@ import json
 from typing import Any
 
 from maw.core.audit import NOT_ASKED, NOT_YOURS, Checker, Report, Word, Writer
+from maw.core.editing import Edit
+from maw.core.entry import Kind, Position
 from maw.core.identity import parse_key
+from maw.core.message_ids import message_id
 from maw.core.queries import parse
 from tests.conftest import MakeHome
-from tests.integration.nodes import Host, acquainted, pair, running, until
+from tests.integration.nodes import Host, acquainted, all_running, pair, running, settle, until
 
 
 async def exported(
@@ -109,6 +112,21 @@ async def test_an_edit_of_what_is_not_yours_is_not_yours(make_home: MakeHome) ->
         public = await host.post("neo", "an opinion")
         await edit(host, "neo", public["id"], "a better opinion")
         report, _ = await exported(host, "cypher")
+        assert report.left_out[NOT_YOURS] == 2
+
+
+async def test_a_sealed_edit_of_itself_is_nobodys_and_stops_no_audit(make_home: MakeHome) -> None:
+    async with all_running(make_home("mbp"), make_home("oracle")) as (mbp, oracle):
+        await settle(mbp, oracle)
+        await until(lambda: len(mbp.node.state.seal_keys) == 2, "keys are known")
+        node, arthur = mbp.node, mbp.node.state.local["arthur"]
+        for ahead in (1, 0):  # one edits itself, the other an edit
+            epoch, head = node.state.newest_epoch(mbp.me)
+            edit = Edit(arthur.id, message_id(Position(mbp.me, epoch, head.seq + ahead)), "x", ())
+            content, _ = node.sealing.seal(Kind.EDIT, edit.content(), {oracle.me}, itself=False)
+            await node.authoring.say(Kind.PRIVATE, content)
+        await holds_all_of(oracle, mbp)
+        report, _ = await exported(oracle, "neo")
         assert report.left_out[NOT_YOURS] == 2
 
 
