@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import aiosqlite
@@ -158,13 +158,18 @@ class People:
         await self._store.writer.submit(write, apply)
         return token
 
-    async def listing(self) -> list[Json]:
+    async def listing(self, may_see: Callable[[AgentRow], bool]) -> list[Json]:
+        """Everybody. What is the owner's own affair is told only of those whom ``may_see`` names."""
         unread = await pages.unread_counts(self._store.db)
         seen = await pages.last_seen(self._store.db)
         rows = sorted(self._directory.agents(), key=lambda row: (row.uid is None, row.name, row.node))
-        return [self.user_json(row, unread.get(row.n, 0), seen.get(row.n)) for row in rows]
+        return [
+            self.user_json(row, unread.get(row.n, 0), seen.get(row.n), whole=may_see(row)) for row in rows
+        ]
 
-    def user_json(self, row: AgentRow, unread: int, last_seen: int | None = None) -> Json:
+    def user_json(
+        self, row: AgentRow, unread: int, last_seen: int | None = None, *, whole: bool = True
+    ) -> Json:
         """``last_seen``: the newest message that was put in front of a local agent, or settled by him."""
         seen = self._presences.seen(row)
         shown: dict[str, Any] = {
@@ -184,7 +189,7 @@ class People:
             "last_active_at": iso(seen.active),
             "last_said_at": iso(row.last_said),
         }
-        if row.uid is not None:
+        if row.uid is not None and whole:
             shown |= {
                 "unread": unread, "last_seen_seq": last_seen, "uid": row.uid,
                 "has_token": row.token_hash is not None, "crowd": row.crowd,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ from maw.node.authoring import Authoring, wall_clock_ms
 from maw.node.home import NodeHome, replace_file
 from maw.node.store import Store
 
+SURE_S: Final = 3600.0
+"""So long must a key be too old by the clock before it is deleted: a clock that is ahead at a start is put right."""
 _CHANCES: Final = SEALED_ID_BYTES + 2 * KEY_BYTES
 
 
@@ -27,14 +30,22 @@ class Sealing:
     """Made when the node is opened: reads the file. Raises BadConfig when it is damaged, or open to others."""
 
     def __init__(
-        self, home: NodeHome, store: Store, authoring: Callable[[], Authoring], name: Callable[[NodeId], str]
+        self,
+        home: NodeHome,
+        store: Store,
+        authoring: Callable[[], Authoring],
+        name: Callable[[NodeId], str],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """``name``: what a node is called."""
         self._home = home
         self._store = store
         self._authoring = authoring
         self._name = name
+        self._monotonic = monotonic
         self._ring = _read(home)
+        self._old_since: float | None = None
+        """Since when keys were too old at every look, monotonic."""
         self._unsaid: bytes | None = None
         """A key that is in the file and could not be named yet: the disk did not take the entry."""
         store.state.halves = halves(self._ring)
@@ -44,7 +55,7 @@ class Sealing:
         authoring, now = self._authoring(), wall_clock_ms()
         if authoring.read_only or authoring.barred:
             return
-        ring = pruned(self._ring, now)
+        ring = self._without_old(now)
         if self._unsaid is None and is_due(ring, self._said(), now):
             ring = renewed(ring, os.urandom(KEY_BYTES), now)
             self._write(ring)
@@ -54,6 +65,16 @@ class Sealing:
         if self._unsaid is not None:
             await authoring.say(Kind.SEAL_KEY, SealKey(self._unsaid, now).content())
             self._unsaid = None
+
+    def _without_old(self, now_ms: int) -> Ring:
+        left = pruned(self._ring, now_ms)
+        if left == self._ring:
+            self._old_since = None
+            return left
+        now = self._monotonic()
+        if self._old_since is None:
+            self._old_since = now
+        return left if now - self._old_since >= SURE_S else self._ring
 
     def _said(self) -> bytes | None:
         return self._key_of(self._store.me)

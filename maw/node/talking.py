@@ -297,21 +297,22 @@ class Talking:
 
     async def ack(self, agent: AgentRow, refs: Sequence[str] | None) -> Json:
         """Mark as done, for good. ``refs`` None: everything that is unread now."""
-        wanted: dict[int, str] = {}
-        unknown: list[str] = []
+        wanted: dict[str, int] = {}
         for ref in refs or ():
             try:
-                wanted[(await self.any(ref)).seq] = ref
+                wanted[ref] = (await self.any(ref)).seq
             except (NotFound, BadInput) as error:
                 if isinstance(error, BadInput) and len(refs or ()) == 1:
                     raise
-                unknown.append(ref)
-        fresh, done = await self._marking.ack(agent, None if refs is None else list(wanted))
+        fresh, done = await self._marking.ack(
+            agent, None if refs is None else list(dict.fromkeys(wanted.values()))
+        )
         settled = {*fresh, *done}
         return {
             "acked": await self._ids_of(fresh),
             "already": await self._ids_of(done),
-            "unknown": [*unknown, *(ref for seq, ref in wanted.items() if seq not in settled)],
+            # as they were asked for: what is another's must look like what is not there
+            "unknown": [ref for ref in refs or () if wanted.get(ref) not in settled],
         }
 
     async def read(self, agent: AgentRow, refs: Sequence[str], via: str) -> Json:

@@ -289,6 +289,7 @@ BEHIND_IT: Final[Mapping[str, frozenset[str]]] = {
     "recovery": frozenset({ROLLBACK, DELETE, CLOCK}),
     "clock": frozenset({CLOCK}),
     "disk": frozenset({FULL}),
+    "disk_low": frozenset({FULL}),
     "silence": frozenset({CUT, WG_DOWN}),
 }
 """Kinds of alert, and the faults of which one must have been in the run. Any other alert is wrong."""

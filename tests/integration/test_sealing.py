@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from maw.core.seal_keys import KEEP_MS, unpack
 from maw.errors import BadConfig, Conflict, NotFound, Unavailable
 from maw.node.home import NodeHome, read_key
 from maw.node.node import open_node
+from maw.node.sealing import SURE_S
 from maw.store.fold import Fold
 from maw.store.rederiving import Rederiving
 from maw.store.sealed import fold_sealed
@@ -167,6 +169,14 @@ async def test_keys_are_replaced_and_deleted_and_what_was_opened_stays(
             later = first.made_ms + days * (KEEP_MS // 30)
             monkeypatch.setattr("maw.node.sealing.wall_clock_ms", lambda later=later: later)
             await mbp.node.sealing.keep()
+        assert len(unpack(home.seal_keys.read_bytes())) == 3, (
+            "nothing is deleted at the first word of a clock"
+        )
+        await mbp.node.sealing.keep()
+        assert len(unpack(home.seal_keys.read_bytes())) == 3
+        now = time.monotonic() + SURE_S
+        mbp.node.sealing._monotonic = lambda: now
+        await mbp.node.sealing.keep()
         ring = unpack(home.seal_keys.read_bytes())
         assert len(ring) == 2
         assert first.secret not in [pair.secret for pair in ring]

@@ -26,7 +26,6 @@ from maw.store.shrinking import free_bytes
 from maw.store.state import AgentRow
 
 FREEZES_SHOWN: Final = 20
-_OWNERS_AFFAIR: Final = frozenset({"uid", "has_token", "unread", "last_seen_seq", "crowd"})
 
 
 class Status(Speakers):
@@ -121,19 +120,20 @@ class Status(Speakers):
         }
 
     def _may_see(self, row: AgentRow, speaker: Speaker) -> bool:
-        """How much is unread is the owner's own affair; an administrator sees it for all."""
-        return speaker.is_admin or row.uid == speaker.uid or row.id == speaker.agent_key
+        """How much is unread is the owner's own affair, whom an ape's token shows too; an administrator sees it for
+        all."""
+        if speaker.is_admin or row.id == speaker.agent_key:
+            return True
+        if row.uid is None or speaker.known_by == "nobody":
+            return False
+        asks = self._agent(speaker)
+        return row.uid == speaker.uid or (asks is not None and asks.role == "ape" and asks.uid == row.uid)
 
     async def peers(self, speaker: Speaker) -> list[Json]:
         return self._node.peering.listing()
 
     async def users(self, speaker: Speaker) -> list[Json]:
-        users = await self._node.people.listing()
-        if speaker.known_by == "nobody":
-            return [
-                {key: value for key, value in user.items() if key not in _OWNERS_AFFAIR} for user in users
-            ]
-        return users
+        return await self._node.people.listing(lambda row: self._may_see(row, speaker))
 
 
 def _frozen(active: Iterable[Freeze]) -> list[str]:

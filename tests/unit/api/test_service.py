@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from maw.api.backend import ANONYMOUS, Json, Page
+from maw.api.backend import ANONYMOUS, Json, Page, Speaker
 from maw.errors import BadInput, NotFound, Refused
 from tests.conftest import MakeHome
 from tests.integration.nodes import UID, Host, running
@@ -191,6 +192,25 @@ async def test_how_much_is_unread_is_ones_own_affair(host: Host) -> None:
     theirs = await host.service.status(await host.service.speaker_for_uid(54_321, None))
     assert theirs["unread"] == {"bot": 0}
     assert (await host.service.status(ANONYMOUS))["unread"] == {}
+    told = await host.service.users(await host.service.speaker_for_uid(54_321, None))
+    assert [user["username"] for user in told if "unread" in user] == ["bot"]
+    row = host.node.state.local["arthur"]
+    by_token = Speaker("arthur@mbp", row.id, "token", None, is_admin=False)
+    told = await host.service.users(by_token)
+    assert [user["username"] for user in told if "unread" in user] == ["arthur"], (
+        "a token shows its own alone"
+    )
+    ape = replace(by_token, agent="owner@mbp", agent_key=host.node.state.local["owner"].id)
+    told = await host.service.users(ape)
+    assert {user["username"] for user in told if "unread" in user} == {"owner", "arthur", "ford"}
+
+
+async def test_acknowledging_does_not_tell_what_is_another_s_from_what_is_not_there(host: Host) -> None:
+    hidden = await host.send("arthur", "ford", "for ford alone")
+    mine = await host.send("ford", "arthur", "for arthur")
+    refs = [str(hidden["seq"]), "999999", mine["id"], hidden["id"], "888888"]
+    told = await host.service.ack(await host.as_("arthur"), refs)
+    assert told == {"acked": [mine["id"]], "already": [], "unknown": [refs[0], refs[1], refs[3], refs[4]]}
 
 
 async def test_status_is_true(host: Host) -> None:

@@ -25,7 +25,7 @@ async def host(home: NodeHome) -> AsyncIterator[Host]:
 
 
 async def test_the_owner_is_an_ape_from_the_start(host: Host) -> None:
-    (owner,) = await host.node.people.listing()
+    (owner,) = await host.node.people.listing(lambda _: True)
     assert (owner["username"], owner["role"], owner["uid"]) == ("owner", "ape", UID)
     assert (owner["local"], owner["has_token"], owner["unread"], owner["status"]) == (
         True,
@@ -40,7 +40,7 @@ async def test_the_owner_who_was_removed_is_not_made_again(home: NodeHome) -> No
     async with running(home) as host:
         await host.node.people.remove("owner")
     async with running(home) as host:
-        assert await host.node.people.listing() == []
+        assert await host.node.people.listing(lambda _: True) == []
 
 
 async def test_added_twice_at_once_there_is_one(host: Host) -> None:
@@ -49,7 +49,7 @@ async def test_added_twice_at_once_there_is_one(host: Host) -> None:
         return_exceptions=True,
     )
     assert [isinstance(item, Conflict) for item in done] == [False, True, True, False]
-    names = [user["username"] for user in await host.node.people.listing()]
+    names = [user["username"] for user in await host.node.people.listing(lambda _: True)]
     assert sorted(names) == ["bot", "other", "owner"]
 
 
@@ -113,8 +113,8 @@ async def test_the_removed_are_gone_and_their_name_is_free(host: Host) -> None:
 async def test_who_spoke_within_the_hour_is_alive(host: Host) -> None:
     await host.add("bot")
     await host.post("bot", "hi")
-    status = {user["username"]: user["status"] for user in await host.node.people.listing()}
+    status = {user["username"]: user["status"] for user in await host.node.people.listing(lambda _: True)}
     assert status == {"owner": "sleeping", "bot": "alive"}
     host.node.state.local["bot"].last_said = 0
-    status = {user["username"]: user["status"] for user in await host.node.people.listing()}
+    status = {user["username"]: user["status"] for user in await host.node.people.listing(lambda _: True)}
     assert status["bot"] == "sleeping"
