@@ -159,15 +159,15 @@ class Auditing:
             kind, content = words_of(entry, key)
             if kind != Kind.EDIT:
                 return read_said(kind, content, sealed=entry.kind == Kind.PRIVATE)
-            edited = await self._edited(entry, Edit.read(content))
+            edit = Edit.read(content)
+            edited = await self._edited(entry, edit)
             if edited is None:
                 return None
             async with self._store.db.reading() as conn:
                 keys = await keys_of(conn, self._store.state, [edited])
             kind, content = words_of(edited, keys.get(edited.id))
-            return read_said(
-                kind, content, sealed=edited.kind == Kind.PRIVATE
-            )  # raises for one that edits, too
+            said = read_said(kind, content, sealed=edited.kind == Kind.PRIVATE)  # raises for one that edits
+            return said if edit.channel is None else said._replace(to=edit.to)
         except (ValueError, TypeError, LinkError):
             return None
 

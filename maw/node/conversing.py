@@ -128,7 +128,7 @@ class Conversing:
         answered = await self._answered(messages)
         found = []
         for row in messages:
-            message = self._presenter.message(row)
+            message = self._presenter.message(self._presenter.as_for(row, agent.id))
             why = next((why for n, why in await rows.addressed(self._store.db, row.seq) if n == agent.n), "")
             if is_open_to(agent.n, row.agent, answered[message["id"]], by_group=why == "group"):
                 found.append({**message, "whose": OF_ME, "waits_for": [self._directory.address(agent)]})

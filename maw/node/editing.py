@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 from maw.core.colony import Said
 from maw.core.editing import MAX_EDITS, Edit, request_of_edit
 from maw.core.entry import Kind, Position
 from maw.core.message_ids import message_id
-from maw.core.names import mentions
+from maw.core.names import is_private, mentions
 from maw.core.once import Asked, Marks
 from maw.core.text import check_message
 from maw.errors import Conflict, NotFound, Refused
 from maw.node.authoring import Authoring
+from maw.node.channels import Channels
 from maw.node.presenting import Json, Presenter, gone_words, iso
+from maw.node.rooms import Rooms
 from maw.node.sealing import Sealing
 from maw.node.store import Store
 from maw.node.talking import Talking, check_credential
 from maw.store import pages
-from maw.store.editing import versions
+from maw.store.editing import Edited, versions
 from maw.store.fold import Fold
 from maw.store.pages import Shown
 from maw.store.schema import SEQ_BITS
@@ -41,6 +44,8 @@ class Editing:
         may_say: Callable[[AgentRow, Said], None],
         charge: Callable[[AgentRow, Said], None],
         sealing: Sealing,
+        channels: Channels,
+        rooms: Rooms,
     ) -> None:
         """``may_say`` raises Refused when an agent may not say this now, ``charge`` TooMany when it has said too
         much."""
@@ -52,6 +57,8 @@ class Editing:
         self._may_say = may_say
         self._charge = charge
         self._sealing = sealing
+        self._channels = channels
+        self._rooms = rooms
 
     async def edit(
         self, agent: AgentRow, ref: str, text: str, *, key: str | None, insist: bool = False
@@ -83,9 +90,17 @@ class Editing:
         return self._presenter.message(fresh)
 
     def _worded(self, row: Shown, said: Said, edit: Edit) -> tuple[Kind, Mapping[str, Any], bytes | None]:
-        """What was sealed is edited so that the same hosts can read it."""
+        """What was sealed is edited so that the same hosts can read it; in a private channel those of them who are in
+        it still."""
         if row.key is None:
             return Kind.EDIT, edit.content(), None
+        if said.channel is not None:
+            heirs = self._store.state.heirs
+            had = {(heirs.get(one.node, one.node), one.agent) for one in said.to}
+            members = self._rooms.members(self._store.state.channels[said.channel])
+            to = tuple(one for one in members if (one.node, one.agent) in had)
+            edit = replace(edit, channel=said.channel, to=to)
+            return Kind.PRIVATE, *self._sealing.seal(Kind.EDIT, edit.content(), self._rooms.hosts(to))
         return Kind.PRIVATE, *self._sealing.seal(Kind.EDIT, edit.content(), {to.node for to in said.to})
 
     def _check(self, agent: AgentRow, row: Shown, said: Said) -> None:
@@ -105,6 +120,15 @@ class Editing:
                 code="signed",
                 hint="say it anew, with the operator key",
             )
+        if said.channel is not None and is_private(said.channel):
+            room = self._store.state.channels[said.channel]
+            if not self._rooms.is_in(room, agent):
+                raise Refused(
+                    f"message {name} stands in #{room.name}, and {agent.name} is in it no longer",
+                    code="not_yours",
+                    hint="to have it gone: maw redact",
+                )
+            self._channels.refuse_archived(room)
         if row.edit is not None and row.edit.times >= MAX_EDITS:
             raise Conflict(
                 f"message {name} was edited {row.edit.times} times already",
@@ -121,7 +145,8 @@ class Editing:
             return found
         for one in await versions(self._store.db, row.seq, SHOWN):
             with suppress(ValueError, TypeError):
-                found.append({"id": self._id(one.place), "text": one.read().text, "at": iso(one.at)})
+                if self._presenter.as_for(row._replace(edit=Edited(*one[1:], 1)), agent_key).edit is not None:
+                    found.append({"id": self._id(one.place), "text": one.read().text, "at": iso(one.at)})
         return found
 
     def _id(self, place: int) -> str:

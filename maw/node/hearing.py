@@ -271,7 +271,7 @@ class Hearing:
         else:
             self._wakes.told(agent, [items[seq] for seq in sorted(there)])
         rows.sort(key=lambda row: items[row.seq].prio != HIGH)
-        messages = [self._presenter.message(row) for row in rows]
+        messages = [self._presenter.message(self._presenter.as_for(row, agent.id)) for row in rows]
         briefs = [brief_of(message, row.said) for message, row in zip(messages, rows, strict=True)]
         waited = self._wakes.waited([items[row.seq] for row in rows])
         more = len(counted) + ear.older
@@ -356,6 +356,7 @@ class Hearing:
             ear.older = await pages.count_unannounced(self._db, agent.n, below=floor)
 
     def _pending(self, agent: AgentRow, row: pages.Shown) -> Pending:
+        row = self._presenter.as_for(row, agent.id)
         said = self._presenter.said(row)
         wakes = row.channel is not None and self._state.watchers.get(row.channel, {}).get(agent.n, False)
         item = to_announce(self._presenter.with_said(row, said), row.received, watch_wakes=wakes)

@@ -266,6 +266,8 @@ class Parts:
             lambda agent, said: self.keeping.refuse(agent, said),
             self._charge,
             self.sealing,
+            self.channels,
+            self.rooms,
         )
         self.attaching = Attaching(
             store, self.shelf, self.uploads, self.runtime.borrowing, self.presenter, self.directory, self.talking,

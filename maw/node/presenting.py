@@ -16,7 +16,7 @@ from maw.core.intents import NORMAL
 from maw.core.message_ids import log_words, message_id
 from maw.core.readability import SHORT, unreadable
 from maw.core.redaction import RETENTION
-from maw.core.rooms import stored_said
+from maw.core.rooms import is_member, stored_said
 from maw.core.wishes import NOTHING, Wishes
 from maw.node.authoring import wall_clock_ms
 from maw.node.directory import Directory
@@ -232,10 +232,26 @@ class Presenter:
             return any(self._state.agent_at.get(n, _NOBODY).id == agent_key for n in json.loads(row.gone)[5])
         return any(to.node == self._me and to.agent == agent_key for to in said.to)
 
+    def as_for(self, row: Shown, agent_key: bytes | None) -> Shown:
+        """The row as this agent reads it: of an edit in a private channel that is not for him, as he was sent away
+        before it, he reads nothing."""
+        if row.edit is None or not row.direct or row.channel is None or row.gone is not None:
+            return row
+        author = self._state.agent_at.get(row.agent, _NOBODY)
+        if author.id == agent_key and author.uid is not None:
+            return row
+        try:
+            to = row.edit.read().to
+        except Exception:  # whoever reads the message is told that it is damaged
+            return row
+        is_for = agent_key is not None and is_member(to, (self._me, *self._state.former_me), agent_key)
+        return row if is_for else row._replace(edit=None)
+
     def readable(self, rows: Sequence[Shown], agent_key: bytes | None) -> list[Json]:
         """The message objects of those rows that this agent may read."""
         found = []
-        for row in rows:
+        for stored in rows:
+            row = self.as_for(stored, agent_key)
             said = self.said(row)
             if self.may_read(row, said, agent_key):
                 found.append(self.with_said(row, said))

@@ -248,8 +248,8 @@ class Searching:
         return items
 
     def _readable(self, row: Shown, query: Query, filters: _Filters, agent_key: bytes | None) -> Said | None:
-        if row.gone is not None:
-            return None
+        if row.gone is not None or self._presenter.as_for(row, agent_key) is not row:
+            return None  # what is in the index is not what he reads
         said = self._presenter.said(row)
         if not _fits(row, said, query, filters) or not self._presenter.may_read(row, said, agent_key):
             return None

@@ -291,7 +291,7 @@ class Talking:
             return row
         if not self._presenter.may_read(row, self._presenter.said(row), agent_key):
             raise no_such_message(ref, Hidden)
-        return row
+        return self._presenter.as_for(row, agent_key)
 
     # -- acknowledging --------------------------------------------------------------------------------
 

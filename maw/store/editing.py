@@ -18,23 +18,31 @@ from maw.store.opened import key_at
 from maw.store.rows import Insert
 from maw.store.state import AgentRow, State
 
-EDITS: Final = Insert("edits", ("target", "epoch", "seq", "place", "agent", "at"), verb="INSERT OR REPLACE")
+EDITS: Final = Insert(
+    "edits", ("target", "epoch", "seq", "place", "agent", "at", "room"), verb="INSERT OR REPLACE"
+)
 """``target``: the place of what is edited; ``epoch``, ``seq``, ``place``: of the entry that does; ``agent``: who by his
-id; ``at``: when, in ms."""
-_ITS_AUTHORS: Final = "d.agent = (SELECT a.id FROM agents a WHERE a.n = m.agent)"
-LAST: Final = f"""(SELECT d.place FROM edits d WHERE d.target = m.place AND {_ITS_AUTHORS}
+id; ``at``: when, in ms; ``room``: the private channel of which it says that the message stands there."""
+_SEALED: Final = "EXISTS (SELECT 1 FROM opened o WHERE o.place = {}.place)"
+_COUNTS: Final = f"""d.agent = (SELECT a.id FROM agents a WHERE a.n = m.agent)
+    AND d.room IS (CASE WHEN m.direct THEN m.channel END)
+    AND ({_SEALED.format("d")}) = ({_SEALED.format("m")})"""  # noqa: S608
+"""Of an edit ``d`` of what stands where ``m`` does. Asked when it is read, so that it does not matter what came first;
+an open edit of sealed words, or a sealed one of open words, would have replicas show different things."""
+LAST: Final = f"""(SELECT d.place FROM edits d WHERE d.target = m.place AND {_COUNTS}
     ORDER BY d.epoch DESC, d.seq DESC LIMIT 1)"""  # noqa: S608
 """Of a row ``m`` of messages: the place of the edit that counts."""
 _KEY: Final = key_at("d.place")
 _THESE: Final = f"""SELECT d.place, e.payload, e.header, d.at, {_KEY},
-    (SELECT count(*) FROM edits o WHERE o.target = d.target AND o.agent = d.agent)
+    (SELECT count(*) FROM edits x WHERE x.target = d.target AND x.agent = d.agent AND x.room IS d.room
+        AND ({_SEALED.format("x")}) = ({_SEALED.format("d")}))
     FROM edits d JOIN entries e ON e.place = d.place WHERE d.place IN ({{}})"""  # noqa: S608
 _OF: Final = f"""SELECT d.place, e.payload, e.header, d.at, {_KEY} FROM messages m JOIN edits d ON d.target = m.place
-    JOIN entries e ON e.place = d.place WHERE m.seq = ? AND {_ITS_AUTHORS}
+    JOIN entries e ON e.place = d.place WHERE m.seq = ? AND {_COUNTS}
     ORDER BY d.epoch, d.seq LIMIT ?"""  # noqa: S608
 _PLACES: Final = "SELECT place FROM edits WHERE target IN ({})"
 _SHOWN: Final = f"""SELECT m.seq, m.agent FROM messages m JOIN edits d ON d.target = m.place
-    WHERE d.place = ? AND m.direct = 0 AND {_ITS_AUTHORS}"""  # noqa: S608
+    WHERE d.place = ? AND m.direct = 0 AND {_COUNTS}"""  # noqa: S608
 _DELIVER: Final = "INSERT OR IGNORE INTO mailbox (agent, seq, why) VALUES (?, ?, 'mention')"
 _AT_ONCE: Final = 500
 

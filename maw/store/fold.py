@@ -297,7 +297,7 @@ class Fold:
             at = shown_time(entry.hlc, self.now_ms).ms
             self.changes.presence |= take_presence(self.state, node, Presence.read(content), at)
         elif kind == Kind.EDIT:
-            self.take_edit(entry, place, node, Edit.read(content))
+            self.take_edit(entry, place, Edit.read(content))
         elif kind == Kind.SEAL_KEY:
             fold_seal_key(self, entry, node, SealKey.read(content))
         else:
@@ -354,13 +354,14 @@ class Fold:
             raise ValueError(f"more than {MAX_AHEAD} redactions speak of entries that are not here")
         self.take_rule(place, rule, shown_time(entry.hlc, self.now_ms).ms)
 
-    def take_edit(self, entry: Entry, place: int, node: NodeRow, edit: Edit) -> None:
+    def take_edit(self, entry: Entry, place: int, edit: Edit, room: int | None = None) -> None:
+        """``room``: the private channel in which it says that the message stands."""
         who = Said(edit.agent, "", "", "", edit.text, edit.mentions)
         if self.withhold is not None and (why := self.withhold(entry, who)) is not None:
             raise Withheld(why)
         epoch, seq = edit.target(entry)
         target, at = self.log(entry.author, epoch).place(seq), shown_time(entry.hlc, self.now_ms).ms
-        self.changes.edits.append((target, entry.epoch, entry.seq, place, edit.agent, at))
+        self.changes.edits.append((target, entry.epoch, entry.seq, place, edit.agent, at, room))
         self.changes.changed.append((number(self.state), target))
         if called := self._called(edit.mentions):
             self._mentioned.append((place, called))

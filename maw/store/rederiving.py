@@ -28,7 +28,7 @@ from maw.store.callings import Callings
 from maw.store.former import former_keys
 from maw.store.opened import key_at
 from maw.store.people import SET_PROFILE, profile_row
-from maw.store.rooms import RoomRow
+from maw.store.rooms import NO_MEMBER, RoomRow
 from maw.store.schema import SEQ_BITS
 
 PAGE: Final = 500
@@ -158,10 +158,21 @@ class Rederiving:
             epoch, seq = edit.target(entry)
         except (ValueError, TypeError, KeyError):
             return
-        sql = """INSERT OR IGNORE INTO edits SELECT (l << ?) + ?, ?, ?, ?, ?, ? FROM logs
+        room = None
+        if edit.channel is not None and entry.kind == Kind.PRIVATE:
+            if entry.author != self._me and entry.author not in self._former:
+                self._hold_back(place, entry.hlc >> 16)
+                return
+            room = self._channel(edit.channel, entry.hlc >> 16)
+        sql = """INSERT OR IGNORE INTO edits SELECT (l << ?) + ?, ?, ?, ?, ?, ?, ? FROM logs
             WHERE node = ? AND epoch = ?"""
-        about = (entry.epoch, entry.seq, place, edit.agent, entry.hlc >> 16)
+        about = (entry.epoch, entry.seq, place, edit.agent, entry.hlc >> 16, room)
         self._conn.execute(sql, (SEQ_BITS, seq, *about, self._nodes.get(entry.author), epoch))
+
+    def _hold_back(self, place: int, at_ms: int) -> None:
+        """Whether who edits in a private channel is in it, the node that runs says: unless it has said so before."""
+        sql = "INSERT OR IGNORE INTO withheld SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM edits WHERE place = ?1)"
+        self._conn.execute(sql, (place, NO_MEMBER, at_ms))
 
     def _message(self, entry: Entry, place: int, shown: Any, words: Words) -> None:
         conn = self._conn

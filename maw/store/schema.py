@@ -358,6 +358,11 @@ async def _keep_rooms(conn: aiosqlite.Connection) -> None:
     )
 
 
+async def _tell_rooms_of_edits(conn: aiosqlite.Connection) -> None:
+    """The private channel of which an edit says that the message stands there."""
+    await conn.execute("ALTER TABLE edits ADD COLUMN room INTEGER")
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
@@ -365,6 +370,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     _note_stale, _keep_rhythm, _keep_rights, _keep_edits, _keep_asks,
     _describe_channels, _keep_presence, _keep_changed, _record_refusals,
     _keep_sealed, _keep_files, _keep_rooms,
+    _tell_rooms_of_edits,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

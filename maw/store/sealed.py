@@ -35,7 +35,8 @@ def fold_sealed(fold: Fold, entry: Entry, place: int, said: Said | None) -> int 
         return fold.take_message(entry, place, said)
     content = open_for(entry, sealed, key, (fold.me, *fold.state.former_me)) | overridden(outer)
     if content["kind"] == Kind.EDIT:
-        fold.take_edit(entry, place, fold.node(entry.author), Edit.read(content))
+        edit = Edit.read(content)
+        fold.take_edit(entry, place, edit, _room(fold, entry, edit))
         return None
     if content["kind"] == Kind.CHANNEL:
         fold_room(fold, entry, RoomWord.read(content))
@@ -44,6 +45,17 @@ def fold_sealed(fold: Fold, entry: Entry, place: int, said: Said | None) -> int 
     if said.channel is not None and entry.author != fold.me:
         refuse_stranger(fold, entry, said)
     return fold.take_message_of_others(entry, place, said)
+
+
+def _room(fold: Fold, entry: Entry, edit: Edit) -> int | None:
+    """The private channel that an edit names. Raises Withheld where its author is not known to be in it."""
+    if edit.channel is None:
+        return None
+    if entry.author != fold.me:
+        who = Said(edit.agent, "", "", "", edit.text, edit.mentions, channel=edit.channel)
+        refuse_stranger(fold, entry, who)
+    at = shown_time(entry.hlc, fold.now_ms).ms
+    return fold.channel(fold.node(entry.author), edit.channel, "", at).n
 
 
 def _key(fold: Fold, entry: Entry, place: int, sealed: Sealed) -> bytes | None:

@@ -10,16 +10,19 @@ from typing import Any
 import pytest
 
 from maw.api.backend import Json
+from maw.core.editing import Edit
 from maw.core.entry import Kind
 from maw.core.queries import parse
 from maw.errors import Ambiguous, BadInput, NotFound, Refused
 from maw.node.keptkey import open_kept_key
 from maw.node.rotating import rotate
 from maw.store.rederiving import Rederiving
+from maw.store.rooms import NO_MEMBER
 from maw.store.state import SaidKey
 from maw.store.verifying import verify_database
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, all_running, running, settle, until
+from tests.integration.test_editing import edit, when
 from tests.integration.test_sealing import has, on_disk, three
 
 
@@ -261,3 +264,98 @@ async def test_a_host_with_a_new_key_goes_on(make_home: MakeHome) -> None:
         assert await page(oracle, "neo", plans) == ["one", "two", "three"]
         assert await page(mbp, "arthur", plans) == ["one", "two", "three"]
         assert await mbp.texts("arthur") == ["before", "after"]
+
+
+async def test_an_edit_is_for_who_is_in_it_and_had_the_message(make_home: MakeHome) -> None:
+    homes = [make_home(name) for name in ("mbp", "oracle", "pi")]
+    async with all_running(*homes) as (mbp, oracle, pi):
+        await three(mbp, oracle, pi)
+        await mbp.add("ford")
+        mbp.node.indexing.rest_s = 0.01
+        plans = await opened(mbp, "arthur", "plans", ["neo", "trillian", "ford"])
+        await until(lambda: has(oracle, mbp) and has(pi, mbp), "all are in it")
+        theirs = await post(oracle, "neo", plans, "as neo had it")
+        ours = await post(mbp, "arthur", plans, "as arthur had it")
+        await until(lambda: has(mbp, oracle) and has(pi, oracle) and has(oracle, mbp), "both are everywhere")
+        number, room = oracle.node.state.channels[plans].n, dict(oracle.node.state.rooms)
+        await mbp.service.change_members(await mbp.as_("arthur"), plans, [], ["neo", "ford"])
+        await until(lambda: has(oracle, mbp) and has(pi, mbp), "they are out of it")
+        with pytest.raises(Refused, match="is in it no longer"):
+            await edit(oracle, "neo", theirs["id"], "what neo would rather have said")
+        oracle.node.state.rooms[number] = room[number]  # he has not heard of it yet
+        await edit(oracle, "neo", theirs["id"], "what neo would rather have said")
+        await edit(mbp, "arthur", ours["id"], "what neo is not to know")
+        await until(
+            lambda: has(mbp, oracle) and has(pi, oracle) and has(pi, mbp) and has(oracle, mbp), "edited"
+        )
+        for host, name in ((mbp, "arthur"), (pi, "trillian")):
+            assert sorted(await page(host, name, plans)) == ["as neo had it", "what neo is not to know"]
+        for host, name in ((oracle, "neo"), (mbp, "ford")):
+            who = await host.as_(name)
+            assert (await host.service.message(who, ours["id"]))["text"] == "as arthur had it"
+            assert [one["text"] for one in await host.service.history(who, ours["id"])] == [
+                "as arthur had it"
+            ]
+
+        async def is_found() -> bool:
+            return await found(mbp, "arthur", "not to know") == ["what neo is not to know"]
+
+        await when(is_found, "the index has it as it is now")
+        assert await found(mbp, "ford", "not to know") == []
+        held = "SELECT count(*) FROM withheld WHERE why = ?"
+        assert await pi.node.db.rows(held, (NO_MEMBER,)) == [(1,)]
+        await mbp.service.change_members(await mbp.as_("arthur"), plans, ["neo"], [])
+        await until(lambda: has(pi, mbp), "he is in it again")
+
+        async def counts() -> bool:
+            return "what neo would rather have said" in await page(pi, "trillian", plans)
+
+        await when(counts, "and his edit counts")
+        await mbp.service.change_channel(await mbp.as_("arthur"), plans, None, True)
+        with pytest.raises(Refused, match="archived"):
+            await edit(mbp, "arthur", ours["id"], "too late")
+        me = pi.me
+    with closing(sqlite3.connect(homes[2].database, isolation_level=None)) as conn:
+        before = conn.execute("SELECT * FROM edits ORDER BY place").fetchall()
+        conn.execute("BEGIN")
+        conn.execute("DELETE FROM edits")
+        Rederiving(conn, me).run(())
+        conn.execute("COMMIT")
+        assert verify_database(conn, me=me).sound
+    async with running(homes[2]) as pi:
+        rows = "SELECT * FROM edits ORDER BY place"
+
+        async def same() -> bool:
+            return await pi.node.db.rows(rows) == before
+
+        await when(same, "who is in it is looked up again")
+
+
+async def test_what_is_sealed_is_edited_sealed_and_what_is_open_in_the_open(make_home: MakeHome) -> None:
+    homes = [make_home(name) for name in ("mbp", "oracle", "pi")]
+    async with all_running(*homes) as (mbp, oracle, pi):
+        await three(mbp, oracle, pi)
+        public = await mbp.post("arthur", "for all")
+        secret = await mbp.send("arthur", "neo", "for neo")
+        plans = await opened(mbp, "arthur", "plans", ["neo"])
+        await until(lambda: has(oracle, mbp), "all is there")
+        inside = await post(mbp, "arthur", plans, "for members")
+        node, arthur = mbp.node, mbp.node.state.local["arthur"]
+        for said in (public, secret, inside):
+            for hosts in ((), {oracle.me}):
+                content = Edit(arthur.id, said["id"], "@neo something else", ("neo",)).content()
+                if hosts and said is secret:
+                    continue  # as it should be
+                if hosts:
+                    sealed, _ = node.sealing.seal(Kind.EDIT, content, hosts)
+                    await node.authoring.say(Kind.PRIVATE, sealed)
+                elif said is not public:
+                    await node.authoring.say(Kind.EDIT, content)
+        await until(lambda: has(oracle, mbp) and has(pi, mbp), "all is everywhere")
+        for host in (mbp, oracle, pi):
+            assert await host.channel() == ["for all"]
+        neo = await oracle.as_("neo")
+        for said, text in ((secret, "for neo"), (inside, "for members")):
+            shown = await oracle.service.message(neo, said["id"])
+            assert (shown["text"], "edits" in shown) == (text, False)
+        assert sorted(await oracle.texts("neo")) == ["for neo"], "and nobody is called by them"

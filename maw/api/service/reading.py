@@ -125,7 +125,8 @@ class Reading(Speakers):
         rows = await pages.unread(
             self._node.db, agent.n, after=after_seq, before=before_seq, limit=limit, expired=expired
         )
-        items = [self._node.presenter.message(item) for item in rows]
+        presenter = self._node.presenter
+        items = [presenter.message(presenter.as_for(item, agent.id)) for item in rows]
         self._node.orders.handed(agent, items)
         return _page(items, seen, after_seq, limit)._replace(expired=over, overdue=late)
 

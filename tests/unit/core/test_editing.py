@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from maw.core.colony import MAX_TEXT_BYTES
+from maw.core.colony import MAX_TEXT_BYTES, Recipient
 from maw.core.editing import Edit, request_of_edit
 from maw.core.entry import START, Kind, make, pack_content, pack_payload, unpack_content
 from maw.core.identity import Signer, short_key
@@ -26,6 +27,14 @@ def test_there_and_back() -> None:
     assert (read(EDIT), read(bare)) == (EDIT, bare)
     assert "once" not in bare.content()
     assert read(EDIT, once="strange").once is None
+    ford = Recipient(ONE.node, b"f" * 16, "ford", "mbp")
+    inside = replace(bare, channel=f"plans~{'a' * 12}", to=(ford,))
+    assert read(inside) == inside
+    assert not {"channel", "to"} & bare.content().keys()
+    malformed: list[dict[str, Any]] = [{"channel": "plans"}, {"channel": 5}, {"to": []}, {"to": ...}]
+    for bad in malformed:
+        with pytest.raises(ValueError, match=next(iter(bad))):
+            read(inside, **bad)
 
 
 @pytest.mark.parametrize(
