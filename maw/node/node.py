@@ -20,6 +20,7 @@ from maw.node.opening import Opened, open_store, takes_nothing
 from maw.node.parts import Parts
 from maw.node.presenting import iso
 from maw.node.waking import Slept, WallJumped
+from maw.store.attached import LOOK_S
 from maw.store.database import Database, open_database
 
 log = logging.getLogger(__name__)
@@ -202,7 +203,7 @@ class Node(Parts):
             "who is there": (60, self.presences.keep),
             "old wakes": (3600, self.wakes.forget_old),
             "old idempotency keys": (3600, self.authoring.forget_old_keys),
-            "files that nobody needs": (600, self.shelf.sweep),
+            "files that nobody needs": (LOOK_S, self.shelf.sweep),
         }
         return Housekeeping(looks, chores, seldom, self._clock_event)
 

@@ -175,7 +175,7 @@ class Parts:
         )  # fmt: skip
         self.shelf = Shelf(
             BlobFolder(self.home.blobs), self.config.files, store, lambda: self.authoring.read_only,
-            lambda: self.runtime.borrowing.fetching.under_way,
+            lambda: self.runtime.borrowing.fetching.under_way, lambda: self.authoring.recovering,
         )  # fmt: skip
         self.uploads = Uploads(store, self.shelf)
         self.forking = Forking(store, reclaiming, self.folds, self._feed)

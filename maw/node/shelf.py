@@ -1,7 +1,9 @@
 """How much of the disk blobs take: quota, eviction, and what nobody needs any more.
 
 Of what is here, a file's own author's node may be the only one that has it: such originals are never evicted. Copies of
-others' files are, those first that nobody used for longest; whoever wants one again fetches it again.
+others' files are, those first that nobody used for longest; whoever wants one again fetches it again. A copy is only
+what another's message names and none of ours: what nobody is known to name may be an original whose message was lost
+with the database (maw.store.attached).
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import logging
 import time
 from collections.abc import Callable, Collection
 from typing import Final
+
+import aiosqlite
 
 from maw.config import FilesConfig
 from maw.core.filenames import size_words
@@ -29,7 +33,8 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Shelf:
-    """``held``: every blob here, by hash. ``busy``: those being fetched now, which are nobody's to drop."""
+    """``held``: every blob here, by hash. ``busy``: those being fetched now, which are nobody's to drop.
+    ``recovering``: our own log is on its way back, and what is our own is not known yet."""
 
     def __init__(
         self,
@@ -38,12 +43,14 @@ class Shelf:
         store: Store,
         read_only: Callable[[], str | None],
         busy: Callable[[], Collection[bytes]],
+        recovering: Callable[[], bool],
     ) -> None:
         self.folder = folder
         self.config = config
         self._store = store
         self._read_only = read_only
         self._busy = busy
+        self._recovering = recovering
         self.held: dict[bytes, Held] = {}
         self._reserved = 0
         self.moving = asyncio.Lock()
@@ -108,19 +115,22 @@ class Shelf:
     async def _evict(self, size: int) -> None:
         """Copies of others' files, the least recently used first, until ``size`` bytes are free."""
         async with self.moving:
-            kept = await self._own() | set(self._busy())
+            copies = await self._copies() - set(self._busy())
             for name, one in sorted(self.held.items(), key=lambda item: item[1].used):
                 if size <= 0:
                     return
-                if name not in kept:
+                if name in copies:
                     await self.drop(name)
                     size -= one.size
 
-    async def _own(self) -> set[bytes]:
+    def _ours(self) -> list[int]:
         state = self._store.state
         ours = {self._store.me, *state.former_me}
-        nodes = [row.n for row in state.nodes.values() if row.key in ours]
-        return await attached.own(self._store.db, nodes)
+        return [row.n for row in state.nodes.values() if row.key in ours]
+
+    async def _copies(self) -> set[bytes]:
+        """None while our own log is not back: another's message may name what is ours."""
+        return set() if self._recovering() else await attached.copies(self._store.db, self._ours())
 
     async def drop(self, name: bytes) -> None:
         self.held.pop(name, None)
@@ -130,20 +140,20 @@ class Shelf:
             log.warning("a file of %s could not be removed: %s", self.folder.path, error)
 
     async def sweep(self) -> None:
-        """Drop what no message names (any more), and copies that nobody used for long. Raises MawError."""
-        before = wall_clock_ms() - attached.UPLOAD_MS
-        await self._store.writer.submit(lambda conn: attached.drop_uploads(conn, before))
+        """Drop what no message names any more, and copies that nobody used for long. Raises MawError."""
+        before, ours = wall_clock_ms() - attached.UPLOAD_MS, self._ours()
+
+        async def look(conn: aiosqlite.Connection) -> set[bytes]:
+            certain = not self._recovering() and not await attached.is_unread(conn, ours)
+            return await attached.look(conn, self.held.keys() | set(self._busy()), before, certain=certain)
+
         async with self.moving:
-            here = set(self.held) - set(self._busy())
-            if not here:
-                return
-            named, own = await attached.named(self._store.db), await self._own()
-            old = time.time() - self.config.keep_days * DAY_S if self.config.keep_days else float("-inf")
-            for name in here:
-                one = self.held.get(name)
-                if name in self._busy():
-                    continue
-                if one is not None and (name not in named or (name not in own and one.used < old)):
+            gone = await self._store.writer.submit(look)
+            if self.config.keep_days:
+                copies, old = await self._copies(), time.time() - self.config.keep_days * DAY_S
+                gone |= {name for name, one in self.held.items() if name in copies and one.used < old}
+            for name in gone:
+                if name not in self._busy():
                     await self.drop(name)
 
 

@@ -17,6 +17,8 @@ from maw.core.identity import NodeId, short_key
 from maw.core.rooms import read_said
 from maw.core.sealing import words_of
 from maw.errors import ProtocolViolation
+from maw.store.attached import has_attached
+from maw.store.attached import rows as attached_rows
 from maw.store.callings import Callings
 from maw.store.former import former_keys
 from maw.store.opened import SAID, has_opened, key_at
@@ -57,6 +59,7 @@ class Derived:
         self._named: dict[NodeId, str] = {}
         self._heard = Callings()
         self._torn: set[int] = set()
+        self._files = has_attached(conn)
         self._key = key_at("e.place") if has_opened(conn) else "NULL"
         self._authors: dict[int, NodeId] = {}
         """Of each log; ``_torn``: the logs in which something is damaged."""
@@ -141,11 +144,22 @@ class Derived:
                 self._remake(entry, f"its {wrong} is not what the entry says")
             else:
                 self._tell("message", f"seq {shown}", f"its {wrong} is not what the entry says")
+        if self._files and self._misfiled(entry, shown, said):
+            self._tell("attached", f"seq {shown}", "its files are not noted as the entry names them")
         if said.channel is not None and not said.to:
             for word in dict.fromkeys(said.mentions):
                 self._mentions = (self._mentions + _hash(word, shown)) & _SUM
         if entry.author in self._ours:
             self._sent = (self._sent + _hash(stored.agent, shown)) & _SUM
+
+    def _misfiled(self, entry: Entry, shown: int, said: Said) -> bool:
+        """What drops files believes these rows. Of others' messages a version that knew no files noted none."""
+        if not said.files:
+            return False
+        found = self._conn.execute(
+            "SELECT seq, n, hash FROM attached WHERE seq = ? ORDER BY n", (shown,)
+        ).fetchall()
+        return found != attached_rows(shown, said.files) and bool(found or entry.author in self._ours)
 
     def _differs(self, entry: Entry, place: int, said: Said, row: Shown, again: bool) -> str | None:
         """The first column of a message that is not what the entry makes of it. One that its author published

@@ -24,6 +24,7 @@ from maw.core.rooms import RoomWord, read_said, stored_said
 from maw.core.seal_keys import SealKey
 from maw.core.sealing import words_of
 from maw.core.word import word_of
+from maw.store import attached
 from maw.store.callings import Callings
 from maw.store.former import former_keys
 from maw.store.opened import key_at
@@ -101,7 +102,8 @@ class Rederiving:
             " WHERE payload IS NULL"
         )
         conn.execute("DROP TABLE absent")
-        for table in ("mentions", "outbox", "orders", "progress", "untold", "expiring", "asks"):
+        conn.execute(f"DELETE FROM attached WHERE seq IN (SELECT seq FROM messages WHERE place IN ({bare}))")  # noqa: S608
+        for table in ("mentions", "outbox", "orders", "progress", "untold", "expiring", "asks", "attached"):
             conn.execute(f"DELETE FROM {table} WHERE seq NOT IN (SELECT seq FROM messages)")  # noqa: S608
         (self._top,) = conn.execute(
             "SELECT max(coalesce((SELECT max(seq) FROM temp.was), 0), coalesce((SELECT max(shown) FROM entries), 0))"
@@ -213,6 +215,7 @@ class Rederiving:
         if said.intent == ASK:
             sql = "INSERT OR IGNORE INTO asks (seq, agent, due) VALUES (?, ?, ?)"
             conn.execute(sql, (seq, agent, said.due))
+        conn.executemany(attached.INSERT, attached.rows(seq, said.files))
         if said.expires is not None and not time.suspect:
             conn.execute("INSERT OR IGNORE INTO expiring (seq, at) VALUES (?, ?)", (seq, said.expires))
         if entry.author == self._me or entry.author in self._former:

@@ -363,6 +363,19 @@ async def _tell_rooms_of_edits(conn: aiosqlite.Connection) -> None:
     await conn.execute("ALTER TABLE edits ADD COLUMN room INTEGER")
 
 
+async def _keep_loose(conn: aiosqlite.Connection) -> None:
+    """Blobs that no message names: those whose message was dropped here go at once (0), others after so many looks."""
+    for statement in (
+        "CREATE TABLE loose (hash BLOB PRIMARY KEY, looks INTEGER NOT NULL) WITHOUT ROWID",
+        "DROP TRIGGER attached_gone",
+        "CREATE TRIGGER attached_gone AFTER UPDATE OF payload ON entries"
+        " WHEN new.payload IS NULL AND new.shown IS NOT NULL"
+        " BEGIN INSERT OR REPLACE INTO loose SELECT hash, 0 FROM attached WHERE seq = new.shown;"
+        " DELETE FROM attached WHERE seq = new.shown; END",
+    ):
+        await conn.execute(statement)
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
@@ -370,7 +383,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     _note_stale, _keep_rhythm, _keep_rights, _keep_edits, _keep_asks,
     _describe_channels, _keep_presence, _keep_changed, _record_refusals,
     _keep_sealed, _keep_files, _keep_rooms,
-    _tell_rooms_of_edits,
+    _tell_rooms_of_edits, _keep_loose,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

@@ -238,3 +238,21 @@ async def test_a_key_that_does_not_open_it_is_told_before_anything_is_given(make
             with pytest.raises(Unavailable, match="does not open") as raised:
                 await mbp.node.uploads.open(wrong, 0, size)
             assert raised.value.code == "file_unreadable"
+
+
+async def test_after_a_lost_database_the_only_copy_of_a_file_stays(make_home: MakeHome) -> None:
+    home = make_home("mbp")
+    async with running(home) as mbp:
+        await mbp.add("neo", "arthur")
+        (file,) = (await sent(mbp, "neo", "arthur", b"the only one"))["message"]["files"]
+    for path in home.path.glob("colony.db*"):
+        path.unlink()
+    async with running(home) as mbp:
+        shelf, authoring = mbp.node.shelf, mbp.node.authoring
+        object.__setattr__(shelf.config, "quota_mib", 0)
+        for authoring.recovering in (True, False):  # its log on its way, and given up
+            await shelf.sweep()
+            with pytest.raises(Unavailable):
+                await shelf.reserve(1)
+            assert [name.hex() for name in shelf.held] == [file["hash"]]
+        assert list(shelf.folder.scan()) == list(shelf.held)
