@@ -36,7 +36,7 @@ from maw.api import (
 from maw.api.backend import Speaker
 from maw.api.bodies import decode_body, idempotency_key, read_body
 from maw.api.fields import shown
-from maw.api.principals import Door, named
+from maw.api.principals import Door, WrongAgent, named
 from maw.api.replies import error_reply, http_error_reply, internal_reply, one_line
 from maw.api.router import Router
 from maw.api.routes import Api, Call, Route
@@ -143,7 +143,10 @@ class Edge:
                 self._quiet.set()
 
     def _record(self, request: web.BaseRequest, speaker: Speaker | None, error: MawError) -> None:
-        who = self._door.caller(request) if speaker is None else named(speaker.agent, speaker.uid)
+        if isinstance(error, WrongAgent):
+            who = error.by
+        else:
+            who = self._door.caller(request) if speaker is None else named(speaker.agent, speaker.uid)
         path = request.raw_path.partition("?")[0]
         what = f"{request.method} {shown(path)[1:-1]}"
         self._api.backend.note_refusal(Attempt(who, self._door.kind, what, error.code))

@@ -45,6 +45,14 @@ class Door(Protocol):
         """Who it was, as far as it can be told of somebody who has not become a speaker."""
 
 
+class WrongAgent(Refused):
+    """Whose token it is, ``by``, speaks as somebody else."""
+
+    def __init__(self, by: str, named: str) -> None:
+        super().__init__(f"this token is {by}'s, not {named}'s", code="wrong_agent")
+        self.by = by
+
+
 def named(agent: str | None, uid: int | None) -> str:
     """Of a caller, for the record."""
     return agent or ("nobody" if uid is None else f"uid {uid}")
@@ -154,7 +162,7 @@ class RestDoor:
             named = agent_named(named, self._backend.node_name)
         speaker = await self._backend.speaker_for_token(token, named)
         if named is not None and speaker.agent is not None and named != speaker.agent.partition("@")[0]:
-            raise Refused(f"this token is {speaker.agent}'s, not {named}'s", code="wrong_agent")
+            raise WrongAgent(speaker.agent, named)
         return speaker
 
     def caller(self, request: web.BaseRequest) -> str:

@@ -26,7 +26,7 @@ from maw.core.clock import wall_ms
 from maw.core.identity import key_text
 from maw.core.names import check_channel
 from maw.core.text import one_line
-from maw.errors import BadInput, Refused
+from maw.errors import BadInput, Conflict, Refused
 
 if TYPE_CHECKING:
     from maw.core.audit import Word
@@ -60,6 +60,7 @@ def export(
     sparse: Annotated[
         bool, typer.Option("--sparse", help="Only what is asked for: smaller, and gaps prove nothing.")
     ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over what is there.")] = False,
     as_name: As = None,
     as_json: Json = False,
 ) -> None:
@@ -73,6 +74,8 @@ def export(
         _write(daemon, asked, sparse, sys.stdout.buffer)
         return
     path = Path(str(to))
+    if os.path.lexists(path) and not force:
+        raise Conflict(f"{path} is there already", code="file_exists", hint="another name, or --force")
     with _instead_of(path) as file:
         told = _write(daemon, asked, sparse, file)
     if out.as_json:

@@ -14,7 +14,7 @@ import typer
 from maw.cli import completing
 from maw.cli.output import Output, note, words
 from maw.cli.params import As, Json
-from maw.cli.session import speaking_daemon
+from maw.cli.session import reading_daemon
 from maw.client import files as transfer
 from maw.client.daemon import Daemon, segment
 from maw.core.filenames import safe_name, size_words
@@ -67,7 +67,7 @@ def default_text(paths: Sequence[str], name: str | None) -> list[str]:
 def files(ref: Id, as_name: As = None, as_json: Json = False) -> int:
     """The files of a message, and where each is. Exit 1 when it has none."""
     out = Output.to_stdout(as_json)
-    found = speaking_daemon(as_name).get(f"/api/messages/{segment(ref)}/files").body
+    found = reading_daemon(as_name).get(f"/api/messages/{segment(ref)}/files").body
     if out.as_json:
         out.json(found)
     else:
@@ -95,7 +95,7 @@ def fetch(
 ) -> int:
     """Write the files of a message here, fetched from the host that has them. Exit 1 when it has none."""
     out = Output.to_stdout(as_json)
-    daemon = speaking_daemon(as_name)
+    daemon = reading_daemon(as_name)
     found = daemon.get(f"/api/messages/{segment(ref)}/files").body
     wanted = [one for one in found if number in (None, one["n"])]
     if number is not None and not wanted:

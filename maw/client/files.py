@@ -149,13 +149,14 @@ def save(at: Door, ref: str, n: int, place: Path, *, force: bool = False) -> int
             raise Refused(f"{place} cannot be written: {error.strerror}", code="cannot_write") from None
         with os.fdopen(handle, "wb") as file:
             size = _copy(at, ref, n, file, place)
-        if force:
+        try:
+            if not force:  # it takes the name at once, or finds it taken; not every file system has links
+                os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
             beside.replace(place)
-        else:
-            try:
-                place.hardlink_to(beside)
-            except FileExistsError:
-                raise _there(place) from None
+        except FileExistsError:
+            raise _there(place) from None
+        except OSError as error:
+            raise Refused(f"{place} cannot be written: {error.strerror}", code="cannot_write") from None
         return size
     finally:
         beside.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from maw.core.content import Content, read_bytes, read_name, read_text
+from maw.core.credentials import find_credential
 from maw.core.names import check_name
 from maw.core.text import shown
 from maw.errors import BadInput
@@ -64,6 +65,12 @@ def _read_roles(value: object) -> tuple[str, ...]:
 def check_about(text: str) -> str:
     """A description as it may be given: one line of text, or nothing. Raises BadInput."""
     clean = text.strip()
+    if (found := find_credential(clean)) is not None:  # no redaction reaches it: it stays in the log
+        raise BadInput(
+            f"the description has what looks like {found.kind}, at character {found.column}: nothing was said",
+            code="credential",
+            hint="it would be kept on every host for good: say where it is kept instead",
+        )
     if len(clean) > MAX_ABOUT or shown(clean) != clean or not set(clean).isdisjoint("\n\t"):
         raise BadInput(
             f"a description is one line of at most {MAX_ABOUT} characters that can be seen", code="bad_field"

@@ -162,6 +162,8 @@ class Directory:
         if row is None:
             near = nearest(name, self._state.local)
             hint = f"did you mean {near[0]}?" if near else f"`maw agent add {name}` makes it"
+            if there := self.agents_called(parse_address(name).name):
+                hint = f"it is {self.address(there[0])}: say it on that host"
             raise NotFound(
                 f"no agent of this host is called {name}", code="no_such_agent", hint=hint, candidates=near
             )

@@ -132,6 +132,10 @@ def _ports(listen: Endpoint | None, rest: Endpoint | None) -> tuple[int, Endpoin
                 code="port_in_use",
                 hint="choose another with --listen A:P or --rest A:P; `ss -ltnp` shows who has it",
             )
+    if listen and rest and listen.port and listen.port == rest.port:
+        raise Conflict(
+            f"--listen and --rest both have port {rest.port}", code="port_in_use", hint="give each its own"
+        )
     rest_host = rest.host if rest else "127.0.0.1"
     for step in range(PORT_TRIES):
         mesh = listen.port if listen and listen.port else MESH_PORT + 2 * step

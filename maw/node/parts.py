@@ -29,6 +29,7 @@ from maw.core.statement import Statement
 from maw.core.transcript import Hello
 from maw.errors import LinkClosed, MawError
 from maw.net.link import Link
+from maw.net.reception import HUNG_UP
 from maw.net.switchboard import Switchboard
 from maw.net.tls import NodeTls
 from maw.node.alerts import Alerts
@@ -355,9 +356,7 @@ class Parts:
             share=self.runtime.share, loops=self.loops, conduct=self.conduct,
             refused=lambda source, why: self.version_watch.refused(source, why),
         )  # fmt: skip
-        self.mesh.refusals.listen(
-            lambda source, code: self.refused.note(Attempt(source, "link", "to be linked", code))
-        )
+        self.mesh.refusals.listen(self._link_refused)
         self.belonging = Belonging(
             home, signer, db, self.state, self.writer, self.membership, self.authoring, self.runtime, opened,
             card=self.card, joined=self._in_a_colony,
@@ -505,6 +504,10 @@ class Parts:
             self._opened.mark.write(epoch, seq)
         except OSError as error:
             self._trouble(f"{self.home.mark}: {error.strerror}")
+
+    def _link_refused(self, source: str, code: str) -> None:
+        if code != HUNG_UP:  # who looks whether the port is open, as the doctor does, is refused nothing
+            self.refused.note(Attempt(source, "link", "to be linked", code))
 
     def _trouble(self, trouble: str | None) -> None:
         if trouble:

@@ -70,6 +70,11 @@ def test_a_bundle_from_the_command_to_any_checker(daemon: MakeDaemon, tmp_path: 
     file = tmp_path / "general.audit"
     done = maw(node, "audit", "export", "general", "--as", "neo", "--to", str(file))
     assert done.returncode == 0, done.stderr
+    again = maw(node, "audit", "export", "general", "--as", "neo", "--to", str(file))
+    assert (again.returncode, "is there already" in again.stderr) == (6, True)
+    for nobody in ("generul", "@neoo"):
+        slip = maw(node, "audit", "export", nobody, "--as", "neo")
+        assert (slip.returncode, "did you mean" in slip.stderr) == (3, True), slip
     lines = file.read_bytes().splitlines(keepends=True)
     assert checked_by_hand(lines) == ["said in public"]
     everything = maw(node, "audit", "export", "--as", "arthur").stdout.encode().splitlines(keepends=True)

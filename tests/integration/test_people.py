@@ -119,6 +119,11 @@ async def test_what_is_said_of_an_agent_is_known_everywhere_and_after_a_restart(
         await mbp.add("neo")
         await pi.add("ne0")
         await mbp.service.change_user(await mbp.as_("neo"), "neo", told)
+        with pytest.raises(BadInput) as stopped:
+            await mbp.service.change_user(
+                await mbp.as_("neo"), "neo", {"about": "ghp_16C7e42F292c6912E7710c838347Ae178B4a"}
+            )
+        assert stopped.value.code == "credential"
         await mbp.service.add_user(await mbp.owner(), "keeper", "agent", of="neo")
         await pair(mbp, pi)
         await acquainted(mbp, pi)

@@ -48,6 +48,10 @@ async def test_every_door_and_a_message_that_is_not_ones_own(make_home: MakeHome
                     assert answer.status == 401
             async with rest.get(f"{base}/api/invites") as answer:
                 assert answer.status == 403
+            token = await host.service.new_token(await host.owner(), "trin")
+            as_another = {"Authorization": f"Bearer {token}", "X-Maw-Agent": "neo"}
+            async with rest.get(f"{base}/api/inbox", headers=as_another) as answer:
+                assert answer.status == 403
             as_smith = {"X-Maw-Agent": "smith"}
             async with socket.get(f"http://localhost/api/messages/{secret}", headers=as_smith) as answer:
                 assert (answer.status, (await answer.json())["error"]["code"]) == (404, "no_such_message")
@@ -58,6 +62,7 @@ async def test_every_door_and_a_message_that_is_not_ones_own(make_home: MakeHome
         assert {(one["who"], one["door"], one["what"], one["code"], one["times"]) for one in told} == {
             ("nobody", "rest", "GET /api/inbox", "bad_token", 3),
             ("nobody", "rest", "GET /api/invites", "socket_only", 1),
+            ("trin@mbp", "rest", "GET /api/inbox", "wrong_agent", 1),
             ("smith@mbp", "socket", f"GET /api/messages/{secret}", "no_such_message", 1),
         }
     async with running(home) as host:  # written when it stopped

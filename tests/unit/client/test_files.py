@@ -111,3 +111,7 @@ def test_nothing_is_written_over_unasked_and_nothing_is_left_half(server: Any, t
     assert [path.name for path in tmp_path.iterdir()] == ["got"]
     with pytest.raises(MawError, match="cannot be written"):
         save(at(server), "1", 1, tmp_path / "no" / "such")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(MawError, match="cannot be written"):
+        save(at(server), "1", 1, tmp_path / "folder", force=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "got"]

@@ -109,6 +109,10 @@ def test_a_port_that_is_taken_is_refused_and_free_ones_are_found(tmp_path: Path)
                 init(tmp_path / option, **{option: Endpoint("127.0.0.1", port)})
             assert no.value.code == "port_in_use"
             assert str(port) in no.value.message
+    with pytest.raises(Conflict, match="both have port"):
+        init(
+            tmp_path / "both", listen=Endpoint("127.0.0.1", port), rest=Endpoint("127.0.0.1", port)
+        )  # after it is free again
 
 
 def test_the_next_free_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
