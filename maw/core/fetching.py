@@ -173,9 +173,11 @@ class Fetching:
 
     def _chunk(self, link: Link, fetch: _Fetch, frame: BlobChunk, now: float) -> list[Effect]:
         assert fetch.hashes is not None
-        sound = len(frame.data) == chunk_size(fetch.size, frame.number)
-        if not sound or chunk_hash(frame.data) != hash_in(fetch.hashes, frame.number):
+        if chunk_hash(frame.data) != hash_in(fetch.hashes, frame.number):
             return self._lied(link, fetch, f"chunk {frame.number} otherwise than its list has it", now)
+        if len(frame.data) != chunk_size(fetch.size, frame.number):  # as with the list: the message is wrong
+            self._pass_over(link, fetch)
+            return self._turn(now)
         fetch.came += 1
         fetch.deadline = now + ANSWER_S
         effects: list[Effect] = [KeepChunk(frame.hash, frame.number, frame.data)]

@@ -73,12 +73,14 @@ class Attaching:
 
     async def fetch(self, message: Attached, n: int, seconds: float, *, anew: bool) -> Json:
         """Have it here: as it stands when it is, when nobody who is linked gives it, or after ``seconds``. One that is
-        here is looked through: what is damaged is fetched again. Raises Unavailable, TooMany."""
+        here is looked through: what is damaged is fetched again. Raises NotFound, Unavailable, TooMany."""
         file = message.file(n)
         if self._shelf.has(file.hash):
             await self._uploads.check(file)
-        if not self._shelf.has(file.hash):
-            await self._store.writer.submit(lambda conn: attached.note(conn, message.seq, message.files))
+        if not self._shelf.has(file.hash) and not await self._store.writer.submit(
+            lambda conn: attached.note(conn, message.seq, message.files)
+        ):
+            raise NotFound("that message was redacted, or its time is over", code="no_file")
         found = await self._borrowing.fetch(file, message.author, seconds, anew=anew)
         return self._json(message, n, found)
 

@@ -102,6 +102,8 @@ class Borrowing:
         """To be called when the link has taken what it was given."""
         data: bytes | None = None
         if self._shelf.has(effect.hash):
+            if effect.number is None:
+                self._shelf.use(effect.hash)
             async with self._reads:
                 try:
                     data = await in_thread(self._read, effect.hash, effect.number)
@@ -111,7 +113,6 @@ class Borrowing:
 
     def _read(self, name: bytes, number: int | None) -> bytes | None:
         if number is None:
-            self._shelf.use(name)
             return self._folder.hashes(name)
         return self._folder.chunk(name, number)
 

@@ -28,6 +28,8 @@ UPLOAD_MS: Final = 86_400_000
 LOOK_S: Final = 600
 STAY_LOOKS: Final = 30 * 86_400 // LOOK_S
 """Thirty days in which the daemon runs."""
+_SAYS: Final = """SELECT 1 FROM messages m JOIN entries e ON e.place = m.place
+    WHERE m.seq = ? AND e.payload IS NOT NULL"""
 _NAMED: Final = "SELECT hash FROM attached UNION SELECT hash FROM uploads"
 _COPIES: Final = f"""
     WITH said AS (SELECT a.hash, l.node IN ({{}}) AS ours FROM attached a JOIN messages m ON m.seq = a.seq
@@ -78,10 +80,13 @@ async def upload(db: Database, name: bytes) -> Upload | None:
     return None if row is None else Upload(*row)
 
 
-async def note(conn: aiosqlite.Connection, seq: int, files: Sequence[File]) -> None:
-    """Within a transaction: a message that came before there was this table."""
+async def note(conn: aiosqlite.Connection, seq: int, files: Sequence[File]) -> bool:
+    """Within a transaction: a message that came before there was this table. False: it says nothing any more."""
+    if not list(await conn.execute_fetchall(_SAYS, (seq,))):
+        return False
     for statement in ATTACHED.statements(rows(seq, files)):
         await conn.execute(*statement)
+    return True
 
 
 async def is_unread(conn: aiosqlite.Connection, nodes: Sequence[int]) -> bool:

@@ -117,8 +117,8 @@ class BlobFolder:
             path.unlink(missing_ok=True)
 
     def touch(self, name: bytes) -> None:
-        """It is used now."""
-        with suppress(FileNotFoundError):
+        """It is used now. Where the disk does not take that, only the order in which copies go is another."""
+        with suppress(OSError):
             os.utime(self.file(name))
 
     # -- whole ones ---------------------------------------------------------------------------------

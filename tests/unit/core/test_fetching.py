@@ -204,6 +204,17 @@ def test_a_message_that_says_another_size_is_nobodys_fault_and_comes_to_nothing(
     assert progress is not None and progress.asked
 
 
+@pytest.mark.parametrize("off", [-1, 1, CHUNK - 5])
+def test_neither_is_a_size_of_as_many_chunks(off: int) -> None:
+    host = Host(SMALL, {1: AUTHOR, 2: OTHER})
+    host.do(host.machine.want(SMALL.name, SMALL.size + off, AUTHOR, None, 0, 0.0))
+    for link in (1, 2):
+        for _ in range(3):
+            host.answer(link)
+    progress = host.machine.progress(SMALL.name)
+    assert progress is not None and progress.asked and not host.hung and not host.whole
+
+
 def test_what_nobody_asked_for_is_not_taken() -> None:
     host = Host(LARGE, {1: AUTHOR, 2: OTHER})
     list_, chunk = BlobList(LARGE.name, LARGE.hashes), BlobChunk(LARGE.name, 0, LARGE.chunks[0])

@@ -98,3 +98,15 @@ async def test_a_repair_notes_files_again_and_a_check_finds_what_is_lost(tmp_pat
         conn.execute("COMMIT")
     with closing(open_readonly(path)) as reading:
         assert "attached" not in {found.what for found in verify_database(reading, me=ME.node).findings}
+
+
+async def test_nothing_is_noted_of_a_message_that_says_nothing_any_more(tmp_path: Path) -> None:
+    async with open_store(tmp_path / "c.db") as store:
+        us = await filled(store)
+        (row,) = await store.db.rows("SELECT seq FROM attached WHERE hash = ?", (OURS,))
+        noted = [await store.writer.submit(lambda conn: attached.note(conn, row[0], [file(1)]))]
+        rule = Redaction(us.node, EPOCH, ((2, 2),), REDACTED, "").content()
+        await store.fold(ME, [us.say(Kind.REDACT, rule)])
+        noted.append(await store.writer.submit(lambda conn: attached.note(conn, row[0], [file(1)])))
+        assert noted == [True, False]
+        assert not await store.db.rows("SELECT 1 FROM attached WHERE hash = ?", (OURS,))
