@@ -334,6 +334,9 @@ class Writing(Protocol):
     ) -> Json:
         """Who is in a private channel; by who made it. NotFound, Refused."""
 
+    async def leave_channel(self, speaker: Speaker, name: str, back: bool) -> Json:
+        """The speaking agent hears nothing of a private channel any more, or ``back``: again. NotFound."""
+
     async def change_channel(
         self, speaker: Speaker, name: str, about: str | None, archived: bool | None
     ) -> Json:

@@ -39,6 +39,12 @@ async def change_members(call: Call) -> web.StreamResponse:
     return reply(channel, headers=call.api.headers)
 
 
+async def leave_channel(call: Call) -> web.StreamResponse:
+    args = call.args
+    left = await call.backend.leave_channel(call.speaker, bare_channel(args["name"]), args["back"])
+    return reply(left, headers=call.api.headers)
+
+
 async def change_channel(call: Call) -> web.StreamResponse:
     args = call.args
     channel = await call.backend.change_channel(
@@ -84,6 +90,16 @@ ROUTES: Final = (
             Field("add", Recipients(), "who reads there from now on"),
             Field("remove", Recipients(), "who does no more; what they were sent stays theirs"),
         ),
+    ),
+    Route(
+        "POST",
+        "/api/channels/{name}/leave",
+        leave_channel,
+        Access.AGENT,
+        "hear nothing of a private channel any more; who made it is not told",
+        "Left",
+        path_fields=(CHANNEL,),
+        body=body(Field("back", Flag(), "hear of it again", default=False)),
     ),
     Route(
         "POST",

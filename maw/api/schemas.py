@@ -515,6 +515,7 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "Token": _object({"token": _TEXT}),
         "Channel": _object(_CHANNEL, _KEPT | CHANNEL_BESIDE),
         "Redacted": _object({"redacted": _TEXTS, "already": _TEXTS}),
+        "Left": _object({"id": _TEXT, "left": _FLAG}),
         "Retention": _object(
             {**_CHANNEL, **_KEPT, "for": {"type": "string", "enum": ["everybody", "this host"]}},
             CHANNEL_BESIDE,

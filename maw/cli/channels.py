@@ -104,6 +104,24 @@ def expel_from_channel(
     _members(name, {"remove": [one for word in who for one in _people(word)]}, as_name, as_json)
 
 
+@channel_group.command("leave")
+def leave_channel(
+    name: Name,
+    back: Annotated[bool, typer.Option("--back", help="Hear of it again.")] = False,
+    as_name: As = None,
+    as_json: Json = False,
+) -> None:
+    """Hear nothing of a private channel any more; who made it is not told. Also of one you were sent away from."""
+    out = Output.to_stdout(as_json)
+    clean = check_channel(name.removeprefix("#"))
+    path = f"/api/channels/{segment(clean)}/leave"
+    told = speaking_daemon(as_name).post_once(path, {"back": back}).body
+    if out.as_json:
+        out.json(told)
+    else:
+        out.line(f"#{words(told.get('id'))}: {'left' if told.get('left') else 'you hear of it again'}")
+
+
 def _people(words_: str) -> list[str]:
     return [str(parse_address(one)) for one in words_.split(",") if one.strip()]
 

@@ -18,7 +18,16 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
 
-from maw.core.colony import AGENT_ID_BYTES, BY, MAX_KEEP_DAYS, NewChannel, Recipient, Said, read_recipients
+from maw.core.colony import (
+    AGENT_ID_BYTES,
+    BY,
+    GENERAL,
+    MAX_KEEP_DAYS,
+    NewChannel,
+    Recipient,
+    Said,
+    read_recipients,
+)
 from maw.core.content import NAMED, Content, read_bytes, read_name, read_word
 from maw.core.entry import Kind
 from maw.core.identity import KEY_BYTES, NodeId
@@ -79,6 +88,19 @@ class RoomWord:
             said.archived is True,
             min(said.keep_days or 0, MAX_KEEP_DAYS),
         )
+
+    def check(self, author: NodeId, heirs: Mapping[NodeId, NodeId]) -> int:
+        """Whose word it is: 0 for its maker's, 1 for the key that took the maker's place (``heirs``: which key each
+        was replaced by), and so on; the highest counts. Raises ValueError where it counts for nobody."""
+        if self.name == GENERAL:
+            raise ValueError(f"no private channel is called {GENERAL}")
+        line = [self.maker]
+        while line[-1] != author:
+            new = heirs.get(line[-1])
+            if new is None or new in line:
+                raise ValueError("only its maker says who is in a private channel")
+            line.append(new)
+        return len(line) - 1
 
     def told(self) -> NewChannel:
         """As of a public channel."""

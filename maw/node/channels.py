@@ -64,6 +64,10 @@ class Channels:
         await self._rooms.change_members(agent, row, add, remove)
         return self.json(row.name, agent)
 
+    async def leave(self, agent: AgentRow, name: str, *, back: bool) -> Json:
+        """As ``Rooms.leave``."""
+        return {"id": await self._rooms.leave(agent, name, back=back), "left": not back}
+
     def may_rule(self, agent: AgentRow | None, row: ChannelRow, *, is_admin: bool) -> bool:
         """Whether what is said of this channel counts for everybody (it was made here) or for this host's own agents
         alone. Raises Refused when it is not for this speaker to say."""

@@ -18,7 +18,7 @@ from maw.core.identity import NodeId, key_text, parse_key, short_key
 from maw.core.message_ids import parse_message_id
 from maw.core.names import PUBLIC, is_private, nearest, parse_address
 from maw.errors import Ambiguous, BadInput, NotFound, NotSignedIn, Refused
-from maw.store.rooms import is_in
+from maw.store.rooms import has_left, is_in
 from maw.store.state import AgentRow, ChannelRow, NodeRow, State
 
 OWN_APE: Final = "~"
@@ -205,23 +205,49 @@ class Directory:
         if agent is None or not state.rooms:
             return []
         ours = (self._me, *state.former_me)
-        return [state.channel_at[n] for n in state.rooms if is_in(state, n, ours, agent)]
+        return [
+            state.channel_at[n]
+            for n in state.rooms
+            if is_in(state, n, ours, agent) and not has_left(state, n, agent)
+        ]
+
+    def room_to_leave(self, name: str, agent: bytes) -> ChannelRow:
+        """The private channel that ``name`` means among those in which this agent of ours is, or ever was: a name, an
+        id or its beginning. NotFound, Ambiguous."""
+        base, _, piece = name.lstrip("#").lower().partition("~")
+        state = self._state
+        found = sorted(
+            state.channel_at[n].name
+            for n, guests in state.guests.items()
+            if agent in guests and n in state.channel_at
+        )
+        meant = [one for one in found if one.startswith(f"{base}~{piece}")]
+        if len(meant) > 1:
+            raise _ambiguous_channel(name, meant)
+        if not meant:
+            raise NotFound(
+                f"you never were in a private channel {name}",
+                code="no_such_channel",
+                hint="`maw channel list` shows those you are in",
+                candidates=nearest(name, found),
+            )
+        return state.channels[meant[0]]
 
     def channel(self, name: str, agent: bytes | None = None) -> ChannelRow:
         """The channel that ``name`` means to this agent of ours: a public one, or a private one that it is in.
-        NotFound; Ambiguous where that may be several."""
+        NotFound; Ambiguous where that may be several.
+
+        ``general`` is always the public one. Any other name means none while it may mean two: that of a private one in
+        which the agent was, too, so that what was meant for few is not said to all by whom they sent away. Who left it
+        himself is not asked."""
         word = name.lstrip("#").lower()
         base, _, piece = word.partition("~")
         row = self._state.channels.get(base) if piece in ("", PUBLIC) else None
-        if piece != PUBLIC:
+        if piece != PUBLIC and word != GENERAL:
             rooms = [one for one in self.rooms_of(agent) if one.name.startswith(f"{base}~{piece}")]
-            if len(rooms) + (row is not None) > 1:
-                candidates = sorted([one.name for one in rooms] + ([f"{base}~{PUBLIC}"] if row else []))
-                raise Ambiguous(
-                    f"{len(candidates)} channels are called {word}: {', '.join(candidates)}",
-                    hint=f"say which: {candidates[0]}",
-                    candidates=candidates,
-                )
+            names = [one.name for one in rooms] or (self._was_in(base, agent) if row else [])
+            if len(names) + (row is not None) > 1:
+                raise _ambiguous_channel(word, sorted([*names, *([f"{base}~{PUBLIC}"] if row else [])]))
             row = rooms[0] if rooms else row
         if row is None and word == GENERAL:
             return ChannelRow(0, GENERAL, 0, "")  # there from the start, before anybody has said a word in it
@@ -233,6 +259,17 @@ class Directory:
                 hint = f"@{word} is an agent: maw send @{word} …"
             raise NotFound(f"no channel is called {word}", code="no_such_channel", hint=hint, candidates=near)
         return row
+
+    def _was_in(self, name: str, agent: bytes | None) -> list[str]:
+        """The private channels of this name in which an agent of ours once was, and which it did not leave itself."""
+        state = self._state
+        return [
+            state.channel_at[n].name
+            for n, guests in state.guests.items()
+            if n in state.channel_at
+            and state.channel_at[n].name.startswith(f"{name}~")
+            and guests.get(agent or b"") is False
+        ]
 
     def position(self, message: str) -> Position:
         """Where the message with this id stands. NotFound when its author is not known here; Ambiguous when two
@@ -252,6 +289,14 @@ class Directory:
                 candidates=[f"{message} of {self.name_of(key)} ({key_text(key)})" for key in authors],
             )
         return Position(authors[0], ref.epoch, ref.seq)
+
+
+def _ambiguous_channel(word: str, candidates: Sequence[str]) -> Ambiguous:
+    return Ambiguous(
+        f"{len(candidates)} channels are or were called {word}: {', '.join(candidates)}",
+        hint=f"say which: {candidates[0]}; of one that you do not want: maw channel leave ID",
+        candidates=candidates,
+    )
 
 
 def no_such_message(ref: str, kind: type[NotFound] = NotFound) -> NotFound:

@@ -137,6 +137,9 @@ class Keeping:
         self._store.state.heirs = {
             key: heir for key in book.revoked if (heir := book.ruling.successor(key)) != key
         }
+        self._store.state.replaced_by = {
+            key: gone.new for key, gone in book.revoked.items() if gone.new is not None
+        }
         gone = book.revoked.get(self._store.me)
         if gone is None:
             self._authoring.barred = None

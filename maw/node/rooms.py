@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import aiosqlite
 
-from maw.core.colony import MAX_RECIPIENTS, Recipient
+from maw.core.colony import GENERAL, MAX_RECIPIENTS, Recipient
 from maw.core.entry import Kind
 from maw.core.identity import NodeId
 from maw.core.names import check_name
@@ -22,8 +22,8 @@ from maw.node.folds import Folds
 from maw.node.sealing import Sealing
 from maw.node.store import Store
 from maw.store.fold import Fold
-from maw.store.rooms import NO_MEMBER
-from maw.store.state import AgentRow, ChannelRow
+from maw.store.rooms import NO_MEMBER, RoomRow, set_left
+from maw.store.state import AgentRow, ChannelRow, SaidKey
 from maw.store.withholding import release
 
 
@@ -36,6 +36,8 @@ class Rooms:
         self._directory = directory
         self._sealing = sealing
         self._folds = folds
+        self._anew: dict[int, tuple[RoomRow, SaidKey]] = {}
+        """By channel: what was said anew, and for which sealing key."""
         self._due = True
         """Posts may be held back whose authors are known to be in their channels by now."""
 
@@ -43,8 +45,14 @@ class Rooms:
 
     async def create(self, agent: AgentRow, name: str, about: str, members: Sequence[str]) -> str:
         """The id of a new private channel with these agents in it. BadInput, NotFound, Ambiguous, Conflict."""
+        name = check_name(name.lstrip("#"), "channel")
+        if name == GENERAL:
+            raise BadInput(
+                f"#{GENERAL} is for all: no private channel is called so", code="reserved_name",
+                hint="choose another name",
+            )  # fmt: skip
         word = RoomWord(
-            agent.id, self._store.me, os.urandom(NONCE_BYTES), check_name(name.lstrip("#"), "channel"),
+            agent.id, self._store.me, os.urandom(NONCE_BYTES), name,
             self._directory.address(agent), self._with((self._directory.recipient(agent),), members),
             check_about(about),
         )  # fmt: skip
@@ -61,11 +69,7 @@ class Rooms:
             for one in map(self._directory.recipient, map(self._directory.find_agent, remove))
         }
         if (self._store.me, agent.id) in gone:
-            raise BadInput(
-                "who made a private channel stays in it",
-                code="bad_body",
-                hint=f"maw channel archive {row.name} ends it",
-            )
+            raise _stays(row)
         members = self._as_they_are(word.members)
         if absent := gone - {(one.node, one.agent) for one in members}:
             raise NotFound(f"{len(absent)} of these are not in #{row.name}", code="no_such_agent")
@@ -90,6 +94,25 @@ class Rooms:
             keep_days=word.keep_days if keep_days is None else keep_days,
         )
         await self._say(said, word.members)
+
+    async def leave(self, agent: AgentRow, name: str, *, back: bool) -> str:
+        """This agent of ours wants to hear nothing of it any more, or (``back``) again: the maker is not told. Its id,
+        once that is durable. NotFound, Ambiguous; BadInput: who made it."""
+        row = self._directory.room_to_leave(name, agent.id)
+        state = self._store.state
+        room = state.rooms.get(row.n)
+        ours = (self._store.me, *state.former_me)
+        if room is not None and room.word.agent == agent.id and room.word.maker in ours:
+            raise _stays(row)
+
+        async def write(conn: aiosqlite.Connection) -> None:
+            await set_left(conn, row.n, agent.id, not back)
+
+        def apply(_: None) -> None:
+            state.guests[row.n][agent.id] = not back
+
+        await self._store.writer.submit(write, apply)
+        return row.name
 
     def _own(self, agent: AgentRow | None, row: ChannelRow) -> RoomWord:
         word = self._store.state.rooms[row.n].word
@@ -135,13 +158,16 @@ class Rooms:
         if own is None or key is None or self._authoring.read_only or self._authoring.barred:
             return
         former = {state.nodes[node].n for node in state.former_me if node in state.nodes}
-        for room in list(state.rooms.values()):
+        for n, room in list(state.rooms.items()):
+            if self._anew.get(n) == (room, key):
+                continue  # once; whatever became of it
             is_older = (room.epoch, room.seq) < (key.epoch, key.seq)
             if room.word.members and (room.node in former or (room.node == own.n and is_older)):
                 with suppress(
                     Conflict
                 ):  # a host has named no key (any more): at the next change, or in a week
                     await self._say(room.word, ())
+                    self._anew[n] = (room, key)
 
     # -- posts ------------------------------------------------------------------------------------------
 
@@ -187,3 +213,11 @@ class Rooms:
         except BaseException:
             self._due = True
             raise
+
+
+def _stays(row: ChannelRow) -> BadInput:
+    return BadInput(
+        "who made a private channel stays in it",
+        code="bad_body",
+        hint=f"maw channel archive {row.name} ends it",
+    )

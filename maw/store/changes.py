@@ -18,7 +18,7 @@ from maw.store.expiring import EXPIRING
 from maw.store.opened import MOVE_KEY, OPENED, SET_SEAL_KEY, UNOPENED
 from maw.store.people import SET_PRESENCE, SET_PROFILE, presence_row, profile_row
 from maw.store.replacing import Seen
-from maw.store.rooms import SET_ROOM, RoomRow
+from maw.store.rooms import ADD_GUEST, SET_ROOM, RoomRow
 from maw.store.rows import Insert, Statement
 from maw.store.state import AgentRow, ChannelRow, Keep, LogRow, NodeRow, SaidKey, State
 
@@ -102,6 +102,7 @@ class Changes:
     presence: dict[int, LastSeen] = field(default_factory=dict)
     seal_keys: dict[int, SaidKey] = field(default_factory=dict)
     rooms: dict[int, RoomRow] = field(default_factory=dict)
+    guests: list[tuple[int, bytes]] = field(default_factory=list)
 
     def statements(self, state: State) -> Iterator[Statement]:
         """All of them, in an order in which each finds what it builds on. ``state`` has the counters."""
@@ -175,6 +176,8 @@ class Changes:
             yield SET_SEAL_KEY, (n, *named)
         for n, room in self.rooms.items():
             yield SET_ROOM, room.row(n)
+        for guest in self.guests:
+            yield ADD_GUEST, guest
         for aside in self.aside:
             yield _SET_ASIDE, aside
         for withheld in self.withheld:

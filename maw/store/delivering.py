@@ -12,6 +12,7 @@ from maw.core.identity import NodeId
 from maw.core.rooms import is_member, stored_said
 from maw.store.opened import key_at
 from maw.store.people import members_here
+from maw.store.rooms import has_left
 from maw.store.state import AgentRow, NodeRow, State
 
 DIRECT: Final = "direct"
@@ -45,8 +46,14 @@ def delivery(state: State, me: NodeRow, sender: AgentRow, said: Said, seq: int) 
 
 
 def may_get(state: State, me: NodeRow, said: Said, agent: int) -> bool:
-    """Whether an agent of this host is among those for whom a post is: in a private channel only who is in it."""
-    return not said.to or is_member(said.to, (me.key, *state.former_me), state.agent_at[agent].id)
+    """Whether an agent of this host is among those for whom a post is: in a private channel only who is in it
+    and has not left."""
+    if not said.to:
+        return True
+    row, channel = state.agent_at[agent], state.channels.get(said.channel or "")
+    if channel is not None and has_left(state, channel.n, row.id):
+        return False
+    return is_member(said.to, (me.key, *state.former_me), row.id)
 
 
 def local_by(state: State, me: NodeRow, word: str) -> list[AgentRow]:

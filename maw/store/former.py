@@ -1,12 +1,16 @@
-"""Keys that this node had before its key was rotated: what they said is its own agents', as the database says it."""
+"""Keys that others took the place of, as a database says it that nobody uses: what a former key of this node said
+is its own agents'."""
 
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 
 from maw.core.identity import NodeId
+from maw.core.members import Pin
 from maw.core.revocation import ROTATE, read_revocation
 from maw.core.statement import read_statement
+from maw.core.trust import TrustBook
 from maw.errors import ProtocolViolation
 
 
@@ -26,6 +30,27 @@ def former_keys(conn: sqlite3.Connection, me: NodeId | None) -> frozenset[NodeId
         except (ProtocolViolation, TypeError):
             continue
     return frozenset(key for key in heir if me is not None and key != me and _leads_to(heir, key, me))
+
+
+def replaced_by(conn: sqlite3.Connection, me: NodeId) -> dict[NodeId, NodeId]:
+    """By key that was rotated: the one that took its place, by the rotations that count. What of it is damaged counts
+    for nothing."""
+    statements = []
+    try:
+        (colony,) = conn.execute("SELECT value FROM meta WHERE key = 'colony'").fetchone() or (b"",)
+        wires = conn.execute("SELECT wire FROM statements ORDER BY at").fetchall()
+        known = {NodeId(key): hashed for key, hashed in conn.execute("SELECT key, hash FROM recoveries")}
+        sql = "SELECT key, recovery FROM nodes WHERE recovery IS NOT NULL"
+        heard = {NodeId(key): hashed for key, hashed in conn.execute(sql)}
+        pinned = conn.execute("SELECT key FROM pins").fetchall()
+    except sqlite3.Error:
+        return {}
+    for (wire,) in wires:
+        with suppress(ProtocolViolation, TypeError):
+            statements.append(read_statement(wire))
+    pins = [Pin(NodeId(key), "", (), "", False, 0) for (key,) in pinned]
+    book = TrustBook(me, colony, statements, pins, (), known, heard)
+    return {key: gone.new for key, gone in book.revoked.items() if gone.new is not None}
 
 
 def _leads_to(heir: dict[NodeId, NodeId], key: NodeId, me: NodeId) -> bool:

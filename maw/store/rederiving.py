@@ -26,10 +26,10 @@ from maw.core.sealing import words_of
 from maw.core.word import word_of
 from maw.store import attached
 from maw.store.callings import Callings
-from maw.store.former import former_keys
+from maw.store.former import former_keys, replaced_by
 from maw.store.opened import key_at
 from maw.store.people import SET_PROFILE, profile_row
-from maw.store.rooms import NO_MEMBER, RoomRow
+from maw.store.rooms import ADD_GUEST, NO_MEMBER, SET_ROOM, RoomRow, guests_of, rooms_of
 from maw.store.schema import SEQ_BITS
 
 PAGE: Final = 500
@@ -38,8 +38,6 @@ Place = tuple[NodeId, int, int]
 """Author, epoch, seq."""
 _KEY: Final = """INSERT OR REPLACE INTO seal_keys SELECT ?1, ?2, ?3, ?4
     WHERE NOT EXISTS (SELECT 1 FROM seal_keys WHERE node = ?1 AND (epoch, seq) >= (?2, ?3))"""
-_ROOM: Final = """INSERT OR REPLACE INTO rooms SELECT ?1, ?2, ?3, ?4, ?5
-    WHERE NOT EXISTS (SELECT 1 FROM rooms WHERE channel = ?1 AND (epoch, seq) >= (?3, ?4))"""
 Words = tuple[int, dict[str, Any]]
 """Kind and content; of what is sealed, what is within."""
 
@@ -65,6 +63,8 @@ class Rederiving:
             (node, agent_id): n for node, agent_id, n in conn.execute(sql)
         }
         self._former = former_keys(conn, me)
+        self._heirs = replaced_by(conn, me)
+        self._rooms = rooms_of(conn, self._heirs)
         self._top = 0
 
     def run(self, absent: Iterable[Place]) -> int:
@@ -146,12 +146,19 @@ class Rederiving:
         """What the maker of a private channel said last, where its row is lost."""
         try:
             word = RoomWord.read(content)
+            at = (word.check(entry.author, self._heirs), entry.epoch, entry.seq)
         except ValueError:
             return
+        guests = guests_of(word, {self._me, *self._former})
+        before = self._rooms.get(word.id)
+        if before is None and not guests:
+            return
         channel = self._channel(word.id, entry.hlc >> 16)
-        self._conn.execute(
-            _ROOM, RoomRow(self._nodes[entry.author], entry.epoch, entry.seq, word).row(channel)
-        )
+        self._conn.executemany(ADD_GUEST, [(channel, agent) for agent in guests])
+        if before is None or before < at:
+            self._rooms[word.id] = at
+            row = RoomRow(self._nodes[entry.author], entry.epoch, entry.seq, word)
+            self._conn.execute(SET_ROOM, row.row(channel))
 
     def _edit(self, entry: Entry, place: int, content: dict[str, Any]) -> None:
         """Which message it edits; one that stands there stays."""

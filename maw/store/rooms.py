@@ -6,7 +6,8 @@ held back, and looked into again when the maker has said more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import aiosqlite
@@ -19,10 +20,12 @@ from maw.store.asides import Withheld
 
 if TYPE_CHECKING:
     from maw.store.fold import Fold
-    from maw.store.state import State
+    from maw.store.state import NodeRow, State
 
 NO_MEMBER: Final = "private channel: its author is not known to be in it"
 SET_ROOM: Final = "INSERT OR REPLACE INTO rooms VALUES (?, ?, ?, ?, ?)"
+ADD_GUEST: Final = "INSERT OR IGNORE INTO room_guests (channel, agent) VALUES (?, ?)"
+_LEAVE: Final = "UPDATE room_guests SET gone = ? WHERE channel = ? AND agent = ?"
 
 
 class RoomRow(NamedTuple):
@@ -43,11 +46,33 @@ async def read_rooms(conn: aiosqlite.Connection, state: State) -> None:
     for channel, node, epoch, seq, word in await conn.execute_fetchall(sql):
         if channel in state.channel_at:  # else the row is damaged
             state.rooms[channel] = RoomRow(node, epoch, seq, RoomWord.read(unpack_content(word)))
+    for channel, agent, gone in await conn.execute_fetchall("SELECT channel, agent, gone FROM room_guests"):
+        state.guests.setdefault(channel, {})[agent] = bool(gone)
+
+
+def rooms_of(conn: sqlite3.Connection, heirs: Mapping[NodeId, NodeId]) -> dict[str, tuple[int, int, int]]:
+    """Of a database that nobody uses: by id where the word stands that counts, as ``fold_room`` compares it. A row that
+    is damaged, or nobody's word, is as good as none."""
+    found = {}
+    sql = """SELECT c.name, n.key, r.epoch, r.seq, r.word FROM rooms r JOIN channels c ON c.n = r.channel
+        JOIN nodes n ON n.n = r.node"""
+    for name, key, epoch, seq, stored in conn.execute(sql).fetchall():
+        try:
+            word = RoomWord.read(unpack_content(stored))
+            at = (word.check(NodeId(key), heirs), epoch, seq)
+        except (ValueError, TypeError, KeyError):
+            continue
+        if word.id == name:
+            found[name] = at
+    return found
 
 
 def keys_of(state: State, node: NodeId) -> list[NodeId]:
     """A node's key, and those it took the place of."""
-    return [node, *(old for old, heir in state.heirs.items() if heir == node)]
+    keys, replaced = [node], {new: old for old, new in state.replaced_by.items()}
+    while (old := replaced.get(keys[-1])) is not None and old not in keys:
+        keys.append(old)
+    return keys
 
 
 def is_in(state: State, channel: int, nodes: Iterable[NodeId], agent: bytes) -> bool:
@@ -56,21 +81,52 @@ def is_in(state: State, channel: int, nodes: Iterable[NodeId], agent: bytes) -> 
     return room is not None and is_member(room.word.members, nodes, agent)
 
 
+def has_left(state: State, channel: int, agent: bytes) -> bool:
+    """Whether this agent of ours does not want to hear of a private channel any more."""
+    return state.guests.get(channel, {}).get(agent, False)
+
+
+async def set_left(conn: aiosqlite.Connection, channel: int, agent: bytes, left: bool) -> None:
+    await conn.execute(_LEAVE, (left, channel, agent))
+
+
+def guests_of(word: RoomWord, ours: Collection[NodeId]) -> list[bytes]:
+    """The ids of its members that are agents of the host with these keys."""
+    return [one.agent for one in word.members if one.node in ours]
+
+
 def fold_room(fold: Fold, entry: Entry, word: RoomWord) -> None:
-    """The last that its maker said by (epoch, seq) counts. Raises ValueError, Withheld."""
+    """The last that its maker said by (epoch, seq) counts; of his heir any beats all of a key before it. Raises
+    ValueError, Withheld."""
     state = fold.state
-    if word.maker not in keys_of(state, entry.author):
-        raise ValueError("only its maker says who is in a private channel")
+    generation = word.check(entry.author, state.replaced_by)
     if fold.withhold is not None and (why := fold.withhold(entry, None)) is not None:
         raise Withheld(why)
     node, known = fold.node(entry.author), state.channels.get(word.id)
     before = None if known is None else state.rooms.get(known.n)
-    if before is None and not any(one.node in (fold.me, *state.former_me) for one in word.members):
+    guests = guests_of(word, (fold.me, *state.former_me))
+    if before is None and not guests:
         return  # nobody of this host is in it, or ever was
-    if before is not None and (before.epoch, before.seq) >= (entry.epoch, entry.seq):
-        return
-    fold.take_channel(entry, node, word.told())
-    channel = state.channels[word.id]
+    if before is None or _stands_at(state, before) < (generation, entry.epoch, entry.seq):
+        fold.take_channel(entry, node, word.told())
+        _set_room(fold, entry, node, word)
+    channel = state.channels[word.id].n
+    for agent in guests:
+        if agent not in state.guests.setdefault(channel, {}):
+            state.guests[channel][agent] = False
+            fold.changes.guests.append((channel, agent))
+
+
+def _stands_at(state: State, row: RoomRow) -> tuple[int, int, int]:
+    try:
+        generation = row.word.check(state.node_at[row.node].key, state.replaced_by)
+    except ValueError:  # nobody's word (any more)
+        generation = -1
+    return (generation, row.epoch, row.seq)
+
+
+def _set_room(fold: Fold, entry: Entry, node: NodeRow, word: RoomWord) -> None:
+    channel, state = fold.state.channels[word.id], fold.state
     room = RoomRow(node.n, entry.epoch, entry.seq, word)
     state.rooms[channel.n] = fold.changes.rooms[channel.n] = room
 

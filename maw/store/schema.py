@@ -376,6 +376,19 @@ async def _keep_loose(conn: aiosqlite.Connection) -> None:
         await conn.execute(statement)
 
 
+async def _keep_guests(conn: aiosqlite.Connection) -> None:
+    """Agents of this host that are in a private channel or ever were (``agent``: their ids), and who of them left."""
+    await conn.execute(
+        "CREATE TABLE room_guests (channel INTEGER NOT NULL, agent BLOB NOT NULL, gone INTEGER NOT NULL DEFAULT 0,"
+        " PRIMARY KEY (channel, agent)) WITHOUT ROWID"
+    )
+    sql = "SELECT a.id FROM local_agents l JOIN agents a ON a.n = l.agent"
+    ours = [agent_id for (agent_id,) in await conn.execute_fetchall(sql)]
+    for channel, word in list(await conn.execute_fetchall("SELECT channel, word FROM rooms")):
+        rows = [(channel, agent_id) for agent_id in ours if agent_id in word]
+        await conn.executemany("INSERT INTO room_guests (channel, agent) VALUES (?, ?)", rows)
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
@@ -383,7 +396,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     _note_stale, _keep_rhythm, _keep_rights, _keep_edits, _keep_asks,
     _describe_channels, _keep_presence, _keep_changed, _record_refusals,
     _keep_sealed, _keep_files, _keep_rooms,
-    _tell_rooms_of_edits, _keep_loose,
+    _tell_rooms_of_edits, _keep_loose, _keep_guests,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

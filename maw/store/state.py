@@ -118,6 +118,7 @@ class AgentRow:
 _TABLES: Final = (
     "nodes", "node_at", "nodes_named", "logs", "log_at", "channels", "channel_at", "agents", "agent_at",
     "agents_named", "agents_of", "local", "keep", "words", "kept_by", "channel_words", "watchers", "seal_keys", "rooms",
+    "guests",
 )  # fmt: skip
 """What ``reload`` replaces."""
 
@@ -137,7 +138,9 @@ class State:
     former_me: frozenset[NodeId] = frozenset()
     """Keys that ours took the place of: what is for them is for us."""
     heirs: Mapping[NodeId, NodeId] = field(default_factory=dict)
-    """By key that another took the place of: that one."""
+    """By key that another took the place of: that one, through any number of rotations."""
+    replaced_by: Mapping[NodeId, NodeId] = field(default_factory=dict)
+    """The same, each rotation by itself."""
     words: dict[bytes, int] = field(default_factory=dict)
     """Where each operator's word (by its key and nonce) stands first: a copy of it is nobody's word."""
     operators: frozenset[NodeId] = frozenset()
@@ -179,6 +182,8 @@ class State:
     """By node: the sealing key that it named last."""
     rooms: dict[int, RoomRow] = field(default_factory=dict)
     """Private channels by number: what their makers said last."""
+    guests: dict[int, dict[bytes, bool]] = field(default_factory=dict)
+    """By private channel: agents of this host, by their ids, that are in it or ever were; and whether they left."""
     halves: Mapping[bytes, tuple[bytes, bytes]] = field(default_factory=dict, compare=False)
     """This host's own sealing keys, private half and public, by their ids."""
     dropped: int = field(default=0, compare=False)

@@ -26,6 +26,7 @@ ROUTES = {
     "POST /api/channels/{name}/watch",
     "POST /api/channels/{name}/retention",
     "POST /api/channels/{name}/members",
+    "POST /api/channels/{name}/leave",
     "GET /api/channels/{name}/messages",
     "POST /api/channels/{name}/messages",
     "GET /api/mentions",

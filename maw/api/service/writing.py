@@ -107,6 +107,9 @@ class Writing(Speakers):
         self._node.keeping.refuse_frozen(agent, name)
         return await self._node.channels.change_members(agent, name, add, remove)
 
+    async def leave_channel(self, speaker: Speaker, name: str, back: bool) -> Json:
+        return await self._node.channels.leave(need_agent(self._agent(speaker)), name, back=back)
+
     async def change_channel(
         self, speaker: Speaker, name: str, about: str | None, archived: bool | None
     ) -> Json:

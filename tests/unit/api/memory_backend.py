@@ -641,6 +641,9 @@ class MemoryBackend(MemoryFiles, MemoryOffice):
         self.calls.append(("read", speaker.agent, tuple(refs), via))
         return {"read": [m["id"] for m in self._mine(speaker) if {m["id"], str(m["seq"])} & set(refs)]}
 
+    async def leave_channel(self, speaker: Speaker, name: str, back: bool) -> Json:
+        raise NotFound(f"you never were in a private channel {name}", code="no_such_channel")
+
     async def change_channel(
         self, speaker: Speaker, name: str, about: str | None, archived: bool | None
     ) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -87,3 +88,14 @@ def test_how_people_call_a_channel() -> None:
     for word in ("plans~", "plans~!", "~abc", "plans~a~b", "plans~0189"):
         with pytest.raises(BadInput):
             check_channel(word)
+
+
+def test_only_the_makers_word_counts_and_that_of_who_took_its_place() -> None:
+    heir, later = NodeId(b"h" * 32), NodeId(b"l" * 32)
+    heirs = {MAKER: heir, heir: later, later: MAKER}
+    assert [WORD.check(one, heirs) for one in (MAKER, heir, later)] == [0, 1, 2]
+    for author, known in ((OTHER, heirs), (heir, {}), (OTHER, {MAKER: MAKER})):
+        with pytest.raises(ValueError, match="only its maker"):
+            WORD.check(author, known)
+    with pytest.raises(ValueError, match="is called general"):
+        replace(WORD, name="general").check(MAKER, {})
