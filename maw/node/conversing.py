@@ -23,6 +23,7 @@ from maw.store.state import AgentRow
 
 PATH: Final = 20
 """So many of the messages above one in its thread are shown; the root is looked for that far up."""
+COUNTED_AT_ONCE: Final = 200
 SHOWN: Final = 100
 """Answers, and answers to these, that are shown with a message."""
 
@@ -53,13 +54,22 @@ class Conversing:
         return {
             "root": path[0]["id"] if path else message["id"],
             "path": path,
-            "replies": await self._replies(message),
+            "replies": await self._replies(message, agent_key),
             "thread": await self._below(message["id"], agent_key),
         }
 
-    async def _replies(self, message: Json) -> int:
-        is_direct = message["kind"] == "direct" or bool(message["to"])
-        return await pages.count_replies(self._store.db, message["id"], direct=is_direct)
+    async def _replies(self, message: Json, agent_key: bytes | None) -> int:
+        """How many answers there are; of those that are not for all (asked of what is not itself) only the ones that
+        this agent may read."""
+        count = await pages.count_replies(self._store.db, message["id"])
+        if message["kind"] == "direct" or message["to"]:
+            after, see = 0, self._presenter
+            while rows := await pages.replies(
+                self._store.db, message["id"], COUNTED_AT_ONCE, after=after, direct=True
+            ):
+                count += sum(see.may_read(row, see.said(row), agent_key) for row in rows)
+                after = rows[-1].seq
+        return count
 
     async def _path(self, ref: str | None, agent_key: bytes | None) -> list[Json]:
         found: list[Json] = []
@@ -98,7 +108,7 @@ class Conversing:
         found = await pages.replies(self._store.db, self._presenter.id(row), limit, after=after)
         items = self._presenter.readable(found, agent_key)
         for item in items:
-            item["replies"] = await self._replies(item)
+            item["replies"] = await self._replies(item, agent_key)
         return items, found[-1].seq if len(found) == limit else None
 
     # -- asks ---------------------------------------------------------------------------------------

@@ -227,15 +227,19 @@ async def answers(db: Database, ids: Sequence[str], limit: int) -> list[Shown]:
     return await _shown(db, sql, (*ids, limit))
 
 
-async def count_replies(db: Database, message_id: str, *, direct: bool) -> int:
-    """Posts that answer it; with ``direct``, of a message that is not for all itself, direct messages too."""
-    sql = "SELECT count(*) FROM messages WHERE reply = ? AND direct <= ?"
-    ((count,),) = await db.rows(sql, (message_id, int(direct)))
+async def count_replies(db: Database, message_id: str) -> int:
+    """Posts for all that answer it."""
+    sql = "SELECT count(*) FROM messages WHERE reply = ? AND NOT direct"
+    ((count,),) = await db.rows(sql, (message_id,))
     return int(count)
 
 
-async def replies(db: Database, message_id: str, limit: int, *, after: int = 0) -> list[Shown]:
-    sql = f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.reply = ? AND m.seq > ? ORDER BY m.seq LIMIT ?"  # noqa: S608
+async def replies(
+    db: Database, message_id: str, limit: int, *, after: int = 0, direct: bool = False
+) -> list[Shown]:
+    """What answers it; with ``direct`` only what is not for all."""
+    which = "AND m.direct" if direct else ""
+    sql = f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.reply = ? AND m.seq > ? {which} ORDER BY m.seq LIMIT ?"  # noqa: S608
     return await _shown(db, sql, (message_id, after, limit))
 
 

@@ -138,3 +138,17 @@ async def test_what_is_overdue_is_told_once_more(host: Host) -> None:
     await host.node.conversing.remind()
     await host.node.hearing.take_late()
     assert await hear() is None, "of one ask he is reminded once"
+
+
+async def test_only_answers_that_one_may_read_are_counted(make_home: MakeHome) -> None:
+    async with running(make_home("mbp")) as host:
+        await host.add("arthur", "neo", "eve")
+        await host.node.sealing.keep()
+        arthur = await host.as_("arthur")
+        asked = await host.service.post_direct(
+            arthur, ["neo", "eve"], "to both", reply_to=None, idempotency_key=None
+        )
+        await host.send("neo", "arthur", "for arthur alone", reply_to=asked["id"])
+        await host.post("neo", "for all", reply_to=asked["id"])
+        for name, count in (("arthur", 2), ("neo", 2), ("eve", 1)):
+            assert (await host.service.message(await host.as_(name), asked["id"]))["replies"] == count
