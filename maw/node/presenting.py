@@ -228,7 +228,7 @@ class Presenter:
         author = self._state.agent_at.get(row.agent, _NOBODY)
         if author.id == agent_key and author.uid is not None:
             return True
-        if row.gone is not None:  # whom it was for went with the text; in whose mailbox it is did not
+        if row.gone is not None:  # whom it was for went with the text; who of this host could read it is kept
             return any(self._state.agent_at.get(n, _NOBODY).id == agent_key for n in json.loads(row.gone)[5])
         return any(to.node == self._me and to.agent == agent_key for to in said.to)
 

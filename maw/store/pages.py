@@ -15,8 +15,9 @@ from maw.store.opened import key_at
 from maw.store.redacting import COVERING
 
 _RULE: Final = COVERING.format(*["m.place"] * 3)
-_GONE: Final = f"""SELECT json_array(why, by, reason, days, at, json((SELECT json_group_array(b.agent)
-    FROM local_agents l JOIN mailbox b ON b.agent = l.agent AND b.seq = m.seq))) FROM ({_RULE})"""  # noqa: S608
+_GONE: Final = f"""SELECT json_array(why, by, reason, days, at, json((SELECT json_group_array(l.agent)
+    FROM local_agents l WHERE EXISTS (SELECT 1 FROM mailbox b WHERE b.agent = l.agent AND b.seq = m.seq)
+    OR EXISTS (SELECT 1 FROM gone_readers g WHERE g.agent = l.agent AND g.seq = m.seq)))) FROM ({_RULE})"""  # noqa: S608
 MESSAGE: Final = ("seq", "place", "direct", "channel", "agent", "said", "received", "suspect", "reply")
 """The columns of ``messages``; ``Shown`` begins with them."""
 _COLUMNS: Final = (
@@ -47,7 +48,8 @@ class Shown(NamedTuple):
     header: bytes | None = None
     shown: int | None = None
     gone: str | None = None
-    """The rule that dropped its payload: JSON [why, by, reason, days, at, agents here who have it in their mailbox]."""
+    """The rule that dropped its payload: JSON [why, by, reason, days, at, agents here who have it in their mailbox, or
+    could read it in a private channel]."""
     edit: Edited | None = None
     """The last edit of it."""
     key: bytes | None = None

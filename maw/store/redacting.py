@@ -16,6 +16,7 @@ from maw.core.colony import Said
 from maw.core.entry import Head, decode
 from maw.core.identity import NodeId
 from maw.core.redaction import RETENTION, Redaction, droppable
+from maw.core.rooms import is_member, stored_said
 from maw.core.sealing import stored_words
 from maw.store import changed
 from maw.store.editing import forget
@@ -99,6 +100,7 @@ async def _drop(
     rows = list(await conn.execute_fetchall(_ROWS, (low, high, DROP_A_STEP)))
     places: list[tuple[int]] = []
     seqs: list[tuple[int]] = []
+    readers: list[tuple[int, int]] = []
     words: list[tuple[str, int]] = []
     for place, header, signature, payload, seq, key in rows:
         kind = decode(header, signature).kind
@@ -108,10 +110,12 @@ async def _drop(
         if seq is not None:
             seqs.append((seq,))
             words += [(word, seq) for word in _mentions(header, payload, key)]
+            readers += [(seq, n) for n in _readers(state, header, payload, key)]
     await conn.executemany("UPDATE entries SET payload = NULL WHERE place = ?", places)
     await conn.executemany("DELETE FROM set_aside WHERE place = ?", places)
     await conn.executemany("DELETE FROM withheld WHERE place = ?", places)
     await forget(conn, [place for (place,) in places])
+    await conn.executemany("INSERT OR IGNORE INTO gone_readers VALUES (?, ?)", readers)
     await conn.executemany("DELETE FROM mentions WHERE word = ? AND seq = ?", words)
     # a key's request is a hash over the text: a short one could be guessed from it
     await conn.executemany("UPDATE idempotency SET request = randomblob(16) WHERE seq = ?", seqs)
@@ -150,6 +154,23 @@ def _mentions(header: bytes, payload: bytes, key: bytes | None) -> Sequence[str]
         return said.mentions + said.groups
     except (ValueError, TypeError):
         return ()
+
+
+def _readers(state: State, header: bytes, payload: bytes, key: bytes | None) -> list[int]:
+    """Agents of this host for whom a post in a private channel is: they are told that it is gone. Of a direct message
+    their mailboxes say it."""
+    if key is None:
+        return []
+    try:
+        said = stored_said(header, payload, key, direct=True)
+    except (ValueError, TypeError):
+        return []
+    if said.channel is None:
+        return []
+    local = state.local.values()
+    return [
+        row.n for row in local if is_member(said.to, (state.node_at[row.node].key, *state.former_me), row.id)
+    ]
 
 
 async def complete_head(conn: aiosqlite.Connection, log: LogRow) -> Head | None:

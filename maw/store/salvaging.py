@@ -47,6 +47,7 @@ _OF_NODES: Final = (
 _OF_AGENTS: Final = (
     "local_agents", "mailbox", "wakes", "dnd", "outbox", "progress", "untold", "roster", "panes", "conversations",
     "vitals", "rhythm", "profiles", "rights", "asks", "watches", "presence",
+    "gone_readers",
 )  # fmt: skip
 _SAMPLE: Final = 64
 _LOW: Final = (1 << SEQ_BITS) - 1

@@ -389,6 +389,17 @@ async def _keep_guests(conn: aiosqlite.Connection) -> None:
         await conn.executemany("INSERT INTO room_guests (channel, agent) VALUES (?, ?)", rows)
 
 
+async def _keep_gone_readers(conn: aiosqlite.Connection) -> None:
+    """Agents of this host who could read what stood in a private channel, of messages whose words are gone."""
+    for statement in (
+        "CREATE TABLE gone_readers (seq INTEGER NOT NULL, agent INTEGER NOT NULL, PRIMARY KEY (seq, agent))"
+        " WITHOUT ROWID",
+        "CREATE TRIGGER gone_readers_gone AFTER DELETE ON messages"
+        " BEGIN DELETE FROM gone_readers WHERE seq = old.seq; END",
+    ):
+        await conn.execute(statement)
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
@@ -396,7 +407,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     _note_stale, _keep_rhythm, _keep_rights, _keep_edits, _keep_asks,
     _describe_channels, _keep_presence, _keep_changed, _record_refusals,
     _keep_sealed, _keep_files, _keep_rooms,
-    _tell_rooms_of_edits, _keep_loose, _keep_guests,
+    _tell_rooms_of_edits, _keep_loose, _keep_guests, _keep_gone_readers,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

@@ -359,3 +359,42 @@ async def test_what_is_sealed_is_edited_sealed_and_what_is_open_in_the_open(make
             shown = await oracle.service.message(neo, said["id"])
             assert (shown["text"], "edits" in shown) == (text, False)
         assert sorted(await oracle.texts("neo")) == ["for neo"], "and nobody is called by them"
+
+
+async def test_what_is_taken_back_is_told_to_who_could_read_it(make_home: MakeHome) -> None:
+    homes = [make_home(name) for name in ("mbp", "oracle")]
+    async with all_running(*homes) as (mbp, oracle):
+        await settle(mbp, oracle)
+        await mbp.add("ford", "eve")
+        plans = await opened(mbp, "arthur", "plans", ["neo", "ford"])
+        await until(lambda: has(oracle, mbp), "it is there")
+        said = await post(oracle, "neo", plans, "the horse is Quicksilver")
+        await until(lambda: has(mbp, oracle), "the post is here")
+        after = mbp.node.visible.seq
+        await oracle.service.redact(await oracle.as_("neo"), [said["id"]], None)
+        await until(lambda: has(mbp, oracle), "and that it is gone")
+
+        async def told(name: str) -> list[str]:
+            found = await mbp.service.stream_page(
+                await mbp.as_(name), after_seq=after, channel=None, user=None, limit=10, changes=True
+            )
+            return [item["id"] for _, item in found.changes]
+
+        async def is_told() -> bool:
+            return await told("arthur") == [said["id"]]
+
+        await when(is_told, "its change is told")
+        assert await told("ford") == [said["id"]]
+        for name in ("arthur", "ford"):
+            (text,) = await page(mbp, name, plans)
+            assert text.startswith("[redacted by")
+        assert await told("eve") == []
+        with pytest.raises(NotFound):
+            await mbp.service.message(await mbp.as_("eve"), said["id"])
+        me = mbp.me
+    with closing(sqlite3.connect(homes[0].database, isolation_level=None)) as conn:
+        conn.execute("BEGIN")
+        Rederiving(conn, me).run(())
+        conn.execute("COMMIT")
+        assert verify_database(conn, me=me).sound
+        assert conn.execute("SELECT count(*) FROM gone_readers").fetchone() == (2,)
