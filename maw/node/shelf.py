@@ -115,7 +115,7 @@ class Shelf:
     async def _evict(self, size: int) -> None:
         """Copies of others' files, the least recently used first, until ``size`` bytes are free."""
         async with self.moving:
-            copies = await self._copies() - set(self._busy())
+            copies = await self.copies() - set(self._busy())
             for name, one in sorted(self.held.items(), key=lambda item: item[1].used):
                 if size <= 0:
                     return
@@ -128,8 +128,9 @@ class Shelf:
         ours = {self._store.me, *state.former_me}
         return [row.n for row in state.nodes.values() if row.key in ours]
 
-    async def _copies(self) -> set[bytes]:
-        """None while our own log is not back: another's message may name what is ours."""
+    async def copies(self) -> set[bytes]:
+        """Blobs that others have as well, or had; none while our own log is not back: another's message may name what
+        is ours."""
         return set() if self._recovering() else await attached.copies(self._store.db, self._ours())
 
     async def drop(self, name: bytes) -> None:
@@ -150,7 +151,7 @@ class Shelf:
         async with self.moving:
             gone = await self._store.writer.submit(look)
             if self.config.keep_days:
-                copies, old = await self._copies(), time.time() - self.config.keep_days * DAY_S
+                copies, old = await self.copies(), time.time() - self.config.keep_days * DAY_S
                 gone |= {name for name, one in self.held.items() if name in copies and one.used < old}
             for name in gone:
                 if name not in self._busy():

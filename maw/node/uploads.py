@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
@@ -21,6 +22,8 @@ from maw.store import attached
 from maw.store.attached import Upload
 from maw.store.blobs import Draft
 from maw.store.state import AgentRow
+
+log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 4
 """Files taken in at once; more wait for their turn, before anything of them is read."""
@@ -118,7 +121,12 @@ class Uploads:
         numbers = range(first // CHUNK, min(max(end - 1, first) // CHUNK, last) + 1)
         sound = await in_thread(self._sound, file.hash, numbers)
         if not sound:
-            await self.damaged(file)
+            if not await self.damaged(file):
+                raise Unavailable(
+                    f"{shown(file.name)} is not as large as its message says",
+                    code="file_unreadable",
+                    hint="the host that sent it said something else of it than it has: ask there",
+                )
             raise Unavailable(
                 f"the copy of {shown(file.name)} on this disk is damaged",
                 code="file_damaged",
@@ -156,11 +164,17 @@ class Uploads:
             raise ConnectionError("the file was damaged or dropped while it was being read")
         return open_chunk(file.key, number, data, last=last)
 
-    async def damaged(self, file: File) -> None:
-        """What is sound before the damage stays, as of one that is being fetched."""
+    async def damaged(self, file: File) -> bool:
+        """Whether it is. What is sound before the damage stays, as of one that is being fetched; of what was sent from
+        here all stays, aside: there may be no other, and a person may get something out of it."""
         async with self._shelf.moving:
-            await in_thread(self._shelf.folder.demote, file.hash)
+            aside = file.hash not in await self._shelf.copies()
+            found = await in_thread(lambda: self._shelf.folder.demote(file.hash, aside=aside))
             self._shelf.look_at(file.hash)
+        if found and aside:
+            path = self._shelf.folder.file(file.hash)
+            log.warning("%s is damaged, and kept as %s.damaged until a host gives it again", path, path.name)
+        return found
 
 
 def _add(draft: Draft, key: bytes, number: int, plain: bytes, end: bool) -> None:

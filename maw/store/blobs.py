@@ -1,9 +1,10 @@
 """Blobs on the disk: a file each, named by its hash, in a folder for each first byte of it.
 
-    blobs/ab/cdef…        a whole blob: its chunks, then its list (maw.core.blobs)
-    blobs/ab/cdef….part   one that is being fetched: its first chunks,
-    blobs/ab/cdef….list   and its list, once that came
-    blobs/new.…           one that is being made, and nothing after a start
+    blobs/ab/cdef…          a whole blob: its chunks, then its list (maw.core.blobs)
+    blobs/ab/cdef….part     one that is being fetched: its first chunks,
+    blobs/ab/cdef….list     and its list, once that came
+    blobs/ab/cdef….damaged  one of which a part is not as it was written, and that is perhaps the only one
+    blobs/new.…             one that is being made, and nothing after a start
 
 A whole one was synced before it got its name. The folder itself is what is believed of what is held: nothing else has
 to be kept in step with it. When a blob was last used, its file's time says. Everything here waits for the disk, and
@@ -22,6 +23,7 @@ from maw.core.blobs import HASH_BYTES, SEALED_CHUNK, blob_hash, chunk_hash, hash
 _RECORD: Final = SEALED_CHUNK + HASH_BYTES
 _MODE: Final = 0o600
 _NAME: Final = HASH_BYTES * 2
+_ENDINGS: Final = ("", "part", "list", "damaged")
 
 
 class Held(NamedTuple):
@@ -37,7 +39,7 @@ class Draft:
 
     def __init__(self, folder: BlobFolder) -> None:
         self._folder = folder
-        folder.path.mkdir(mode=0o700, exist_ok=True)
+        folder.make()
         self._path = folder.path / f"new.{os.urandom(8).hex()}"
         self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
         self._hashes = bytearray()
@@ -86,7 +88,7 @@ class BlobFolder:
     def look_at(self, name: bytes) -> Held | None:
         """What is here of this one."""
         size, used, whole = 0, 0.0, False
-        for path in (self.file(name), self._part(name), self._list(name)):
+        for path in self._all(name):
             with suppress(FileNotFoundError):
                 info = path.stat()
                 size, used = size + info.st_size, max(used, info.st_mtime)
@@ -103,17 +105,34 @@ class BlobFolder:
     def _list(self, name: bytes) -> Path:
         return self.file(name).with_suffix(".list")
 
+    def _damaged(self, name: bytes) -> Path:
+        return self.file(name).with_suffix(".damaged")
+
+    def _all(self, name: bytes) -> tuple[Path, ...]:
+        return self.file(name), self._part(name), self._list(name), self._damaged(name)
+
+    def make(self) -> None:
+        """The folder itself, durably."""
+        with suppress(FileExistsError):
+            self.path.mkdir(mode=0o700)
+            _sync_folder(self.path.parent)
+
+    def _make_folder(self, place: Path) -> None:
+        """The one in which ``place`` is: whoever makes it syncs it, for who comes later finds it there."""
+        self.make()
+        with suppress(FileExistsError):
+            place.parent.mkdir(mode=0o700)
+            _sync_folder(self.path)
+
     def put(self, made: Path, name: bytes) -> None:
         """Give a synced file its name, durably."""
         place = self.file(name)
-        if not place.parent.is_dir():
-            place.parent.mkdir(mode=0o700, exist_ok=True)
-            _sync_folder(self.path)
+        self._make_folder(place)
         made.rename(place)
         _sync_folder(place.parent)
 
     def drop(self, name: bytes) -> None:
-        for path in (self.file(name), self._part(name), self._list(name)):
+        for path in self._all(name):
             path.unlink(missing_ok=True)
 
     def touch(self, name: bytes) -> None:
@@ -162,16 +181,40 @@ class BlobFolder:
                 return number
         return None
 
-    def demote(self, name: bytes) -> None:
-        """Keep of a damaged blob the chunks before the damage, as of one that is being fetched."""
-        hashes = self.hashes(name)
-        first = self.damaged(name)
-        if hashes is None or first is None:
-            self.file(name).unlink(missing_ok=True)
-            return
-        self.keep_list(name, hashes)
-        self.file(name).rename(self._part(name))
-        os.truncate(self._part(name), first * SEALED_CHUNK)
+    def demote(self, name: bytes, *, aside: bool) -> bool:
+        """Whether it is damaged. Then the chunks before the damage stay, as of one that is being fetched; or all of it
+        does, ``aside``. A list that was damaged alone is made again from the chunks."""
+        if (hashes := self.hashes(name)) is None:
+            hashes = self._mend_list(name)
+        first = 0 if hashes is None else self.damaged(name)
+        if first is None:
+            return False
+        with suppress(FileNotFoundError):
+            if aside:
+                self.file(name).replace(self._damaged(name))
+            elif hashes is None:
+                self.file(name).unlink()
+            else:
+                self.keep_list(name, hashes)
+                self.file(name).rename(self._part(name))
+                os.truncate(self._part(name), first * SEALED_CHUNK)
+        return True
+
+    def _mend_list(self, name: bytes) -> bytes | None:
+        """The list of a whole blob, written again; None when its chunks are not this blob's."""
+        hashes, end = bytearray(), 0
+        try:
+            with self.file(name).open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                end = size - -(-size // _RECORD) * HASH_BYTES
+                for at in range(0, end, SEALED_CHUNK):
+                    hashes += chunk_hash(file.read(min(SEALED_CHUNK, end - at)))
+        except FileNotFoundError:
+            return None
+        if blob_hash(bytes(hashes)) != name:
+            return None
+        _put(self.file(name), bytes(hashes), end, sync=True)
+        return bytes(hashes)
 
     # -- those that are being fetched ---------------------------------------------------------------
 
@@ -200,8 +243,7 @@ class BlobFolder:
 
     def keep_list(self, name: bytes, hashes: bytes) -> None:
         place = self._list(name)
-        self.path.mkdir(mode=0o700, exist_ok=True)
-        place.parent.mkdir(mode=0o700, exist_ok=True)
+        self._make_folder(place)
         _put(place, hashes, 0)
 
     def keep_chunk(self, name: bytes, number: int, data: bytes) -> None:
@@ -218,6 +260,7 @@ class BlobFolder:
             os.close(handle)
         self.put(part, name)
         self._list(name).unlink(missing_ok=True)
+        self._damaged(name).unlink(missing_ok=True)
 
 
 def _note(found: dict[bytes, Held], first: str, entry: os.DirEntry[str]) -> None:
@@ -226,7 +269,7 @@ def _note(found: dict[bytes, Held], first: str, entry: os.DirEntry[str]) -> None
         name = bytes.fromhex(first + stem)
     except ValueError:
         return
-    if len(first + stem) != _NAME or ending not in ("", "part", "list"):
+    if len(first + stem) != _NAME or ending not in _ENDINGS:
         return
     info = entry.stat(follow_symlinks=False)
     before = found.get(name, Held(0, 0.0, False))
@@ -235,12 +278,14 @@ def _note(found: dict[bytes, Held], first: str, entry: os.DirEntry[str]) -> None
     )
 
 
-def _put(path: Path, data: bytes, offset: int) -> None:
+def _put(path: Path, data: bytes, offset: int, *, sync: bool = False) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _MODE)
     try:
         while data:
             done = os.pwrite(handle, data, offset)
             data, offset = data[done:], offset + done
+        if sync:
+            os.fsync(handle)
     finally:
         os.close(handle)
 

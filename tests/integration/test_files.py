@@ -256,3 +256,20 @@ async def test_after_a_lost_database_the_only_copy_of_a_file_stays(make_home: Ma
                 await shelf.reserve(1)
             assert [name.hex() for name in shelf.held] == [file["hash"]]
         assert list(shelf.folder.scan()) == list(shelf.held)
+
+
+async def test_an_original_outlives_a_message_that_says_too_much_of_it_and_damage(
+    make_home: MakeHome,
+) -> None:
+    async with running(make_home("mbp")) as mbp:
+        await mbp.add("neo")
+        name = bytes.fromhex((await upload(mbp, "neo", bytes(SIZE)))["hash"])
+        shelf, uploads = mbp.node.shelf, mbp.node.uploads
+        with pytest.raises(Unavailable) as raised:
+            await uploads.open(File("x", SIZE + CHUNK, name, b"k" * 32), 0, SIZE + CHUNK)
+        assert raised.value.code == "file_unreadable" and shelf.has(name)
+        flip(mbp, name.hex(), 5)
+        with pytest.raises(Unavailable) as raised:
+            await uploads.open(File("x", SIZE, name, b"k" * 32), 0, SIZE)
+        assert raised.value.code == "file_damaged" and not shelf.has(name)
+        assert shelf.folder.file(name).with_suffix(".damaged").stat().st_size == shelf.held[name].size

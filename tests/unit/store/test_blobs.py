@@ -96,15 +96,54 @@ def test_of_a_damaged_one_what_is_sound_stays(folder: BlobFolder) -> None:
     flip(folder.file(name), 2 * SEALED_CHUNK + 100)
     assert [folder.chunk(name, n) is None for n in range(4)] == [False, False, True, False]
     assert folder.damaged(name) == 2
-    folder.demote(name)
+    assert folder.demote(name, aside=False)
     assert folder.begun(name) == (hashes, 2)
     folder.drop(name)
     assert folder.scan() == {} and folder.look_at(name) is None
-    other = made(folder, chunks)
-    flip(folder.file(other), 4 * SEALED_CHUNK + 3)  # in its list
-    assert folder.hashes(other) is None
-    folder.demote(other)
-    assert folder.begun(other) == (None, 0)
+    assert not folder.demote(made(folder, chunks), aside=False), "what is sound stays"
+    assert folder.damaged(name) is None
+
+
+def test_a_list_that_is_damaged_alone_is_made_again(folder: BlobFolder) -> None:
+    name = made(folder, sealed(3 * CHUNK + 7))
+    before = folder.file(name).read_bytes()
+    flip(folder.file(name), len(before) - 40)
+    assert folder.hashes(name) is None and not folder.demote(name, aside=False)
+    assert folder.file(name).read_bytes() == before
+    flip(folder.file(name), len(before) - 40)
+    flip(folder.file(name), 9)
+    assert folder.demote(name, aside=False) and folder.begun(name) == (None, 0)
+
+
+def test_an_original_is_kept_aside_until_it_is_here_again(folder: BlobFolder) -> None:
+    chunks = sealed(3 * CHUNK)
+    name = made(folder, chunks)
+    hashes = folder.hashes(name)
+    assert hashes is not None
+    for at in (7, 3 * SEALED_CHUNK + 3):  # a chunk, and the list
+        flip(folder.file(name), at)
+    before = folder.file(name).read_bytes()
+    assert folder.demote(name, aside=True)
+    aside = folder.file(name).with_suffix(".damaged")
+    assert aside.read_bytes() == before and folder.chunk(name, 1) is None
+    held = folder.scan()[name]
+    assert held == folder.look_at(name) and (held.size, held.whole) == (len(before), False)
+    folder.keep_list(name, hashes)
+    for n in range(3):
+        folder.keep_chunk(name, n, chunks[n])
+    folder.finish(name)
+    assert folder.damaged(name) is None and not aside.exists()
+
+
+def test_new_folders_are_synced_by_whoever_makes_them(
+    folder: BlobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr("maw.store.blobs._sync_folder", synced.append)
+    folder.keep_list(b"x" * 32, bytes(64))
+    assert synced == [folder.path.parent, folder.path]
+    folder.keep_list(b"x" * 32, bytes(64))
+    assert len(synced) == 2
 
 
 def flip(path: Path, at: int) -> None:
