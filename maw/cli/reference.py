@@ -12,7 +12,7 @@ _INTRO: Final = """\
 
 <!-- Written by `python -m maw.cli.reference > docs/commands.md`; a test fails when it is out of date. -->
 
-Every command takes `--json` (answers, and errors as `{"error": {"code", "message", "hint"}}`, on standard
+Every command that answers takes `--json` (answers, and errors as `{"error": {"code", "message", "hint"}}`, on standard
 output) and `--help`. A plain answer goes to standard output, remarks and errors to standard error. In a pipe
 there is no colour and nothing is cut; `NO_COLOR` turns colour off in a terminal too. Whatever others wrote is
 shown with everything invisible or dangerous marked, as ⟨U+202E⟩.
