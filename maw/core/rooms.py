@@ -65,6 +65,11 @@ class RoomWord:
     def id(self) -> str:
         return room_id(self.name, self.maker, self.agent, self.nonce)
 
+    @property
+    def origin(self) -> tuple[NodeId, bytes, bytes]:
+        """What its id is made of beside the name: 60 bits of a hash do not tell two makers apart for ever."""
+        return self.maker, self.agent, self.nonce
+
     def content(self) -> dict[str, Any]:
         return {
             "agent": self.agent, "maker": self.maker, "nonce": self.nonce, "name": self.name, "by": self.by,

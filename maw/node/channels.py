@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import aiosqlite
 
-from maw.core.colony import NewChannel
+from maw.core.colony import NewChannel, Recipient
 from maw.core.entry import Kind
 from maw.core.names import check_name, is_private
 from maw.core.profile import check_about
@@ -145,7 +145,7 @@ class Channels:
         beside: Json = {}
         if is_private(name):
             members = self._rooms.members(row)
-            beside = {"private": True, "members": [f"{one.name}@{one.host}" for one in members]}
+            beside = {"private": True, "members": [self._member(one) for one in members]}
         return {
             "id": row.name, "name": row.name, "created_at": iso(row.created), "created_by": row.by,
             "about": about_of(state, row, self._own) or None,
@@ -154,6 +154,14 @@ class Channels:
             "watched": watching is not None, "wakes": bool(watching),
             **beside,
         }  # fmt: skip
+
+    def _member(self, one: Recipient) -> str:
+        """Who he is here, not what the channel's maker calls him: posts are sealed for the host that is meant."""
+        node = self._store.state.nodes.get(one.node)
+        row = None if node is None else self._store.state.agents.get((node.n, one.agent))
+        if row is None or row.gone or not self._directory.counts(one.node):
+            return f"{one.name}@{one.host} [unknown]"
+        return self._directory.address(row)
 
     @property
     def _own(self) -> int:

@@ -41,7 +41,10 @@ NOTHING: Final = ChannelWord()
 
 
 def about_of(state: State, channel: ChannelRow, node: int) -> str:
-    """What a channel is for: as the node that made it says, else as ``node`` does."""
+    """What a channel is for: as the node that made it says, else as ``node`` does; of a private one as its maker's last
+    word has it, whichever key he has by now."""
+    if (room := state.rooms.get(channel.n)) is not None:
+        return room.word.about
     for n in (channel.maker, node):
         if n is not None and (word := state.channel_words.get((channel.n, n), NOTHING)).about_at:
             return word.about
@@ -49,7 +52,10 @@ def about_of(state: State, channel: ChannelRow, node: int) -> str:
 
 
 def is_archived(state: State, channel: ChannelRow, node: int) -> bool:
-    """Whether nobody of ``node`` is to post there any more: the node that made it says so, or ``node`` itself."""
+    """Whether nobody of ``node`` is to post there any more: the node that made it says so, or ``node`` itself; of a
+    private one its maker alone, as ``about_of``."""
+    if (room := state.rooms.get(channel.n)) is not None:
+        return room.word.archived
     return any(
         state.channel_words.get((channel.n, n), NOTHING).archived
         for n in (channel.maker, node)

@@ -151,12 +151,12 @@ class Rederiving:
             return
         guests = guests_of(word, {self._me, *self._former})
         before = self._rooms.get(word.id)
-        if before is None and not guests:
+        if (before is None and not guests) or (before is not None and before[1] != word.origin):
             return
         channel = self._channel(word.id, entry.hlc >> 16)
         self._conn.executemany(ADD_GUEST, [(channel, agent) for agent in guests])
-        if before is None or before < at:
-            self._rooms[word.id] = at
+        if before is None or before[0] < at:
+            self._rooms[word.id] = at, word.origin
             row = RoomRow(self._nodes[entry.author], entry.epoch, entry.seq, word)
             self._conn.execute(SET_ROOM, row.row(channel))
 

@@ -28,6 +28,10 @@ ADD_GUEST: Final = "INSERT OR IGNORE INTO room_guests (channel, agent) VALUES (?
 _LEAVE: Final = "UPDATE room_guests SET gone = ? WHERE channel = ? AND agent = ?"
 
 
+Standing = tuple[tuple[int, int, int], tuple[NodeId, bytes, bytes]]
+"""Whose word and where, as ``fold_room`` compares them; and the channel's origin."""
+
+
 class RoomRow(NamedTuple):
     """What the maker said last: where in which node's log, and what."""
 
@@ -50,8 +54,8 @@ async def read_rooms(conn: aiosqlite.Connection, state: State) -> None:
         state.guests.setdefault(channel, {})[agent] = bool(gone)
 
 
-def rooms_of(conn: sqlite3.Connection, heirs: Mapping[NodeId, NodeId]) -> dict[str, tuple[int, int, int]]:
-    """Of a database that nobody uses: by id where the word stands that counts, as ``fold_room`` compares it. A row that
+def rooms_of(conn: sqlite3.Connection, heirs: Mapping[NodeId, NodeId]) -> dict[str, Standing]:
+    """Of a database that nobody uses: by id where the word stands that counts, and whose it is. A row that
     is damaged, or nobody's word, is as good as none."""
     found = {}
     sql = """SELECT c.name, n.key, r.epoch, r.seq, r.word FROM rooms r JOIN channels c ON c.n = r.channel
@@ -63,7 +67,7 @@ def rooms_of(conn: sqlite3.Connection, heirs: Mapping[NodeId, NodeId]) -> dict[s
         except (ValueError, TypeError, KeyError):
             continue
         if word.id == name:
-            found[name] = at
+            found[name] = at, word.origin
     return found
 
 
@@ -104,6 +108,8 @@ def fold_room(fold: Fold, entry: Entry, word: RoomWord) -> None:
         raise Withheld(why)
     node, known = fold.node(entry.author), state.channels.get(word.id)
     before = None if known is None else state.rooms.get(known.n)
+    if before is not None and before.word.origin != word.origin:
+        raise ValueError("another private channel here has this id")
     guests = guests_of(word, (fold.me, *state.former_me))
     if before is None and not guests:
         return  # nobody of this host is in it, or ever was

@@ -216,7 +216,9 @@ class State:
 
     def keep_days(self, channel: ChannelRow, node: int) -> int | None:
         """For how long ``node`` is to keep its own messages there: what the channel's maker says or the node itself,
-        whichever is shorter; None is for ever."""
+        whichever is shorter; None is for ever. Of a private one its maker's last word alone counts."""
+        if (room := self.rooms.get(channel.n)) is not None:
+            return room.word.keep_days or None
         said = [
             self.keep[at].days for n in (channel.maker, node) if n and (at := (channel.n, n)) in self.keep
         ]

@@ -6,14 +6,17 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
+import pytest
+
 from maw.core.colony import Recipient
 from maw.core.entry import Kind
+from maw.errors import Refused
 from maw.node.keptkey import open_kept_key
 from maw.node.rotating import rotate
 from maw.store.rederiving import Rederiving
 from tests.conftest import MakeHome
 from tests.integration.nodes import all_running, settle, until
-from tests.integration.test_rooms import opened
+from tests.integration.test_rooms import opened, post
 from tests.integration.test_sealing import has, three
 
 
@@ -60,6 +63,15 @@ async def test_an_heirs_word_counts_whatever_epoch_the_older_key_was_in(make_hom
         for _ in range(3):
             await mbp.node.rooms.settle()
         assert mbp.node.state.rooms[mbp.node.state.channels[plans].n] == said, "and says it once"
+        arthur = await mbp.as_("arthur")
+        await mbp.service.change_channel(arthur, plans, "what to do", True)
+        await mbp.service.retain(arthur, plans, 3)
+        await until(lambda: has(oracle, mbp), "it is there")
+        for host, name in ((mbp, "arthur"), (oracle, "neo")):
+            (told,) = [one for one in await host.service.channels(await host.as_(name)) if one["id"] == plans]
+            assert (told["about"], told["archived"], told["keep_days"]) == ("what to do", True, 3)
+        with pytest.raises(Refused, match="is archived"):
+            await post(oracle, "neo", plans, "one more")
     with closing(sqlite3.connect(homes[1].database, isolation_level=None)) as conn:
         before = conn.execute("SELECT * FROM rooms").fetchall()
         conn.execute("BEGIN")
@@ -67,3 +79,32 @@ async def test_an_heirs_word_counts_whatever_epoch_the_older_key_was_in(make_hom
         Rederiving(conn, oracle.me).run(())
         conn.execute("COMMIT")
         assert conn.execute("SELECT * FROM rooms").fetchall() == before
+
+
+async def test_members_are_shown_as_who_they_are(make_home: MakeHome) -> None:
+    homes = [make_home(name) for name in ("mbp", "oracle")]
+    async with all_running(*homes) as (mbp, oracle):
+        await settle(mbp, oracle)
+        await mbp.add("mallory")
+        plans = await opened(mbp, "arthur", "plans", ["neo"])
+        word = mbp.node.state.rooms[mbp.node.state.channels[plans].n].word
+        liars = (
+            Recipient(mbp.me, mbp.node.state.local["mallory"].id, "bob", "home"),
+            Recipient(mbp.me, bytes(16), "alice", "home"),
+        )
+        said = replace(word, members=(*word.members, *liars)).content()
+        sealed, _ = mbp.node.sealing.seal(Kind.CHANNEL, said, {oracle.me}, itself=False)
+        await mbp.node.authoring.say(Kind.PRIVATE, sealed)
+        await until(lambda: has(oracle, mbp), "it is there")
+        (told,) = [
+            one for one in await oracle.service.channels(await oracle.as_("neo")) if one["id"] == plans
+        ]
+        assert told["members"] == ["arthur@mbp", "neo@oracle", "mallory@mbp", "alice@home [unknown]"]
+        room = oracle.node.state.channels[plans].n
+        row = oracle.node.state.rooms[room]  # as if 60 bits were found to be alike
+        other = row._replace(word=replace(row.word, nonce=bytes(16)))
+        oracle.node.state.rooms[room] = other
+        await mbp.service.change_channel(await mbp.as_("arthur"), plans, "another", None)
+        await until(lambda: has(oracle, mbp), "it is there")
+        assert oracle.node.state.rooms[room] == other
+        assert len(await oracle.node.db.rows("SELECT why FROM set_aside", ())) == 1
