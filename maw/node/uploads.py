@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 4
 """Files taken in at once; more wait for their turn, before anything of them is read."""
+UNSENT_SHARE: Final = 4
+"""One part in so many of the quota is what an agent may have uploaded and not sent; one file in any case."""
 BATCH: Final = 4
 """Chunks that one visit to a thread seals and writes."""
 
@@ -49,6 +51,20 @@ class Uploads:
                 hint="pack it (gzip, zstd), send it in parts, or send where it is",
             )
 
+    async def _check_share(self, agent: AgentRow, size: int) -> None:
+        """Uploads stay for a day, sent or not, and nothing makes them go sooner: one agent alone must not keep all
+        others from sending files for so long. By what is under way, AT_ONCE files, it may be more. Raises
+        Unavailable."""
+        share = max(self._shelf.quota // UNSENT_SHARE, self.most)
+        waiting = await attached.unsent(self._store.db, agent.id)
+        if waiting + size > share:
+            raise Unavailable(
+                f"{agent.name} has uploaded {size_words(waiting)} that no message names, and may have"
+                f" {size_words(share)}",
+                code="files_full",
+                hint="send what is uploaded; what no message names within a day goes by itself",
+            )
+
     async def take(
         self, agent: AgentRow, name: str, kind: str, size: int | None, stream: AsyncIterator[bytes]
     ) -> Upload:
@@ -56,6 +72,7 @@ class Uploads:
         the stream raises; nothing is left of it then."""
         self.check_size(size or 0)
         async with self._turns:
+            await self._check_share(agent, size or 0)
             room = sealed_size(self.most if size is None else size) + 32 * chunk_count(size or self.most)
             await self._shelf.reserve(room)
             try:

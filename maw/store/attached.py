@@ -30,6 +30,8 @@ STAY_LOOKS: Final = 30 * 86_400 // LOOK_S
 """Thirty days in which the daemon runs."""
 _SAYS: Final = """SELECT 1 FROM messages m JOIN entries e ON e.place = m.place
     WHERE m.seq = ? AND e.payload IS NOT NULL"""
+_UNSENT: Final = """SELECT coalesce(sum(size), 0) FROM uploads u
+    WHERE agent = ? AND NOT EXISTS (SELECT 1 FROM attached a WHERE a.hash = u.hash)"""
 _NAMED: Final = "SELECT hash FROM attached UNION SELECT hash FROM uploads"
 _COPIES: Final = f"""
     WITH said AS (SELECT a.hash, l.node IN ({{}}) AS ours FROM attached a JOIN messages m ON m.seq = a.seq
@@ -78,6 +80,12 @@ async def add_upload(conn: aiosqlite.Connection, upload: Upload) -> None:
 async def upload(db: Database, name: bytes) -> Upload | None:
     row = await db.row("SELECT hash, key, size, agent, name, type, at FROM uploads WHERE hash = ?", (name,))
     return None if row is None else Upload(*row)
+
+
+async def unsent(db: Database, agent: bytes) -> int:
+    """Bytes that this agent uploaded and no message named yet."""
+    ((size,),) = await db.rows(_UNSENT, (agent,))
+    return int(size)
 
 
 async def note(conn: aiosqlite.Connection, seq: int, files: Sequence[File]) -> bool:

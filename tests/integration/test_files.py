@@ -178,6 +178,7 @@ async def test_what_nobody_gives_is_said_so(make_home: MakeHome) -> None:
         ref = (await nova.post("neo", "look", files=[(bytes.fromhex(taken["hash"]), None)]))["id"]
         owner = str((await mbp.owner()).agent).split("@")[0]
         await until(lambda: mbp.node.state.messages == nova.node.state.messages, "mbp has the message")
+        await until(lambda: mbp.node.visible.seq == mbp.node.state.seq, "it can be read there")
         await nova.node.shelf.drop(bytes.fromhex(taken["hash"]))
         found = await fetched(mbp, owner, ref)
         assert (found["state"], found["linked"], found["fetched"]) == ("in_vain", True, 0)
@@ -256,6 +257,23 @@ async def test_after_a_lost_database_the_only_copy_of_a_file_stays(make_home: Ma
                 await shelf.reserve(1)
             assert [name.hex() for name in shelf.held] == [file["hash"]]
         assert list(shelf.folder.scan()) == list(shelf.held)
+
+
+async def test_an_agent_has_its_share_for_what_it_does_not_send(make_home: MakeHome) -> None:
+    async with running(make_home("mbp")) as mbp:
+        await mbp.add("neo", "eve")
+        config = mbp.node.shelf.config
+        object.__setattr__(config, "quota_mib", 4)
+        object.__setattr__(config, "max_mib", 1)
+        await sent(mbp, "eve", "neo", bytes(800_000))
+        await upload(mbp, "eve", bytes(800_000))
+        with pytest.raises(Unavailable, match="eve has uploaded") as raised:
+            await upload(mbp, "eve", bytes(800_000))
+        assert raised.value.code == "files_full"
+        await upload(mbp, "neo", bytes(800_000))
+        await mbp.node.db.writing.execute("UPDATE uploads SET at = 1")
+        await mbp.node.shelf.sweep()
+        await upload(mbp, "eve", bytes(800_000))
 
 
 async def test_an_original_outlives_a_message_that_says_too_much_of_it_and_damage(
