@@ -69,14 +69,14 @@ class Keeping:
         book = self._book()
         if book.pending and entry.author in book.pending:
             return PENDING
-        if said is None:
+        if said is None and entry.kind != Kind.PRIVATE:  # of those, who is in a private channel
             return None
         ruling = book.ruling
         if ruling.revoked and (gone := ruling.revoked.get(entry.author)) is not None:
             last = gone.cut.get(entry.epoch)
             if last is None or entry.seq > last.seq:
                 return REVOKED
-        if ruling.freezes.active and entry.author != self._store.me:
+        if said is not None and ruling.freezes.active and entry.author != self._store.me:
             author = ruling.successor(entry.author)
             frozen = ruling.freezes.on(author, said.agent, said.channel) is not None
             said_ms = shown_time(entry.hlc, wall_clock_ms()).ms

@@ -11,6 +11,7 @@ from maw.core.heeding import Heed
 from maw.core.identity import NodeId
 from maw.store.fold import Fold
 from maw.store.opened import key_at
+from maw.store.revoked_rooms import unsay_rooms
 from maw.store.schema import SEQ_BITS
 from maw.store.state import LogRow, State
 
@@ -50,6 +51,7 @@ async def hide_beyond(
         last = cut.get(log.epoch, 0)
         hidden += await _hide(conn, state, log, last, now_ms)
         await _unheed(conn, log, last)
+    await unsay_rooms(conn, state, author, cut, REVOKED, now_ms)
     if hidden:
         await conn.execute("INSERT OR REPLACE INTO meta VALUES ('messages', ?)", (state.messages,))
     return hidden

@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
+import aiosqlite
 import pytest
 
 from maw.core.colony import Recipient
@@ -14,6 +15,7 @@ from maw.errors import Refused
 from maw.node.keptkey import open_kept_key
 from maw.node.rotating import rotate
 from maw.store.rederiving import Rederiving
+from maw.store.withholding import hide_beyond
 from tests.conftest import MakeHome
 from tests.integration.nodes import all_running, settle, until
 from tests.integration.test_rooms import opened, post
@@ -108,3 +110,31 @@ async def test_members_are_shown_as_who_they_are(make_home: MakeHome) -> None:
         await until(lambda: has(oracle, mbp), "it is there")
         assert oracle.node.state.rooms[room] == other
         assert len(await oracle.node.db.rows("SELECT why FROM set_aside", ())) == 1
+
+
+async def test_what_a_thief_said_of_a_channel_is_unsaid(make_home: MakeHome) -> None:
+    homes = [make_home(name) for name in ("mbp", "oracle")]
+    async with all_running(*homes) as (mbp, oracle):
+        await settle(mbp, oracle)
+        plans = await opened(mbp, "arthur", "plans", ["neo"], about="what to do")
+        room, rooms = mbp.node.state.channels[plans].n, oracle.node.state.rooms
+        before = mbp.node.state.rooms[room]
+        await mbp.service.change_channel(await mbp.as_("arthur"), plans, "all is lost", True)
+        await until(lambda: has(oracle, mbp), "it is there")
+        n = oracle.node.state.channels[plans].n
+        assert rooms[n].word.archived
+
+        async def revoked(cut: dict[int, int]) -> list[tuple[int]]:
+            async def write(conn: aiosqlite.Connection) -> int:
+                return await hide_beyond(conn, oracle.node.state, mbp.me, cut, 1)
+
+            await oracle.node.writer.submit(write)
+            return await oracle.node.db.rows("SELECT place FROM withheld WHERE why = 'revoked'", ())
+
+        assert len(await revoked({before.epoch: before.seq})) == 1
+        assert (rooms[n].seq, rooms[n].word) == (before.seq, before.word)
+        stored = await oracle.node.db.rows("SELECT * FROM rooms", ())
+        assert stored == [rooms[n].row(n)]
+        assert len(await revoked({})) == 2
+        assert n not in rooms and await oracle.node.db.rows("SELECT * FROM rooms", ()) == []
+        assert plans not in [one["id"] for one in await oracle.service.channels(await oracle.as_("neo"))]
