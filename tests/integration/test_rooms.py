@@ -398,3 +398,25 @@ async def test_what_is_taken_back_is_told_to_who_could_read_it(make_home: MakeHo
         conn.execute("COMMIT")
         assert verify_database(conn, me=me).sound
         assert conn.execute("SELECT count(*) FROM gone_readers").fetchone() == (2,)
+
+
+async def test_who_was_away_in_between_reads_on_behind_the_gap(make_home: MakeHome) -> None:
+    async with running(make_home("mbp")) as mbp:
+        await mbp.add("arthur", "neo")
+        await until(lambda: len(mbp.node.state.seal_keys) == 1, "its key is known")
+        await opened(mbp, "arthur", "plans", ["neo"])
+        arthur, neo = await mbp.as_("arthur"), await mbp.as_("neo")
+        await post(mbp, "arthur", "plans", "before")
+        await mbp.service.change_members(arthur, "plans", [], ["neo"])
+        for n in range(5):
+            await post(mbp, "arthur", "plans", f"without him {n}")
+        await mbp.service.change_members(arthur, "plans", ["neo"], [])
+
+        async def texts(after: int | None) -> list[str]:
+            found = await mbp.service.channel_page(neo, "plans", after_seq=after, before_seq=None, limit=2)
+            if after is not None and found.next_seq > after:
+                return [one["text"] for one in found.items] + await texts(found.next_seq)
+            return [one["text"] for one in found.items]
+
+        assert await texts(None) == ["before"], "the latest that are for him"
+        assert await texts(0) == ["before"]

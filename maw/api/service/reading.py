@@ -21,6 +21,8 @@ from maw.store.state import AgentRow
 
 _RUN: Final = os.urandom(4).hex()
 """Of this process: what is counted begins anew with the next."""
+ROOM_PAGES: Final = 100
+"""Of a private channel, looked at for one answer."""
 _STREAM_SCAN: Final = 500
 """Rows looked at for one stream page: direct messages of others are passed over, but not without end."""
 
@@ -66,13 +68,29 @@ class Reading(Speakers):
         self._check_cursor(after_seq)
         seen = self._node.visible.seq
         row = self._node.directory.channel(channel, speaker.agent_key)
+        if is_private(row.name) and after_seq is None:
+            found = await self._room_back(row.n, before_seq, limit, speaker.agent_key)
+            return _page(found, seen, after_seq, limit)
         rows = await pages.in_channel(self._node.db, row.n, after=after_seq, before=before_seq, limit=limit)
         if is_private(row.name):  # what was said before one came is not for him
             found = self._node.presenter.readable(rows, speaker.agent_key)
             more = rows[-1].seq if len(rows) == limit else None
             page = _page(found, seen, after_seq, limit)
-            return page if more is None or after_seq is None else page._replace(next_seq=more)
+            return page if more is None else page._replace(next_seq=more)
         return _page([self._node.presenter.message(item) for item in rows], seen, after_seq, limit)
+
+    async def _room_back(
+        self, n: int, before_seq: int | None, limit: int, agent_key: bytes | None
+    ) -> list[Json]:
+        """The latest of a private channel that are for him: past what was said while he was not in it."""
+        found: list[Json] = []
+        for _ in range(ROOM_PAGES):
+            rows = await pages.in_channel(self._node.db, n, after=None, before=before_seq, limit=limit)
+            found = [*self._node.presenter.readable(rows, agent_key), *found]
+            if len(rows) < limit or len(found) >= limit:
+                break
+            before_seq = rows[0].seq
+        return found[-limit:]
 
     async def mentions_page(
         self,
