@@ -133,6 +133,8 @@ class Talking:
         hosts = self._rooms.hosts(members) if members else None
         written = await self._say(Kind.POST, agent, said, key, hosts)
         warnings = self._unknown_mentions(words) + self._crowds.unmet(said)
+        if among is not None:
+            warnings += self._left_out(words, among)
         receipt = await self._receipt(written, said, agent, warnings)
         if hosts is not None and not written.repeated:
             receipt["message"]["sealed"] = True
@@ -234,6 +236,15 @@ class Talking:
             f"@{word} is not known here yet; it finds the message if it ever comes"
             for word in words
             if word not in GROUPS and not self._directory.mentioned([word])
+        ]
+
+    def _left_out(self, words: Sequence[str], is_in: Callable[[AgentRow], bool]) -> list[str]:
+        """Whoever is mentioned in a private channel and not in it never hears of it."""
+        called = {word: self._directory.mentioned([word]) for word in words if word not in GROUPS}
+        return [
+            f"@{word} is not in this channel, and does not hear of it: `maw channel invite` lets him in"
+            for word, rows in called.items()
+            if rows and not any(map(is_in, rows))
         ]
 
     async def _receipt(self, written: Written, said: Said, agent: AgentRow, warnings: list[str]) -> Json:

@@ -66,6 +66,8 @@ async def test_who_is_in_it_sees_it_and_nobody_else(make_home: MakeHome) -> None
         sent = await post(mbp, "arthur", "plans", "the Quicksilver heist, @neo @ford")
         assert (sent["message"]["channel"], sent["message"]["sealed"], sent["reaches"]) == (plans, True, 1)
         assert [one["agent"] for one in sent["recipients"]] == ["neo@oracle"]
+        (warning,) = sent["warnings"]
+        assert warning.startswith("@ford is not in this channel")
         await oracle.receives("neo", ["the Quicksilver heist, @neo @ford"])
         answer = await oracle.service.post_channel(
             await oracle.as_("neo"), "plans", "I am in", reply_to=sent["id"], idempotency_key=None
