@@ -30,6 +30,7 @@ def let_in(answer: Answer) -> bool:
         (404, "not_found"),
         (404, "not_in_roster"),
         (404, "no_such_agent"),
+        (404, "no_such_channel"),
     )
 
 
