@@ -150,9 +150,8 @@ def save(at: Door, ref: str, n: int, place: Path, *, force: bool = False) -> int
         with os.fdopen(handle, "wb") as file:
             size = _copy(at, ref, n, file, place)
         try:
-            if not force:  # it takes the name at once, or finds it taken; not every file system has links
-                os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
-            beside.replace(place)
+            if force or not _linked(beside, place):
+                beside.replace(place)
         except FileExistsError:
             raise _there(place) from None
         except OSError as error:
@@ -160,6 +159,17 @@ def save(at: Door, ref: str, n: int, place: Path, *, force: bool = False) -> int
         return size
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _linked(beside: Path, place: Path) -> bool:
+    """Gives it its name too, at once and only where that is free (FileExistsError); False on a disk without links."""
+    try:
+        place.hardlink_to(beside)
+    except FileExistsError:
+        raise
+    except OSError:
+        return False
+    return True
 
 
 def _copy(at: Door, ref: str, n: int, file: BinaryIO, place: Path) -> int:

@@ -29,6 +29,7 @@ AT_ONCE: Final = 4
 """Files taken in at once; more wait for their turn, before anything of them is read."""
 UNSENT_SHARE: Final = 4
 """One part in so many of the quota is what an agent may have uploaded and not sent; one file in any case."""
+LAST_MS: Final = 600_000
 BATCH: Final = 4
 """Chunks that one visit to a thread seals and writes."""
 
@@ -121,7 +122,9 @@ class Uploads:
         found = []
         for hash_, name in wanted:
             upload = await attached.upload(self._store.db, hash_)
-            if upload is None or upload.agent != agent.id or not self._shelf.has(hash_):
+            # not in its last minutes: a sweep could take it while the message that names it is written
+            old = upload is not None and wall_clock_ms() - upload.at > attached.UPLOAD_MS - LAST_MS
+            if upload is None or old or upload.agent != agent.id or not self._shelf.has(hash_):
                 raise NotFound(
                     f"{agent.name} has uploaded no file {hash_.hex()[:16]}…, or it was more than a day ago",
                     code="no_upload",
