@@ -1,0 +1,60 @@
+"""Writing files of an agent's home so that a reader, a kill or a power cut sees the old or the new, whole."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def write(path: Path | str, data: bytes, mode: int = 0o600) -> None:
+    """``data`` stands in the place of ``path``, on the disk, before this returns. Raises OSError."""
+    path = os.fspath(path)
+    fresh = f"{path}.new"
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
+    try:
+        _write_all(handle, data)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    os.rename(fresh, path)
+    sync_folder(os.path.dirname(path) or ".")
+
+
+def append(path: Path | str, data: bytes, mode: int = 0o600) -> None:
+    """``data`` stands at the end of ``path``, on the disk, before this returns; after a kill, perhaps the first part
+    of it. Raises OSError."""
+    made = not os.path.exists(path)
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, mode)
+    try:
+        _write_all(handle, data)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    if made:
+        sync_folder(os.path.dirname(os.fspath(path)) or ".")
+
+
+def remove(path: Path | str) -> None:
+    """It is not there any more, on the disk too. Raises OSError, and nothing where it was not there."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+    sync_folder(os.path.dirname(os.fspath(path)) or ".")
+
+
+def sync_folder(path: Path | str) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(handle, left) :]
