@@ -20,6 +20,7 @@ from maw.api import (
     channels,
     commanding,
     conversing,
+    costs,
     describing,
     filing,
     hearing,
@@ -63,6 +64,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *ordering.ROUTES,
     *hosting.ROUTES,
     *roster.ROUTES,
+    *costs.ROUTES,
     *describing.ROUTES,
 )
 

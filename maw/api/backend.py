@@ -15,6 +15,7 @@ from maw.core.identity import NodeId
 from maw.core.intents import CHAT
 from maw.core.queries import Query
 from maw.core.refused import Attempt
+from maw.core.spending import Run
 from maw.core.vouched import Vouched
 from maw.core.wishes import NOTHING, Wishes
 from maw.core.word import OperatorWord
@@ -435,6 +436,18 @@ class Rostering(Protocol):
     ) -> Json: ...
 
 
+class Costing(Protocol):
+    """What agents cost."""
+
+    async def take_run(self, speaker: Speaker, run: Run) -> Json:
+        """A run of the speaking agent ended; durable when it returns, and counted once for its id."""
+
+    async def costs(
+        self, speaker: Speaker, *, agent: str | None, since: int | None, until: int | None, colony: bool
+    ) -> Json:
+        """``since`` and ``until``: days of UTC, counted since 1970. NotFound, BadInput."""
+
+
 class Peopling(Protocol):
     """The agents and apes of this node. All but ``change_user`` and ``roles_waiting`` as ``Administering``."""
 
@@ -509,6 +522,7 @@ class Backend(
     Filing,
     Hosted,
     Rostering,
+    Costing,
     Peopling,
     Administering,
     Protocol,

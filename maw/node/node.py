@@ -117,6 +117,7 @@ class Node(Parts):
             *await self.bell.load(),
             *await self.roster.load(),
             *await self.wakes.load(),
+            *await self.costs.load(),
         ]
         await self.read_peers()
         damaged += await self.hosting.load()

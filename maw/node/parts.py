@@ -44,6 +44,7 @@ from maw.node.commanding import Commanding
 from maw.node.conduct import Conduct
 from maw.node.conversing import Conversing
 from maw.node.copied import CopyWatch
+from maw.node.costs import Costs
 from maw.node.crowds import Crowds
 from maw.node.descriptors import DescriptorWatch
 from maw.node.desks import InvitingDesk, JoiningDesk
@@ -327,6 +328,7 @@ class Parts:
         )
         self.alerts.listen(self._alerted, self._alert_over)
         self.refused = RefusalRecord(store)
+        self.costs = Costs(store)
         self.rhythm = Rhythm(
             store,
             lambda: self.visible.seq,

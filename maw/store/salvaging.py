@@ -43,6 +43,7 @@ _OF_NODES: Final = (
     "forks",
     "seal_keys",
     "rooms",
+    "ledger",
 )
 _OF_AGENTS: Final = (
     "local_agents", "mailbox", "wakes", "dnd", "outbox", "progress", "untold", "roster", "panes", "conversations",

@@ -400,6 +400,33 @@ async def _keep_gone_readers(conn: aiosqlite.Connection) -> None:
         await conn.execute(statement)
 
 
+async def _keep_costs(conn: aiosqlite.Connection) -> None:
+    """Runs that were told; what each agent's days came to, as each life of its host counted it; caps that were set by
+    command, what was spent when somebody resumed, and of which caps a human was told. An empty agent is the host."""
+    counters = (
+        "wakes", "pulses", "messages", "bytes", "runs", "unpriced", "untold", "runner_ms", "input", "output", "cache",
+        "usd",
+    )  # fmt: skip
+    for statement in (
+        "CREATE TABLE runs (agent BLOB NOT NULL, run TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (agent, run))"
+        " WITHOUT ROWID",
+        "CREATE INDEX runs_by_time ON runs (at)",
+        "CREATE TABLE ledger (day INTEGER NOT NULL, node INTEGER NOT NULL, agent BLOB NOT NULL, life INTEGER NOT NULL,"
+        f" model TEXT NOT NULL, {', '.join(f'{name} INTEGER NOT NULL' for name in counters)}, said INTEGER NOT NULL,"
+        " PRIMARY KEY (day, node, agent, life, model)) WITHOUT ROWID",
+        "CREATE INDEX ledger_unsaid ON ledger (node) WHERE said = 0",
+        "CREATE TABLE caps (agent BLOB NOT NULL, unit TEXT NOT NULL, amount INTEGER NOT NULL,"
+        " PRIMARY KEY (agent, unit)) WITHOUT ROWID",
+        "CREATE TABLE resumed (day INTEGER NOT NULL, agent BLOB NOT NULL, usd INTEGER NOT NULL,"
+        " tokens INTEGER NOT NULL, runner_ms INTEGER NOT NULL, unpriced INTEGER NOT NULL,"
+        " untold INTEGER NOT NULL, at INTEGER NOT NULL,"
+        " who TEXT NOT NULL, PRIMARY KEY (day, agent)) WITHOUT ROWID",
+        "CREATE TABLE cap_told (day INTEGER NOT NULL, cap TEXT NOT NULL, PRIMARY KEY (day, cap)) WITHOUT ROWID",
+        "CREATE INDEX wakes_by_time ON wakes (at)",
+    ):
+        await conn.execute(statement)
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
@@ -408,6 +435,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     _describe_channels, _keep_presence, _keep_changed, _record_refusals,
     _keep_sealed, _keep_files, _keep_rooms,
     _tell_rooms_of_edits, _keep_loose, _keep_guests, _keep_gone_readers,
+    _keep_costs,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

@@ -18,6 +18,8 @@ ROUTES = {
     "POST /api/users",
     "POST /api/users/{name}",
     "POST /api/pulse",
+    "POST /api/costs",
+    "GET /api/costs",
     "DELETE /api/users/{name}",
     "POST /api/users/{name}/token",
     "GET /api/channels",
@@ -118,6 +120,7 @@ READS = [
     ("/api/messages/{id}", "/api/messages/2"),
     ("/api/messages/{id}/thread", "/api/messages/2/thread"),
     ("/api/messages/{id}/history", "/api/messages/2/history"),
+    ("/api/costs", "/api/costs?since=2026-11-01&scope=colony"),
     ("/healthz", "/healthz"),
     ("/openapi.json", "/openapi.json"),
 ]
@@ -135,6 +138,7 @@ WRITES: list[tuple[str, str, object]] = [
     ("/api/redact", "/api/redact", {"ids": [1], "reason": "a secret"}),
     ("/api/channels/{name}/retention", "/api/channels/general/retention", {"days": 7}),
     ("/api/pulse", "/api/pulse", {}),
+    ("/api/costs", "/api/costs", {"run": "r1", "kind": "pulse", "runner_s": 1.25, "usd": 0.0123}),
     ("/api/users/{name}", "/api/users/neo", {"about": "the one", "pulse_s": 60, "roles": ["reviewer"]}),
     ("/api/session", "/api/session", {"session": "1f2e-33", "pid": 17, "transcript": "/x/1f2e-33.jsonl"}),
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from maw.api.service.administering import Administering, reload_peers
 from maw.api.service.auditing import Auditing
 from maw.api.service.conversing import Conversing
+from maw.api.service.costing import Costing
 from maw.api.service.filing import Filing
 from maw.api.service.hearing import Hearing
 from maw.api.service.hosting import Hosted
@@ -30,6 +31,7 @@ class Service(
     Filing,
     Hearing,
     Rostering,
+    Costing,
     Peopling,
     Administering,
 ):

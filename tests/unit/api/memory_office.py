@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from maw.api.backend import Json, Speaker
+from maw.api.service.costing import counts_json
 from maw.core.roster import Plan
+from maw.core.spending import NOTHING, Run
 from maw.core.vouched import Vouched
 from maw.errors import BadInput, Conflict, NotFound
 
@@ -153,6 +155,21 @@ class MemoryOffice:
 
     async def pulse(self, speaker: Speaker, most: int | None) -> Json:
         return {"agent": speaker.agent, "last_pulse_at": TIME, "unread": 0}
+
+    async def take_run(self, speaker: Speaker, run: Run) -> Json:
+        self.calls.append(("take_run", speaker.agent, run))
+        today = {"day": TIME[:10], **counts_json(run.counts)}
+        return {"agent": speaker.agent, "run": run.id, "counted": True, "today": today}
+
+    async def costs(
+        self, speaker: Speaker, *, agent: str | None, since: int | None, until: int | None, colony: bool
+    ) -> Json:
+        day, scope = TIME[:10], "colony" if colony else "host"
+        line = {"day": day, "agent": self.address("neo"), "model": None, **counts_json(NOTHING)}
+        return {
+            "today": day, "since": day, "until": day, "scope": scope, "items": [line],
+            "total": counts_json(NOTHING), "more": False,
+        }  # fmt: skip
 
     async def roles_waiting(self, speaker: Speaker) -> dict[str, int]:
         return {}

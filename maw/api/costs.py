@@ -1,0 +1,127 @@
+"""Routes for what agents cost: runs are told, and what days came to is shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from maw.api.backend import Json
+from maw.api.fields import Field
+from maw.api.kinds import Choice, Line, Whole
+from maw.api.replies import reply
+from maw.api.routes import Access, Call, Route, body, query
+from maw.core.spending import (
+    KINDS,
+    MAX_MODEL,
+    MAX_RUN_S,
+    MAX_RUN_TOKENS,
+    MAX_RUN_USD,
+    Run,
+    micros,
+    millis,
+    parse_day,
+)
+
+MAX_RUN_ID: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Dollars or seconds, exact to the millionth or thousandth, and rounded up to it: a number or its text."""
+
+    unit: str
+    high: int
+
+    def from_text(self, text: str) -> int:
+        return self.from_json(text)
+
+    def from_json(self, value: object) -> int:
+        return micros(value, self.high) if self.unit == "dollars" else millis(value, self.high)
+
+    def schema(self) -> Json:
+        return {"type": "number", "minimum": 0, "maximum": self.high}
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A day of UTC; read as days since 1970."""
+
+    def from_text(self, text: str) -> int:
+        return parse_day(text)
+
+    def from_json(self, value: object) -> int:
+        return parse_day(value if isinstance(value, str) else "")
+
+    def schema(self) -> Json:
+        return {"type": "string", "format": "date", "examples": ["2026-11-22"]}
+
+
+async def take_run(call: Call) -> web.StreamResponse:
+    args = call.args
+    run = Run(
+        args["run"], args["kind"], args["runner_s"], args["model"] or "", args["input_tokens"],
+        args["output_tokens"], args["cache_tokens"], args["usd"],
+    )  # fmt: skip
+    return reply(await call.backend.take_run(call.speaker, run), headers=call.api.headers)
+
+
+async def costs(call: Call) -> web.StreamResponse:
+    args = call.args
+    told = await call.backend.costs(
+        call.speaker,
+        agent=args["agent"],
+        since=args["since"],
+        until=args["until"],
+        colony=args["scope"] == "colony",
+    )
+    return reply(told, headers=call.api.headers)
+
+
+_TOKENS: Final = Whole(0, MAX_RUN_TOKENS)
+
+ROUTES: Final = (
+    Route(
+        "POST",
+        "/api/costs",
+        take_run,
+        Access.AGENT,
+        "a run of the speaking agent ended: counted once for its id, on the disk when this is answered",
+        "RunTaken",
+        body=body(
+            Field(
+                "run",
+                Line(MAX_RUN_ID),
+                "the run's own id: who tells it again has it counted once",
+                required=True,
+            ),
+            Field("kind", Choice(KINDS), "what the run was", default="other"),
+            Field(
+                "runner_s",
+                Amount("seconds", MAX_RUN_S),
+                "how long the runner ran; 0: it did not",
+                required=True,
+            ),
+            Field("model", Line(MAX_MODEL), "as the runner calls it"),
+            Field("input_tokens", _TOKENS, "left out, as those below: the runner did not tell"),
+            Field("output_tokens", _TOKENS, "what the model wrote"),
+            Field("cache_tokens", _TOKENS, "read from and written to the provider's cache"),
+            Field("usd", Amount("dollars", MAX_RUN_USD), "what the runner says that it cost"),
+        ),
+    ),
+    Route(
+        "GET",
+        "/api/costs",
+        costs,
+        Access.KNOWN,
+        "what agents cost, by day of UTC, the newest first: this host's, or the whole Colony's",
+        "Costs",
+        query=query(
+            Field("agent", Line(), "of one agent: its name, or name@host with scope=colony"),
+            Field("since", Day(), "the first day; six days before the last if left out"),
+            Field("until", Day(), "the last day; today if left out"),
+            Field("scope", Choice(("host", "colony")), "whose agents", default="host"),
+        ),
+    ),
+)

@@ -1,0 +1,99 @@
+"""What each agent of this host costs, by day of UTC: runs as they are told, and what the daemon itself sees.
+
+Runs are on the disk before they are answered. Messages and wakes are read off their own tables once a minute, up to a
+cursor that is written together with what it brought: after a crash they are counted on, neither lost nor twice. Only
+pulses without a run are in memory, and those of the last minute are lost with it: they cost nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+import aiosqlite
+
+from maw.core.spending import NOTHING, Counts, Run, day_of
+from maw.node.authoring import wall_clock_ms
+from maw.node.store import Store
+from maw.store import costs as rows
+from maw.store.spoiled import whole
+from maw.store.state import AgentRow
+from maw.store.trust import get_meta, set_meta
+
+_DAY: Final = "cost_day"
+
+
+class Costs:
+    """``day`` is the day of account: that of the clock, and never before one that something was counted in."""
+
+    def __init__(self, store: Store, now_ms: Callable[[], int] = wall_clock_ms) -> None:
+        self._store = store
+        self._now = now_ms
+        self.life = secrets.randbits(53)
+        """Of the database, as long as this daemon runs: see maw/core/spending.py."""
+        self._reached = 0
+        """The last day in which something was counted."""
+        self._counted_on = -1
+        self._today: dict[bytes, Counts] = {}
+        """Of this host's agents, on that day."""
+
+    async def load(self) -> list[str]:
+        """Returns what is left out, for it is damaged."""
+        damaged = []
+        reached = await get_meta(self._store.db.writing, _DAY)
+        try:
+            whole(0 if reached is None else reached)
+            self._reached = reached or 0
+        except ValueError:
+            damaged.append("the last day of which costs were counted")
+        await self.reread()
+        return damaged
+
+    async def reread(self) -> None:
+        """Today's sums, as they are on the disk."""
+        found = await rows.of_day(self._store.db.writing, day := self.day)
+        me = self._store.state.nodes[self._store.me].n if self._store.me in self._store.state.nodes else 0
+        self._today = {agent: counts for (node, agent), counts in found.items() if node == me}
+        self._counted_on = day
+
+    @property
+    def day(self) -> int:
+        return max(day_of(self._now()), self._reached)
+
+    def today(self, agent: AgentRow) -> Counts:
+        return self._today.get(account_of(agent), NOTHING) if self._counted_on == self.day else NOTHING
+
+    async def take(self, agent: AgentRow, run: Run) -> bool:
+        """A run of the agent's ended. Durable when it returns; False when it was told before. Raises Unavailable."""
+        who = account_of(agent)
+
+        async def write(conn: aiosqlite.Connection) -> tuple[bool, int]:
+            day = await self._begin_day(conn)
+            return await rows.take_run(conn, agent.node, who, run, self.life, day, self._now()), day
+
+        def apply(done: tuple[bool, int]) -> None:
+            if done[0]:
+                self._counted(done[1], who, run.counts)
+
+        counted, _ = await self._store.writer.submit(write, apply)
+        return counted
+
+    async def _begin_day(self, conn: aiosqlite.Connection) -> int:
+        """The day of account, noted where it is a new one."""
+        if (day := self.day) > self._reached:
+            await set_meta(conn, _DAY, day)
+        return day
+
+    def _counted(self, day: int, agent: bytes, counts: Counts) -> None:
+        """On the disk."""
+        self._reached = max(self._reached, day)
+        if day > self._counted_on:
+            self._today, self._counted_on = {}, day
+        if day == self._counted_on:
+            self._today[agent] = self._today.get(agent, NOTHING).plus(counts)
+
+
+def account_of(agent: AgentRow) -> bytes:
+    """Whose account it is on: a role's costs are its bearer's."""
+    return agent.profile.of or agent.id

@@ -1,0 +1,139 @@
+"""What agents cost: finished runs by their ids, and the counters of each agent, day, life and model (``ledger``).
+
+An agent is named by its node's number and its own id, not by its row: what a host says of its agents may come before
+their cards. Rows of our own node are counted up by ``count``; those that come in entries are taken by ``SET_LEDGER``,
+the greater of each number, whose they are. ``said``: an entry of ours has said all of the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+import aiosqlite
+
+from maw.core.spending import Counts, Run, Spent
+from maw.store.database import Database
+
+_COUNTERS: Final = Counts._fields
+_KEY: Final = ("day", "node", "agent", "life", "model")
+_SUMS: Final = ", ".join(f"SUM({name})" for name in _COUNTERS)
+_NAMES: Final = ", ".join((*_KEY, *_COUNTERS))
+_MARKS: Final = ", ".join("?" * (len(_KEY) + len(_COUNTERS)))
+_ADD: Final = f"""INSERT INTO ledger ({_NAMES}, said) VALUES ({_MARKS}, 0)
+    ON CONFLICT (day, node, agent, life, model) DO UPDATE SET
+    {", ".join(f"{name} = {name} + excluded.{name}" for name in _COUNTERS)}, said = 0"""  # noqa: S608 - columns' names
+SET_LEDGER: Final = f"""INSERT INTO ledger ({_NAMES}, said) VALUES ({_MARKS}, 1)
+    ON CONFLICT (day, node, agent, life, model) DO UPDATE SET
+    said = {" AND ".join(f"{name} <= excluded.{name}" for name in _COUNTERS)},
+    {", ".join(f"{name} = max({name}, excluded.{name})" for name in _COUNTERS)}"""  # noqa: S608
+RUNS_KEPT_MS: Final = 31 * 86_400_000
+"""For so long a run that is told again is known again."""
+
+
+class Line(NamedTuple):
+    """Of one agent, day and model: of all its lives."""
+
+    day: int
+    node: int
+    agent: bytes
+    model: str
+    counts: Counts
+
+
+class Account(NamedTuple):
+    """One row: what a life of one host counted of one agent, day and model."""
+
+    day: int
+    agent: bytes
+    life: int
+    model: str
+    counts: Counts
+
+
+def ledger_row(node: int, account: Account) -> tuple[Any, ...]:
+    return (account.day, node, account.agent, account.life, account.model, *account.counts)
+
+
+async def count(conn: aiosqlite.Connection, node: int, accounts: Iterable[Account]) -> None:
+    """Adds to what stands there."""
+    await conn.executemany(_ADD, [ledger_row(node, one) for one in accounts])
+
+
+async def take_run(
+    conn: aiosqlite.Connection, node: int, agent: bytes, run: Run, life: int, day: int, at: int
+) -> bool:
+    """False when it was told before: then nothing is counted."""
+    sql = "INSERT OR IGNORE INTO runs (agent, run, at) VALUES (?, ?, ?)"
+    if (await conn.execute(sql, (agent, run.id, at))).rowcount == 0:
+        return False
+    await count(conn, node, [Account(day, agent, life, run.model, run.counts)])
+    return True
+
+
+async def of_day(conn: aiosqlite.Connection, day: int) -> dict[tuple[int, bytes], Counts]:
+    """What each agent of the Colony, by its node's number and its id, came to on that day."""
+    sql = f"SELECT node, agent, {_SUMS} FROM ledger WHERE day = ? GROUP BY node, agent"  # noqa: S608
+    rows = await conn.execute_fetchall(sql, (day,))
+    return {(node, agent): Counts(*counts) for node, agent, *counts in rows}
+
+
+async def lines(db: Database, since: int, until: int, nodes: Sequence[int] | None, limit: int) -> list[Line]:
+    """Of the days from ``since`` to ``until``, both included, the newest first; of these ``nodes`` (None: of all)."""
+    where = "" if nodes is None else f" AND node IN ({', '.join('?' * len(nodes))})"
+    sql = f"""SELECT day, node, agent, model, {_SUMS} FROM ledger WHERE day BETWEEN ? AND ?{where}
+        GROUP BY day, node, agent, model ORDER BY day DESC, node, agent, model LIMIT ?"""  # noqa: S608
+    rows = await db.rows(sql, (since, until, *(nodes or ()), limit))
+    return [Line(day, node, agent, model, Counts(*counts)) for day, node, agent, model, *counts in rows]
+
+
+async def unsaid(db: Database, node: int, limit: int) -> list[Account]:
+    """Rows of ours that no entry has said yet."""
+    sql = f"""SELECT day, agent, life, model, {", ".join(_COUNTERS)} FROM ledger WHERE said = 0 AND node = ?
+        ORDER BY day, agent, life, model LIMIT ?"""  # noqa: S608
+    rows = await db.rows(sql, (node, limit))
+    return [Account(day, agent, life, model, Counts(*counts)) for day, agent, life, model, *counts in rows]
+
+
+async def forget(conn: aiosqlite.Connection, oldest_day: int, now_ms: int) -> None:
+    """Days before ``oldest_day``, and runs that nobody tells again."""
+    for table in ("ledger", "resumed", "cap_told"):
+        await conn.execute(f"DELETE FROM {table} WHERE day < ?", (oldest_day,))  # noqa: S608
+    await conn.execute("DELETE FROM runs WHERE at < ?", (now_ms - RUNS_KEPT_MS,))
+
+
+# -- what humans and caps settle ------------------------------------------------------------------------
+
+
+async def resumed(conn: aiosqlite.Connection, day: int) -> dict[bytes, Spent]:
+    """By agent (empty: the host): what it had spent when a human last resumed it that day."""
+    sql = "SELECT agent, usd, tokens, runner_ms, unpriced, untold FROM resumed WHERE day = ?"
+    return {agent: Spent(*spent) for agent, *spent in await conn.execute_fetchall(sql, (day,))}
+
+
+async def resume(conn: aiosqlite.Connection, day: int, agent: bytes, spent: Spent, at: int, who: str) -> None:
+    await conn.execute(
+        "INSERT OR REPLACE INTO resumed VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (day, agent, *spent, at, who)
+    )
+
+
+async def caps(conn: aiosqlite.Connection) -> dict[tuple[bytes, str], int]:
+    """Set by command: by agent (empty: the host) and unit."""
+    rows = await conn.execute_fetchall("SELECT agent, unit, amount FROM caps")
+    return {(agent, unit): amount for agent, unit, amount in rows}
+
+
+async def set_cap(conn: aiosqlite.Connection, agent: bytes, unit: str, amount: int | None) -> None:
+    """None: there is none any more."""
+    await conn.execute("DELETE FROM caps WHERE agent = ? AND unit = ?", (agent, unit))
+    if amount is not None:
+        await conn.execute("INSERT INTO caps VALUES (?, ?, ?)", (agent, unit, amount))
+
+
+async def told(conn: aiosqlite.Connection, day: int) -> set[str]:
+    """Of which caps a human was told that day."""
+    return {cap for (cap,) in await conn.execute_fetchall("SELECT cap FROM cap_told WHERE day = ?", (day,))}
+
+
+async def note_told(conn: aiosqlite.Connection, day: int, caps: Iterable[str]) -> None:
+    await conn.executemany("INSERT OR IGNORE INTO cap_told VALUES (?, ?)", [(day, cap) for cap in caps])
