@@ -449,7 +449,8 @@ class Costing(Protocol):
 
 
 class Peopling(Protocol):
-    """The agents and apes of this node. All but ``change_user`` and ``roles_waiting`` as ``Administering``."""
+    """The agents and apes of this node. All but ``add_user``, ``allow_birth``, ``change_user`` and ``roles_waiting`` as
+    ``Administering``."""
 
     async def add_user(
         self,
@@ -461,10 +462,15 @@ class Peopling(Protocol):
         of: str | None = None,
         vouched: Vouched | None = None,
         said: Json | None = None,
+        born: str | None = None,
     ) -> Json:
         """The user, with its ``token``, shown this once, and ``warnings``. It belongs to ``uid``, else to
-        ``speaker.uid``. ``of``: the agent whose role it is. ``said``: about, pulse_s, roles. Refused: an ape for whom
-        no operator vouches."""
+        ``speaker.uid``. ``of``: the agent whose role it is. ``said``: about, pulse_s, roles. ``born``: by whom it is
+        made, where the speaker is nobody in particular. Refused: an ape for whom no operator vouches; a birth that
+        [births] does not allow; who neither administers nor is an agent."""
+
+    async def allow_birth(self, speaker: Speaker, name: str, host: str) -> Json:
+        """``{"name", "host", "by", "born"}``: that the speaker may make this agent on that host. Refused."""
 
     async def change_user(self, speaker: Speaker, name: str, said: Json) -> Json:
         """``said``: about, pulse_s, roles, crowd; what is None stays. NotFound; Refused: another's, or a

@@ -32,7 +32,7 @@ async def add_user(call: Call) -> web.StreamResponse:
     args = call.args
     user = await call.backend.add_user(
         call.speaker, args["username"], args["role"], uid=args["uid"], of=args["of"],
-        vouched=_vouched(args["vouched"]), said=_said(call),
+        vouched=_vouched(args["vouched"]), said=_said(call), born=args["born"],
     )  # fmt: skip
     return reply(user, status=201, headers=call.api.headers)
 
@@ -52,6 +52,11 @@ def _vouched(text: str | None) -> Vouched | None:
         return read_vouched(base64.b64decode(text, validate=True))
     except ValueError as error:
         raise BadInput(f"field vouched is no operator's word: {error}", code="bad_field") from None
+
+
+async def allow_birth(call: Call) -> web.StreamResponse:
+    answer = await call.backend.allow_birth(call.speaker, call.args["name"], call.args["host"])
+    return reply(answer, headers=call.api.headers)
 
 
 async def change_user(call: Call) -> web.StreamResponse:
@@ -81,7 +86,7 @@ ROUTES: Final = (
         "POST",
         "/api/users",
         add_user,
-        Access.ADMIN,
+        Access.LOCAL,
         "add an agent of this node; its token is shown this once",
         "NewUser",
         status=201,
@@ -99,7 +104,24 @@ ROUTES: Final = (
             _ABOUT,
             _PULSE,
             _ROLES,
+            Field(
+                "born",
+                Line(256),
+                "by whom it is made, as POST /api/births answers; by who administers this node",
+            ),
             Field("vouched", Line(512), "of an ape: an operator's word, in base64 (docs/protocol.md)"),
+        ),
+    ),
+    Route(
+        "POST",
+        "/api/births",
+        allow_birth,
+        Access.LOCAL,
+        "may the speaker make an agent of this name on that host? Noted, and counted, where it may",
+        "Birth",
+        body=body(
+            Field("name", Name("agent"), "the newborn's name", required=True),
+            Field("host", Name("node"), "the node that it is to live on", required=True),
         ),
     ),
     Route(

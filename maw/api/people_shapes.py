@@ -34,6 +34,18 @@ USER_BESIDE: Final[Json] = {
         "description": "an agent of this node, or a word, that it may be taken for",
     },
     "pulse_s": _WHOLE_OR_NULL,
+    "born": {
+        "oneOf": [
+            {
+                "type": "object",
+                "properties": {"by": _TEXT_OR_NULL, "generation": _WHOLE, "id": _TEXT},
+                "required": ["by", "generation", "id"],
+                "additionalProperties": False,
+            },
+            {"type": "null"},
+        ],
+        "description": "by whom it was made; null: by hand",
+    },
     "last_said_at": _TIME_OR_NULL,
     "last_active_at": _TIME_OR_NULL,
     "unread": _WHOLE,

@@ -514,6 +514,7 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "Pulse": _object(PULSE),
         "RunTaken": RUN_TAKEN,
         "Costs": COSTS,
+        "Birth": _object({"name": _TEXT, "host": _TEXT, "by": _or_null(_TEXT), "born": _or_null(_TEXT)}),
         "Removed": _object({"removed": _TEXT}),
         "Token": _object({"token": _TEXT}),
         "Channel": _object(_CHANNEL, _KEPT | CHANNEL_BESIDE),

@@ -11,7 +11,7 @@ from maw.cli import completing
 from maw.cli.groups import command_group
 from maw.cli.output import Output, called, note, parse_time, size, span, words
 from maw.cli.params import Json, Yes, duration
-from maw.cli.session import confirm, plain_daemon
+from maw.cli.session import confirm, making_daemon, plain_daemon
 from maw.client import calls
 from maw.client.daemon import segment
 from maw.core.names import check_name
@@ -30,17 +30,20 @@ OwnAgent = Annotated[str, typer.Argument(metavar="NAME", autocompletion=completi
 @agent_group.callback(invoke_without_command=True)
 def agent(ctx: typer.Context, as_json: Json = False) -> int | None:
     """Agents: those of this host, and all that are known."""
-    return list_agents(False, as_json) if ctx.invoked_subcommand is None else None
+    return list_agents(False, False, as_json) if ctx.invoked_subcommand is None else None
 
 
 @agent_group.command("list")
 def list_agents(
     here: Annotated[bool, typer.Option("--here", help="Only those of this host.")] = False,
+    tree: Annotated[bool, typer.Option("--tree", help="Each below whoever made it.")] = False,
     as_json: Json = False,
 ) -> int:
     """All agents and apes that this node knows of; of those that run in tmux here, how they are. Exit 1: none."""
     out = Output.to_stdout(as_json)
     daemon = plain_daemon()
+    if tree:
+        return family(out, [one for one in daemon.do(calls.users()) if one.get("local") or not here])
     rostered = {one["agent"]: one for one in daemon.get("/api/roster").body}
     found = [
         {**one, "roster": rostered.get(one["address"])}
@@ -59,6 +62,24 @@ def list_agents(
                 "? was so when a keeper last looked: none runs now. `maw service install`, or `maw keep` by hand"
             )
     return 0 if found else out.nothing("no agents yet: `maw agent add NAME` makes one")
+
+
+def family(out: Output, users: list[dict[str, Any]]) -> int:
+    """Who made whom: each agent below its mother, with its generation; exit 1: nobody there."""
+    from maw.core.lineage import tree
+
+    mothers = {str(one["address"]): (one.get("born") or {}).get("by") for one in users}
+    by_address = {str(one["address"]): one for one in users}
+    lines = tree(mothers)
+    if out.as_json:
+        out.json([{"address": line.address, "depth": line.depth, "born": by_address[line.address].get("born")}
+                  for line in lines])  # fmt: skip
+    for line in () if out.as_json else lines:
+        born = by_address[line.address].get("born")
+        by = f", born of {words(born['by'])}" if born and born["by"] not in mothers else ""
+        made = "made by hand" if born is None else f"generation {words(born['generation'])}{by}"
+        out.line(f"{'  ' * line.depth}{words(line.address)} · {made}")
+    return 0 if lines else out.nothing("no agents yet: `maw agent add NAME` makes one")
 
 
 @agent_group.command("add")
@@ -104,7 +125,7 @@ def add_agent(
         asked["about"] = about
     if pulse is not None:
         asked["pulse_s"] = int(duration(pulse, "--pulse"))
-    daemon = plain_daemon()
+    daemon = making_daemon(clean)
     if role == "ape":
         from maw.cli.vouching import vouched_here  # keys are needed by few commands
 

@@ -63,6 +63,14 @@ def _user(daemon: Daemon, name: str) -> dict[str, Any]:
     )  # fmt: skip
 
 
+def _born(out: Output, user: dict[str, Any]) -> str:
+    at = out.when(user["created_at"]) if user.get("created_at") else "–"
+    born = user.get("born")
+    if not born:
+        return f"{at}, made by hand"
+    return f"{at} of {words(born.get('by') or 'somebody unknown here')}, generation {words(born.get('generation'))}"
+
+
 def profile_facts(out: Output, user: dict[str, Any]) -> list[tuple[str, str]]:
     """Who an agent is, line by line."""
     pulse = f"every {span(user['pulse_s'])}, " if user.get("pulse_s") else ""
@@ -71,6 +79,7 @@ def profile_facts(out: Output, user: dict[str, Any]) -> list[tuple[str, str]]:
         ("who", f"{words(called(user))} · {words(user.get('role'))} · {words(user.get('status'))}"),
         ("active", out.when(user["last_active_at"]) if user.get("last_active_at") else "–"),
         ("about", words(user.get("about"))),
+        ("born", _born(out, user)),
         ("roles", ", ".join(map(words, user.get("roles") or ())) or "–"),
         ("pulse", f"{pulse}last {pulsed}"),
         ("uid", f"{words(user.get('uid'))} · {'has a token' if user.get('has_token') else 'no token'}"),

@@ -38,6 +38,14 @@ def plain_daemon() -> Daemon:
     return find_daemon(os.environ, os.geteuid(), None)
 
 
+def making_daemon(name: str) -> Daemon:
+    """The daemon, for who makes an agent ``name``: an agent that does so (by $MAW_AGENT, or its pane) says who it is,
+    for it is a birth. A human does it by hand; and $MAW_AGENT may name the agent that is yet to be made."""
+    named = chosen_name(None)
+    daemon = find_daemon(os.environ, os.geteuid(), None if named == name else named)
+    return daemon if named else replace(daemon, pane=pane_of(os.environ))
+
+
 def reading_daemon(as_name: str | None) -> Daemon:
     """The daemon, for what needs no speaker; one is named all the same where --as, $MAW_AGENT, the tmux pane or a
     terminal do. Whose a pane is, the daemon knows: an agent's pane comes before the terminal in it."""

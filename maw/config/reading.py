@@ -15,6 +15,7 @@ from maw.config.settings import (
     AgentsConfig,
     AlertsConfig,
     BackupConfig,
+    BirthConfig,
     Config,
     FilesConfig,
     HostConfig,
@@ -28,6 +29,7 @@ from maw.config.settings import (
 from maw.core.budget import Limits
 from maw.core.dnd import parse_quiet
 from maw.core.hours import parse_hours
+from maw.core.lineage import EVERYBODY, MAX_GENERATION, BirthRules
 from maw.core.names import check_name
 from maw.core.neighbours import FULL_MESH, LINKS
 from maw.core.quota import Rate, Rates
@@ -52,6 +54,8 @@ def load_config(path: Path) -> Config:
         "alerts",
         "search",
         "files",
+        "births",
+        "birth",
     )
     return Config(
         path=path,
@@ -67,6 +71,8 @@ def load_config(path: Path) -> Config:
         alerts=_alerts(document.section("alerts")),
         search=_search(document.section("search")),
         files=_files(document.section("files")),
+        births=_births(document.section("births")),
+        birth=read_birth(document.section("birth")),
     )
 
 
@@ -211,6 +217,52 @@ def _files(section: Section) -> FilesConfig:
     )
 
 
+def _births(section: Section) -> BirthRules:
+    default = BirthRules()
+    section.only("by", "per_day", "depth", "most")
+    return BirthRules(
+        tuple(section.parsed("by", _who_bears, name) for name in section.texts("by")),
+        section.number("per_day", default.per_day, 0, 100_000),
+        section.number("depth", default.depth, 0, MAX_GENERATION),
+        section.number("most", default.most, 1, 1_000_000),
+    )
+
+
+def _who_bears(name: str) -> str:
+    return name if name == EVERYBODY else check_name(name)
+
+
+def read_birth(section: Section) -> BirthConfig:
+    """``[birth]`` of maw.toml, and of a birth file."""
+    section.only("runner", "packages", "install", "login_check", "login", "login_hint")
+    runner = section.text("runner")
+    return BirthConfig(
+        () if runner is None else tuple(shlex.split(section.parsed("runner", _command, runner))),
+        tuple(section.parsed("packages", _package, name) for name in section.texts("packages")),
+        tuple(section.parsed("install", _shell_line, line) for line in section.texts("install")),
+        _optional(section, "login_check"),
+        _optional(section, "login"),
+        section.text("login_hint") or "",
+    )
+
+
+def _optional(section: Section, key: str) -> str | None:
+    text = section.text(key)
+    return None if text is None else section.parsed(key, _shell_line, text)
+
+
+def _shell_line(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise BadInput(f"{text!r} is no command on one line", code="bad_command")
+    return text
+
+
+def _package(name: str) -> str:
+    if not _PACKAGE.fullmatch(name):
+        raise BadInput(f"{name!r} is no name of a Debian package", code="bad_package")
+    return name
+
+
 def _search(section: Section) -> SearchConfig:
     section.only("index")
     return SearchConfig(section.flag("index", True))
@@ -260,4 +312,5 @@ def _wakes(section: Section) -> WakesConfig:
     )
 
 
+_PACKAGE: Final = re.compile(r"[a-z0-9][a-z0-9+.-]{1,100}", re.ASCII)
 _HOST_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?", re.ASCII)

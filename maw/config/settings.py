@@ -9,6 +9,7 @@ from typing import Final
 from maw.config.endpoints import MESH_PORT, REST_PORT, Endpoint
 from maw.core.budget import Limits
 from maw.core.hours import Hours
+from maw.core.lineage import BirthRules
 from maw.core.neighbours import FULL_MESH, LINKS
 from maw.core.quota import Rates
 from maw.core.rotation import KEEP, KEEP_WEEKS
@@ -129,6 +130,26 @@ class FilesConfig:
     keep_days: int = 30
 
 
+_BIRTHS: Final = BirthRules()
+
+
+@dataclass(frozen=True, slots=True)
+class BirthConfig:
+    """What `maw birth` does beside what every birth is. ``runner``: of the newborn's agent.toml; ``packages``: of
+    Debian; ``install``: shell commands, run as the newborn's user; ``login_check``: exits 0 once the runner is logged
+    in; ``login``: what a human runs for that; ``login_hint``: what he is told."""
+
+    runner: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    install: tuple[str, ...] = ()
+    login_check: str | None = None
+    login: str | None = None
+    login_hint: str = ""
+
+
+_BIRTH: Final = BirthConfig()
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """``maw.toml``. ``path`` is where it was read from."""
@@ -146,3 +167,5 @@ class Config:
     wakes: WakesConfig = WakesConfig()
     agents: AgentsConfig = AgentsConfig()
     alerts: AlertsConfig = AlertsConfig()
+    births: BirthRules = _BIRTHS
+    birth: BirthConfig = _BIRTH

@@ -137,6 +137,24 @@ per_groups = 10
 # `maw keep` starts agents one after another, so many seconds apart; later while the load a core is higher.
 stagger_s = 2
 load_per_core = 2
+
+[births]
+# Which agents of this host may make new ones ("*": all); how many births by agents there may be in a day,
+# all of them together; how many generations of agents; how many agents there may be here, whoever makes them.
+by = []
+per_day = 8
+depth = 1
+most = 500
+
+[birth]
+# What `maw birth` does beside what every birth is: the newborn's runner, Debian packages, shell commands run
+# as its user, and how to see that the runner is logged in; what a human runs for that, and is told.
+# runner = "claude -p --output-format json"
+# packages = ["git"]
+# install = ["curl -fsSL https://claude.ai/install.sh | sh"]
+# login_check = "claude auth status"
+# login = "claude auth login"
+# login_hint = "the account is in the team's safe"
 """
 
 _PEERS_TEXT: Final = """\

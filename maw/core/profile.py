@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from maw.core.content import Content, read_bytes, read_name, read_text
 from maw.core.credentials import find_credential
+from maw.core.lineage import Born, read_born
 from maw.core.names import check_name
 from maw.core.text import shown
 from maw.errors import BadInput
@@ -19,12 +20,14 @@ _OWNER_BYTES: Final = 16
 
 class Profile(NamedTuple):
     """``about``: one line. ``of``: the id of the agent, of the same host, whose role this one is. ``pulse_s``: seconds
-    between two pulses. ``roles``: words by which ``@role:NAME`` finds it."""
+    between two pulses. ``roles``: words by which ``@role:NAME`` finds it. ``born``: by whom it was made; None:
+    by hand."""
 
     about: str = ""
     of: bytes | None = None
     pulse_s: int | None = None
     roles: tuple[str, ...] = ()
+    born: Born | None = None
 
     def content(self) -> dict[str, Any]:
         """What is not said is left out."""
@@ -37,6 +40,8 @@ class Profile(NamedTuple):
             said["pulse_s"] = self.pulse_s
         if self.roles:
             said["roles"] = list(self.roles)
+        if self.born is not None:
+            said["born"] = self.born.content()
         return said
 
     @classmethod
@@ -50,6 +55,7 @@ class Profile(NamedTuple):
             read_bytes(content, "of", _OWNER_BYTES) if content.get("of") is not None else None,
             pulse_s,
             _read_roles(content.get("roles", [])),
+            read_born(content),
         )
 
 

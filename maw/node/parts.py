@@ -38,6 +38,7 @@ from maw.node.auditing import Auditing
 from maw.node.authoring import Authoring, wall_clock_ms
 from maw.node.bell import Bell
 from maw.node.belonging import Belonging
+from maw.node.births import Births
 from maw.node.channels import Channels
 from maw.node.clock_watch import ClockWatch
 from maw.node.commanding import Commanding
@@ -314,7 +315,13 @@ class Parts:
             lambda: self.membership.book,
         )  # fmt: skip
         self.presences = Presences(store, self.authoring, lambda agent: self.roster.given_up(agent))
-        self.people = People(store, self.authoring, self.directory, self._likenesses, self.presences)
+        self.births = Births(
+            config.births, store, self.directory, lambda: self.membership.book.ruling.freezes,
+            self.alerts.raise_alert,
+        )  # fmt: skip
+        self.people = People(
+            store, self.authoring, self.directory, self._likenesses, self.presences, self.births
+        )
         self.herald = Herald(
             config.host.alerts, store, self.talking, self.channels, self.people, self._tells_for_all
         )

@@ -15,6 +15,7 @@ from maw.core.names import check_name
 from maw.core.profile import NO_PROFILE, Profile, check_about, check_roles
 from maw.errors import BadInput, Conflict, Refused
 from maw.node.authoring import Authoring
+from maw.node.births import Births
 from maw.node.directory import Directory, hash_token, new_token
 from maw.node.likenesses import Likenesses
 from maw.node.presence import Presences
@@ -35,7 +36,9 @@ class People:
         directory: Directory,
         likenesses: Likenesses,
         presences: Presences,
+        births: Births,
     ) -> None:
+        self.births = births
         self._presences = presences
         self._store = store
         self.authoring = authoring
@@ -180,6 +183,7 @@ class People:
             "of": self._directory.owner_of(row),
             "roles": list(row.profile.roles),
             "about": row.profile.about or None,
+            "born": self.births.told(row.profile.born),
             "looks_like": self._likenesses.of(row),
             "status": self._presences.status(row),
             "local": row.uid is not None,

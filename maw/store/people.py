@@ -10,31 +10,42 @@ import aiosqlite
 
 from maw.core.groups import Member, is_in
 from maw.core.identity import short_key
+from maw.core.lineage import Born, parse_born
 from maw.core.presence import Presence, Seen
 from maw.core.profile import Profile
+from maw.errors import BadInput
 
 if TYPE_CHECKING:
     from maw.store.state import AgentRow, NodeRow, State
 
 SET_PRESENCE: Final = "INSERT OR REPLACE INTO presence VALUES (?, ?, ?, ?)"
-SET_PROFILE: Final = "INSERT OR REPLACE INTO profiles VALUES (?, ?, ?, ?, ?)"
+SET_PROFILE: Final = "INSERT OR REPLACE INTO profiles VALUES (?, ?, ?, ?, ?, ?)"
 
 
 def profile_row(agent: int, profile: Profile) -> tuple[Any, ...]:
-    return (agent, profile.about, profile.of, profile.pulse_s, json.dumps(profile.roles))
+    born = None if profile.born is None else profile.born.text()
+    return (agent, profile.about, profile.of, profile.pulse_s, json.dumps(profile.roles), born)
 
 
 async def read_people(conn: aiosqlite.Connection, agents: Mapping[int, AgentRow]) -> None:
     """Into the rows. ValueError: what the file says is damaged."""
-    for n, about, of, pulse_s, roles in await conn.execute_fetchall("SELECT * FROM profiles"):
+    for n, about, of, pulse_s, roles, born in await conn.execute_fetchall("SELECT * FROM profiles"):
         if (row := agents.get(n)) is not None:
-            row.profile = Profile(about, of, pulse_s, tuple(json.loads(roles)))
+            row.profile = Profile(about, of, pulse_s, tuple(json.loads(roles)), _born(born))
     for n, active, pulsed, down in await conn.execute_fetchall("SELECT * FROM presence"):
         if (row := agents.get(n)) is not None:
             row.seen = Seen(active, pulsed, bool(down))
     for (n,) in await conn.execute_fetchall("SELECT agent FROM rights WHERE crowd"):
         if (row := agents.get(n)) is not None:
             row.crowd = True
+
+
+def _born(text: str | None) -> Born | None:
+    """Raises ValueError."""
+    try:
+        return None if text is None else parse_born(text)
+    except BadInput as error:
+        raise ValueError(error.message) from None
 
 
 async def set_crowd(conn: aiosqlite.Connection, agent: int, may: bool) -> None:

@@ -427,6 +427,16 @@ async def _keep_costs(conn: aiosqlite.Connection) -> None:
         await conn.execute(statement)
 
 
+async def _keep_lineage(conn: aiosqlite.Connection) -> None:
+    """By whom an agent was made (``lineage.Born.text``), and which births this host has allowed lately."""
+    for statement in (
+        "ALTER TABLE profiles ADD COLUMN born TEXT",
+        "CREATE TABLE births (name TEXT NOT NULL, host TEXT NOT NULL, mother BLOB NOT NULL, at INTEGER NOT NULL,"
+        " PRIMARY KEY (name, host, mother)) WITHOUT ROWID",
+    ):
+        await conn.execute(statement)
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
@@ -435,7 +445,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     _describe_channels, _keep_presence, _keep_changed, _record_refusals,
     _keep_sealed, _keep_files, _keep_rooms,
     _tell_rooms_of_edits, _keep_loose, _keep_guests, _keep_gone_readers,
-    _keep_costs,
+    _keep_costs, _keep_lineage,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

@@ -16,6 +16,7 @@ ROUTES = {
     "GET /api/peers",
     "GET /api/users",
     "POST /api/users",
+    "POST /api/births",
     "POST /api/users/{name}",
     "POST /api/pulse",
     "POST /api/costs",
@@ -144,6 +145,7 @@ WRITES: list[tuple[str, str, object]] = [
 ]
 ADMIN: list[tuple[str, str, str, object]] = [
     ("POST", "/api/users", "/api/users", {"username": "Trinity", "role": "ape"}),
+    ("POST", "/api/births", "/api/births", {"name": "scout", "host": "vault"}),
     ("POST", "/api/users/{name}/token", "/api/users/arthur/token", None),
     ("DELETE", "/api/users/{name}", "/api/users/arthur", None),
     ("POST", "/api/invites", "/api/invites", {"uses": 2, "for": "mk1x", "confirm": True}),

@@ -8,6 +8,8 @@ from typing import Literal
 from maw.api.backend import Json, Speaker
 from maw.api.service.status import Status
 from maw.core.authority import ORDER
+from maw.core.lineage import Born, parse_born
+from maw.core.names import check_name
 from maw.core.profile import NO_PROFILE, check_about, check_roles
 from maw.core.vouched import Vouched
 from maw.errors import Refused
@@ -16,6 +18,7 @@ from maw.node.directory import new_token
 from maw.node.presenting import iso
 from maw.node.talking import need_agent
 from maw.store import pages
+from maw.store.state import AgentRow
 
 
 class Peopling(Status):
@@ -29,7 +32,15 @@ class Peopling(Status):
         of: str | None = None,
         vouched: Vouched | None = None,
         said: Json | None = None,
+        born: str | None = None,
     ) -> Json:
+        async with self._node.births.turn:
+            return await self._add_user(speaker, username, role, uid, of, vouched, said, born)
+
+    async def _add_user(
+        self, speaker: Speaker, username: str, role: Literal["agent", "ape"], uid: int | None, of: str | None,
+        vouched: Vouched | None, said: Json | None, born: str | None,
+    ) -> Json:  # fmt: skip
         people, token = self._node.people, new_token()
         profile = NO_PROFILE
         if of is not None:
@@ -46,8 +57,45 @@ class Peopling(Status):
             pulse_s=told.get("pulse_s") or None,
             roles=check_roles(told.get("roles", [])),
         )
+        if role == "agent" and check_name(username) not in self._node.state.local:
+            profile = profile._replace(born=await self._born(speaker, username, born, owner))
         row = await people.add(username, role, owner, token=token, profile=profile)
         return {**people.user_json(row, 0), "token": token, "warnings": warnings}
+
+    async def _born(self, speaker: Speaker, name: str, brought: str | None, uid: int) -> Born | None:
+        """What the new agent's card says of its mother: the speaking agent, else who is ``brought``, else nobody.
+        Refused."""
+        births, mother = self._node.births, self._agent(speaker)
+        if mother is not None and mother.role != "agent":
+            mother = None  # a human, by hand
+        if not speaker.is_admin and (mother is None or uid != speaker.uid):
+            raise Refused(
+                "this is for the daemon's own user, root and the configured group; an agent that [births] allows it"
+                " makes agents of its own Unix user",
+                code="not_admin",
+                hint="run it as one of those on the host",
+            )
+        if brought is not None and speaker.is_admin and mother is None:
+            told = parse_born(brought)
+            ours = None if told.node != self._node.me else self._ours(told.agent)
+            if ours is None:
+                return await births.take(told, name)
+            mother = ours
+        return await births.allow(mother, name, self._node.config.name)
+
+    def _ours(self, agent_id: bytes) -> AgentRow | None:
+        state = self._node.state
+        return state.agents.get((state.nodes[self._node.me].n, agent_id))
+
+    async def allow_birth(self, speaker: Speaker, name: str, host: str) -> Json:
+        """What the child's card is to say of who speaks; Refused where he may make none."""
+        mother, node = self._agent(speaker), self._node
+        if mother is None and not speaker.is_admin:
+            need_agent(mother)
+        async with node.births.turn:
+            born = await node.births.allow(mother, check_name(name), check_name(host, "node"))
+        by = None if mother is None else node.directory.address(mother)
+        return {"name": name, "host": host, "by": by, "born": None if born is None else born.text()}
 
     def _need_voucher(self, vouched: Vouched | None, name: str, uid: int) -> None:
         """Who calls himself human costs less of others' wakes and is believed more, so nobody makes himself one: agents

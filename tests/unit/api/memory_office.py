@@ -11,7 +11,7 @@ from maw.api.service.costing import counts_json
 from maw.core.roster import Plan
 from maw.core.spending import NOTHING, Run
 from maw.core.vouched import Vouched
-from maw.errors import BadInput, Conflict, NotFound
+from maw.errors import BadInput, Conflict, NotFound, Refused
 
 TIME = "2026-11-21T08:00:00.123Z"
 KEY = "mk1" + "a" * 56
@@ -130,6 +130,9 @@ class MemoryOffice:
     ) -> Json:
         return {"agent": speaker.agent, "bound": True, "why": "", "unread": 0}
 
+    async def allow_birth(self, speaker: Speaker, name: str, host: str) -> Json:
+        return {"name": name, "host": host, "by": speaker.agent, "born": None}
+
     async def add_user(
         self,
         speaker: Speaker,
@@ -140,8 +143,11 @@ class MemoryOffice:
         of: str | None = None,
         vouched: Vouched | None = None,
         said: Json | None = None,
+        born: str | None = None,
     ) -> Json:
-        assert speaker.is_admin and speaker.uid is not None, "the API lets nobody else in here"
+        assert speaker.uid is not None, "the API lets nobody in here but by the socket"
+        if not speaker.is_admin:
+            raise Refused("this is for who administers", code="not_admin", hint="run it as one of those")
         if username in self.agents:
             raise Conflict(f"{username} is there already", code="agent_exists")
         agent = self.add_agent(username, speaker.uid if uid is None else uid, role)
