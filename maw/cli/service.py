@@ -1,4 +1,4 @@
-"""Keeping the node running: service install, service remove."""
+"""Keeping the node running, and agents pulsing: service install, service remove."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from maw.cli.groups import command_group
 from maw.cli.output import Output
 from maw.cli.params import Json
 from maw.config import load_config
-from maw.errors import Unavailable
+from maw.errors import BadInput, Unavailable
 from maw.home import find_home
 from maw.ops import service
 from maw.ops.machine import Machine
@@ -24,6 +24,18 @@ Manager = Annotated[
     str | None,
     typer.Option(
         "--manager", metavar="systemd|systemd-user|pm2", help="Which one; the first there is if left out."
+    ),
+]
+Pulses = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pulse", metavar="AGENT", help="The timer of this agent's pulse; several times for several."
+    ),
+]
+Dreams = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dream", metavar="AGENT", help="The timer of this agent's dream; several times for several."
     ),
 ]
 
@@ -43,9 +55,47 @@ def install(
             "--keep", metavar="USER", help="A service of the whole host: keep this user's agents running too."
         ),
     ] = None,
+    pulse: Pulses = None,
+    dream: Dreams = None,
+    user: Annotated[
+        str | None,
+        typer.Option(
+            "--user", metavar="USER", help="With --pulse, --dream: the Unix user the agent runs as."
+        ),
+    ] = None,
+    folder: Annotated[
+        str | None, typer.Option("--dir", metavar="HOME", help="The agent's home; else ~/agents/NAME.")
+    ] = None,
+    every: Annotated[
+        str | None, typer.Option("--every", metavar="TIME", help="How often it pulses; 30m if left out.")
+    ] = None,
+    dream_every: Annotated[
+        str | None, typer.Option("--dream-every", metavar="TIME", help="How often it dreams; 4h if left out.")
+    ] = None,
     as_json: Json = False,
 ) -> int:
-    """Start the node now and at every boot; again, to bring the unit up to date. Says how to undo it."""
+    """Start the node now and at every boot; again, to bring the unit up to date. Says how to undo it.
+
+    With --pulse or --dream: instead, an agent's timer. systemd runs it from then on, and after each boot.
+    """
+    if pulse or dream:
+        if keep or no_backup:
+            raise BadInput("--pulse and --dream make an agent's timers: no --keep or --no-backup beside them")
+        from maw.cli import service_timers  # the daemon's service needs none of it
+
+        report = service_timers.install(
+            Machine.here(), pulse or (), dream or (), user=user, folder=folder, every=every,
+            dream_every=dream_every, manager=manager, replace=replace,
+        )  # fmt: skip
+        return _tell(Output.to_stdout(as_json), report)
+    for option, value in {
+        "--user": user,
+        "--dir": folder,
+        "--every": every,
+        "--dream-every": dream_every,
+    }.items():
+        if value is not None:
+            raise BadInput(f"{option}: whose timer? say --pulse NAME or --dream NAME beside it")
     home = find_home(os.environ, os.geteuid())
     config = load_config(home.path / "maw.toml")
     report = service.install(
@@ -62,8 +112,16 @@ def install(
 
 
 @service_group.command("remove")
-def remove(manager: Manager = None, as_json: Json = False) -> int:
-    """Stop the service and undo what install did. The node's directory stays."""
+def remove(manager: Manager = None, pulse: Pulses = None, dream: Dreams = None, as_json: Json = False) -> int:
+    """Stop the service and undo what install did. The node's directory stays.
+
+    With --pulse or --dream: instead, an agent's timer; a run that is under way is ended.
+    """
+    if pulse or dream:
+        from maw.cli import service_timers
+
+        report = service_timers.remove(Machine.here(), pulse or (), dream or (), manager)
+        return _tell(Output.to_stdout(as_json), report)
     home = find_home(os.environ, os.geteuid())
     report = service.remove(Machine.here(), home=home.path, manager=manager)
     return _tell(Output.to_stdout(as_json), report)

@@ -13,7 +13,7 @@ from typing import Final
 from maw.errors import BadInput, Conflict
 from maw.ops.machine import Machine
 from maw.ops.report import Work
-from maw.ops.units import Manager, Record, read_record, render_file
+from maw.ops.units import Manager, Record, is_ours, render_file
 
 TEMPLATE: Final = "maw-keep@.service"
 OWN: Final = "maw-keep.service"
@@ -26,7 +26,7 @@ def name_of(manager: Manager) -> str:
 def check(machine: Machine, manager: Manager, folder: Path, users: Sequence[str], replace: bool) -> None:
     """Raises Conflict when a unit of this name is there that is not ours, BadInput for a user that there is not."""
     path = machine.path(folder / name_of(manager))
-    if path.exists() and not _is_ours(path) and not replace:
+    if path.exists() and not is_ours(path) and not replace:
         raise Conflict(
             f"{folder / path.name} is there already, and was not written by `maw service install`",
             code="foreign_unit",
@@ -62,7 +62,7 @@ def install(
 def remove(work: Work, manager: Manager, folder: Path, systemctl: Sequence[str]) -> None:
     """Stop every instance and remove the unit where it is ours. Agents run on."""
     name = name_of(manager)
-    if not _is_ours(work.machine.path(folder / name)):
+    if not is_ours(work.machine.path(folder / name)):
         return
     for unit in _instances(work, manager, folder, name):
         work.run(f"stopped {unit}, now and at boot", (*systemctl, "disable", "--now", unit))
@@ -88,10 +88,3 @@ def _instances(work: Work, manager: Manager, folder: Path, name: str) -> list[st
     if manager is not Manager.SYSTEM:
         return [name]
     return [name.replace("@", f"@{user}") for user in kept_users(work.machine, folder)]
-
-
-def _is_ours(path: Path) -> bool:
-    try:
-        return read_record(path.read_text(encoding="utf-8", errors="replace")) is not None
-    except OSError:
-        return False

@@ -36,7 +36,7 @@ def obstacle(machine: Machine, manager: Manager) -> str | None:
         return None if machine.euid == 0 else "only root may (sudo)"
     if machine.euid == 0:
         return "root has no service of its own: use systemd"
-    ran = machine.run((*_systemctl(manager), "show-environment"))
+    ran = machine.run((*systemctl_of(manager), "show-environment"))
     return None if ran.ok else f"no systemd of yours answers ({ran.words})"
 
 
@@ -50,7 +50,7 @@ def unit_path(machine: Machine, manager: Manager, home: Path) -> Path:
 
 def state(machine: Machine, manager: Manager) -> tuple[bool, bool]:
     """(enabled, active)"""
-    systemctl = _systemctl(manager)
+    systemctl = systemctl_of(manager)
     enabled = machine.run((*systemctl, "is-enabled", "--quiet", _UNIT)).ok
     return enabled, machine.run((*systemctl, "is-active", "--quiet", _UNIT)).ok
 
@@ -84,12 +84,12 @@ def install(
     _start(work, manager, again=before is not None)
     if nightly is not None:
         _give_folder(work, manager, nightly)
-        timer.install(work, manager, unit.parent, _systemctl(manager), nightly, command=command, home=home)
+        timer.install(work, manager, unit.parent, systemctl_of(manager), nightly, command=command, home=home)
     else:
-        timer.remove(work, unit.parent, _systemctl(manager))
+        timer.remove(work, unit.parent, systemctl_of(manager))
     users = dict.fromkeys((*keep_unit.kept_users(machine, unit.parent), *keep))
     keep_unit.install(
-        work, manager, unit.parent, _systemctl(manager), command=command, home=home, users=list(users)
+        work, manager, unit.parent, systemctl_of(manager), command=command, home=home, users=list(users)
     )
     _advise(work, manager)
     sudo = "sudo " if manager is Manager.SYSTEM else ""
@@ -101,7 +101,7 @@ def remove(machine: Machine, manager: Manager, *, home: Path) -> ServiceReport:
     if manager is Manager.SYSTEM and machine.euid != 0:
         raise Refused("the system's service is root's to remove", hint="sudo maw service remove")
     work = Work(machine)
-    systemctl = _systemctl(manager)
+    systemctl = systemctl_of(manager)
     unit = unit_path(machine, manager, home)
     record = read_record(machine.path(unit).read_text(encoding="utf-8"))
     if record is None:
@@ -123,7 +123,7 @@ def remove(machine: Machine, manager: Manager, *, home: Path) -> ServiceReport:
     return work.report(manager, unit, where, undo="maw service install")
 
 
-def _systemctl(manager: Manager) -> tuple[str, ...]:
+def systemctl_of(manager: Manager) -> tuple[str, ...]:
     return ("systemctl",) if manager is Manager.SYSTEM else ("systemctl", "--user")
 
 
@@ -260,7 +260,7 @@ def _owned(home: Path) -> Sequence[str]:
 
 
 def _start(work: Work, manager: Manager, *, again: bool) -> None:
-    systemctl = _systemctl(manager)
+    systemctl = systemctl_of(manager)
     sudo = " ".join(systemctl)
     work.run("told systemd", (*systemctl, "daemon-reload"))
     work.run("will start at boot", (*systemctl, "enable", _UNIT), f"{sudo} disable {_UNIT}")
@@ -295,7 +295,7 @@ def _advise(work: Work, manager: Manager) -> None:
             "(they log in anew)"
         )
         return
-    name = _login(work.machine)
+    name = login_of(work.machine)
     ran = work.machine.run(("loginctl", "show-user", name, "--property=Linger", "--value"))
     if ran.out.strip() != "yes":
         work.hints.append(
@@ -303,7 +303,7 @@ def _advise(work: Work, manager: Manager) -> None:
         )
 
 
-def _login(machine: Machine) -> str:
+def login_of(machine: Machine) -> str:
     try:
         return pwd.getpwuid(machine.euid).pw_name
     except KeyError:

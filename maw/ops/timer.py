@@ -9,7 +9,7 @@ from typing import Final
 from maw.errors import Conflict
 from maw.ops.machine import Machine
 from maw.ops.report import Work
-from maw.ops.units import Manager, Record, read_record, render_file
+from maw.ops.units import Manager, Record, is_ours, render_file
 
 SERVICE: Final = "maw-backup.service"
 TIMER: Final = "maw-backup.timer"
@@ -26,7 +26,7 @@ def check(machine: Machine, folder: Path, replace: bool) -> None:
     """Raises Conflict when units of these names are there that are not ours."""
     for name in (SERVICE, TIMER):
         path = machine.path(folder / name)
-        if path.exists() and not _is_ours(path) and not replace:
+        if path.exists() and not is_ours(path) and not replace:
             raise Conflict(
                 f"{folder / name} is there already, and was not written by `maw service install`",
                 code="foreign_unit",
@@ -53,16 +53,9 @@ def install(
 
 def remove(work: Work, folder: Path, systemctl: tuple[str, ...]) -> None:
     """Stop and remove those that are ours. systemd is told by who removes the service."""
-    ours = [name for name in (TIMER, SERVICE) if _is_ours(work.machine.path(folder / name))]
+    ours = [name for name in (TIMER, SERVICE) if is_ours(work.machine.path(folder / name))]
     if TIMER in ours:
         work.run("will make no more backups", (*systemctl, "disable", "--now", TIMER))
     for name in ours:
         work.machine.path(folder / name).unlink()
         work.did(f"removed {folder / name}")
-
-
-def _is_ours(path: Path) -> bool:
-    try:
-        return read_record(path.read_text(encoding="utf-8", errors="replace")) is not None
-    except OSError:
-        return False

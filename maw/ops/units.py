@@ -70,7 +70,7 @@ def render(manager: Manager, *, command: Path, home: Path, groups: tuple[str, ..
         "@HOME@": str(home),
         "@GROUPS@": f"SupplementaryGroups={' '.join(groups)}" if groups else "# no SupplementaryGroups=",
     }
-    _check_words(str(command), str(home), *groups)
+    check_words(str(command), str(home), *groups)
     return _fill(template(manager), values, "//" if manager is Manager.PM2 else "#", record)
 
 
@@ -78,7 +78,7 @@ def render_file(
     manager: Manager, name: str, *, command: Path, home: Path, backups: Path | None, record: Record
 ) -> str:
     """A unit beside the service's, such as ``maw-backup.timer``, for one of the two systemds. Raises BadInput."""
-    _check_words(str(command), str(home), *([str(backups)] if backups else []))
+    check_words(str(command), str(home), *([str(backups)] if backups else []))
     values = {
         "@MAW@": str(command),
         "@HOME@": str(home),
@@ -87,7 +87,7 @@ def render_file(
     return _fill(_text(str(Path(_TEMPLATES[manager]).with_name(name))), values, "#", record)
 
 
-def _check_words(*words: str) -> None:
+def check_words(*words: str) -> None:
     for word in words:
         if not word or any(c in "\"\\%$'`" or not c.isprintable() for c in word):
             raise BadInput(
@@ -96,14 +96,22 @@ def _check_words(*words: str) -> None:
             )
 
 
+def marked(text: str, record: Record) -> str:
+    """``text`` as the whole of a file of ours."""
+    return f"{_head('#', record)}\n{text}\n"
+
+
+def _head(comment: str, record: Record) -> str:
+    return f"{comment} {MARK}\n{comment} {_RECORD}{json.dumps(asdict(record))}"
+
+
 def _fill(text: str, values: Mapping[str, str], comment: str, record: Record) -> str:
-    head = [f"{comment} {MARK}", f"{comment} {_RECORD}{json.dumps(asdict(record))}"]
     # the template's own head explains the placeholders: of no use once they are filled in
     body = dropwhile(lambda line: line.startswith(comment), text.splitlines())
     filled = "\n".join(body)
     for placeholder, value in values.items():
         filled = filled.replace(placeholder, value)
-    return "\n".join(head) + "\n" + filled.strip("\n") + "\n"
+    return _head(comment, record) + "\n" + filled.strip("\n") + "\n"
 
 
 def read_record(text: str) -> Record | None:
@@ -121,3 +129,11 @@ def read_record(text: str) -> Record | None:
         raise BadInput(
             f"the record in the unit file is broken: {error}", hint="remove the unit by hand"
         ) from None
+
+
+def is_ours(path: Path) -> bool:
+    """Whether `maw service install` wrote this file; False where there is none."""
+    try:
+        return read_record(path.read_text(encoding="utf-8", errors="replace")) is not None
+    except OSError:
+        return False

@@ -204,6 +204,127 @@ def listed(host: BootedHost) -> dict[str, bool]:
     return {one["path"]: one["sound"] for one in json.loads(done.stdout or "[]")}
 
 
+AGENT = "/home/nova/agents/scout"
+PULSED = f"{AGENT}/pulsed"
+PULSE = """\
+#!/bin/sh
+# stands for a pulse: says who it is, and does what the file `what` says
+echo "$1 $(id -un) $MAW_AGENT_HOME $PWD $(grep NoNewPrivs /proc/self/status | cut -f2)" >>pulsed
+echo "pulsed $1"
+case $(cat what) in
+  hang) setsid sleep 86397 & trap "" TERM; sleep 86398; sleep 86398 ;;
+  refused) exit 6 ;;
+  fails) exit 5 ;;
+esac
+"""
+
+
+def test_an_agent_pulses_by_the_clock_and_after_a_power_cut(system: BootedHost) -> None:
+    """The whole of a timer's life, in one boot: begun, by the calendar, hanging, refused, failing, cut, removed."""
+    system.run(["usermod", "-aG", "maw", "nova"])
+    write(system, f"{AGENT}/agent.toml", 'name = "scout"\n[pulse]\nrunner = "sh"\ntimeout_s = 7\n')
+    write(system, "/opt/maw/bin/one-pulse", PULSE, "755")
+    what(system, "quiet")
+    system.run(["chown", "-R", "nova:", "/home/nova"])
+    said = service(system, "install", "--pulse", "scout", "--dream", "scout", "--user", "nova")
+    assert "next:" not in said, f"nothing is left to do: {said}"
+    assert "nothing changed" in service(system, "install", "--pulse", "scout", "--user", "nova")
+    unit, timer = "maw-pulse@scout.service", "maw-pulse@scout.timer"
+    assert system.property(unit, "TimeoutStartUSec") == "1min 7s", "the runner's limit, and a minute"
+    assert system.property("maw-dream@scout.timer", "ActiveState") == "active"
+    assert "OnBootUSec=30min" in system.property("maw-dream@scout.timer", "TimersMonotonic")
+    monotonic = system.property(timer, "TimersMonotonic")
+    assert "OnBootUSec=1min" in monotonic and "OnUnitActive" not in monotonic
+    assert "/30:" in system.property(timer, "TimersCalendar")
+    assert system.property(timer, "NextElapseUSecRealtime"), "it has a next time"
+
+    # by the calendar, as nova, in scout's home; every two seconds here
+    limit(system, unit, "30")
+    when(system, timer, "OnCalendar=*:*:0/2")
+    wait_until(lambda: len(pulsed(system)) >= 3, "it pulses by the calendar")
+    assert set(pulsed(system)) == {f"scout nova {AGENT} {AGENT} 1"}
+
+    # it hangs with a process that left its session: one at a time, then ended with all that it began
+    what(system, "hang")
+    wait_until(lambda: len(asleep(system)) == 2, "it hangs")
+    system.systemctl("start", "--no-block", unit)
+    assert len(asleep(system)) == 2 and system.property(unit, "ActiveState") == "activating", "no second one"
+    last = system.property(timer, "LastTriggerUSecMonotonic")
+    what(system, "quiet")
+    limit(system, unit, "1")
+    wait_until(lambda: not asleep(system), "it is ended, with what it began")
+    assert "timed out" in system.journal(unit)
+    wait_until(lambda: system.property(timer, "LastTriggerUSecMonotonic") != last, "and its timer goes on")
+    limit(system, unit, "30")
+
+    # refused is no fault, failing is; what it says is in the journal
+    when(system, timer, "OnCalendar=yearly")
+    what(system, "refused")
+    system.systemctl("start", unit)
+    assert system.property(unit, "Result") == "success"
+    what(system, "fails")
+    system.systemctl("start", unit, check=False)
+    assert system.property(unit, "Result") == "exit-code"
+    assert "pulsed scout" in system.journal(unit)
+    what(system, "quiet")
+
+    # one after the boot makes up for what was missed, and no more than one
+    when(system, timer, "OnBootSec=2\nOnCalendar=yearly", now=False)
+    before = len(pulsed(system))
+    system.power_cut()
+    system.boot()
+    wait_until(lambda: len(pulsed(system)) > before, "it pulses after the boot")
+    wait_until(lambda: system.property(unit, "ActiveState") == "inactive", "that one has ended")
+    assert len(pulsed(system)) == before + 1
+    assert system.property(timer, "NextElapseUSecMonotonic") in ("0", "infinity"), (
+        "the next is the calendar's"
+    )
+    assert system.property(timer, "NextElapseUSecRealtime")
+
+    what(system, "hang")
+    system.systemctl("start", "--no-block", unit)
+    wait_until(lambda: len(asleep(system)) == 2, "one is under way")
+    service(system, "remove", "--pulse", "scout", "--dream", "scout")
+    assert not asleep(system)
+    found = ["find", "/etc/systemd/system", "-path", "*maw-*@*", "-name"]
+    assert system.run([*found, "maw.conf"]).stdout == ""
+    assert len(system.run([*found, "test.conf"]).stdout.split()) == 2, "what was put beside ours stays"
+    system.run(["rm", "-r", *(f"/etc/systemd/system/{one}.d" for one in (unit, timer))])
+
+
+def service(host: BootedHost, *words: str) -> str:
+    return host.run([MAW, "service", *words], environment={"MAW_HOME": HOME}).stdout
+
+
+def what(host: BootedHost, word: str) -> None:
+    write(host, f"{AGENT}/what", word)
+
+
+def limit(host: BootedHost, unit: str, seconds: str) -> None:
+    """It runs our script, at most so long; for one that runs already too."""
+    lines = ("[Service]", "ExecStart=", "ExecStart=/opt/maw/bin/one-pulse %i", f"TimeoutStartSec={seconds}")
+    text = "\n".join((*lines, "TimeoutStopSec=1", ""))
+    write(host, f"/etc/systemd/system/{unit}.d/test.conf", text)
+    host.systemctl("daemon-reload")
+
+
+def when(host: BootedHost, timer: str, lines: str, *, now: bool = True) -> None:
+    """``now`` False: from the next boot on."""
+    text = f"[Timer]\nOnCalendar=\n{lines}\nRandomizedDelaySec=0\n"
+    write(host, f"/etc/systemd/system/{timer}.d/test.conf", text)
+    if now:
+        host.systemctl("daemon-reload")
+        host.systemctl("restart", timer)
+
+
+def pulsed(host: BootedHost) -> list[str]:
+    return host.run(["cat", PULSED], check=False).stdout.splitlines()
+
+
+def asleep(host: BootedHost) -> list[str]:
+    return host.run(["pgrep", "-x", "-f", "sleep 8639[78]"], check=False).stdout.split()
+
+
 def test_systemd_ends_a_daemon_that_hangs(system: BootedHost) -> None:
     write(
         system,
@@ -276,6 +397,11 @@ def test_a_users_own_systemd_keeps_it(booted: BootedHost) -> None:
     sleeper(
         lambda *words: booted.run([*as_nova, f"MAW_HOME={PEOPLE_HOME}", MAW, *words]).stdout, "/home/nova"
     )
+    write(booted, "/home/nova/agents/own/agent.toml", 'name = "own"\n')
+    booted.run(["chown", "-R", "nova:", "/home/nova/agents/own"])
+    booted.run([*as_nova, f"MAW_HOME={PEOPLE_HOME}", MAW, "service", "install", "--pulse", "own"])
+    pulses = ["systemctl", "--user", "is-active", "maw-pulse@own.timer"]
+    assert booted.run([*as_nova, *pulses]).stdout == "active\n"
     before = pid()
     booted.run(["kill", "-KILL", str(before)])
     wait_until(lambda: pid() not in (0, before) and answers(booted, PEOPLE_HOME), "nova's daemon is back")
@@ -286,6 +412,9 @@ def test_a_users_own_systemd_keeps_it(booted: BootedHost) -> None:
     agents = sleeps(booted)
     booted.run([*as_nova, "systemctl", "--user", "restart", "maw-keep"])
     assert sleeps(booted) == agents, "the agent, and its tmux server, outlive their keeper"
+    assert booted.run([*as_nova, *pulses]).stdout == "active\n", "nova's timer is there after the reboot"
+    booted.run([*as_nova, f"MAW_HOME={PEOPLE_HOME}", MAW, "service", "remove", "--pulse", "own"])
+    assert booted.run([*as_nova, *pulses], check=False).stdout == "inactive\n"
     booted.run([*as_nova, f"MAW_HOME={PEOPLE_HOME}", MAW, "service", "remove"])
     assert not answers(booted, PEOPLE_HOME)
     assert sleeps(booted) == agents, "and the service"

@@ -1,0 +1,89 @@
+"""The timers of agents, as `maw service` has them: whose, as which Unix user, how often."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from maw.cli.params import duration
+from maw.core.names import check_name
+from maw.core.period import check_period
+from maw.errors import BadInput
+from maw.home import find_home
+from maw.ops import agent_timers, agent_toml, service
+from maw.ops.agent_timers import AgentTimer, Kind
+from maw.ops.machine import Machine
+from maw.ops.report import ServiceReport
+
+
+def install(
+    machine: Machine, pulses: Iterable[str], dreams: Iterable[str], *,
+    user: str | None, folder: str | None, every: str | None, dream_every: str | None,
+    manager: str | None, replace: bool,
+) -> ServiceReport:  # fmt: skip
+    which = wanted(pulses, dreams)
+    if folder is not None and len({name for _, name in which}) > 1:
+        raise BadInput("--dir is one agent's home: install the others by themselves")
+    given = {Kind.PULSE: (every, "--every"), Kind.DREAM: (dream_every, "--dream-every")}
+    often = {
+        kind: kind.every_s if text is None else check_period(duration(text, option), option)
+        for kind, (text, option) in given.items()
+    }
+    timers = [_timer(machine, kind, name, user, folder, often[kind]) for kind, name in which]
+    chosen = agent_timers.choose(machine, manager, timers)
+    node = find_home(machine.environment, machine.euid).path
+    return agent_timers.install(
+        machine, chosen, timers, home=node, command=service.this_command(), replace=replace
+    )
+
+
+def remove(
+    machine: Machine, pulses: Iterable[str], dreams: Iterable[str], manager: str | None
+) -> ServiceReport:
+    which = wanted(pulses, dreams)
+    node = find_home(machine.environment, machine.euid).path
+    chosen = agent_timers.find(machine, which, manager, home=node)
+    return agent_timers.remove(machine, chosen, which, home=node)
+
+
+def wanted(pulses: Iterable[str], dreams: Iterable[str]) -> list[tuple[Kind, str]]:
+    found = [(Kind.PULSE, name) for name in pulses] + [(Kind.DREAM, name) for name in dreams]
+    return list(dict.fromkeys((kind, check_name(name.removeprefix("@"))) for kind, name in found))
+
+
+def _timer(
+    machine: Machine, kind: Kind, name: str, user: str | None, folder: str | None, every: int
+) -> AgentTimer:  # fmt: skip
+    login, uid, home = _login(machine, user or _whose(machine, folder))
+    if uid == machine.euid:
+        home = machine.home
+    if machine.euid != 0 and uid != machine.euid:
+        raise BadInput(f"--user: only root makes timers for {login}", hint="sudo maw service install …")
+    where = Path(os.path.abspath(folder)) if folder else home / "agents" / name  # noqa: PTH100 - links are kept
+    toml = agent_toml.read(machine, where, name, uid)
+    running = toml.pulse if kind is Kind.PULSE else toml.dream
+    return AgentTimer(kind, name, where, login, every, running.timeout_s, running.runner)
+
+
+def _whose(machine: Machine, folder: str | None) -> str:
+    """Who is meant where nobody is named: you; behind sudo, who called it; else whose folder it is."""
+    if machine.euid != 0:
+        return str(machine.euid)
+    called = machine.environment.get("SUDO_USER", "")
+    if called and called != "root":
+        return called
+    if folder is None:
+        return "root"
+    try:
+        return str(machine.path(os.path.abspath(folder)).stat().st_uid)  # noqa: PTH100
+    except OSError as error:
+        raise BadInput(f"--dir: {folder}: {error.strerror}") from None
+
+
+def _login(machine: Machine, login: str) -> tuple[str, int, Path]:
+    """The user's name, number and home. Raises BadInput."""
+    fields = machine.run(("getent", "passwd", login)).out.strip().split(":")
+    if len(fields) < 7 or not fields[2].isdecimal():
+        raise BadInput(f"--user: this machine has no user called {login[:40]!r}")
+    return fields[0], int(fields[2]), Path(fields[5])
