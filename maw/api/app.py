@@ -31,6 +31,7 @@ from maw.api import (
     reading,
     roster,
     searching,
+    souls,
     stream,
     writing,
 )
@@ -58,6 +59,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *auditing.ROUTES,
     *stream.ROUTES,
     *people.ROUTES,
+    *souls.ROUTES,
     *channels.ROUTES,
     *admin.ROUTES,
     *commanding.ROUTES,

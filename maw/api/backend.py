@@ -484,6 +484,20 @@ class Peopling(Protocol):
         """How much waits for the roles of the speaking agent; only where something does."""
 
 
+class Ensouling(Protocol):
+    """Who agents are."""
+
+    async def soul(self, speaker: Speaker, who: str, version: str | None) -> Json:
+        """NotFound: no such agent, no soul of it, or no such version."""
+
+    async def soul_history(self, speaker: Speaker, who: str) -> list[Json]:
+        """Without the texts, the latest first."""
+
+    async def say_soul(self, speaker: Speaker, who: str | None, text: str, before: str | None) -> Json:
+        """As ``soul``, and whether it is another than before. Of an agent of this node: NotFound; Refused: another's;
+        Conflict: ``before`` is the hash of another version than the last."""
+
+
 class Administering(Protocol):
     """Only ever called with ``speaker.is_admin``, from the socket."""
 
@@ -530,6 +544,7 @@ class Backend(
     Rostering,
     Costing,
     Peopling,
+    Ensouling,
     Administering,
     Protocol,
 ):

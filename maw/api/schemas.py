@@ -49,6 +49,7 @@ _CHANNEL: Final[Json] = {
     "messages": _WHOLE,
     "last_seq": _WHOLE,
 }
+_SOUL: Final[Json] = {"agent": _TEXT, "id": _TEXT, "hash": _TEXT, "size": _WHOLE, "said_at": _TIME}
 _BRIEF: Final = _object(
     {
         **{
@@ -515,6 +516,9 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "RunTaken": RUN_TAKEN,
         "Costs": COSTS,
         "Birth": _object({"name": _TEXT, "host": _TEXT, "by": _or_null(_TEXT), "born": _or_null(_TEXT)}),
+        "Soul": _object({**_SOUL, "text": _TEXT}),
+        "SoulVersion": _object(_SOUL),
+        "SaidSoul": _object({**_SOUL, "text": _TEXT, "changed": _FLAG}),
         "Removed": _object({"removed": _TEXT}),
         "Token": _object({"token": _TEXT}),
         "Channel": _object(_CHANNEL, _KEPT | CHANNEL_BESIDE),

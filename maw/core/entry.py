@@ -52,6 +52,7 @@ class Kind(IntEnum):
     EDIT = 12
     SEAL_KEY = 13
     PRIVATE = 14
+    SOUL = 15
 
 
 class Head(NamedTuple):

@@ -35,11 +35,11 @@ MAX_STATED_RANGES: Final = 500
 Range = tuple[int, int]
 """The first and the last seq."""
 
-_DROPPABLE: Final = frozenset({Kind.POST, Kind.DIRECT, Kind.EDIT, Kind.PRIVATE})
+_DROPPABLE: Final = frozenset({Kind.POST, Kind.DIRECT, Kind.EDIT, Kind.PRIVATE, Kind.SOUL})
 
 
 def droppable(kind: int) -> bool:
-    """Only messages and edits of them are. What opens epochs, names agents and channels, or rules, must stay
+    """Only messages, edits of them and souls are. What opens epochs, names agents and channels, or rules, must stay
     readable for whoever comes later."""
     return kind in _DROPPABLE
 

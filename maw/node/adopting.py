@@ -101,6 +101,7 @@ async def sign_again(
             moved = (place, epoch, entry.seq, was.place)
             await conn.execute("UPDATE edits SET place = ?, epoch = ?, seq = ? WHERE place = ?", moved)
             await conn.execute("UPDATE edits SET target = ? WHERE target = ?", (place, was.place))
+            await conn.execute("UPDATE souls SET place = ?, epoch = ?, seq = ? WHERE place = ?", moved)
         if shown is not None:
             sql = "UPDATE messages SET place = ?, reply = ? WHERE seq = ?"
             await conn.execute(sql, (place, content.get("reply"), shown))

@@ -147,6 +147,8 @@ class Auditing:
             return WITHHELD
         if not droppable(entry.kind):
             return None if query is None or entry.kind in _NAMES else NOT_ASKED
+        if entry.kind == Kind.SOUL:
+            return None if query is None else NOT_ASKED
         said = await self._said(entry, key)
         if said is None or not self._may_read(agent, entry.author, said):
             return NOT_YOURS

@@ -39,6 +39,7 @@ from maw.core.once import KEYS_KEPT_MS, Asked
 from maw.core.presence import Presence
 from maw.core.progress import Progress
 from maw.core.seal_keys import SealKey
+from maw.core.souls import Soul
 from maw.errors import Conflict, InternalError, MawError, Refused, Unavailable
 from maw.store.asides import SetAside
 from maw.store.fold import Fold
@@ -54,6 +55,7 @@ _CHECKED: Final[Mapping[int, Callable[[Content], object]]] = {
     Kind.PRESENCE: Presence.read,
     Kind.EDIT: Edit.read,
     Kind.SEAL_KEY: SealKey.read,
+    Kind.SOUL: Soul.read,
 }
 
 

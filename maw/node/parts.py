@@ -96,6 +96,7 @@ from maw.node.scrubbing import DAMAGED, Scrubber, split
 from maw.node.sealing import Sealing
 from maw.node.searching import Searching
 from maw.node.shelf import Shelf
+from maw.node.souls import Souls
 from maw.node.spoken import OperatorsWord
 from maw.node.stated import Stated
 from maw.node.store import Store
@@ -321,6 +322,9 @@ class Parts:
         )  # fmt: skip
         self.people = People(
             store, self.authoring, self.directory, self._likenesses, self.presences, self.births
+        )
+        self.souls = Souls(
+            store, self.authoring, self.directory, self.keeping.refuse_frozen, self.quotas.charge_beside
         )
         self.herald = Herald(
             config.host.alerts, store, self.talking, self.channels, self.people, self._tells_for_all

@@ -73,8 +73,13 @@ class SayQuotas:
                 hint="the next pulse begins anew: say then what is left, in one message;"
                 " max_messages_per_pulse in agent.toml has the number",
             )
+        self.charge_beside(agent, said)
+        self._allowances.take(_bearer(agent))
+
+    def charge_beside(self, agent: AgentRow, said: Said) -> None:
+        """As ``charge``, of what is no message: no pulse's allowance is asked."""
+        now = self._monotonic()
         if (empty := self._quotas.take(agent.n, said.channel, now)) is None:
-            self._allowances.take(_bearer(agent))
             return
         self.refusals += 1
         self._note(agent, empty, now)

@@ -20,6 +20,7 @@ from maw.store.people import SET_PRESENCE, SET_PROFILE, presence_row, profile_ro
 from maw.store.replacing import Seen
 from maw.store.rooms import ADD_GUEST, SET_ROOM, RoomRow
 from maw.store.rows import Insert, Statement
+from maw.store.souls import SOULS
 from maw.store.state import AgentRow, ChannelRow, Keep, LogRow, NodeRow, SaidKey, State
 
 Rows = list[Sequence[Any]]
@@ -82,6 +83,7 @@ class Changes:
     unopened: Rows = field(default_factory=list)
     asks: Rows = field(default_factory=list)
     edits: Rows = field(default_factory=list)
+    souls: Rows = field(default_factory=list)
     changed: list[tuple[int, int]] = field(default_factory=list)
     """(number, place) of messages that are others than before."""
     attached: Rows = field(default_factory=list)
@@ -128,6 +130,7 @@ class Changes:
             (EXPIRING, self.expiring),
             (ASKS, self.asks),
             (EDITS, self.edits),
+            (SOULS, self.souls),
             (OPENED, self.opened),
             (UNOPENED, self.unopened),
             (ATTACHED, self.attached),

@@ -27,6 +27,7 @@ from maw.core.presence import Presence
 from maw.core.progress import Progress
 from maw.core.redaction import Redaction, droppable, may_redact
 from maw.core.seal_keys import SealKey
+from maw.core.souls import Soul
 from maw.core.word import OperatorWord, read_word, word_of
 from maw.store.asides import SetAside, Withheld, named, reason, unread
 from maw.store.attached import rows as attached_rows
@@ -42,6 +43,7 @@ from maw.store.redacting import MAX_AHEAD, Order, apply, recheck
 from maw.store.replacing import Seen
 from maw.store.rows import Statement, execute_all
 from maw.store.sealed import fold_seal_key, fold_sealed
+from maw.store.souls import fold_soul
 from maw.store.state import AgentRow, ChannelRow, Keep, LogRow, NodeRow, State, next_number
 from maw.store.writer import Closing
 
@@ -64,6 +66,7 @@ _FOLDED: Final = frozenset(
         Kind.PRESENCE,
         Kind.EDIT,
         Kind.SEAL_KEY,
+        Kind.SOUL,
     )
 )
 
@@ -300,6 +303,8 @@ class Fold:
             self.take_edit(entry, place, Edit.read(content))
         elif kind == Kind.SEAL_KEY:
             fold_seal_key(self, entry, node, SealKey.read(content))
+        elif kind == Kind.SOUL:
+            fold_soul(self, entry, place, node, Soul.read(content))
         else:
             receipt = HeldHere.read(content)
             self.reached += [(author, epoch, seq, entry.author) for author, epoch, seq in receipt.held]

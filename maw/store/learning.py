@@ -8,9 +8,11 @@ from typing import Final
 import aiosqlite
 
 from maw.core.entry import Kind, decode
+from maw.core.redaction import droppable
 from maw.store.asides import UnfoldableError, unread
 from maw.store.database import Database
 from maw.store.fold import Fold
+from maw.store.redacting import covering
 
 ROWS_A_STEP: Final = 500
 
@@ -35,8 +37,13 @@ async def read_step(
     aside alone. Also the place to go on after; None when all was looked at."""
     rows = list(await conn.execute_fetchall(_UNREAD, (unread(kind), after, ROWS_A_STEP)))
     done: list[Fold] = []
-    for _, header, signature, payload in rows:
+    for place, header, signature, payload in rows:
         entry = decode(header, signature, payload)
+        if droppable(kind) and await covering(conn, place) is not None:
+            # what a rule spoke of while nobody here knew that it may be dropped
+            await conn.execute("UPDATE entries SET payload = NULL WHERE place = ?", (place,))
+            await conn.execute("DELETE FROM withheld WHERE place = ?", (place,))
+            continue
         await conn.execute("SAVEPOINT entry")
         fold = new_fold()
         fold.show(entry)

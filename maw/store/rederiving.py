@@ -23,6 +23,7 @@ from maw.core.once import MARK_BYTES, request_of
 from maw.core.rooms import RoomWord, read_said, stored_said
 from maw.core.seal_keys import SealKey
 from maw.core.sealing import words_of
+from maw.core.souls import Soul
 from maw.core.word import word_of
 from maw.store import attached
 from maw.store.callings import Callings
@@ -31,6 +32,7 @@ from maw.store.opened import key_at
 from maw.store.people import SET_PROFILE, profile_row
 from maw.store.rooms import ADD_GUEST, NO_MEMBER, SET_ROOM, RoomRow, guests_of, rooms_of
 from maw.store.schema import SEQ_BITS
+from maw.store.souls import SOUL
 
 PAGE: Final = 500
 
@@ -128,6 +130,8 @@ class Rederiving:
                     continue
                 if entry.kind == Kind.SEAL_KEY:
                     self._seal_key(entry, words[1])
+                if entry.kind == Kind.SOUL:
+                    self._soul(entry, place, words[1])
                 if words[0] == Kind.CHANNEL and key is not None:
                     self._room(entry, words[1])
                 if words[0] == Kind.EDIT:
@@ -141,6 +145,12 @@ class Rederiving:
         with suppress(ValueError):
             row = (self._nodes.get(entry.author), entry.epoch, entry.seq, SealKey.read(content).key)
             self._conn.execute(_KEY, row)
+
+    def _soul(self, entry: Entry, place: int, content: dict[str, Any]) -> None:
+        """A version of an agent's soul, where its row is lost."""
+        with suppress(ValueError):
+            row = (self._nodes.get(entry.author), Soul.read(content).agent, entry.epoch, entry.seq)
+            self._conn.execute(SOUL, (place, *row, entry.hlc >> 16))
 
     def _room(self, entry: Entry, content: dict[str, Any]) -> None:
         """What the maker of a private channel said last, where its row is lost."""

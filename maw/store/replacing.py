@@ -182,7 +182,7 @@ async def lift(conn: aiosqlite.Connection, log: LogRow, keep: Head) -> list[Lift
 
 async def _take_off(conn: aiosqlite.Connection, log: LogRow, keep: Head) -> None:
     span = (log.place(keep.seq), (log.l + 1) << SEQ_BITS)
-    for table in ("entries", "opened", "unopened", "set_aside", "withheld", "edits"):
+    for table in ("entries", "opened", "unopened", "set_aside", "withheld", "edits", "souls"):
         await conn.execute(f"DELETE FROM {table} WHERE place > ? AND place < ?", span)  # noqa: S608
     # what their author said of these seqs he said of entries that are gone; an operator named places, on any branch
     await conn.execute("DELETE FROM missing WHERE place > ? AND place < ?", span)

@@ -44,6 +44,7 @@ _OF_NODES: Final = (
     "seal_keys",
     "rooms",
     "ledger",
+    "souls",
 )
 _OF_AGENTS: Final = (
     "local_agents", "mailbox", "wakes", "dnd", "outbox", "progress", "untold", "roster", "panes", "conversations",

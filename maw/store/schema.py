@@ -433,6 +433,14 @@ async def _keep_lineage(conn: aiosqlite.Connection) -> None:
         "ALTER TABLE profiles ADD COLUMN born TEXT",
         "CREATE TABLE births (name TEXT NOT NULL, host TEXT NOT NULL, mother BLOB NOT NULL, at INTEGER NOT NULL,"
         " PRIMARY KEY (name, host, mother)) WITHOUT ROWID",
+async def _keep_souls(conn: aiosqlite.Connection) -> None:
+    """Which entry says which version of an agent's soul; the row goes with the words."""
+    for statement in (
+        "CREATE TABLE souls (place INTEGER PRIMARY KEY, node INTEGER NOT NULL, agent BLOB NOT NULL,"
+        " epoch INTEGER NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL)",
+        "CREATE INDEX souls_by_agent ON souls (agent, epoch, seq)",
+        "CREATE TRIGGER souls_gone AFTER UPDATE OF payload ON entries WHEN new.payload IS NULL"
+        " BEGIN DELETE FROM souls WHERE place = new.place; END",
     ):
         await conn.execute(statement)
 
@@ -446,6 +454,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     _keep_sealed, _keep_files, _keep_rooms,
     _tell_rooms_of_edits, _keep_loose, _keep_guests, _keep_gone_readers,
     _keep_costs, _keep_lineage,
+    _keep_souls,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

@@ -101,9 +101,10 @@ async def _hide(conn: aiosqlite.Connection, state: State, log: LogRow, last: int
             sql = f"DELETE FROM {table} WHERE seq BETWEEN ? AND ? AND seq NOT IN (SELECT seq FROM messages)"  # noqa: S608
             await conn.execute(sql, (low, high))
     await conn.execute("UPDATE entries SET shown = NULL WHERE place > ? AND place < ?", span)
-    kept = "INSERT OR REPLACE INTO withheld SELECT place, ?, ? FROM edits WHERE place > ? AND place < ?"
-    await conn.execute(kept, (REVOKED, now_ms, *span))
-    await conn.execute("DELETE FROM edits WHERE place > ? AND place < ?", span)
+    for table in ("edits", "souls"):
+        sql = f"INSERT OR REPLACE INTO withheld SELECT place, ?, ? FROM {table} WHERE place > ? AND place < ?"  # noqa: S608
+        await conn.execute(sql, (REVOKED, now_ms, *span))
+        await conn.execute(f"DELETE FROM {table} WHERE place > ? AND place < ?", span)  # noqa: S608
     state.messages -= len(rows)
     for n, count in counted:
         row = state.channel_at[n]

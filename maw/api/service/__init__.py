@@ -16,6 +16,7 @@ from maw.api.service.people import Peopling
 from maw.api.service.reading import Reading
 from maw.api.service.roster import Rostering
 from maw.api.service.searching import Finding
+from maw.api.service.souls import Ensouling
 from maw.api.service.writing import Writing
 
 __all__ = ["Service", "reload_peers"]
@@ -33,6 +34,7 @@ class Service(
     Rostering,
     Costing,
     Peopling,
+    Ensouling,
     Administering,
 ):
     """Everything a door may ask of a node."""

@@ -79,6 +79,12 @@ def rostered(name: str, plan: Plan) -> Json:
     }  # fmt: skip
 
 
+def soul(agent: str) -> Json:
+    return {
+        "agent": agent, "id": "k7q2mx-1n3f9zq-2", "hash": "0" * 32, "size": 9, "said_at": TIME, "text": "# I am I\n",
+    }  # fmt: skip
+
+
 class MemoryOffice:
     """A part of ``MemoryBackend``, which has these."""
 
@@ -176,6 +182,17 @@ class MemoryOffice:
             "today": day, "since": day, "until": day, "scope": scope, "items": [line],
             "total": counts_json(NOTHING), "more": False,
         }  # fmt: skip
+    async def soul(self, speaker: Speaker, who: str, version: str | None) -> Json:
+        if who not in self.agents:
+            raise NotFound(f"no agent {who}", code="no_such_agent")
+        return soul(self.address(who))
+
+    async def soul_history(self, speaker: Speaker, who: str) -> list[Json]:
+        return [{key: value for key, value in soul(self.address(who)).items() if key != "text"}]
+
+    async def say_soul(self, speaker: Speaker, who: str | None, text: str, before: str | None) -> Json:
+        self.calls.append(("say_soul", who, text, before))
+        return {**soul(speaker.agent or "nobody"), "text": text, "changed": True}
 
     async def roles_waiting(self, speaker: Speaker) -> dict[str, int]:
         return {}

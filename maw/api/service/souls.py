@@ -1,0 +1,25 @@
+"""Who agents are: read by all, said by themselves."""
+
+from __future__ import annotations
+
+from maw.api.backend import Json, Speaker
+from maw.api.service.status import Status
+from maw.errors import Refused
+from maw.node.talking import need_agent
+
+
+class Ensouling(Status):
+    async def soul(self, speaker: Speaker, who: str, version: str | None) -> Json:
+        return await self._node.souls.soul(who, version)
+
+    async def soul_history(self, speaker: Speaker, who: str) -> list[Json]:
+        return await self._node.souls.history(who)
+
+    async def say_soul(self, speaker: Speaker, who: str | None, text: str, before: str | None) -> Json:
+        row = need_agent(self._agent(speaker)) if who is None else self._node.directory.local(who)
+        if not self._may_see(row, speaker):
+            raise Refused(
+                f"{row.name} is another's", code="not_yours", hint="`maw whoami` shows whom you speak as"
+            )
+        self._node.presences.touch(row)
+        return await self._node.souls.say(row, text, before)

@@ -1,0 +1,53 @@
+"""Routes for the souls of agents: read by everybody in the Colony, said by the agent or who administers its host."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from maw.api.fields import Field
+from maw.api.kinds import Line, Text
+from maw.api.replies import reply
+from maw.api.routes import Access, Call, Route, body, query
+
+_AGENT: Final = Field("agent", Line(), "whose: an agent's name, or name@host", required=True)
+
+
+async def show(call: Call) -> web.StreamResponse:
+    found = await call.backend.soul(call.speaker, call.args["agent"], call.args["version"])
+    return reply(found, headers=call.api.headers)
+
+
+async def history(call: Call) -> web.StreamResponse:
+    return reply(await call.backend.soul_history(call.speaker, call.args["agent"]), headers=call.api.headers)
+
+
+async def say(call: Call) -> web.StreamResponse:
+    args = call.args
+    said = await call.backend.say_soul(call.speaker, args["agent"], args["text"], args["before"])
+    return reply(said, headers=call.api.headers)
+
+
+ROUTES: Final = (
+    Route(
+        "GET", "/api/souls/{agent}", show, Access.KNOWN, "who an agent is: its soul as its host said it last",
+        "Soul", path_fields=(_AGENT,),
+        query=query(Field("version", Line(), "an earlier one: its id, or the beginning of its hash")),
+    ),
+    Route(
+        "GET", "/api/souls/{agent}/history", history, Access.KNOWN,
+        "the versions of an agent's soul that are kept, the latest first", "SoulVersion", many=True,
+        path_fields=(_AGENT,),
+    ),
+    Route(
+        "POST", "/api/souls", say, Access.KNOWN,
+        "the soul of an agent of this node from now on; by itself, its Unix user, or who administers this node",
+        "SaidSoul",
+        body=body(
+            Field("agent", Line(), "whose; left out: of who speaks"),
+            Field("text", Text(), "the whole of it: at most 48 KiB", required=True),
+            Field("before", Line(64), "the hash of the version that it follows: refused where there is another"),
+        ),
+    ),
+)  # fmt: skip
