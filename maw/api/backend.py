@@ -493,6 +493,12 @@ class Ensouling(Protocol):
     async def soul_history(self, speaker: Speaker, who: str) -> list[Json]:
         """Without the texts, the latest first."""
 
+    async def policy(self, speaker: Speaker, version: int | None) -> Json:
+        """The one in force, or that version. NotFound."""
+
+    async def policy_status(self, speaker: Speaker, grace_s: float) -> Json:
+        """``{"policy", "agents"}``: who runs which version; after ``grace_s`` who runs another is late."""
+
     async def say_soul(self, speaker: Speaker, who: str | None, text: str, before: str | None) -> Json:
         """As ``soul``, and whether it is another than before. Of an agent of this node: NotFound; Refused: another's;
         Conflict: ``before`` is the hash of another version than the last."""

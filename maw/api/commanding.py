@@ -9,14 +9,14 @@ from typing import Final
 from aiohttp import web
 
 from maw.api.fields import Field
-from maw.api.kinds import Choice, Line, Refs, Whole
+from maw.api.kinds import Choice, Line, Refs, Text, Whole
 from maw.api.limits import MAX_SEQ
 from maw.api.replies import reply
 from maw.api.routes import Access, Call, Route, body
 from maw.core.statement import MAX_STATEMENT
 from maw.errors import BadInput
 
-DRAFTED: Final = ("operator", "dismiss", "revoke", "freeze", "thaw", "redact")
+DRAFTED: Final = ("operator", "dismiss", "revoke", "freeze", "thaw", "redact", "policy")
 _WHY: Final = Field("why", Line(200), "the reason, for everybody to read")
 _VOID: Final = Field(
     "void_since_ms", Whole(1, MAX_SEQ),
@@ -73,6 +73,7 @@ ROUTES: Final = (
             Field("name", Line(32), "operator: what he is called"),
             Field("rights", Line(200), "operator: what he may do, with commas"),
             Field("hosts", Line(1000), "operator: on which hosts alone, with commas"),
+            Field("text", Text(), "policy: the whole of it"),
             Field("until_ms", Whole(1, MAX_SEQ), "operator: his last moment, ms since 1970"),
         ),
     ),

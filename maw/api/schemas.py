@@ -50,6 +50,9 @@ _CHANNEL: Final[Json] = {
     "last_seq": _WHOLE,
 }
 _SOUL: Final[Json] = {"agent": _TEXT, "id": _TEXT, "hash": _TEXT, "size": _WHOLE, "said_at": _TIME}
+_POLICY: Final[Json] = {
+    "version": _WHOLE, "id": _TEXT, "by": _TEXT, "at": _TIME, "heard_at": _TIME, "in_force": _FLAG, "size": _WHOLE,
+}  # fmt: skip
 _BRIEF: Final = _object(
     {
         **{
@@ -519,6 +522,23 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "Soul": _object({**_SOUL, "text": _TEXT}),
         "SoulVersion": _object(_SOUL),
         "SaidSoul": _object({**_SOUL, "text": _TEXT, "changed": _FLAG}),
+        "Policy": _object({**_POLICY, "text": _TEXT}),
+        "PolicyStatus": _object(
+            {
+                "policy": _or_null(_object(_POLICY)),
+                "agents": _list(
+                    _object(
+                        {
+                            "agent": _TEXT,
+                            "state": _TEXT,
+                            "version": _or_null(_WHOLE),
+                            "late": _FLAG,
+                            "last_pulse_at": _or_null(_TIME),
+                        }
+                    )
+                ),
+            }
+        ),
         "Removed": _object({"removed": _TEXT}),
         "Token": _object({"token": _TEXT}),
         "Channel": _object(_CHANNEL, _KEPT | CHANNEL_BESIDE),

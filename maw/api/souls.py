@@ -1,4 +1,4 @@
-"""Routes for the souls of agents: read by everybody in the Colony, said by the agent or who administers its host."""
+"""Routes for who agents are: their souls, read by everybody in the Colony, and the policy that is for all of them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Final
 from aiohttp import web
 
 from maw.api.fields import Field
-from maw.api.kinds import Line, Text
+from maw.api.kinds import Line, Seconds, Text, Whole
 from maw.api.replies import reply
 from maw.api.routes import Access, Call, Route, body, query
+from maw.core.policy import MAX_VERSION
 
+MAX_GRACE_S: Final = 999_999.0
 _AGENT: Final = Field("agent", Line(), "whose: an agent's name, or name@host", required=True)
 
 
@@ -27,6 +29,15 @@ async def say(call: Call) -> web.StreamResponse:
     args = call.args
     said = await call.backend.say_soul(call.speaker, args["agent"], args["text"], args["before"])
     return reply(said, headers=call.api.headers)
+
+
+async def policy(call: Call) -> web.StreamResponse:
+    return reply(await call.backend.policy(call.speaker, call.args["version"]), headers=call.api.headers)
+
+
+async def policy_status(call: Call) -> web.StreamResponse:
+    found = await call.backend.policy_status(call.speaker, call.args["grace_s"])
+    return reply(found, headers=call.api.headers)
 
 
 ROUTES: Final = (
@@ -48,6 +59,17 @@ ROUTES: Final = (
             Field("agent", Line(), "whose; left out: of who speaks"),
             Field("text", Text(), "the whole of it: at most 48 KiB", required=True),
             Field("before", Line(64), "the hash of the version that it follows: refused where there is another"),
+        ),
+    ),
+    Route(
+        "GET", "/api/policy", policy, Access.KNOWN, "the policy for all agents, signed by an operator", "Policy",
+        query=query(Field("version", Whole(1, MAX_VERSION), "an earlier one")),
+    ),
+    Route(
+        "GET", "/api/policy/status", policy_status, Access.KNOWN, "which agent runs which version of the policy",
+        "PolicyStatus",
+        query=query(
+            Field("grace_s", Seconds(MAX_GRACE_S), "who runs another so long after it was heard is late", default=7200.0)
         ),
     ),
 )  # fmt: skip

@@ -66,6 +66,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "operator": "maw.cli.orders:operator_group",
             "freeze": "maw.cli.operator:freeze",
             "thaw": "maw.cli.operator:thaw",
+            "policy": "maw.cli.policy:policy_group",
         },
         "Who": {
             "whoami": "maw.cli.who:whoami",

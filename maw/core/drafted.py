@@ -17,6 +17,7 @@ from maw.core.freezing import AGENT, ALL, CHANNEL, FREEZE, MAX_WHY, NODE, THAW, 
 from maw.core.identity import ID_BYTES, KEY_BYTES, OPERATOR_NEW, NodeId, key_text, parse_key, short_key
 from maw.core.message_ids import parse_message_id
 from maw.core.names import check_name, parse_address
+from maw.core.policy import POLICY, policy_fields
 from maw.core.redaction import REDACT, as_ranges, redaction_fields
 from maw.core.revocation import REVOKE
 from maw.errors import Refused
@@ -152,8 +153,16 @@ def _redaction(asked: Asked, fields: Fields) -> tuple[Fields, list[str]]:
     return redaction_fields(author, places[0].epoch, as_ranges(one.seq for one in places), _why(asked)), []
 
 
+def _policy(asked: Asked, fields: Fields) -> tuple[Fields, list[str]]:
+    version = fields.get("version")
+    if type(version) is not int:
+        raise _other("version", "a number", version)
+    return policy_fields(version, asked["text"]), [f"version {version} of the policy"]
+
+
 _EXPECTED: Final[Mapping[str, Callable[[Asked, Fields], tuple[Fields, list[str]]]]] = {
     OPERATOR: _grant, DISMISS: _dismissal, REVOKE: _revocation, FREEZE: _freeze, THAW: _thaw, REDACT: _redaction,
+    POLICY: _policy,
 }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from maw.core.content import Content
 from maw.core.entry import MAX_COUNT
+from maw.core.policy import MARK_BYTES
 
 ALIVE: Final = "alive"
 SLEEPING: Final = "sleeping"
@@ -39,6 +40,8 @@ class Seen(NamedTuple):
     active: int | None = None
     pulsed: int | None = None
     down: bool = False
+    policy: bytes | None = None
+    """The mark of the policy that its pulses take along, as it last told (see ``policy``)."""
 
 
 NOT_SEEN: Final = Seen()
@@ -86,7 +89,12 @@ def due(agents: Iterable[Known], now_ms: int, last_ms: int = 0) -> list[Known]:
 def _has_news(one: Known) -> bool:
     real, told = one.real, one.told
     later = (real.active or 0) - (told.active or 0) >= FRESH_MS
-    return later or (real.pulsed or 0) > (told.pulsed or 0) or real.down != told.down
+    return (
+        later
+        or (real.pulsed or 0) > (told.pulsed or 0)
+        or real.down != told.down
+        or real.policy != told.policy
+    )
 
 
 def _is_misjudged(one: Known, now_ms: int) -> bool:
@@ -106,7 +114,12 @@ class Presence:
     agents: tuple[tuple[bytes, Seen], ...]
 
     def content(self) -> dict[str, Any]:
-        return {"agents": [[agent, *seen] for agent, seen in self.agents]}
+        return {
+            "agents": [
+                [agent, *seen[:3], seen.policy] if seen.policy else [agent, *seen[:3]]
+                for agent, seen in self.agents
+            ]
+        }
 
     @classmethod
     def read(cls, content: Content) -> Presence:
@@ -126,4 +139,7 @@ def _read_one(item: object) -> tuple[bytes, Seen]:
             raise ValueError("agents holds something that is no time")
     if type(down) is not bool:
         raise ValueError("agents holds something that is neither true nor false")
-    return item[0], Seen(active, pulsed, down)
+    policy = item[4] if len(item) > 4 else None
+    if policy is not None and (type(policy) is not bytes or len(policy) != MARK_BYTES):
+        raise ValueError("agents holds something that is no policy")
+    return item[0], Seen(active, pulsed, down, policy)

@@ -16,6 +16,7 @@ from maw.core.authority import (
     DISMISS,
     FREEZING,
     OPERATOR,
+    ORDER,
     REDACTING,
     REVOKING,
     STAND_BYTES,
@@ -27,6 +28,7 @@ from maw.core.authority import (
 )
 from maw.core.freezing import FREEZE, THAW, Freeze, Freezes, Thaw, read_freeze, read_thaw
 from maw.core.identity import NodeId, digest
+from maw.core.policy import POLICY, Policy, in_order, read_policy
 from maw.core.recovery import Named
 from maw.core.redaction import REDACT, StatedRedaction, read_redaction
 from maw.core.revocation import REVOKE, ROTATE, Cut, Revocation, combine, read_revocation
@@ -40,7 +42,7 @@ from maw.core.statement import (
     read_admission,
 )
 
-Spoken = Admission | Grant | Dismissal | Revocation | Freeze | Thaw | StatedRedaction
+Spoken = Admission | Grant | Dismissal | Revocation | Freeze | Thaw | StatedRedaction | Policy
 READERS: Final[Mapping[str, Callable[[Statement], Spoken]]] = {
     ADMIT: read_admission,
     OPERATOR: read_grant,
@@ -50,9 +52,10 @@ READERS: Final[Mapping[str, Callable[[Statement], Spoken]]] = {
     FREEZE: read_freeze,
     THAW: read_thaw,
     REDACT: read_redaction,
+    POLICY: read_policy,
 }
 """How the fields of each type are read; each raises ProtocolViolation."""
-IN_FORCE_IS_TOLD: Final = (OPERATOR, DISMISS, REVOKE, ROTATE, FREEZE, THAW, REDACT)
+IN_FORCE_IS_TOLD: Final = (OPERATOR, DISMISS, REVOKE, ROTATE, FREEZE, THAW, REDACT, POLICY)
 """Types of which every node says in its log that it keeps to them."""
 
 
@@ -78,6 +81,8 @@ class Ruling:
     """First bytes of statements that some revocation or dismissal lets stand."""
     redactions: tuple[StatedRedaction, ...] = ()
     """By operators with that right, the earliest first."""
+    policies: tuple[Policy, ...] = ()
+    """By operators who may order everybody, the one in force first."""
     inherited: dict[NodeId, bytes] = field(default_factory=dict)
     """Of keys that took another's place: the hash of the recovery key, where nothing was known of it."""
     named: dict[NodeId, Named] = field(default_factory=dict)
@@ -100,6 +105,8 @@ class Ruling:
                 return key in self.revoked and any(one.id == statement.id for one in self.revoked[key].by)
             case StatedRedaction():
                 return any(one.id == statement.id for one in self.redactions)
+            case Policy():
+                return any(one.id == statement.id for one in self.policies)
             case Grant(key=key):
                 return any(
                     power.grants[-1] == statement.id and not power.ended
@@ -140,6 +147,7 @@ class _Court:
         self._freezes: list[Freeze] = []
         self._thaws: list[Thaw] = []
         self._redactions: list[StatedRedaction] = []
+        self._policies: list[Policy] = []
         grants: list[Grant] = []
         dismissals: list[Dismissal] = []
         founder: NodeId | None = None
@@ -156,6 +164,8 @@ class _Court:
                     self._thaws.append(said)
                 case StatedRedaction():
                     self._redactions.append(said)
+                case Policy():
+                    self._policies.append(said)
                 case Grant():
                     grants.append(said)
                 case Dismissal():
@@ -239,6 +249,7 @@ class _Court:
             standing,
             self._stands,
             self._redacted(),
+            self._spoken_policies(),
             self._inherited,
             self._named,
         )
@@ -340,6 +351,11 @@ class _Court:
             if self._authority.may(one.issuer, REDACTING, one.id, one.at_ms, one.author)
         ]  # fmt: skip
         return tuple(sorted(counting, key=lambda one: (one.at_ms, one.id)))
+
+    def _spoken_policies(self) -> tuple[Policy, ...]:
+        return in_order(
+            one for one in self._policies if self._authority.may(one.issuer, ORDER, one.id, one.at_ms)
+        )
 
 
 def _new_key(against: Iterable[Revocation]) -> NodeId | None:

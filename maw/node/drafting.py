@@ -15,6 +15,7 @@ from maw.core.authority import (
     FREEZING,
     MAX_GRANTS,
     OPERATOR,
+    ORDER,
     REDACTING,
     REVOKING,
     RIGHTS,
@@ -25,6 +26,7 @@ from maw.core.authority import (
 from maw.core.freezing import AGENT, ALL, CHANNEL, FREEZE, NODE, THAW, Target, freeze_fields, thaw_fields
 from maw.core.identity import OPERATOR_NEW, NodeId, digest, key_text, parse_key, short_key
 from maw.core.names import check_name, nearest
+from maw.core.policy import POLICY, check_policy, policy_fields
 from maw.core.redaction import MAX_STATED_RANGES, REDACT, as_ranges, redaction_fields
 from maw.core.revocation import REVOKE, revocation_fields
 from maw.core.ruling import Ruling
@@ -33,6 +35,7 @@ from maw.node.directory import Directory
 from maw.node.membership import Membership
 from maw.node.presenting import Json
 from maw.node.runtime import Runtime
+from maw.node.souls import check_secrets
 from maw.store.database import Database
 from maw.store.state import AgentRow, State
 
@@ -68,7 +71,7 @@ class Drafting:
         asked = {**asked, _VOID: await self.heard_since(asked.get("void_since_ms"))}
         make = {
             OPERATOR: self._grant, DISMISS: self._dismissal, REVOKE: self._revocation, FREEZE: self._freeze,
-            THAW: self._thaw, REDACT: self._redaction,
+            THAW: self._thaw, REDACT: self._redaction, POLICY: self._policy,
         }[kind]  # fmt: skip
         fields, about = make(key, asked)
         return {
@@ -218,6 +221,20 @@ class Drafting:
         self._need(key, REDACTING, author)
         what = ids[0] if len(ids) == 1 else f"{len(ids)} messages of {self._directory.name_of(author)}"
         return redaction_fields(author, epoch, ranges, asked.get("why") or ""), f"redact {what}"
+
+    def _policy(self, key: NodeId, asked: Json) -> tuple[Json, str]:
+        text = _text(asked, "text")
+        check_policy(text)
+        check_secrets(text)
+        self._need(key, ORDER)
+        version = self._ruling.policies[0].version + 1 if self._ruling.policies else 1
+        if self._ruling.policies and self._ruling.policies[0].text == text:
+            raise Conflict(
+                f"version {version - 1} of the policy says just this",
+                code="same_policy",
+                hint="`maw policy show` shows it",
+            )
+        return policy_fields(version, text), f"policy, version {version}"
 
     def _revocation(self, key: NodeId, asked: Json) -> tuple[Json, str]:
         subject = self.node(_text(asked, "who"))

@@ -202,6 +202,7 @@ class Node(Parts):
             "what agents take": (60, self.hosting.keep),
             "sealing keys": (60, self.sealing.keep),
             "who is there": (60, self.presences.keep),
+            "who runs which policy": (60, self.policies.look),
             "old wakes": (3600, self.wakes.forget_old),
             "old idempotency keys": (3600, self.authoring.forget_old_keys),
             "files that nobody needs": (LOOK_S, self.shelf.sweep),

@@ -78,6 +78,7 @@ from maw.node.opening import Opened
 from maw.node.orders import Orders
 from maw.node.peering import Peering
 from maw.node.people import People
+from maw.node.policies import Policies
 from maw.node.presence import Presences
 from maw.node.presenting import Presenter
 from maw.node.quotas import SayQuotas
@@ -322,6 +323,9 @@ class Parts:
         )  # fmt: skip
         self.people = People(
             store, self.authoring, self.directory, self._likenesses, self.presences, self.births
+        )
+        self.policies = Policies(
+            db, self.membership, self.directory, self.presences, self.alerts.raise_alert, self.alerts.settle
         )
         self.souls = Souls(
             store, self.authoring, self.directory, self.keeping.refuse_frozen, self.quotas.charge_beside

@@ -29,6 +29,7 @@ class Presences:
         self._now = now_ms
         self._touched: dict[int, int] = {}
         self._pulsed: dict[int, int] = {}
+        self._policies: dict[int, bytes] = {}
         self._last = now_ms()
 
     def touch(self, agent: AgentRow, at_ms: int | None = None) -> None:
@@ -37,9 +38,12 @@ class Presences:
         at = now if at_ms is None else min(at_ms, now)
         self._touched[agent.n] = max(at, self._touched.get(agent.n, 0))
 
-    def pulse(self, agent: AgentRow) -> int:
-        """It says that it is there; when, in ms. On the disk with what is said of it next."""
+    def pulse(self, agent: AgentRow, policy: bytes | None = None) -> int:
+        """It says that it is there, and with which policy (its mark); when, in ms. On the disk with what is said of it
+        next."""
         now = self._pulsed[agent.n] = self._now()
+        if policy is not None:
+            self._policies[agent.n] = policy
         self.touch(agent, now)
         return now
 
@@ -50,7 +54,8 @@ class Presences:
             return told
         active = max(told.active or 0, self._touched.get(agent.n, 0))
         pulsed = max(told.pulsed or 0, self._pulsed.get(agent.n, 0))
-        return Seen(active or None, pulsed or None, self._given_up(agent))
+        policy = self._policies.get(agent.n, told.policy)
+        return Seen(active or None, pulsed or None, self._given_up(agent), policy)
 
     def status(self, agent: AgentRow) -> str:
         if agent.gone:

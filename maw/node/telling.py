@@ -10,6 +10,7 @@ from maw.core.entry import Position
 from maw.core.freezing import Freeze, Thaw
 from maw.core.identity import NodeId, digest, key_text, short_key
 from maw.core.message_ids import message_id
+from maw.core.policy import Policy
 from maw.core.redaction import StatedRedaction
 from maw.core.revocation import Revocation
 from maw.core.ruling import IN_FORCE_IS_TOLD, Ruling
@@ -87,6 +88,10 @@ class Telling:
                 return self._thawed_words(lifts)
             case StatedRedaction() as stated:
                 return self._redacted_words(stated)
+            case Policy(version=version):
+                first = self._ruling.policies[:1]
+                rest = "" if first and first[0].id == statement.id else ", not in force (any more)"
+                return f"policy, version {version}{rest}"
             case Grant() as grant:
                 until = f" until {iso(grant.until)}" if grant.until is not None else ""
                 where = self._names(grant.hosts)

@@ -18,7 +18,7 @@ from maw.errors import BadInput
 if TYPE_CHECKING:
     from maw.store.state import AgentRow, NodeRow, State
 
-SET_PRESENCE: Final = "INSERT OR REPLACE INTO presence VALUES (?, ?, ?, ?)"
+SET_PRESENCE: Final = "INSERT OR REPLACE INTO presence VALUES (?, ?, ?, ?, ?)"
 SET_PROFILE: Final = "INSERT OR REPLACE INTO profiles VALUES (?, ?, ?, ?, ?, ?)"
 
 
@@ -32,9 +32,9 @@ async def read_people(conn: aiosqlite.Connection, agents: Mapping[int, AgentRow]
     for n, about, of, pulse_s, roles, born in await conn.execute_fetchall("SELECT * FROM profiles"):
         if (row := agents.get(n)) is not None:
             row.profile = Profile(about, of, pulse_s, tuple(json.loads(roles)), _born(born))
-    for n, active, pulsed, down in await conn.execute_fetchall("SELECT * FROM presence"):
+    for n, active, pulsed, down, policy in await conn.execute_fetchall("SELECT * FROM presence"):
         if (row := agents.get(n)) is not None:
-            row.seen = Seen(active, pulsed, bool(down))
+            row.seen = Seen(active, pulsed, bool(down), policy)
     for (n,) in await conn.execute_fetchall("SELECT agent FROM rights WHERE crowd"):
         if (row := agents.get(n)) is not None:
             row.crowd = True
@@ -68,7 +68,9 @@ def take_presence(state: State, node: NodeRow, said: Presence, at_ms: int) -> di
             continue
         active = max(row.seen.active or 0, min(told.active or 0, at_ms))
         pulsed = max(row.seen.pulsed or 0, min(told.pulsed or 0, at_ms))
-        row.seen = found[row.n] = Seen(active or None, pulsed or None, told.down)
+        row.seen = found[row.n] = Seen(
+            active or None, pulsed or None, told.down, told.policy or row.seen.policy
+        )
     return found
 
 

@@ -445,6 +445,11 @@ async def _keep_souls(conn: aiosqlite.Connection) -> None:
         await conn.execute(statement)
 
 
+async def _note_policies(conn: aiosqlite.Connection) -> None:
+    """With which version of the policy each agent pulses, as its host says."""
+    await conn.execute("ALTER TABLE presence ADD COLUMN policy BLOB")
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
@@ -454,7 +459,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     _keep_sealed, _keep_files, _keep_rooms,
     _tell_rooms_of_edits, _keep_loose, _keep_guests, _keep_gone_readers,
     _keep_costs, _keep_lineage,
-    _keep_souls,
+    _keep_souls, _note_policies,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

@@ -1,4 +1,4 @@
-"""Who agents are: read by all, said by themselves."""
+"""Who agents are, and the policy that is for all of them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ class Ensouling(Status):
 
     async def soul_history(self, speaker: Speaker, who: str) -> list[Json]:
         return await self._node.souls.history(who)
+
+    async def policy(self, speaker: Speaker, version: int | None) -> Json:
+        return await self._node.policies.policy(version)
+
+    async def policy_status(self, speaker: Speaker, grace_s: float) -> Json:
+        return await self._node.policies.status(int(grace_s * 1000))
 
     async def say_soul(self, speaker: Speaker, who: str | None, text: str, before: str | None) -> Json:
         row = need_agent(self._agent(speaker)) if who is None else self._node.directory.local(who)

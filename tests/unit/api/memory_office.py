@@ -79,6 +79,11 @@ def rostered(name: str, plan: Plan) -> Json:
     }  # fmt: skip
 
 
+POLICY: Json = {
+    "version": 1, "id": "00" * 16, "by": "operator founder", "at": TIME, "heard_at": TIME, "in_force": True, "size": 9,
+}  # fmt: skip
+
+
 def soul(agent: str) -> Json:
     return {
         "agent": agent, "id": "k7q2mx-1n3f9zq-2", "hash": "0" * 32, "size": 9, "said_at": TIME, "text": "# I am I\n",
@@ -189,6 +194,21 @@ class MemoryOffice:
 
     async def soul_history(self, speaker: Speaker, who: str) -> list[Json]:
         return [{key: value for key, value in soul(self.address(who)).items() if key != "text"}]
+
+    async def policy(self, speaker: Speaker, version: int | None) -> Json:
+        if version not in (None, 1):
+            raise NotFound("no such version", code="no_policy")
+        return {**POLICY, "text": "Be kind.\n"}
+
+    async def policy_status(self, speaker: Speaker, grace_s: float) -> Json:
+        one = {
+            "agent": "neo@oracle-world",
+            "state": "current",
+            "version": 1,
+            "late": False,
+            "last_pulse_at": TIME,
+        }
+        return {"policy": POLICY, "agents": [one]}
 
     async def say_soul(self, speaker: Speaker, who: str | None, text: str, before: str | None) -> Json:
         self.calls.append(("say_soul", who, text, before))
