@@ -69,7 +69,7 @@ ROUTES: Final = (
         "GET", "/api/policy/status", policy_status, Access.KNOWN, "which agent runs which version of the policy",
         "PolicyStatus",
         query=query(
-            Field("grace_s", Seconds(MAX_GRACE_S), "who runs another so long after it was heard is late", default=7200.0)
+            Field("grace_s", Seconds(MAX_GRACE_S), "who runs another so long after it was heard: late", default=7200.0)
         ),
     ),
 )  # fmt: skip

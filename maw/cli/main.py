@@ -66,7 +66,6 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "operator": "maw.cli.orders:operator_group",
             "freeze": "maw.cli.operator:freeze",
             "thaw": "maw.cli.operator:thaw",
-            "policy": "maw.cli.policy:policy_group",
         },
         "Who": {
             "whoami": "maw.cli.who:whoami",
@@ -74,6 +73,10 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "wakes": "maw.cli.wakes:wakes",
             "dnd": "maw.cli.wakes:dnd",
             "channel": "maw.cli.channels:channel_group",
+        },
+        "Life": {
+            "soul": "maw.cli.souls:soul_group",
+            "policy": "maw.cli.policy:policy_group",
         },
         "Data": {
             "audit": "maw.cli.audit:audit_group",

@@ -69,7 +69,8 @@ def publish(
 @policy_group.command("status")
 def status(
     late: Annotated[
-        str, typer.Option("--late", metavar="TIME", help="Who runs another so long after it was heard is late.")
+        str,
+        typer.Option("--late", metavar="TIME", help="Who runs another so long after it was heard is late."),
     ] = LATE,
     as_json: Json = False,
 ) -> int:

@@ -1,6 +1,6 @@
 """The Colony's policy: one text for all agents, signed by an operator, in versions.
 
-    policy   {"version": 1 to 1000000, "text": 1 byte to 12 KiB}     a statement; of those that count the highest is in force
+    policy   {"version": 1 to 1000000, "text": 1 byte to 12 KiB}   a statement; the highest that counts is in force
 
 Who may give orders to everybody may say it (the right ``order``, not over some hosts alone). Of two of one version the
 later is in force, so a version alone does not say which text it was: what runs is told by its ``mark``.

@@ -140,6 +140,5 @@ def _read_one(item: object) -> tuple[bytes, Seen]:
     if type(down) is not bool:
         raise ValueError("agents holds something that is neither true nor false")
     policy = item[4] if len(item) > 4 else None
-    if policy is not None and (type(policy) is not bytes or len(policy) != MARK_BYTES):
-        raise ValueError("agents holds something that is no policy")
-    return item[0], Seen(active, pulsed, down, policy)
+    known = type(policy) is bytes and len(policy) == MARK_BYTES
+    return item[0], Seen(active, pulsed, down, policy if known else None)

@@ -433,6 +433,10 @@ async def _keep_lineage(conn: aiosqlite.Connection) -> None:
         "ALTER TABLE profiles ADD COLUMN born TEXT",
         "CREATE TABLE births (name TEXT NOT NULL, host TEXT NOT NULL, mother BLOB NOT NULL, at INTEGER NOT NULL,"
         " PRIMARY KEY (name, host, mother)) WITHOUT ROWID",
+    ):
+        await conn.execute(statement)
+
+
 async def _keep_souls(conn: aiosqlite.Connection) -> None:
     """Which entry says which version of an agent's soul; the row goes with the words."""
     for statement in (

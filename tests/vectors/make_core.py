@@ -37,12 +37,14 @@ from maw.core.frames import (
 from maw.core.identity import Signer, digest, key_text, short_key
 from maw.core.log import closed_digest
 from maw.core.message_ids import message_id
+from maw.core.policy import policy_statement
 from maw.core.presence import Presence, Seen
 from maw.core.profile import Profile
 from maw.core.progress import Group, Progress
 from maw.core.redaction import REDACTED, Redaction, redaction_statement
 from maw.core.seal_keys import SealKey
 from maw.core.sealing import Chances, public_of, seal
+from maw.core.souls import Soul
 from maw.core.statement import Statement, admit, colony_id, found
 from maw.core.vouched import vouch
 from maw.core.word import OperatorWord, sign_word
@@ -203,6 +205,7 @@ def vectors() -> dict[str, Any]:
             "admit": _statement(said),
             "admit with recovery keys": _statement(bound),
             "redact": _statement(stated),
+            "policy": _statement(policy_statement(operator, colony, 3, "Say who you are.\n", AT_MS)),
         },
         "colony": colony.hex(),
         "entries": [
@@ -223,6 +226,10 @@ def vectors() -> dict[str, Any]:
             "presence": pack_content(
                 Presence(((bytes(16), Seen(AT_MS, AT_MS - 1)), (NONCE, Seen(AT_MS, None, True)))).content()
             ).hex(),
+            "presence, with a policy": pack_content(
+                Presence(((bytes(16), Seen(AT_MS, AT_MS, False, NONCE)),)).content()
+            ).hex(),
+            "soul": pack_content(Soul(bytes(16), "# arthur\n\nI look for tea.\n").content()).hex(),
             "agent, a role": pack_content(
                 AgentCard(
                     bytes(16), "judge", "agent", False, Profile("judges", NONCE, 1800, ("reviewer",))

@@ -187,6 +187,7 @@ class MemoryOffice:
             "today": day, "since": day, "until": day, "scope": scope, "items": [line],
             "total": counts_json(NOTHING), "more": False,
         }  # fmt: skip
+
     async def soul(self, speaker: Speaker, who: str, version: str | None) -> Json:
         if who not in self.agents:
             raise NotFound(f"no agent {who}", code="no_such_agent")

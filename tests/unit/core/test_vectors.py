@@ -183,3 +183,15 @@ def test_an_operators_word_for_a_human_by_the_words_of_the_protocol_alone() -> N
     key, at_ms, signature = msgpack.unpackb(raw("vouched"))
     signed = msgpack.packb([raw("colony"), raw("keys", "node", "key"), "anna", 1000, at_ms])
     VerifyKey(key).verify(b"maw-ape-v1\0" + signed, signature)
+
+
+def test_a_soul_a_policy_and_who_runs_it_by_the_words_of_the_protocol_alone() -> None:
+    soul = msgpack.unpackb(raw("payloads", "soul"))
+    assert soul == {"agent": bytes(16), "text": "# arthur\n\nI look for tea.\n"}
+    told = msgpack.unpackb(raw("payloads", "presence, with a policy"))
+    at_ms = VECTORS["given"]["at_ms"]
+    assert told == {"agents": [[bytes(16), at_ms, at_ms, False, raw("given", "nonce")]]}
+    body, signature = msgpack.unpackb(raw("statements", "policy", "wire"))
+    _, type_, colony, issuer, _, fields = msgpack.unpackb(body)
+    assert (type_, colony, fields) == ("policy", raw("colony"), {"version": 3, "text": "Say who you are.\n"})
+    VerifyKey(issuer).verify(b"maw-statement-v1\0" + body, signature)
