@@ -7,7 +7,7 @@ Every method that shows messages takes the speaker and shows only what that spea
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -446,6 +446,12 @@ class Costing(Protocol):
         self, speaker: Speaker, *, agent: str | None, since: int | None, until: int | None, colony: bool
     ) -> Json:
         """``since`` and ``until``: days of UTC, counted since 1970. NotFound, BadInput."""
+
+    async def resume_costs(self, speaker: Speaker, agent: str | None) -> Json:
+        """None: this host. Only ever called with ``speaker.is_admin``. NotFound; Refused: an agent asks."""
+
+    async def cap_costs(self, speaker: Speaker, agent: str | None, amounts: Mapping[str, int | None]) -> Json:
+        """By unit: millionths of a dollar, tokens, milliseconds; None: no more. As above."""
 
 
 class Peopling(Protocol):

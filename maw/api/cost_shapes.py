@@ -39,12 +39,32 @@ def _closed(properties: Json) -> Json:
 
 
 _LINE: Final = _closed({"day": _DAY, "agent": _TEXT, "model": _TEXT_OR_NULL, **COUNTS})
+_CAP: Final = _closed(
+    {
+        "scope": {"type": "string", "enum": ["agent", "host", "colony"]},
+        "of": {**_TEXT, "description": "whose it is: an agent, a host, or the Colony"},
+        "unit": {"type": "string", "enum": ["usd", "tokens", "runner_s"]},
+        "limit": {**_NUMBER, "description": "a day: dollars, tokens or seconds"},
+        "spent": {**_NUMBER, "description": "since the day began, or since it was resumed"},
+        "assumed": {**_NUMBER, "description": "of it, what runs count as that told nothing"},
+        "unknown_runs": {**_WHOLE, "description": "runs that told nothing, which nobody can count"},
+        "percent": _WHOLE,
+        "source": {**_TEXT, "description": "who set it"},
+    }
+)
+_HALTED: Final = _closed({"agent": _TEXT, "why": _TEXT})
+_CAPS: Final[Json] = {
+    "caps": {"type": "array", "items": _CAP},
+    "halted": {"type": "array", "items": _HALTED, "description": "agents of this host"},
+}
+CAPS: Final = _closed(_CAPS)
 RUN_TAKEN: Final = _closed(
     {
         "agent": _TEXT,
         "run": _TEXT,
         "counted": {**_FLAG, "description": "false: it was told before, and counts once"},
         "today": _closed({"day": _DAY, **COUNTS}),
+        "halted": {**_TEXT_OR_NULL, "description": "why the agent is halted now"},
     }
 )
 COSTS: Final = _closed(
@@ -55,6 +75,7 @@ COSTS: Final = _closed(
         "scope": {"type": "string", "enum": ["host", "colony"]},
         "items": {"type": "array", "items": _LINE},
         "total": _closed(COUNTS),
+        **_CAPS,
         "more": {**_FLAG, "description": "there are more lines than are shown: ask for fewer days"},
     }
 )

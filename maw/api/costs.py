@@ -14,10 +14,14 @@ from maw.api.replies import reply
 from maw.api.routes import Access, Call, Route, body, query
 from maw.core.spending import (
     KINDS,
+    MAX_COUNT,
     MAX_MODEL,
     MAX_RUN_S,
     MAX_RUN_TOKENS,
     MAX_RUN_USD,
+    RUNNER_S,
+    TOKENS,
+    USD,
     Run,
     micros,
     millis,
@@ -25,6 +29,8 @@ from maw.core.spending import (
 )
 
 MAX_RUN_ID: Final = 128
+MAX_CAP_USD: Final = 1_000_000
+MAX_CAP_S: Final = 100 * 86_400 * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,38 @@ async def costs(call: Call) -> web.StreamResponse:
     return reply(told, headers=call.api.headers)
 
 
+async def resume(call: Call) -> web.StreamResponse:
+    return reply(await call.backend.resume_costs(call.speaker, call.args["agent"]), headers=call.api.headers)
+
+
+async def cap(call: Call) -> web.StreamResponse:
+    args = dict(call.args)
+    agent = args.pop("agent")
+    amounts = {unit: None if amount < 0 else amount for unit, amount in args.items() if amount is not None}
+    return reply(await call.backend.cap_costs(call.speaker, agent, amounts), headers=call.api.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class ADay:
+    """What may be spent a day in ``unit``, or ``off``, which is read as -1."""
+
+    unit: str
+
+    def from_text(self, text: str) -> int:
+        return self.from_json(text)
+
+    def from_json(self, value: object) -> int:
+        if value == "off":
+            return -1
+        if self.unit == TOKENS:
+            return Whole(0, MAX_COUNT).from_json(value)
+        return micros(value, MAX_CAP_USD) if self.unit == USD else millis(value, MAX_CAP_S)
+
+    def schema(self) -> Json:
+        amount = {"type": "integer" if self.unit == TOKENS else "number", "minimum": 0}
+        return {"oneOf": [amount, {"type": "string", "enum": ["off"]}]}
+
+
 _TOKENS: Final = Whole(0, MAX_RUN_TOKENS)
 
 ROUTES: Final = (
@@ -122,6 +160,29 @@ ROUTES: Final = (
             Field("since", Day(), "the first day; six days before the last if left out"),
             Field("until", Day(), "the last day; today if left out"),
             Field("scope", Choice(("host", "colony")), "whose agents", default="host"),
+        ),
+    ),
+    Route(
+        "POST",
+        "/api/costs/resume",
+        resume,
+        Access.ADMIN,
+        "what an agent of this host, or the host, may spend today begins anew; never by an agent",
+        "Caps",
+        body=body(Field("agent", Line(), "whom; this host if left out")),
+    ),
+    Route(
+        "POST",
+        "/api/costs/cap",
+        cap,
+        Access.ADMIN,
+        "what an agent of this host, or the host, may spend a day, beside what maw.toml says; never by an agent",
+        "Caps",
+        body=body(
+            Field("agent", Line(), "whom; this host if left out"),
+            Field(USD, ADay(USD), "dollars, or off"),
+            Field(TOKENS, ADay(TOKENS), "tokens of all sorts, or off"),
+            Field(RUNNER_S, ADay(RUNNER_S), "seconds of runners, or off"),
         ),
     ),
 )

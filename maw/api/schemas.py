@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from maw.api.backend import Json
-from maw.api.cost_shapes import COSTS, RUN_TAKEN
+from maw.api.cost_shapes import CAPS, COSTS, RUN_TAKEN
 from maw.api.message_shapes import BESIDE, FILE, FILE_OF_MESSAGE, MARKS, MESSAGE
 from maw.api.people_shapes import CHANNEL_BESIDE, NEW_USER, OF_SPEAKER, PULSE, USER, USER_BESIDE
 from maw.core.roster import KINDS, OnHang
@@ -539,6 +539,7 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
                 ),
             }
         ),
+        "Caps": CAPS,
         "Removed": _object({"removed": _TEXT}),
         "Token": _object({"token": _TEXT}),
         "Channel": _object(_CHANNEL, _KEPT | CHANNEL_BESIDE),

@@ -72,6 +72,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "agent": "maw.cli.sessions:agent_group",
             "wakes": "maw.cli.wakes:wakes",
             "dnd": "maw.cli.wakes:dnd",
+            "cost": "maw.cli.costs:cost",
             "channel": "maw.cli.channels:channel_group",
         },
         "Life": {

@@ -20,6 +20,7 @@ from maw.config.settings import AgentsConfig as AgentsConfig
 from maw.config.settings import AlertsConfig as AlertsConfig
 from maw.config.settings import BackupConfig as BackupConfig
 from maw.config.settings import Config as Config
+from maw.config.settings import CostConfig as CostConfig
 from maw.config.settings import FilesConfig as FilesConfig
 from maw.config.settings import HostConfig as HostConfig
 from maw.config.settings import LimitsConfig as LimitsConfig

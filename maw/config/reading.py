@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from maw.config.costs import read_cost
 from maw.config.endpoints import MESH_PORT, REST_PORT, check_interface, dialled, parse_endpoint
 from maw.config.files import read_document
 from maw.config.settings import (
@@ -56,6 +57,7 @@ def load_config(path: Path) -> Config:
         "files",
         "births",
         "birth",
+        "cost",
     )
     return Config(
         path=path,
@@ -73,6 +75,7 @@ def load_config(path: Path) -> Config:
         files=_files(document.section("files")),
         births=_births(document.section("births")),
         birth=read_birth(document.section("birth")),
+        cost=read_cost(document, document.section("cost")),
     )
 
 

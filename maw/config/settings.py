@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from maw.config.endpoints import MESH_PORT, REST_PORT, Endpoint
-from maw.core.budget import Limits
+from maw.core.budget import Limits as WakeLimits
 from maw.core.hours import Hours
 from maw.core.lineage import BirthRules
 from maw.core.neighbours import FULL_MESH, LINKS
 from maw.core.quota import Rates
 from maw.core.rotation import KEEP, KEEP_WEEKS
+from maw.core.spending import NOTHING_KNOWN, Limits, Unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class BackupConfig:
     keep_weeks: int = KEEP_WEEKS
 
 
-_LIMITS: Final = Limits()
+_LIMITS: Final = WakeLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class WakesConfig:
     """How often one agent may be woken within an hour: in all, by one sender, by messages to groups; and when none of
     this host's is to be disturbed (None: never), unless it has a rule of its own."""
 
-    limits: Limits = _LIMITS
+    limits: WakeLimits = _LIMITS
     dnd: Hours | None = None
 
 
@@ -151,6 +153,19 @@ _BIRTH: Final = BirthConfig()
 
 
 @dataclass(frozen=True, slots=True)
+class CostConfig:
+    """What may be spent a day, by unit as ``maw/core/spending.py`` has them: by this host's agents together, by each,
+    and by those named, for whom it replaces what ``each`` says. ``unknown``: what a run counts as that tells nothing;
+    ``keep_days``: for how long days are kept."""
+
+    host: Limits = field(default_factory=dict)
+    each: Limits = field(default_factory=dict)
+    agents: Mapping[str, Limits] = field(default_factory=dict)
+    unknown: Unknown = NOTHING_KNOWN
+    keep_days: int = 400
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """``maw.toml``. ``path`` is where it was read from."""
 
@@ -169,3 +184,4 @@ class Config:
     alerts: AlertsConfig = AlertsConfig()
     births: BirthRules = _BIRTHS
     birth: BirthConfig = _BIRTH
+    cost: CostConfig = field(default_factory=CostConfig)

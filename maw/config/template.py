@@ -127,6 +127,26 @@ per_groups = 10
 # When no agent here is to be disturbed, in this host's local time; `maw dnd` sets it for one agent.
 # dnd = "22:00-07:00"
 
+[cost]
+# What may be spent a day (of UTC) by this host's agents together: dollars as the runners tell them, tokens,
+# and seconds of runners. Who has spent it is halted until the day ends: it neither pulses nor speaks nor is
+# woken. A human is told at 80 %. `maw cost` shows it, `maw cost resume` gives it anew.
+# usd_per_day = 20.00
+# tokens_per_day = 50000000
+# runner_s_per_day = 36000
+# What a run counts as against a cap whose runner tells no money, or no tokens. Left out, such a run halts its
+# agent by every cap in that unit: nobody could say what was spent.
+# unknown_usd = 0.50
+# unknown_tokens = 200000
+# For so many days is kept what they cost.
+keep_days = 400
+
+# The same for each agent by itself, and for one.
+# [cost.each]
+# usd_per_day = 5.00
+# [cost.agents.scout]
+# usd_per_day = 2.00
+
 [alerts]
 # Who is called, beside `maw alerts` and the channel, when something asks for a human: a command, with
 # {{"node", "alerts": [{{"kind", "subject", "text"}}]}} on its standard input; an address this is POSTed to.

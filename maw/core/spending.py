@@ -211,6 +211,9 @@ class Unknown(NamedTuple):
     tokens: int | None = None
 
 
+NOTHING_KNOWN: Final = Unknown()
+
+
 class Cap(NamedTuple):
     """``source``: who set it, in words: ``maw.toml``, ``maw cost cap``, an operator."""
 

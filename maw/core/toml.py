@@ -160,14 +160,15 @@ _KEY = re.compile(r"\s*([A-Za-z0-9_\"'. -]+?)\s*=")
 
 def _line_of(lines: list[str], section: str, at: int, key: str) -> int | None:
     """The line, from 1, where ``key`` of the ``at``-th ``section`` stands; else its header's, or None."""
-    wanted = (section, key) if section else (key,)
+    within = tuple(section.split(".")) if section else ()
+    wanted = (*within, key)
     here: tuple[str, ...] = ()
     blocks = -1
     header = None
     for number, line in enumerate(lines, 1):
         if match := _HEADER.match(line):
             path = here = _parts(match[1])
-            blocks += here == (section,)
+            blocks += here == within
         elif match := _KEY.match(line):
             path = here + _parts(match[1])
         else:
@@ -176,7 +177,7 @@ def _line_of(lines: list[str], section: str, at: int, key: str) -> int | None:
             continue
         if path[: len(wanted)] == wanted:
             return number
-        if path == (section,):
+        if path == within:
             header = number
     return header
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 import aiosqlite
 
@@ -22,6 +22,13 @@ from maw.store.state import AgentRow
 from maw.store.trust import get_meta, set_meta
 
 _DAY: Final = "cost_day"
+
+
+class DayRead(NamedTuple):
+    """What was counted of everybody on a day, by node and agent."""
+
+    day: int
+    counts: dict[tuple[int, bytes], Counts]
 
 
 class Costs:
@@ -37,6 +44,8 @@ class Costs:
         self._counted_on = -1
         self._today: dict[bytes, Counts] = {}
         """Of this host's agents, on that day."""
+        self.counted: Callable[[], None] = lambda: None
+        """Called when there is more than there was."""
 
     async def load(self) -> list[str]:
         """Returns what is left out, for it is damaged."""
@@ -47,15 +56,29 @@ class Costs:
             self._reached = reached or 0
         except ValueError:
             damaged.append("the last day of which costs were counted")
-        await self.reread()
+        self.took_day(await self.read_day(self._store.db.writing))
         return damaged
 
-    async def reread(self) -> None:
-        """Today's sums, as they are on the disk."""
-        found = await rows.of_day(self._store.db.writing, day := self.day)
-        me = self._store.state.nodes[self._store.me].n if self._store.me in self._store.state.nodes else 0
-        self._today = {agent: counts for (node, agent), counts in found.items() if node == me}
-        self._counted_on = day
+    async def read_day(self, conn: aiosqlite.Connection) -> DayRead:
+        """Of the day of account, as it is on the disk. To be read by the writer, so that nothing comes between it and
+        ``took_day``."""
+        return DayRead(day := self.day, await rows.of_day(conn, day))
+
+    def took_day(self, read: DayRead) -> None:
+        ours = self._ours()
+        found: dict[bytes, Counts] = {}
+        for (node, agent), counts in read.counts.items():
+            if node in ours:
+                found[agent] = found.get(agent, NOTHING).plus(counts)
+        self._today, self._counted_on = found, read.day
+
+    def _ours(self) -> set[int]:
+        """This node, by its key of today and those before: the day goes on when a key is rotated."""
+        state = self._store.state
+        return {state.nodes[key].n for key in (self._store.me, *state.former_me) if key in state.nodes}
+
+    def of_host(self) -> list[Counts]:
+        return list(self._today.values()) if self._counted_on == self.day else []
 
     @property
     def day(self) -> int:
@@ -92,6 +115,7 @@ class Costs:
             self._today, self._counted_on = {}, day
         if day == self._counted_on:
             self._today[agent] = self._today.get(agent, NOTHING).plus(counts)
+        self.counted()
 
 
 def account_of(agent: AgentRow) -> bytes:

@@ -60,6 +60,8 @@ class Keeping:
         self._told: set[bytes] | None = None
         self._due = True
         self._hidden: dict[NodeId, dict[int, int]] = {}
+        self.refuse_halted: Callable[[AgentRow], None] = lambda agent: None
+        """Raises Refused for an agent of ours that has spent what it may."""
 
     # -- asked at once ------------------------------------------------------------------------------
 
@@ -116,6 +118,7 @@ class Keeping:
                 code="frozen",
                 hint="reading goes on; only an operator lifts it, with `maw thaw`",
             )
+        self.refuse_halted(agent)
 
     def frozen(self, agent: AgentRow) -> str | None:
         """What freezes this agent of ours altogether, in words; None where nothing does."""

@@ -121,6 +121,7 @@ class Node(Parts):
         ]
         await self.read_peers()
         damaged += await self.hosting.load()
+        await self.spending.load()
         self._tell_damaged(damaged)
         self.membership.write_copy()
         if self._opened.notes:
@@ -194,6 +195,7 @@ class Node(Parts):
             "what agents were shown": self.hearing.settle,
             "alerts in a channel": self.herald.keep,
             "how often each speaks": self.rhythm.keep,
+            "who has spent what he may": self.spending.keep,
             "receipts": self.saving.save_receipts,
             "refusals": self.refused.keep,
         }

@@ -98,6 +98,7 @@ from maw.node.sealing import Sealing
 from maw.node.searching import Searching
 from maw.node.shelf import Shelf
 from maw.node.souls import Souls
+from maw.node.spending import Spending
 from maw.node.spoken import OperatorsWord
 from maw.node.stated import Stated
 from maw.node.store import Store
@@ -287,7 +288,6 @@ class Parts:
             store, self.authoring, self._word, lambda: self.membership.book,
             self.alerts.raise_alert, self.folds, self.stated.settle, self.directory.name_of,
         )  # fmt: skip
-        self.wakes.frozen = self.keeping.frozen
         self.redacting = Redacting(
             store,
             self.authoring,
@@ -344,6 +344,14 @@ class Parts:
         self.alerts.listen(self._alerted, self._alert_over)
         self.refused = RefusalRecord(store)
         self.costs = Costs(store)
+        self.spending = Spending(
+            store, self.costs, config.cost, config.name, self.directory.address,
+            lambda agent: agent.id.hex() == self.herald.speaker, self.alerts.raise_alert, self.alerts.settle,
+            self.hearing.stir,
+        )  # fmt: skip
+        self.costs.counted = self.spending.judge
+        self.keeping.refuse_halted = self.spending.refuse
+        self.wakes.frozen = lambda agent: self.keeping.frozen(agent) or self.spending.words(agent)
         self.rhythm = Rhythm(
             store,
             lambda: self.visible.seq,
@@ -460,6 +468,7 @@ class Parts:
 
     def _retarget(self) -> None:
         self.keeping.trust_changed()
+        self.spending.changed()
         self.name_watch.look()
         book = self.membership.book
         self.mesh.retarget({key: self.peering.addresses(member) for key, member in book.trusted.items()})

@@ -135,5 +135,9 @@ async def told(conn: aiosqlite.Connection, day: int) -> set[str]:
     return {cap for (cap,) in await conn.execute_fetchall("SELECT cap FROM cap_told WHERE day = ?", (day,))}
 
 
+async def tell_again(conn: aiosqlite.Connection, day: int, caps: Iterable[str]) -> None:
+    await conn.executemany("DELETE FROM cap_told WHERE day = ? AND cap = ?", [(day, cap) for cap in caps])
+
+
 async def note_told(conn: aiosqlite.Connection, day: int, caps: Iterable[str]) -> None:
     await conn.executemany("INSERT OR IGNORE INTO cap_told VALUES (?, ?)", [(day, cap) for cap in caps])

@@ -21,6 +21,8 @@ ROUTES = {
     "POST /api/pulse",
     "POST /api/costs",
     "GET /api/costs",
+    "POST /api/costs/resume",
+    "POST /api/costs/cap",
     "DELETE /api/users/{name}",
     "POST /api/users/{name}/token",
     "GET /api/channels",
@@ -184,6 +186,8 @@ ADMIN: list[tuple[str, str, str, object]] = [
     ),
     ("POST", "/api/roster/{name}/report", "/api/roster/arthur/report", {"state": "idle", "pane": "/x,1,%2"}),
     ("POST", "/api/keeper", "/api/keeper", {"pid": 17, "version": "0.1.0"}),
+    ("POST", "/api/costs/resume", "/api/costs/resume", {"agent": "neo"}),
+    ("POST", "/api/costs/cap", "/api/costs/cap", {"usd": 2.5, "tokens": "off"}),
 ]
 
 

@@ -119,6 +119,17 @@ def test_everything_set(tmp_path: Path) -> None:
         ),
         ("[node]\nname='x'\n[wakes]\nper_hour=1", "wakes.per_hour must be from 4", ""),
         ("[node]\nname='x'\n[wakes]\ndnd='night'", "line 4: wakes.dnd is wrong", "22:00-07:00"),
+        ("[node]\nname='x'\n[cost]\nusd_per_day='5'", "line 4: cost.usd_per_day must be a number", ""),
+        ("[node]\nname='x'\n[cost]\nusd=5", "line 4: cost.usd is not known", "usd_per_day"),
+        ("[node]\nname='x'\n[cost]\ntokens_per_day=1.5", "cost.tokens_per_day must be a whole number", ""),
+        (
+            "[node]\nname='x'\n[cost.each]\nusd_per_day=-1",
+            "line 4: cost.each.usd_per_day must be dollars",
+            "",
+        ),
+        ("[node]\nname='x'\n[cost]\nagents.scout.usd=1", "cost.agents.scout.usd is not known", "usd_per_day"),
+        ("[node]\nname='x'\n[cost.agents.'a b']\nusd_per_day=1", "cost.agents.a b is wrong", ""),
+        ("[node]\nname='x'\n[cost]\neach=1", "line 4: cost.each must be a section", ""),
         ("[node]\nname='x'\n[host]\nagents=0", "line 4: host.agents must be from 1", ""),
         ("[node]\nname='x'\n[host]\nalerts='a b'", "line 4: host.alerts is wrong", ""),
         ("node = 1", "line 1: node must be a section", ""),
@@ -284,3 +295,20 @@ def test_what_is_no_endpoint(text: str) -> None:
 def test_a_listener_needs_an_ip_address() -> None:
     with pytest.raises(BadInput, match="no IP address"):
         parse_endpoint("localhost:1", ip_only=True)
+
+
+def test_what_may_be_spent(tmp_path: Path) -> None:
+    text = """[node]
+name='x'
+[cost]
+usd_per_day = 20
+runner_s_per_day = 1.5
+unknown_usd = 0.5
+agents.scout.usd_per_day = 0.10
+[cost.each]
+tokens_per_day = 1000
+"""
+    cost = load_config(config(tmp_path, text)).cost
+    assert cost.host == {"usd": 20_000_000, "runner_s": 1500}
+    assert (cost.each, cost.agents) == ({"tokens": 1000}, {"scout": {"usd": 100_000}})
+    assert (cost.unknown.usd, cost.unknown.tokens, cost.keep_days) == (500_000, None, 400)

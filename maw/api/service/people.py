@@ -148,6 +148,7 @@ class Peopling(Status):
 
     async def pulse(self, speaker: Speaker, most: int | None) -> Json:
         agent = need_agent(self._agent(speaker))
+        self._node.spending.refuse(agent)
         self._node.quotas.pulse(agent, most)
         at = self._node.presences.pulse(agent)
         unread = await pages.unread_count(self._node.db, agent.n)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,15 @@ from maw.core.vouched import Vouched
 from maw.errors import BadInput, Conflict, NotFound, Refused
 
 TIME = "2026-11-21T08:00:00.123Z"
+CAPS: Json = {
+    "caps": [
+        {
+            "scope": "agent", "of": "neo@oracle-world", "unit": "usd", "limit": 2.5, "spent": 2.5, "assumed": 0,
+            "unknown_runs": 0, "percent": 100, "source": "maw.toml",
+        }
+    ],
+    "halted": [{"agent": "neo", "why": "halted: its $2.50 a day are spent"}],
+}  # fmt: skip
 KEY = "mk1" + "a" * 56
 HOST_BRIEF: Json = {
     "load": 0.5, "cpus": 2, "memory_bytes": 1 << 34, "memory_available_bytes": 1 << 33, "swap_used_bytes": 0,
@@ -176,7 +185,17 @@ class MemoryOffice:
     async def take_run(self, speaker: Speaker, run: Run) -> Json:
         self.calls.append(("take_run", speaker.agent, run))
         today = {"day": TIME[:10], **counts_json(run.counts)}
-        return {"agent": speaker.agent, "run": run.id, "counted": True, "today": today}
+        return {"agent": speaker.agent, "run": run.id, "counted": True, "today": today, "halted": None}
+
+    async def resume_costs(self, speaker: Speaker, agent: str | None) -> Json:
+        assert speaker.is_admin
+        self.calls.append(("resume_costs", agent))
+        return CAPS
+
+    async def cap_costs(self, speaker: Speaker, agent: str | None, amounts: Mapping[str, int | None]) -> Json:
+        assert speaker.is_admin
+        self.calls.append(("cap_costs", agent, dict(amounts)))
+        return CAPS
 
     async def costs(
         self, speaker: Speaker, *, agent: str | None, since: int | None, until: int | None, colony: bool
@@ -185,7 +204,7 @@ class MemoryOffice:
         line = {"day": day, "agent": self.address("neo"), "model": None, **counts_json(NOTHING)}
         return {
             "today": day, "since": day, "until": day, "scope": scope, "items": [line],
-            "total": counts_json(NOTHING), "more": False,
+            "total": counts_json(NOTHING), "more": False, **CAPS,
         }  # fmt: skip
 
     async def soul(self, speaker: Speaker, who: str, version: str | None) -> Json:

@@ -1,0 +1,168 @@
+"""A cap that is spent halts, and a human is told before: on a real node."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from maw.config import CostConfig
+from maw.core.spending import DAY_MS, Run, Unknown
+from maw.errors import BadInput, Refused
+from tests.conftest import MakeHome
+from tests.integration.nodes import Host, running
+from tests.integration.test_hearing import hear, texts
+
+DOLLAR = 1_000_000
+
+
+@pytest.fixture
+async def host(make_home: MakeHome) -> AsyncIterator[Host]:
+    async with running(make_home("mbp")) as host:
+        await host.add("arthur", "neo")
+        yield host
+
+
+def configure(on: Host, **cost: Any) -> None:
+    on.node.spending._config = replace(CostConfig(), **cost)
+    on.node.spending.judge()
+
+
+_RUNS = iter(range(1_000_000))
+
+
+async def run(host: Host, name: str, **told: Any) -> Any:
+    options = {"id": f"r{next(_RUNS)}", "kind": "pulse", "runner_ms": 1000, "input": 1, "usd": 0, **told}
+    return await host.service.take_run(await host.as_(name), Run(**options))
+
+
+async def refused(host: Host, name: str) -> str | None:
+    """Why it may say nothing; None: it may."""
+    try:
+        await host.post(name, "hello")
+    except Refused as error:
+        assert error.code == "halted"
+        return error.message
+    return None
+
+
+async def costs(host: Host) -> Any:
+    return await host.service.costs(await host.owner(), agent=None, since=None, until=None, colony=False)
+
+
+async def test_an_agent_that_has_spent_its_cap_is_halted_and_others_go_on(host: Host) -> None:
+    configure(host, agents={"arthur": {"usd": DOLLAR}})
+    assert (await run(host, "arthur", usd=999_999))["halted"] is None
+    assert await refused(host, "arthur") is None
+    answer = await run(host, "arthur", usd=1)
+    assert answer["halted"].startswith("halted: its $1.00 a day are spent; until ")
+    why = await refused(host, "arthur")
+    assert why == f"arthur is {answer['halted']}"
+    with pytest.raises(Refused, match="halted"):
+        await host.service.pulse(await host.as_("arthur"), None)
+    assert await refused(host, "neo") is None
+    found = await costs(host)
+    assert [(one["agent"], one["why"]) for one in found["halted"]] == [("arthur", answer["halted"])]
+    assert [(cap["of"], cap["percent"], cap["source"]) for cap in found["caps"]] == [
+        ("arthur@mbp", 100, "maw.toml")
+    ]
+
+
+async def test_who_is_halted_is_not_woken_until_a_human_resumes_it(host: Host) -> None:
+    configure(host, agents={"arthur": {"runner_s": 1000}})
+    await run(host, "arthur")
+    await host.send("neo", "arthur", "wake up")
+    waiting = asyncio.create_task(hear(host, "arthur", "rewake", wake=True, wait=30.0))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    with pytest.raises(Refused) as caught:
+        await host.service.resume_costs(await host.as_("arthur"), "arthur")
+    assert caught.value.code == "not_human"
+    answer = await host.service.resume_costs(await host.owner(), "arthur")
+    assert answer["halted"] == []
+    assert texts(await asyncio.wait_for(waiting, 30)) == ["wake up"]
+    await run(host, "arthur")
+    assert await refused(host, "arthur") is not None, "what was resumed is a cap again"
+
+
+async def test_a_human_is_told_at_80_percent_once_a_day_and_when_it_is_spent(host: Host) -> None:
+    configure(host, agents={"arthur": {"usd": DOLLAR}})
+    await run(host, "arthur", usd=700_000)
+    await host.node.spending.keep()
+    assert await host.alerts() == {}
+    for _ in range(4):
+        await run(host, "arthur", usd=40_000)
+        await host.node.spending.keep()
+    near = (await host.alerts())["cost", "arthur@mbp usd"]
+    assert near["count"] == 1
+    assert "arthur@mbp has spent 82 % of $1.00 a day" in near["text"]
+    await run(host, "arthur", usd=DOLLAR)
+    await host.node.spending.keep()
+    alerts = await host.alerts()
+    assert ("cost", "arthur@mbp usd") not in alerts
+    assert "maw cost resume arthur" in alerts["halted", "arthur@mbp usd"]["text"]
+    await host.service.cap_costs(await host.owner(), "arthur", {"usd": None})
+    configure(host)
+    await host.node.spending.keep()
+    assert await host.alerts() == {}
+
+
+async def test_the_host_halts_all_its_agents_and_no_human(host: Host) -> None:
+    configure(host, host={"tokens": 100})
+    await run(host, "arthur", input=60, output=39)
+    assert await refused(host, "neo") is None
+    await run(host, "neo", cache=1, input=0)
+    for name in ("arthur", "neo"):
+        why = await refused(host, name)
+        assert why is not None and "this host's 100 tokens a day are spent" in why
+    await host.node.spending.keep()
+    assert ("halted", "mbp tokens") in await host.alerts()
+    await host.node.herald.keep()
+    await host.service.resume_costs(await host.owner(), None)
+    assert await refused(host, "arthur") is None
+
+
+async def test_what_no_runner_told_is_not_free(host: Host) -> None:
+    configure(host, each={"usd": DOLLAR})
+    await run(host, "arthur", usd=None)
+    why = await refused(host, "arthur")
+    assert why is not None and "a run of its told no money" in why
+    assert await refused(host, "neo") is None
+    configure(host, each={"usd": DOLLAR}, unknown=Unknown(usd=400_000))
+    assert await refused(host, "arthur") is None
+    (cap, _) = (await costs(host))["caps"]
+    assert (cap["spent"], cap["assumed"], cap["unknown_runs"]) == (0.4, 0.4, 0)
+    await run(host, "arthur", usd=None)
+    await run(host, "arthur", usd=None)
+    assert await refused(host, "arthur") is not None
+
+
+async def test_caps_by_command_count_beside_the_files(host: Host) -> None:
+    configure(host, agents={"arthur": {"usd": DOLLAR}})
+    await host.service.cap_costs(await host.owner(), "arthur", {"usd": 10 * DOLLAR, "tokens": 50})
+    await run(host, "arthur", usd=DOLLAR)
+    why = await refused(host, "arthur")
+    assert why is not None and "$1.00" in why, "the tighter counts"
+    with pytest.raises(BadInput):
+        await host.service.cap_costs(await host.owner(), "arthur", {})
+
+
+async def test_a_restart_and_a_clock_set_back_halt_as_before(make_home: MakeHome) -> None:
+    home = make_home("mbp")
+    async with running(home) as host:
+        await host.add("arthur")
+        await host.service.cap_costs(await host.owner(), "arthur", {"usd": DOLLAR})
+        await run(host, "arthur", usd=DOLLAR)
+    async with running(home) as host:
+        assert await refused(host, "arthur") is not None
+        now = host.node.costs._now
+        host.node.costs._now = lambda: now() - 2 * DAY_MS
+        await host.node.spending.keep()
+        assert await refused(host, "arthur") is not None
+        host.node.costs._now = lambda: now() + DAY_MS
+        await host.node.spending.keep()
+        assert await refused(host, "arthur") is None, "the next day"
+        assert (await costs(host))["caps"][0]["spent"] == 0
