@@ -198,7 +198,9 @@ def _make_user(work: Work) -> bool:
     """Make the Unix user ``maw`` unless it is there; whether it was made. Raises Refused if it cannot."""
     if work.machine.run(("getent", "passwd", USER)).ok:
         return False
-    command = ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", str(SYSTEM_HOME)]
+    # its group outlives it where others are members, as agents' users are
+    group = ["--gid", USER] if work.machine.run(("getent", "group", USER)).ok else ["--user-group"]
+    command = ["useradd", "--system", *group, "--no-create-home", "--home-dir", str(SYSTEM_HOME)]
     ran = work.run(
         f"made the Unix user {USER}", (*command, "--shell", "/usr/sbin/nologin", USER), f"userdel {USER}"
     )

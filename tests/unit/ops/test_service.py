@@ -347,6 +347,12 @@ def test_the_whole_hosts_keepers_are_instances_of_one_unit(world: World) -> None
     assert any("maw keep" in hint for hint in report.hints)
 
 
+def test_the_group_that_stayed_for_its_members_is_used_again(world: World) -> None:
+    world.answers = {"getent group maw": Ran(0, "maw:x:999:nova\n"), **world.answers}
+    service.install(world.machine(), home=HOME, command=COMMAND)
+    assert world.did("useradd", "--system", "--gid", "maw")
+
+
 def test_a_user_that_there_is_not_gets_no_keeper(world: World) -> None:
     with pytest.raises(BadInput, match="no user called 'ghost'"):
         service.install(world.machine(), home=HOME, command=COMMAND, keep=["ghost"])
