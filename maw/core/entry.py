@@ -53,6 +53,7 @@ class Kind(IntEnum):
     SEAL_KEY = 13
     PRIVATE = 14
     SOUL = 15
+    LEDGER = 16
 
 
 class Head(NamedTuple):

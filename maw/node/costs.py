@@ -8,11 +8,12 @@ pulses without a run are in memory, and those of the last minute are lost with i
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 import aiosqlite
 
+from maw.core.ledger import Account
 from maw.core.spending import NOTHING, Counts, Run, day_of
 from maw.node.authoring import wall_clock_ms
 from maw.node.store import Store
@@ -44,6 +45,8 @@ class Costs:
         self._counted_on = -1
         self._today: dict[bytes, Counts] = {}
         """Of this host's agents, on that day."""
+        self._elsewhere: dict[tuple[int, bytes], Counts] = {}
+        """The same of other hosts', by their nodes."""
         self.counted: Callable[[], None] = lambda: None
         """Called when there is more than there was."""
 
@@ -71,6 +74,7 @@ class Costs:
             if node in ours:
                 found[agent] = found.get(agent, NOTHING).plus(counts)
         self._today, self._counted_on = found, read.day
+        self._elsewhere = {key: counts for key, counts in read.counts.items() if key[0] not in ours}
 
     def _ours(self) -> set[int]:
         """This node, by its key of today and those before: the day goes on when a key is rotated."""
@@ -79,6 +83,30 @@ class Costs:
 
     def of_host(self) -> list[Counts]:
         return list(self._today.values()) if self._counted_on == self.day else []
+
+    def elsewhere(self) -> list[Counts]:
+        """Of other hosts' agents today, as far as those have said it here."""
+        return list(self._elsewhere.values()) if self._counted_on == self.day else []
+
+    async def add(self, conn: aiosqlite.Connection, found: Mapping[tuple[int, bytes], Counts]) -> None:
+        """What was seen, by day and account; ``added`` when it is on the disk."""
+        if not found:
+            return
+        await self._begin_day(conn)
+        node = self._store.state.nodes[self._store.me].n
+        accounts = [Account(day, agent, self.life, "", counts) for (day, agent), counts in found.items()]
+        await rows.count(conn, node, accounts)
+
+    def added(self, found: Mapping[tuple[int, bytes], Counts]) -> None:
+        for (day, agent), counts in found.items():
+            self._note(day, agent, counts)
+        if found:
+            self.counted()
+
+    async def forget(self, keep_days: int) -> None:
+        """To be called once an hour. Raises MawError."""
+        oldest, now = self.day - keep_days, self._now()
+        await self._store.writer.submit(lambda conn: rows.forget(conn, oldest, now))
 
     @property
     def day(self) -> int:
@@ -97,7 +125,8 @@ class Costs:
 
         def apply(done: tuple[bool, int]) -> None:
             if done[0]:
-                self._counted(done[1], who, run.counts)
+                self._note(done[1], who, run.counts)
+                self.counted()
 
         counted, _ = await self._store.writer.submit(write, apply)
         return counted
@@ -108,14 +137,13 @@ class Costs:
             await set_meta(conn, _DAY, day)
         return day
 
-    def _counted(self, day: int, agent: bytes, counts: Counts) -> None:
+    def _note(self, day: int, agent: bytes, counts: Counts) -> None:
         """On the disk."""
         self._reached = max(self._reached, day)
         if day > self._counted_on:
             self._today, self._counted_on = {}, day
         if day == self._counted_on:
             self._today[agent] = self._today.get(agent, NOTHING).plus(counts)
-        self.counted()
 
 
 def account_of(agent: AgentRow) -> bytes:

@@ -195,7 +195,9 @@ class Node(Parts):
             "what agents were shown": self.hearing.settle,
             "alerts in a channel": self.herald.keep,
             "how often each speaks": self.rhythm.keep,
+            "what agents do": self.tallies.keep,
             "who has spent what he may": self.spending.keep,
+            "what agents came to": self.ledger.keep,
             "receipts": self.saving.save_receipts,
             "refusals": self.refused.keep,
         }
@@ -205,6 +207,7 @@ class Node(Parts):
             "sealing keys": (60, self.sealing.keep),
             "who is there": (60, self.presences.keep),
             "who runs which policy": (60, self.policies.look),
+            "costs of days long ago": (3600, lambda: self.costs.forget(self.config.cost.keep_days)),
             "old wakes": (3600, self.wakes.forget_old),
             "old idempotency keys": (3600, self.authoring.forget_old_keys),
             "files that nobody needs": (LOOK_S, self.shelf.sweep),

@@ -66,6 +66,7 @@ from maw.node.inventory import Inventory
 from maw.node.joiner import Joiner
 from maw.node.keeping import Keeping
 from maw.node.learning import Learning
+from maw.node.ledger import Ledger
 from maw.node.legibility import Legibility
 from maw.node.likenesses import Likenesses
 from maw.node.loops import Loops
@@ -104,6 +105,7 @@ from maw.node.stated import Stated
 from maw.node.store import Store
 from maw.node.talking import Talking
 from maw.node.talks import Talks
+from maw.node.tallies import Tallies
 from maw.node.tracing import Tracing
 from maw.node.uploads import Uploads
 from maw.node.version_watch import VersionWatch
@@ -349,7 +351,9 @@ class Parts:
             lambda agent: agent.id.hex() == self.herald.speaker, self.alerts.raise_alert, self.alerts.settle,
             self.hearing.stir,
         )  # fmt: skip
-        self.costs.counted = self.spending.judge
+        self.tallies = Tallies(store, self.costs, lambda: self.visible.seq)
+        self.ledger = Ledger(store, self.authoring)
+        self.costs.counted = self._counted
         self.keeping.refuse_halted = self.spending.refuse
         self.wakes.frozen = lambda agent: self.keeping.frozen(agent) or self.spending.words(agent)
         self.rhythm = Rhythm(
@@ -459,6 +463,10 @@ class Parts:
         self.quotas.charge(agent, said)
         self.legibility.heard(agent, said)
 
+    def _counted(self) -> None:
+        self.ledger.counted()
+        self.spending.judge()
+
     def _link_changed(self, peer: NodeId) -> None:
         if (row := self.state.nodes.get(peer)) is not None:
             row.seen = wall_clock_ms()
@@ -516,6 +524,8 @@ class Parts:
         self.far_receipts.received(fold)
         self.reporting.received(fold)
         self.rooms.received(fold)
+        if fold.changes.ledger:
+            self.spending.changed()
         if fold.cards:
             self._retarget()
 

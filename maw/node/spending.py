@@ -31,7 +31,7 @@ from maw.core.spending import (
     tightest,
     total,
 )
-from maw.errors import Refused
+from maw.errors import MawError, Refused
 from maw.node.authoring import wall_clock_ms
 from maw.node.costs import Costs, DayRead, account_of
 from maw.node.store import Store
@@ -92,7 +92,7 @@ class Spending:
         self._seen: list[Seen] = []
         self._halted: dict[bytes, str] = {}
         """By account: why."""
-        self._stale = True
+        self._stale = False
 
     async def load(self) -> None:
         """After the costs."""
@@ -113,10 +113,13 @@ class Spending:
 
     async def keep(self) -> None:
         """Once a second. Raises MawError where the disk takes nothing."""
-        if self._costs.day != self._day:
-            await self._store.writer.submit(self._read_day, self._took_day)
-        elif self._stale:
-            self.judge()
+        if self._costs.day != self._day or self._stale:
+            self._stale = False
+            try:
+                await self._store.writer.submit(self._read_day, self._took_day)
+            except MawError:
+                self._stale = True
+                raise
         self._tell()
         if self._to_note:
             noted, day = set(self._to_note), self._day
@@ -154,7 +157,6 @@ class Spending:
 
     def judge(self) -> None:
         """From what is counted, anew."""
-        self._stale = False
         local = self._store.state.local.values()
         agents = {row.id: row for row in local if row.profile.of is None and not self._is_free(row)}
         shared = self._shared()

@@ -13,6 +13,7 @@ from maw.store import changed
 from maw.store.asks import ASKS
 from maw.store.attached import ATTACHED
 from maw.store.channel_words import SET_WORD, ChannelWord
+from maw.store.costs import SET_LEDGER
 from maw.store.editing import EDITS
 from maw.store.expiring import EXPIRING
 from maw.store.opened import MOVE_KEY, OPENED, SET_SEAL_KEY, UNOPENED
@@ -102,6 +103,7 @@ class Changes:
     agents: dict[int, AgentRow] = field(default_factory=dict)
     profiles: dict[int, Profile] = field(default_factory=dict)
     presence: dict[int, LastSeen] = field(default_factory=dict)
+    ledger: Rows = field(default_factory=list)
     seal_keys: dict[int, SaidKey] = field(default_factory=dict)
     rooms: dict[int, RoomRow] = field(default_factory=dict)
     guests: list[tuple[int, bytes]] = field(default_factory=list)
@@ -175,6 +177,8 @@ class Changes:
             yield SET_PROFILE, profile_row(n, profile)
         for n, last_seen in self.presence.items():
             yield SET_PRESENCE, presence_row(n, last_seen)
+        for account in self.ledger:
+            yield SET_LEDGER, account
         for n, named in self.seal_keys.items():
             yield SET_SEAL_KEY, (n, *named)
         for n, room in self.rooms.items():

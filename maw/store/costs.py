@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import aiosqlite
 
+from maw.core.ledger import Account
 from maw.core.spending import Counts, Run, Spent
 from maw.store.database import Database
 
@@ -37,16 +38,6 @@ class Line(NamedTuple):
     day: int
     node: int
     agent: bytes
-    model: str
-    counts: Counts
-
-
-class Account(NamedTuple):
-    """One row: what a life of one host counted of one agent, day and model."""
-
-    day: int
-    agent: bytes
-    life: int
     model: str
     counts: Counts
 

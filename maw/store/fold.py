@@ -21,6 +21,7 @@ from maw.core.entry import Entry, Head, Kind, unpack_payload
 from maw.core.heeding import Heed
 from maw.core.identity import NodeId
 from maw.core.intents import ASK
+from maw.core.ledger import read_ledger
 from maw.core.message_ids import message_id
 from maw.core.once import KEYS_KEPT_MS, MARK_BYTES, request_of
 from maw.core.presence import Presence
@@ -34,6 +35,7 @@ from maw.store.attached import rows as attached_rows
 from maw.store.changed import number
 from maw.store.changes import Changes
 from maw.store.channel_words import NOTHING, watched_by
+from maw.store.costs import ledger_row
 from maw.store.delivering import GROUP, MENTION, WATCHED, delivery, local_by, may_get, refill_directs
 from maw.store.editing import deliver, edits_of
 from maw.store.mending import write_back
@@ -66,6 +68,7 @@ _FOLDED: Final = frozenset(
         Kind.PRESENCE,
         Kind.EDIT,
         Kind.SEAL_KEY,
+        Kind.LEDGER,
         Kind.SOUL,
     )
 )
@@ -299,6 +302,8 @@ class Fold:
         elif kind == Kind.PRESENCE:
             at = shown_time(entry.hlc, self.now_ms).ms
             self.changes.presence |= take_presence(self.state, node, Presence.read(content), at)
+        elif kind == Kind.LEDGER:
+            self.changes.ledger += [ledger_row(node.n, account) for account in read_ledger(content)]
         elif kind == Kind.EDIT:
             self.take_edit(entry, place, Edit.read(content))
         elif kind == Kind.SEAL_KEY:

@@ -19,6 +19,7 @@ from maw.core.editing import Edit
 from maw.core.entry import Entry, Kind, decode, unpack_payload
 from maw.core.identity import NodeId
 from maw.core.intents import ASK
+from maw.core.ledger import read_ledger
 from maw.core.once import MARK_BYTES, request_of
 from maw.core.rooms import RoomWord, read_said, stored_said
 from maw.core.seal_keys import SealKey
@@ -27,6 +28,7 @@ from maw.core.souls import Soul
 from maw.core.word import word_of
 from maw.store import attached
 from maw.store.callings import Callings
+from maw.store.costs import SET_LEDGER, ledger_row
 from maw.store.former import former_keys, replaced_by
 from maw.store.opened import key_at
 from maw.store.people import SET_PROFILE, profile_row
@@ -132,6 +134,8 @@ class Rederiving:
                     self._seal_key(entry, words[1])
                 if entry.kind == Kind.SOUL:
                     self._soul(entry, place, words[1])
+                if entry.kind == Kind.LEDGER:
+                    self._ledger(entry, words[1])
                 if words[0] == Kind.CHANNEL and key is not None:
                     self._room(entry, words[1])
                 if words[0] == Kind.EDIT:
@@ -151,6 +155,12 @@ class Rederiving:
         with suppress(ValueError):
             row = (self._nodes.get(entry.author), Soul.read(content).agent, entry.epoch, entry.seq)
             self._conn.execute(SOUL, (place, *row, entry.hlc >> 16))
+
+    def _ledger(self, entry: Entry, content: dict[str, Any]) -> None:
+        """What a host said of its agents' costs, where rows are lost: of what stands there the greater holds."""
+        with suppress(ValueError):
+            accounts = [ledger_row(self._nodes[entry.author], one) for one in read_ledger(content)]
+            self._conn.executemany(SET_LEDGER, accounts)
 
     def _room(self, entry: Entry, content: dict[str, Any]) -> None:
         """What the maker of a private channel said last, where its row is lost."""

@@ -150,6 +150,7 @@ class Peopling(Status):
         agent = need_agent(self._agent(speaker))
         self._node.spending.refuse(agent)
         self._node.quotas.pulse(agent, most)
+        self._node.tallies.pulsed(agent)
         at = self._node.presences.pulse(agent)
         unread = await pages.unread_count(self._node.db, agent.n)
         return {"agent": speaker.agent, "last_pulse_at": iso(at), "unread": unread}
