@@ -499,6 +499,9 @@ class Ensouling(Protocol):
     async def soul_history(self, speaker: Speaker, who: str) -> list[Json]:
         """Without the texts, the latest first."""
 
+    async def trouble(self, speaker: Speaker, kind: str, text: str) -> None:
+        """An alert about the speaking agent's home; an empty ``text`` settles it."""
+
     async def policy(self, speaker: Speaker, version: int | None) -> Json:
         """The one in force, or that version. NotFound."""
 

@@ -522,6 +522,7 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "Soul": _object({**_SOUL, "text": _TEXT}),
         "SoulVersion": _object(_SOUL),
         "SaidSoul": _object({**_SOUL, "text": _TEXT, "changed": _FLAG}),
+        "Trouble": _object({"agent": _TEXT, "kind": _TEXT}),
         "Policy": _object({**_POLICY, "text": _TEXT}),
         "PolicyStatus": _object(
             {

@@ -7,11 +7,12 @@ from typing import Final
 from aiohttp import web
 
 from maw.api.fields import Field
-from maw.api.kinds import Line, Seconds, Text, Whole
+from maw.api.kinds import Blank, Choice, Line, Seconds, Text, Whole
 from maw.api.replies import reply
 from maw.api.routes import Access, Call, Route, body, query
 from maw.core.policy import MAX_VERSION
 
+TROUBLES: Final = ("soul", "dream")
 MAX_GRACE_S: Final = 999_999.0
 _AGENT: Final = Field("agent", Line(), "whose: an agent's name, or name@host", required=True)
 
@@ -40,7 +41,20 @@ async def policy_status(call: Call) -> web.StreamResponse:
     return reply(found, headers=call.api.headers)
 
 
+async def trouble(call: Call) -> web.StreamResponse:
+    await call.backend.trouble(call.speaker, call.args["kind"], call.args["text"])
+    return reply({"agent": call.agent(), "kind": call.args["kind"]}, headers=call.api.headers)
+
+
 ROUTES: Final = (
+    Route(
+        "POST", "/api/trouble", trouble, Access.AGENT,
+        "what is wrong in the speaking agent's home: a human of its host is told", "Trouble",
+        body=body(
+            Field("kind", Choice(TROUBLES), "with what", required=True),
+            Field("text", Blank(400), "what is wrong, on one line; empty: nothing any more", required=True),
+        ),
+    ),
     Route(
         "GET", "/api/souls/{agent}", show, Access.KNOWN, "who an agent is: its soul as its host said it last",
         "Soul", path_fields=(_AGENT,),

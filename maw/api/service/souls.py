@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from maw.api.backend import Json, Speaker
 from maw.api.service.status import Status
+from maw.core.effects import Alert
+from maw.core.transcript import plain_words
 from maw.errors import Refused
 from maw.node.talking import need_agent
 
@@ -14,6 +16,14 @@ class Ensouling(Status):
 
     async def soul_history(self, speaker: Speaker, who: str) -> list[Json]:
         return await self._node.souls.history(who)
+
+    async def trouble(self, speaker: Speaker, kind: str, text: str) -> None:
+        agent = need_agent(self._agent(speaker))
+        address = self._node.directory.address(agent)
+        if text.strip():
+            self._node.alerts.raise_alert(Alert(kind, address, f"{address}: {plain_words(text)}"))
+        else:
+            self._node.alerts.settle(kind, address)
 
     async def policy(self, speaker: Speaker, version: int | None) -> Json:
         return await self._node.policies.policy(version)

@@ -215,6 +215,9 @@ class MemoryOffice:
     async def soul_history(self, speaker: Speaker, who: str) -> list[Json]:
         return [{key: value for key, value in soul(self.address(who)).items() if key != "text"}]
 
+    async def trouble(self, speaker: Speaker, kind: str, text: str) -> None:
+        self.calls.append(("trouble", speaker.agent, kind, text))
+
     async def policy(self, speaker: Speaker, version: int | None) -> Json:
         if version not in (None, 1):
             raise NotFound("no such version", code="no_policy")
