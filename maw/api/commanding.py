@@ -13,10 +13,11 @@ from maw.api.kinds import Choice, Line, Refs, Text, Whole
 from maw.api.limits import MAX_SEQ
 from maw.api.replies import reply
 from maw.api.routes import Access, Call, Route, body
+from maw.core.spending import UNITS
 from maw.core.statement import MAX_STATEMENT
 from maw.errors import BadInput
 
-DRAFTED: Final = ("operator", "dismiss", "revoke", "freeze", "thaw", "redact", "policy")
+DRAFTED: Final = ("operator", "dismiss", "revoke", "freeze", "thaw", "redact", "policy", "cap")
 _WHY: Final = Field("why", Line(200), "the reason, for everybody to read")
 _VOID: Final = Field(
     "void_since_ms", Whole(1, MAX_SEQ),
@@ -74,6 +75,8 @@ ROUTES: Final = (
             Field("rights", Line(200), "operator: what he may do, with commas"),
             Field("hosts", Line(1000), "operator: on which hosts alone, with commas"),
             Field("text", Text(), "policy: the whole of it"),
+            Field("unit", Choice(UNITS), "cap: of what"),
+            Field("amount", Line(32), "cap: what all agents of the Colony may spend a day, or off"),
             Field("until_ms", Whole(1, MAX_SEQ), "operator: his last moment, ms since 1970"),
         ),
     ),

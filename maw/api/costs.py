@@ -14,6 +14,8 @@ from maw.api.replies import reply
 from maw.api.routes import Access, Call, Route, body, query
 from maw.core.spending import (
     KINDS,
+    MAX_CAP_S,
+    MAX_CAP_USD,
     MAX_COUNT,
     MAX_MODEL,
     MAX_RUN_S,
@@ -29,8 +31,6 @@ from maw.core.spending import (
 )
 
 MAX_RUN_ID: Final = 128
-MAX_CAP_USD: Final = 1_000_000
-MAX_CAP_S: Final = 100 * 86_400 * 1000
 
 
 @dataclass(frozen=True, slots=True)

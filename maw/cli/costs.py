@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Annotated, Any, Final
 
 import typer
@@ -13,7 +14,7 @@ from maw.cli import completing
 from maw.cli.output import Output, note, size, words
 from maw.cli.params import As, Json
 from maw.cli.session import reading_daemon
-from maw.core.spending import MICRO, RUNNER_S, TOKENS, UNITS, USD, amount_text, dollars
+from maw.core.spending import MICRO, RUNNER_S, TOKENS, UNITS, USD, amount_text, dollars, parse_amount
 from maw.errors import BadInput
 
 Record = Mapping[str, Any]
@@ -41,6 +42,15 @@ def cost(
     days: Annotated[int, typer.Option("--days", "-d", metavar="N", help="The last N days, of UTC.")] = 7,
     everywhere: Annotated[bool, typer.Option("--all", help="Of all hosts of the Colony.")] = False,
     host: Annotated[bool, typer.Option("--host", help="With cap, resume: this host, not one agent.")] = False,
+    colony: Annotated[
+        bool, typer.Option("--colony", help="With cap: all agents of the Colony, by an operator's word.")
+    ] = False,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key", metavar="FILE", help="With --colony: the operator key, as `maw freeze` takes it."
+        ),
+    ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="As a table for other programs.")] = False,
     as_name: As = None,
     as_json: Json = False,
@@ -49,6 +59,8 @@ def cost(
     resume AGENT` lets one go on that has spent it."""
     out = Output.to_stdout(as_json)
     given = list(what or ())
+    if colony:
+        return _cap_colony(out, given, key, as_name)
     if given[:1] in ([CAP], [RESUME]):
         answer = _change(given[0], given[1:], host, as_name)
         if out.as_json:
@@ -85,6 +97,28 @@ def _ask(name: str | None, days: int, everywhere: bool, as_name: str | None) -> 
     return found
 
 
+def _cap_colony(out: Output, given: Sequence[str], key: str | None, as_name: str | None) -> int:
+    """A statement for each unit, signed here."""
+    asked = [word.partition("=") for word in given[1:]]
+    if given[:1] != [CAP] or not asked or not all(mark for _, mark, _ in asked):
+        raise BadInput("how much?", code="usage", hint="maw cost cap --colony usd=50/day")
+    for unit, _, amount in asked:
+        _amount(unit, amount)
+    from maw.cli.operator import read_signer, stated  # keys are needed by few commands
+
+    signer = read_signer(key, "operator")
+    taken = [stated(CAP, {"unit": unit, "amount": amount}, signer) for unit, _, amount in asked]
+    if out.as_json:
+        out.json(taken)
+        return 0
+    for one in taken:
+        out.line(f"{words(one.get('about'))} · {words(one.get('id'))}")
+    answer = reading_daemon(as_name).get("/api/costs", scope="colony").body
+    _warn({"caps": [cap for cap in answer["caps"] if cap["scope"] == "colony"]})
+    note("every host halts its agents by it from when it hears of it; maw cost --all shows how it stands")
+    return 0
+
+
 def _change(verb: str, given: Sequence[str], host: bool, as_name: str | None) -> Any:
     amounts = {}
     who = None
@@ -114,14 +148,18 @@ def _change(verb: str, given: Sequence[str], host: bool, as_name: str | None) ->
 
 
 def _amount(unit: str, text: str) -> str | int:
-    """As the API takes it; the daemon checks what money and time are. Raises BadInput."""
-    text = text.removesuffix("/day").removesuffix("/d")
+    """As the API takes it. Raises BadInput."""
     if unit not in UNITS:
         raise BadInput(
             f"{unit!r} is nothing that is capped", code="usage", hint=f"{', '.join(UNITS)}: {_HOW}"
         )
-    text = text.removeprefix("$").replace(",", "").replace("_", "")
-    return int(text) if unit == TOKENS and text.isdecimal() else text
+    try:
+        amount = parse_amount(unit, text)
+    except ValueError as error:
+        raise BadInput(f"{unit}: {text!r} {error}", code="usage", hint=_HOW) from None
+    if amount is None:
+        return "off"
+    return amount if unit == TOKENS else f"{Decimal(amount) / (MICRO if unit == USD else 1000):f}"
 
 
 def _warn(answer: Record) -> None:

@@ -7,14 +7,26 @@ from typing import Final
 
 from maw.config.settings import CostConfig
 from maw.core.names import check_name
-from maw.core.spending import MAX_COUNT, RUNNER_S, TOKENS, UNITS, USD, Limits, Unknown, micros, millis
+from maw.core.spending import (
+    MAX_CAP_S,
+    MAX_CAP_USD,
+    MAX_COUNT,
+    RUNNER_S,
+    TOKENS,
+    UNITS,
+    USD,
+    Limits,
+    Unknown,
+    micros,
+    millis,
+)
 from maw.core.toml import Document, Section
 from maw.errors import BadInput
 
 _READ: Final[dict[str, Callable[[object], int]]] = {
-    USD: lambda value: micros(value, 1_000_000),
+    USD: lambda value: micros(value, MAX_CAP_USD),
     TOKENS: lambda value: _tokens(value),
-    RUNNER_S: lambda value: millis(value, 100 * 86_400 * 1000),
+    RUNNER_S: lambda value: millis(value, MAX_CAP_S),
 }
 _A_DAY: Final = {f"{unit}_per_day": unit for unit in UNITS}
 _UNKNOWN: Final = (f"unknown_{USD}", f"unknown_{TOKENS}")

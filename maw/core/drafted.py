@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgpack
 
 from maw.core.authority import DISMISS, OPERATOR, grant_fields
+from maw.core.capping import CAP, cap_fields
 from maw.core.freezing import AGENT, ALL, CHANNEL, FREEZE, MAX_WHY, NODE, THAW, Target, freeze_fields
 from maw.core.identity import ID_BYTES, KEY_BYTES, OPERATOR_NEW, NodeId, key_text, parse_key, short_key
 from maw.core.message_ids import parse_message_id
@@ -20,6 +21,7 @@ from maw.core.names import check_name, parse_address
 from maw.core.policy import POLICY, policy_fields
 from maw.core.redaction import REDACT, as_ranges, redaction_fields
 from maw.core.revocation import REVOKE
+from maw.core.spending import parse_amount
 from maw.errors import Refused
 
 MAX_APART_MS: Final = 300_000
@@ -160,9 +162,15 @@ def _policy(asked: Asked, fields: Fields) -> tuple[Fields, list[str]]:
     return policy_fields(version, asked["text"]), [f"version {version} of the policy"]
 
 
+def _cap(asked: Asked, fields: Fields) -> tuple[Fields, list[str]]:
+    lifts = _list(fields, "lifts", ID_BYTES)
+    lifted = [f"the {asked['unit']} cap: lifts {', '.join(one.hex()[:12] for one in lifts)}"] if lifts else []
+    return cap_fields(asked["unit"], parse_amount(asked["unit"], asked["amount"]), lifts), lifted
+
+
 _EXPECTED: Final[Mapping[str, Callable[[Asked, Fields], tuple[Fields, list[str]]]]] = {
     OPERATOR: _grant, DISMISS: _dismissal, REVOKE: _revocation, FREEZE: _freeze, THAW: _thaw, REDACT: _redaction,
-    POLICY: _policy,
+    POLICY: _policy, CAP: _cap,
 }  # fmt: skip
 
 

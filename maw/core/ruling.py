@@ -26,6 +26,7 @@ from maw.core.authority import (
     read_dismissal,
     read_grant,
 )
+from maw.core.capping import CAP, ColonyCap, in_force, read_cap
 from maw.core.freezing import FREEZE, THAW, Freeze, Freezes, Thaw, read_freeze, read_thaw
 from maw.core.identity import NodeId, digest
 from maw.core.policy import POLICY, Policy, in_order, read_policy
@@ -42,7 +43,7 @@ from maw.core.statement import (
     read_admission,
 )
 
-Spoken = Admission | Grant | Dismissal | Revocation | Freeze | Thaw | StatedRedaction | Policy
+Spoken = Admission | Grant | Dismissal | Revocation | Freeze | Thaw | StatedRedaction | Policy | ColonyCap
 READERS: Final[Mapping[str, Callable[[Statement], Spoken]]] = {
     ADMIT: read_admission,
     OPERATOR: read_grant,
@@ -53,9 +54,10 @@ READERS: Final[Mapping[str, Callable[[Statement], Spoken]]] = {
     THAW: read_thaw,
     REDACT: read_redaction,
     POLICY: read_policy,
+    CAP: read_cap,
 }
 """How the fields of each type are read; each raises ProtocolViolation."""
-IN_FORCE_IS_TOLD: Final = (OPERATOR, DISMISS, REVOKE, ROTATE, FREEZE, THAW, REDACT, POLICY)
+IN_FORCE_IS_TOLD: Final = (OPERATOR, DISMISS, REVOKE, ROTATE, FREEZE, THAW, REDACT, POLICY, CAP)
 """Types of which every node says in its log that it keeps to them."""
 
 
@@ -83,6 +85,8 @@ class Ruling:
     """By operators with that right, the earliest first."""
     policies: tuple[Policy, ...] = ()
     """By operators who may order everybody, the one in force first."""
+    caps: tuple[ColonyCap, ...] = ()
+    """By operators who may freeze everybody, those in force."""
     inherited: dict[NodeId, bytes] = field(default_factory=dict)
     """Of keys that took another's place: the hash of the recovery key, where nothing was known of it."""
     named: dict[NodeId, Named] = field(default_factory=dict)
@@ -107,6 +111,8 @@ class Ruling:
                 return any(one.id == statement.id for one in self.redactions)
             case Policy():
                 return any(one.id == statement.id for one in self.policies)
+            case ColonyCap():
+                return any(one.id == statement.id for one in self.caps)
             case Grant(key=key):
                 return any(
                     power.grants[-1] == statement.id and not power.ended
@@ -148,6 +154,7 @@ class _Court:
         self._thaws: list[Thaw] = []
         self._redactions: list[StatedRedaction] = []
         self._policies: list[Policy] = []
+        self._caps: list[ColonyCap] = []
         grants: list[Grant] = []
         dismissals: list[Dismissal] = []
         founder: NodeId | None = None
@@ -166,6 +173,8 @@ class _Court:
                     self._redactions.append(said)
                 case Policy():
                     self._policies.append(said)
+                case ColonyCap():
+                    self._caps.append(said)
                 case Grant():
                     grants.append(said)
                 case Dismissal():
@@ -250,6 +259,7 @@ class _Court:
             self._stands,
             self._redacted(),
             self._spoken_policies(),
+            in_force(self._caps, lambda cap: self._authority.may(cap.issuer, FREEZING, cap.id, cap.at_ms)),
             self._inherited,
             self._named,
         )

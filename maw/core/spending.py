@@ -32,6 +32,8 @@ MAX_RUN_USD: Final = 100_000
 MAX_RUN_TOKENS: Final = 10**11
 MAX_RUN_S: Final = 31 * 86_400
 MAX_MODEL: Final = 64
+MAX_CAP_USD: Final = 1_000_000
+MAX_CAP_S: Final = 864_000_000
 KINDS: Final = ("pulse", "dream", "other")
 _DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FIRST_DAY: Final = date(1970, 1, 1)
@@ -259,6 +261,26 @@ def standing(cap: Cap, spent: Spent, unknown: Unknown) -> Standing:
     return Standing(cap, known + assumed, assumed, runs if worth is None else 0)
 
 
+def must_say(unsaid: int, left: int, hosts: int) -> bool:
+    """Whether a host says at once what its agents spent, since it is more than its part of half of what is left of the
+    Colony's cap. So what all hosts have not said together is never more than what is left."""
+    return unsaid > 0 and unsaid * 2 * hosts >= max(left, 0)
+
+
+def parse_amount(unit: str, text: str) -> int | None:
+    """``2.50``, ``$2.50/day``, ``1_000_000``; None for ``off``. Raises ValueError."""
+    text = text.removesuffix("/day").removesuffix("/d").removeprefix("$").replace(",", "").replace("_", "")
+    if text == "off":
+        return None
+    if unit == USD:
+        return micros(text, MAX_CAP_USD)
+    if unit == RUNNER_S:
+        return millis(text, MAX_CAP_S)
+    if not (text.isascii() and text.isdecimal()) or int(text) > MAX_COUNT:
+        raise ValueError(f"must be a whole number of tokens from 0 to {MAX_COUNT}")
+    return int(text)
+
+
 def tightest(caps: Iterable[Cap]) -> list[Cap]:
     """Of each scope and unit the lowest: who sets one lifts none that another has set."""
     found: dict[tuple[str, str], Cap] = {}
@@ -267,6 +289,13 @@ def tightest(caps: Iterable[Cap]) -> list[Cap]:
         if key not in found or cap.limit < found[key].limit:
             found[key] = cap
     return [found[scope, unit] for scope in (AGENT, HOST, COLONY) for unit in UNITS if (scope, unit) in found]
+
+
+def cap_words(unit: str, amount: int | None) -> str:
+    """Of the Colony: ``the Colony may spend $50.00 a day``."""
+    if amount is None:
+        return f"no cap on the Colony in {unit}"
+    return f"the Colony may spend {amount_text(unit, amount)} a day"
 
 
 def amount_text(unit: str, amount: int) -> str:

@@ -23,6 +23,7 @@ from maw.core.authority import (
     dismissal_fields,
     grant_fields,
 )
+from maw.core.capping import CAP, cap_fields
 from maw.core.freezing import AGENT, ALL, CHANNEL, FREEZE, NODE, THAW, Target, freeze_fields, thaw_fields
 from maw.core.identity import OPERATOR_NEW, NodeId, digest, key_text, parse_key, short_key
 from maw.core.names import check_name, nearest
@@ -30,6 +31,7 @@ from maw.core.policy import POLICY, check_policy, policy_fields
 from maw.core.redaction import MAX_STATED_RANGES, REDACT, as_ranges, redaction_fields
 from maw.core.revocation import REVOKE, revocation_fields
 from maw.core.ruling import Ruling
+from maw.core.spending import cap_words, parse_amount
 from maw.errors import Ambiguous, BadInput, Conflict, NotFound, Refused
 from maw.node.directory import Directory
 from maw.node.membership import Membership
@@ -71,7 +73,7 @@ class Drafting:
         asked = {**asked, _VOID: await self.heard_since(asked.get("void_since_ms"))}
         make = {
             OPERATOR: self._grant, DISMISS: self._dismissal, REVOKE: self._revocation, FREEZE: self._freeze,
-            THAW: self._thaw, REDACT: self._redaction, POLICY: self._policy,
+            THAW: self._thaw, REDACT: self._redaction, POLICY: self._policy, CAP: self._cap,
         }[kind]  # fmt: skip
         fields, about = make(key, asked)
         return {
@@ -100,6 +102,22 @@ class Drafting:
                 code="no_operator",
                 hint="`maw operator list` shows who may do what; the operator.key of a host that joined rules nothing",
             )
+
+    def _cap(self, key: NodeId, asked: Json) -> tuple[Json, str]:
+        unit, text = _text(asked, "unit"), _text(asked, "amount")
+        try:
+            amount = parse_amount(unit, text)
+        except ValueError as error:
+            raise BadInput(
+                f"{text!r} {error}", code="bad_amount", hint="maw cost cap --colony usd=50/day"
+            ) from None
+        self._need(key, FREEZING)
+        lifts = [one.id for one in self._ruling.caps if one.unit == unit]
+        if amount is None and not lifts:
+            raise NotFound(
+                f"the Colony has no cap in {unit}", code="not_capped", hint="`maw cost` shows what is capped"
+            )
+        return cap_fields(unit, amount, lifts), cap_words(unit, amount)
 
     def _freeze(self, key: NodeId, asked: Json) -> tuple[Json, str]:
         target = self._target(_text(asked, "who"))

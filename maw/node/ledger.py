@@ -31,6 +31,8 @@ class Ledger:
         """Not at once after a start: a daemon that is started again and again says it no more often."""
         self._due = True
         self._alone = asyncio.Lock()
+        self.said: Callable[[], None] = lambda: None
+        """Called when it is."""
 
     def counted(self) -> None:
         """There is more than was said."""
@@ -55,6 +57,7 @@ class Ledger:
             unsaid = [] if me is None else await rows.unsaid(self._store.db, me.n, MAX_ROWS)
             if unsaid:
                 await self._authoring.say(Kind.LEDGER, ledger_content(unsaid))
+                self.said()
                 self._next = self._monotonic() + EVERY_S
             if len(unsaid) == MAX_ROWS:
                 self.hurry()

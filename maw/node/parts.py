@@ -25,6 +25,7 @@ from maw.core.identity import NodeId, Signer, short_key
 from maw.core.once import Marks
 from maw.core.refused import Attempt
 from maw.core.replication import Replicator
+from maw.core.spending import COLONY, Cap
 from maw.core.statement import Statement
 from maw.core.transcript import Hello
 from maw.errors import LinkClosed, MawError
@@ -349,10 +350,12 @@ class Parts:
         self.spending = Spending(
             store, self.costs, config.cost, config.name, self.directory.address,
             lambda agent: agent.id.hex() == self.herald.speaker, self.alerts.raise_alert, self.alerts.settle,
-            self.hearing.stir,
+            self.hearing.stir, self._colony_caps, lambda: len(self.membership.book.trusted) + 1,
+            lambda: self.ledger.hurry(),
         )  # fmt: skip
         self.tallies = Tallies(store, self.costs, lambda: self.visible.seq)
         self.ledger = Ledger(store, self.authoring)
+        self.ledger.said = self.spending.said
         self.costs.counted = self._counted
         self.keeping.refuse_halted = self.spending.refuse
         self.wakes.frozen = lambda agent: self.keeping.frozen(agent) or self.spending.words(agent)
@@ -462,6 +465,15 @@ class Parts:
     def _charge(self, agent: AgentRow, said: Said) -> None:
         self.quotas.charge(agent, said)
         self.legibility.heard(agent, said)
+
+    def _colony_caps(self) -> list[Cap]:
+        ruling = self.membership.book.ruling
+        name_of = ruling.authority.name_of
+        return [
+            Cap(COLONY, one.unit, one.amount, f"operator {name_of(one.issuer) or short_key(one.issuer)}")
+            for one in ruling.caps
+            if one.amount is not None
+        ]
 
     def _counted(self) -> None:
         self.ledger.counted()

@@ -16,6 +16,7 @@ from maw.config import CostConfig
 from maw.core.effects import Alert
 from maw.core.spending import (
     AGENT,
+    COLONY,
     HOST,
     NEAR_PERCENT,
     RUNNER_S,
@@ -27,6 +28,7 @@ from maw.core.spending import (
     Unknown,
     amount_text,
     end_of,
+    must_say,
     standing,
     tightest,
     total,
@@ -54,8 +56,8 @@ class Seen(NamedTuple):
 
 
 class Spending:
-    """``exempt`` is never halted. ``colony``: the caps that operators set, and what all hosts have spent. ``freed`` is
-    called with who is halted no more."""
+    """``exempt`` is never halted. ``colony``: the caps that operators set; ``hosts``: how many there are. ``freed`` is
+    called with who is halted no more, ``hurry`` when other hosts are to know at once what was spent here."""
 
     def __init__(
         self,
@@ -68,7 +70,9 @@ class Spending:
         alert: Callable[[Alert], None],
         settle: Callable[[str, str], None],
         freed: Callable[[AgentRow], None],
-        colony: Callable[[], tuple[list[Cap], Spent]] = lambda: ([], Spent()),
+        colony: Callable[[], list[Cap]],
+        hosts: Callable[[], int],
+        hurry: Callable[[], None],
     ) -> None:
         self._store = store
         self._costs = costs
@@ -80,6 +84,10 @@ class Spending:
         self._settle = settle
         self._freed = freed
         self._colony = colony
+        self._hosts = hosts
+        self._hurry = hurry
+        self._said = (0, Spent())
+        """Day, and what this host had spent when it last said so."""
         self._day = -1
         self._set: dict[tuple[bytes, str], int] = {}
         """Caps by command."""
@@ -174,15 +182,28 @@ class Spending:
                 self._freed(row_)
 
     def _shared(self) -> list[Standing]:
-        host = self._since(_HOST, total(self._costs.of_host()))
-        caps, spent = self._colony()
-        return [
-            *(
-                standing(cap, host, self._config.unknown)
-                for cap in tightest(self._caps(HOST, self._config.host, _HOST))
-            ),
-            *(standing(cap, spent, self._config.unknown) for cap in caps),
-        ]
+        own = total(self._costs.of_host())
+        host = self._since(_HOST, own)
+        of_host = tightest(self._caps(HOST, self._config.host, _HOST))
+        found = [standing(cap, host, self._config.unknown) for cap in of_host]
+        if caps := tightest(self._colony()):
+            spent = Spent.of(own.plus(total(self._costs.elsewhere())))
+            found += [standing(cap, spent, self._config.unknown) for cap in caps]
+            self._say_soon(Spent.of(own), found)
+        return found
+
+    def _say_soon(self, own: Spent, found: Iterable[Standing]) -> None:
+        """What this host keeps to itself must stay small beside what is left of the Colony's caps."""
+        day, said = self._said
+        unsaid = own.since(said if day == self._costs.day else Spent())
+        for one in found:
+            more = standing(one.cap, unsaid, self._config.unknown).spent
+            if one.cap.scope == COLONY and must_say(more, one.cap.limit - one.spent, self._hosts()):
+                self._hurry()
+
+    def said(self) -> None:
+        """All that this host had spent until now is in its log."""
+        self._said = self._costs.day, Spent.of(total(self._costs.of_host()))
 
     def _since(self, account: bytes, counts: Counts) -> Spent:
         spent = Spent.of(counts)
@@ -216,6 +237,7 @@ class Spending:
                 key := f"{about[0]} {whose} {one.cap.unit} {one.cap.limit}"
             ) not in self._noted | self._to_note:
                 self._alert(Alert(*about, self._text(agent, one)))
+                self._hurry()
                 self._to_note.add(key)
         for about in self._shown - now:
             self._settle(*about)
@@ -226,6 +248,8 @@ class Spending:
         whose = self._address(agent) if agent is not None else _whose(cap.scope, self._host)
         limit = amount_text(cap.unit, cap.limit)
         resume = f"maw cost resume {name}" if agent is not None else "maw cost resume --host"
+        if cap.scope == COLONY:
+            resume = f"an operator's maw cost cap --colony {cap.unit}=…"
         if one.unknown and not one.is_spent:
             told = "money" if cap.unit == USD else "tokens"
             return (

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from maw.core.authority import RIGHTS, Dismissal, Grant
+from maw.core.capping import ColonyCap
 from maw.core.entry import Position
 from maw.core.freezing import Freeze, Thaw
 from maw.core.identity import NodeId, digest, key_text, short_key
@@ -14,6 +15,7 @@ from maw.core.policy import Policy
 from maw.core.redaction import StatedRedaction
 from maw.core.revocation import Revocation
 from maw.core.ruling import IN_FORCE_IS_TOLD, Ruling
+from maw.core.spending import cap_words
 from maw.core.statement import Statement
 from maw.node.directory import Directory
 from maw.node.keeping import frozen_words
@@ -92,6 +94,10 @@ class Telling:
                 first = self._ruling.policies[:1]
                 rest = "" if first and first[0].id == statement.id else ", not in force (any more)"
                 return f"policy, version {version}{rest}"
+            case ColonyCap(unit=unit, amount=amount):
+                return cap_words(unit, amount) + (
+                    "" if self._in_force(statement) else ", not in force (any more)"
+                )
             case Grant() as grant:
                 until = f" until {iso(grant.until)}" if grant.until is not None else ""
                 where = self._names(grant.hosts)
