@@ -76,6 +76,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "channel": "maw.cli.channels:channel_group",
         },
         "Life": {
+            "team": "maw.cli.team:team_group",
             "soul": "maw.cli.souls:soul_group",
             "policy": "maw.cli.policy:policy_group",
         },
@@ -123,7 +124,6 @@ TO_COME: Final[Mapping[str, str]] = MappingProxyType(
         "birth": "until then: `maw agent add NAME`",
         "death": "until then: `maw agent remove NAME`",
         "move": "",
-        "team": "",
     }
 )
 """Words that are kept for what comes, with what does it until then."""
