@@ -79,3 +79,20 @@ COSTS: Final = _closed(
         "more": {**_FLAG, "description": "there are more lines than are shown: ask for fewer days"},
     }
 )
+COST_TODAY: Final = _closed(
+    {
+        "day": _DAY,
+        "agents": {
+            "type": "object",
+            "description": "of this host, that cost anything today",
+            "additionalProperties": _closed(
+                {
+                    **{name: COUNTS[name] for name in ("runs", "runner_s", "usd", "unpriced_runs")},
+                    "tokens": _WHOLE,
+                }
+            ),
+        },
+        "caps": {"type": "array", "items": _closed({"of": _TEXT, "unit": _TEXT, "percent": _WHOLE})},
+    }
+)
+"""In the state of the node."""

@@ -42,6 +42,7 @@ def exposition(status: Json, peers: Sequence[Json]) -> str:
     )
     lines += _of_host(status.get("host") or {})
     lines += _of_wakes((status.get("wakes") or {}).get("agents") or {})
+    lines += _of_costs(status.get("cost") or {}, status.get("halted") or [])
     lines += _of_search(status.get("search") or {})
     alerts = status.get("alerts") or []
     lines += _metric("maw_alerts", "gauge", "alerts that status shows", [({}, len(alerts))])
@@ -110,6 +111,28 @@ def _of_wakes(agents: Json) -> list[str]:
         *_metric("maw_digests_total", "counter", "digests made for an agent", each("digests")),
         *_metric("maw_digest_bytes_total", "counter", "bytes of those", each("digest_bytes")),
         *_metric("maw_wakes_held", "gauge", "senders (or groups) that do not wake it any more", held),
+    ]
+
+
+def _of_costs(cost: Json, halted: Sequence[str]) -> list[str]:
+    """Counters that begin anew at midnight, UTC, as a restart makes others do."""
+
+    def each(key: str) -> list[tuple[Json, object]]:
+        return [({"agent": name}, one[key]) for name, one in sorted((cost.get("agents") or {}).items())]
+
+    caps: list[tuple[Json, object]] = [
+        ({"of": cap["of"], "unit": cap["unit"]}, cap["percent"] / 100) for cap in cost.get("caps") or ()
+    ]
+    return [
+        *_metric("maw_cost_runs_total", "counter", "runs that ended, today (UTC)", each("runs")),
+        *_metric(
+            "maw_cost_unpriced_runs_total", "counter", "runs that told no money, today", each("unpriced_runs")
+        ),
+        *_metric("maw_cost_runner_seconds_total", "counter", "how long runners ran, today", each("runner_s")),
+        *_metric("maw_cost_tokens_total", "counter", "tokens as runners told them, today", each("tokens")),
+        *_metric("maw_cost_usd_total", "counter", "dollars as runners told them, today", each("usd")),
+        *_metric("maw_cost_cap_spent_ratio", "gauge", "how much of a cap is spent; from 1 on it halts", caps),
+        *_metric("maw_cost_halted", "gauge", "agents of this host that are halted", [({}, len(halted))]),
     ]
 
 

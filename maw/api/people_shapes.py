@@ -34,6 +34,7 @@ USER_BESIDE: Final[Json] = {
         "description": "an agent of this node, or a word, that it may be taken for",
     },
     "pulse_s": _WHOLE_OR_NULL,
+    "halted": {**_TEXT, "description": "why: it has spent what it may today; left out where it has not"},
     "born": {
         "oneOf": [
             {

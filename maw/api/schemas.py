@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from maw.api.backend import Json
-from maw.api.cost_shapes import CAPS, COSTS, RUN_TAKEN
+from maw.api.cost_shapes import CAPS, COST_TODAY, COSTS, RUN_TAKEN
 from maw.api.message_shapes import BESIDE, FILE, FILE_OF_MESSAGE, MARKS, MESSAGE
 from maw.api.people_shapes import CHANNEL_BESIDE, NEW_USER, OF_SPEAKER, PULSE, USER, USER_BESIDE
 from maw.core.roster import KINDS, OnHang
@@ -202,6 +202,8 @@ _STATUS: Final = _object(
         ),
         "host": _object(_HOST_BRIEF),
         "frozen": _TEXTS,
+        "cost": COST_TODAY,
+        "halted": _TEXTS,
         "overdue": {"type": "object", "additionalProperties": _WHOLE},
         "without_keeper": _list(_object({"uid": _WHOLE, "agents": _TEXTS})),
     },

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
-from decimal import Decimal
 from typing import Annotated, Any, Final
 
 import typer
@@ -159,7 +158,12 @@ def _amount(unit: str, text: str) -> str | int:
         raise BadInput(f"{unit}: {text!r} {error}", code="usage", hint=_HOW) from None
     if amount is None:
         return "off"
-    return amount if unit == TOKENS else f"{Decimal(amount) / (MICRO if unit == USD else 1000):f}"
+    return amount if unit == TOKENS else exact(amount, MICRO if unit == USD else 1000)
+
+
+def exact(amount: int, scale: int) -> str:
+    """In units of ``scale``, with all its digits."""
+    return f"{amount // scale}.{amount % scale:0{len(str(scale)) - 1}d}"
 
 
 def _warn(answer: Record) -> None:

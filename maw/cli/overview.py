@@ -10,6 +10,7 @@ from maw.cli.output import Output, note, parse_time, size, span, span_since, wor
 from maw.cli.params import Json
 from maw.cli.session import plain_daemon
 from maw.client import calls
+from maw.core.spending import MICRO, dollars
 
 Record = Mapping[str, Any]
 
@@ -26,7 +27,14 @@ def overview(as_json: bool) -> int:
         out.line(f"unread: {unread}")
     if overdue := _counted(state.get("overdue")):
         out.line(out.style(f"asks that are overdue: {overdue}", "yellow"))
-    for trouble in (*_unkept(state), *_frozen(state), *_troubles(state), *_refused(state), *_alerts(state)):
+    for trouble in (
+        *_unkept(state),
+        *_frozen(state),
+        *_halted(state),
+        *_troubles(state),
+        *_refused(state),
+        *_alerts(state),
+    ):
         out.line(out.style(trouble, "yellow"))
     for step in next_steps(state):
         out.line(f"next: {step}")
@@ -98,10 +106,12 @@ def _facts(out: Output, state: Record) -> list[tuple[str, str]]:
         ("memory", size(state.get("rss_bytes"))),
         ("host", _host(out, state.get("host") or {})),
         ("wakes", _wakes(state.get("wakes") or {})),
+        *([("cost", _cost(state["cost"]))] if state.get("cost") else []),
         ("backup", _backup(out, state)),
     ]
     facts += [("keeper", out.style(unkept, "yellow")) for unkept in _unkept(state)]
     facts += [("frozen", out.style(freeze, "yellow")) for freeze in _frozen(state)]
+    facts += [("halted", out.style(halt, "red")) for halt in _halted(state)]
     facts += [("peer", out.style(trouble, "yellow")) for trouble in _troubles(state)]
     facts += [("refused", out.style(refused, "yellow")) for refused in _refused(state)]
     return [*facts, *(("alert", out.style(alert, "yellow")) for alert in _alerts(state))]
@@ -222,6 +232,24 @@ def _unkept(state: Record) -> list[str]:
 def _frozen(state: Record) -> list[str]:
     """``#noise is frozen (too loud)``: what explains a refusal, on every host."""
     return [words(one) for one in state.get("frozen") or ()]
+
+
+def _halted(state: Record) -> list[str]:
+    """``scout is halted: its $2.00 a day are spent; until …``"""
+    return [words(one) for one in state.get("halted") or ()]
+
+
+def _cost(cost: Record) -> str:
+    """What today came to, and the cap that is spent furthest."""
+    agents = (cost.get("agents") or {}).values()
+    usd, runs = sum(one["usd"] for one in agents), sum(one["runs"] for one in agents)
+    unpriced = sum(one["unpriced_runs"] for one in agents)
+    more = f" and {unpriced} runs that told none" if unpriced else ""
+    caps = sorted(cost.get("caps") or (), key=lambda cap: -cap["percent"])
+    cap = (
+        f" · {caps[0]['percent']} % of the {words(caps[0]['unit'])} of {words(caps[0]['of'])}" if caps else ""
+    )
+    return f"{dollars(round(usd * MICRO))}{more} in {runs} runs today (UTC){cap}"
 
 
 def _troubles(state: Record) -> list[str]:

@@ -44,6 +44,8 @@ def show(name: OwnAgent, as_json: Json = False) -> None:
     if out.as_json:
         out.json({**(listed or {}), "user": user})
         return
+    if user.get("halted"):
+        out.line(f"{out.style('halted'.ljust(8), 'dim')} {out.style(words(user['halted']), 'red')}")
     for label, value in profile_facts(out, user):
         out.line(f"{out.style(label.ljust(8), 'dim')} {value}")
     if listed is not None:

@@ -20,7 +20,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Final, NamedTuple
 
 DAY_MS: Final = 86_400_000
@@ -146,6 +145,8 @@ def millis(seconds: object, most: int = MAX_RUN_S) -> int:
 
 
 def _scaled(amount: object, scale: int, most: int, unit: str) -> int:
+    from decimal import ROUND_CEILING, Decimal, InvalidOperation  # most commands read no amounts
+
     rule = f"must be {unit} from 0 to {most}"
     if type(amount) not in (int, float, str):
         raise ValueError(rule)

@@ -66,6 +66,12 @@ async def test_an_agent_that_has_spent_its_cap_is_halted_and_others_go_on(host: 
     assert await refused(host, "neo") is None
     found = await costs(host)
     assert [(one["agent"], one["why"]) for one in found["halted"]] == [("arthur", answer["halted"])]
+    status = await host.service.status(await host.owner())
+    assert status["halted"] == [f"arthur is {answer['halted']}"]
+    assert status["cost"]["caps"] == [{"of": "arthur@mbp", "unit": "usd", "percent": 100}]
+    assert status["cost"]["agents"]["arthur"]["usd"] == 1.0
+    users = {one["username"]: one.get("halted") for one in await host.service.users(await host.owner())}
+    assert (users["arthur"], users["neo"]) == (answer["halted"], None)
     assert [(cap["of"], cap["percent"], cap["source"]) for cap in found["caps"]] == [
         ("arthur@mbp", 100, "maw.toml")
     ]

@@ -17,6 +17,7 @@ from maw.api.backend import Json, Speaker
 from maw.api.service.speakers import Speakers
 from maw.core.freezing import Freeze
 from maw.core.identity import key_text
+from maw.core.spending import HOST, day_text, usd_number
 from maw.core.statement import colony_text
 from maw.node.backup_record import LastBackup, last_backup
 from maw.node.keeping import frozen_words
@@ -115,6 +116,8 @@ class Status(Speakers):
                 for uid, names in sorted(node.roster.without_keeper().items())
                 if speaker.is_admin or uid == speaker.uid
             ],
+            "cost": self._cost(mine),
+            "halted": [f"{name} is {why}" for name, why in sorted(node.spending.halted().items())],
             "frozen": _frozen(node.membership.book.ruling.freezes.active),
             "alerts": await node.alerts.recent(node.db, iso),
         }
@@ -133,7 +136,36 @@ class Status(Speakers):
         return self._node.peering.listing()
 
     async def users(self, speaker: Speaker) -> list[Json]:
-        return await self._node.people.listing(lambda row: self._may_see(row, speaker))
+        halted = self._node.spending.halted()
+        users = await self._node.people.listing(lambda row: self._may_see(row, speaker))
+        for user in users if halted else ():
+            if user["local"] and user["username"] in halted:
+                user["halted"] = halted[user["username"]]
+        return users
+
+    def _cost(self, mine: Iterable[AgentRow]) -> Json:
+        """Today, of agents that cost anything; and how far each cap is spent."""
+        costs, spending = self._node.costs, self._node.spending
+        today = {row.name: costs.today(row) for row in mine if row.profile.of is None}
+        caps = [
+            {
+                "of": self.node_name if agent is None and one.cap.scope == HOST else "the Colony"
+                if agent is None else self._node.directory.address(agent),
+                "unit": one.cap.unit, "percent": one.percent,
+            }
+            for agent, one in spending.seen()
+        ]  # fmt: skip
+        return {
+            "day": day_text(costs.day),
+            "agents": {
+                name: {
+                    "runs": one.runs, "runner_s": one.runner_ms / 1000, "tokens": one.tokens,
+                    "usd": usd_number(one.usd), "unpriced_runs": one.unpriced,
+                }
+                for name, one in today.items() if any(one)
+            },
+            "caps": caps,
+        }  # fmt: skip
 
 
 def _frozen(active: Iterable[Freeze]) -> list[str]:

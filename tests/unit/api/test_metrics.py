@@ -50,3 +50,15 @@ def test_what_hearing_costs_is_told_by_agent() -> None:
     assert 'maw_digests_total{agent="arthur"} 5\n' in shown
     assert 'maw_digest_bytes_total{agent="arthur"} 912\n' in shown
     assert 'maw_wakes_held{agent="arthur"} 1\n' in shown
+
+
+def test_what_agents_cost_is_told_by_agent_and_cap() -> None:
+    today = {"runs": 2, "runner_s": 61.5, "tokens": 50100, "usd": 0.0123, "unpriced_runs": 1}
+    caps = [{"of": "arthur@mbp", "unit": "usd", "percent": 85}]
+    cost = {"day": "2026-11-22", "agents": {"arthur": today}, "caps": caps}
+    shown = exposition({"cost": cost, "halted": ["arthur is halted: …"]}, [])
+    assert 'maw_cost_usd_total{agent="arthur"} 0.0123\n' in shown
+    assert 'maw_cost_tokens_total{agent="arthur"} 50100\n' in shown
+    assert 'maw_cost_unpriced_runs_total{agent="arthur"} 1\n' in shown
+    assert 'maw_cost_cap_spent_ratio{of="arthur@mbp",unit="usd"} 0.85\n' in shown
+    assert "maw_cost_halted 1\n" in shown

@@ -81,10 +81,15 @@ def test_a_cap_is_set_and_an_agent_resumed(cli: Cli, daemon: FakeDaemon) -> None
     told = {"caps": [{**CAP, "unknown_runs": 2}], "halted": []}
     daemon.answers["POST /api/costs/cap"] = daemon.answers["POST /api/costs/resume"] = (200, told)
     result = cli("cost", "cap", "@scout", "usd=$2.50/day", "tokens=1_000_000", "runner_s=off")
-    assert daemon.asked[-1].body == {"agent": "scout", "usd": "2.5", "tokens": 1000000, "runner_s": "off"}
+    assert daemon.asked[-1].body == {
+        "agent": "scout",
+        "usd": "2.500000",
+        "tokens": 1000000,
+        "runner_s": "off",
+    }
     assert "2 runs of today told no money" in result.err
     cli("cost", "cap", "--host", "usd=20")
-    assert daemon.asked[-1].body == {"usd": "20"}
+    assert daemon.asked[-1].body == {"usd": "20.000000"}
     cli("cost", "resume", "scout")
     assert daemon.asked[-1].body == {"agent": "scout"}
     cli("cost", "resume", "--host")

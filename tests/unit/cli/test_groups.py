@@ -70,6 +70,24 @@ def test_maw_alone_says_how_it_is_and_what_to_do(cli: Cli, daemon: FakeDaemon) -
     assert "frozen    the whole Colony is frozen (drill)" in cli("status").out.splitlines()
 
 
+def test_what_today_cost_and_who_is_halted(cli: Cli, daemon: FakeDaemon) -> None:
+    one = {"runs": 2, "runner_s": 61.5, "tokens": 50100, "usd": 1.5, "unpriced_runs": 1}
+    caps = [
+        {"of": "mbp", "unit": "usd", "percent": 12},
+        {"of": "scout@mbp", "unit": "tokens", "percent": 100},
+    ]
+    cost = {"day": "2026-11-22", "agents": {"scout": one, "neo": one}, "caps": caps}
+    halted = "scout is halted: its 100 tokens a day are spent; until 2026-11-23T00:00:00Z"
+    daemon.answers["GET /api/status"] = (200, {**STATE, "cost": cost, "halted": [halted]})
+    assert halted in cli().out.splitlines()
+    lines = cli("status").out.splitlines()
+    assert (
+        "cost      $3.00 and 2 runs that told none in 4 runs today (UTC) · 100 % of the tokens of scout@mbp"
+        in lines
+    )
+    assert f"halted    {halted}" in lines
+
+
 def test_who_is_refused_again_and_again_is_named(cli: Cli, daemon: FakeDaemon) -> None:
     worst = [{"address": "203.0.113.7", "count": 812, "why": "too many half-open"}]
     state = {**STATE, "refused_connections": {"count": 820, "worst": worst}}
