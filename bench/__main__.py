@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from bench import catchup, cli, colony, files, hearing, hooks, hop, idle, memory, posts, report
+from bench import catchup, cli, colony, files, hearing, hooks, hop, idle, memory, posts, pulse, report
 from bench.figure import Figure
 from bench.fleet import page
 from bench.house import TroubleError
@@ -27,6 +27,7 @@ BENCHMARKS: Final[dict[str, ModuleType]] = {
     "cli": cli,
     "idle": idle,
     "hooks": hooks,
+    "pulse": pulse,
     "hearing": hearing,
     "colony": colony,
     "files": files,

@@ -482,9 +482,20 @@ class Peopling(Protocol):
         """``said``: about, pulse_s, roles, crowd; what is None stays. NotFound; Refused: another's, or a
         ``crowd`` from who does not administer."""
 
-    async def pulse(self, speaker: Speaker, most: int | None) -> Json:
-        """The speaking agent is there: ``{"agent", "last_pulse_at", "unread"}``. ``most``: messages that it may say
-        until it pulses again."""
+    async def pulse(
+        self,
+        speaker: Speaker,
+        most: int | None,
+        *,
+        watch: Sequence[str] = (),
+        trouble: str | None = None,
+        policy: str | None = None,
+        same: bool = False,
+    ) -> Json:
+        """The speaking agent is there: ``{"agent", "last_pulse_at", "unread", "waking", "roles", "held",
+        "no_channel", "policy"}``. ``most``: messages that it may say until it pulses again; ``watch``: channels that it
+        watches from now on; ``trouble``: why its pulses fail, "" when they do not any more; ``policy``: the id of the
+        one that it has; ``same``: it is no other pulse than the last one. Refused: it is halted."""
 
     async def roles_waiting(self, speaker: Speaker) -> dict[str, int]:
         """How much waits for the roles of the speaking agent; only where something does."""

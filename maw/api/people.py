@@ -19,6 +19,7 @@ from maw.errors import BadInput
 
 _USER: Final = Field("name", Line(), "a local agent's name", required=True)
 MAX_A_PULSE: Final = 1_000_000
+MAX_WATCHED: Final = 64
 MAX_UID: Final = (1 << 32) - 2
 _ABOUT: Final = Field("about", Blank(MAX_ABOUT), "what it is for, on one line; empty: nothing is said")
 _PULSE: Final = Field("pulse_s", Whole(0, MAX_PULSE_S), "seconds between two of its pulses; 0: none is known")
@@ -67,7 +68,15 @@ async def change_user(call: Call) -> web.StreamResponse:
 
 
 async def pulse(call: Call) -> web.StreamResponse:
-    answer = await call.backend.pulse(call.speaker, call.args["max_messages"])
+    args = call.args
+    answer = await call.backend.pulse(
+        call.speaker,
+        args["max_messages"],
+        watch=args["watch"],
+        trouble=args["trouble"],
+        policy=args["policy"],
+        same=args["same"],
+    )
     return reply(answer, headers=call.api.headers)
 
 
@@ -146,7 +155,17 @@ ROUTES: Final = (
                 "max_messages",
                 Whole(0, MAX_A_PULSE),
                 "how many messages it may say until it pulses again; left out: any number, also when a pulse is over",
-            )
+            ),
+            Field(
+                "watch", Words(MAX_WATCHED, MAX_NAME + 1), "channels that it watches from now on", default=[]
+            ),
+            Field(
+                "trouble",
+                Blank(),
+                "why its pulses fail: a human is told; empty: they do not any more",
+            ),
+            Field("policy", Line(64), "the policy that it has: its id, as `policy` of an answer names it"),
+            Field("same", Flag(), "no other pulse than the last that was told of", default=False),
         ),
     ),
     Route(

@@ -65,7 +65,30 @@ OF_SPEAKER: Final[Json] = {
 }
 """Of each message."""
 
-PULSE: Final[Json] = {"agent": _TEXT, "last_pulse_at": _TIME, "unread": _WHOLE}
+PULSE: Final[Json] = {
+    "agent": _TEXT,
+    "last_pulse_at": _TIME,
+    "unread": _WHOLE,
+    "waking": {**_WHOLE, "description": "how many of what is unread, its roles' too, begin a run"},
+    "roles": {
+        "type": "object",
+        "additionalProperties": _WHOLE,
+        "description": "what is unread for its roles",
+    },
+    "held": {
+        "type": ["object", "null"],
+        "description": "why it may say nothing now",
+        "properties": {"code": _TEXT, "message": _TEXT, "hint": _TEXT},
+        "required": ["code", "message", "hint"],
+    },
+    "no_channel": {"type": "array", "items": _TEXT, "description": "of `watch`: those that are not there"},
+    "policy": {
+        "type": ["object", "null"],
+        "description": "the one in force",
+        "properties": {"version": _WHOLE, "id": _TEXT},
+        "required": ["version", "id"],
+    },
+}
 
 CHANNEL_BESIDE: Final[Json] = {
     "about": _TEXT_OR_NULL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -14,6 +15,11 @@ def main() -> int:
         from maw.cli.light import main as light
 
         if (code := light(sys.argv[1:])) is not None:
+            return code
+    if sys.argv[1:2] == ["pulse"]:
+        from maw.agents.life.quick import main as quick
+
+        if (code := quick(sys.argv[2:], os.environ)) is not None:
             return code
     if sys.argv[1:] == ["up"]:
         from maw.cli.serving import quickly

@@ -76,6 +76,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "channel": "maw.cli.channels:channel_group",
         },
         "Life": {
+            "pulse": "maw.cli.life:pulse",
             "team": "maw.cli.team:team_group",
             "soul": "maw.cli.souls:soul_group",
             "policy": "maw.cli.policy:policy_group",
@@ -119,7 +120,6 @@ ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
 
 TO_COME: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "pulse": "until then: `maw wait` in a loop (docs/agents.md)",
         "dream": "",
         "birth": "until then: `maw agent add NAME`",
         "death": "until then: `maw agent remove NAME`",

@@ -42,11 +42,14 @@ _RESETS: Final = re.compile(r"limit reached\|(\d{9,11})\b")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a run took, as far as the runner says it. ``usd``: what it says that it cost."""
+    """What a run took, as far as the runner says it. ``usd``: what it says it cost. ``cache_tokens``: read from and
+    written to the provider's cache, which ``input_tokens`` are without."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     usd: float | None = None
+    cache_tokens: int | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +126,30 @@ def _result(printed: str) -> Mapping[str, Any] | None:
 
 
 def _usage(result: Mapping[str, Any]) -> Usage | None:
-    """Read from the cache counts as read."""
     told = result.get("usage")
     told = told if isinstance(told, dict) else {}
-    read = [_whole(told.get(key)) for key in _READ]
-    known = [one for one in read if one is not None]
+    cached = [one for one in (_whole(told.get(key)) for key in _CACHED) if one is not None]
     usage = Usage(
-        sum(known) if known else None, _whole(told.get("output_tokens")), _money(result.get("total_cost_usd"))
+        _whole(told.get("input_tokens")),
+        _whole(told.get("output_tokens")),
+        _money(result.get("total_cost_usd")),
+        sum(cached) if cached else None,
+        _model(result),
     )
     return None if usage == Usage() else usage
 
 
-_READ: Final = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+_CACHED: Final = ("cache_creation_input_tokens", "cache_read_input_tokens")
+
+
+def _model(result: Mapping[str, Any]) -> str | None:
+    """The one that cost most, of those that worked in the run."""
+    told = result.get("modelUsage")
+    if not isinstance(told, dict) or not told:
+        return None
+    costs = {name: _money(one.get("costUSD")) or 0.0 for name, one in told.items() if isinstance(one, dict)}
+    best = max(costs, key=lambda name: costs[name], default="")
+    return best if 0 < len(best) <= 64 and best.isprintable() else None
 
 
 def _money(value: object) -> float | None:

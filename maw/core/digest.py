@@ -149,7 +149,12 @@ def ago(seconds: float) -> str:
 
 
 def _line(brief: Brief, as_role: str) -> str:
-    said = quoted(brief.text) + _files(brief)
+    todo = f" -> maw ack {brief.seq} --obeyed or --declined{as_role}" if _is_order(brief) else ""
+    return f"{heading(brief)}: {quoted(brief.text)}{_files(brief)}{todo}"
+
+
+def heading(brief: Brief) -> str:
+    """Who says it, how that is known, what is wanted, where and when: all of a message's line but its words."""
     age = "at an unsure time" if brief.age_s is None else f"{ago(brief.age_s)} ago"
     where = f" in #{_plain(brief.channel)}" if brief.channel is not None else ""
     via = _plain(brief.author) + (f" ({_plain(brief.of)})" if brief.of is not None else "")
@@ -157,16 +162,19 @@ def _line(brief: Brief, as_role: str) -> str:
         via = f"{via} (not {_plain(brief.looks_like)})"
     if brief.operator is not None:
         who = f"operator {_plain(brief.operator)} (key checked) through {via}{where}"
-        if brief.order:
-            todo = f"maw ack {brief.seq} --obeyed or --declined{as_role}"
-            return f"ORDER {brief.seq} of {who}, {age}: {said} -> {todo}"
-        return f"OPERATOR {brief.seq}: {who}, {age}: {said}"
+        if _is_order(brief):
+            return f"ORDER {brief.seq} of {who}, {age}"
+        return f"OPERATOR {brief.seq}: {who}, {age}"
     known = "human, " if brief.role == "ape" else ""
     says = f" {_SAYS[brief.intent]}" if brief.intent in _SAYS else ""
     to = (" (to a group)" if brief.group else "") + (", high priority" if brief.urgent else "")
     if brief.overdue_s is not None:
         to += f", overdue since {ago(brief.overdue_s)}"
-    return f"{brief.seq} {via} ({known}{_plain(brief.known_by)}){says}{where}{to}, {age}: {said}"
+    return f"{brief.seq} {via} ({known}{_plain(brief.known_by)}){says}{where}{to}, {age}"
+
+
+def _is_order(brief: Brief) -> bool:
+    return brief.operator is not None and brief.order
 
 
 def _files(brief: Brief) -> str:

@@ -67,7 +67,7 @@ def run(
     ``kept`` reads it. Whatever fails is in ``failure``; nothing is raised for it. Raises OSError where the disk does
     not take it, Stopped."""
     answer.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    mark = answer.with_name(f"{answer.name}.runner")
+    mark = runner_mark(answer)
     _end_leftover(mark)
     begun = time.monotonic()
     with (
@@ -118,6 +118,11 @@ def kept(answer: Path) -> Ran | None:
         return None
     usage = told["usage"]
     return Ran(str(told["answer"]), float(told["seconds"]), None if usage is None else Usage(**usage))
+
+
+def runner_mark(answer: Path) -> Path:
+    """Where it is noted which process runs for this answer."""
+    return answer.with_name(f"{answer.name}.runner")
 
 
 def _written(ran: Ran) -> bytes:

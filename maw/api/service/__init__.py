@@ -13,6 +13,7 @@ from maw.api.service.filing import Filing
 from maw.api.service.hearing import Hearing
 from maw.api.service.hosting import Hosted
 from maw.api.service.people import Peopling
+from maw.api.service.pulsing import Pulsing
 from maw.api.service.reading import Reading
 from maw.api.service.roster import Rostering
 from maw.api.service.searching import Finding
@@ -35,6 +36,7 @@ class Service(
     Costing,
     Peopling,
     Ensouling,
+    Pulsing,
     Administering,
 ):
     """Everything a door may ask of a node."""

@@ -15,7 +15,6 @@ from maw.core.vouched import Vouched
 from maw.errors import Refused
 from maw.node.authoring import wall_clock_ms
 from maw.node.directory import new_token
-from maw.node.presenting import iso
 from maw.node.talking import need_agent
 from maw.store import pages
 from maw.store.state import AgentRow
@@ -145,15 +144,6 @@ class Peopling(Status):
 
     async def new_token(self, speaker: Speaker, name: str) -> str:
         return await self._node.people.fresh_token(name)
-
-    async def pulse(self, speaker: Speaker, most: int | None) -> Json:
-        agent = need_agent(self._agent(speaker))
-        self._node.spending.refuse(agent)
-        self._node.quotas.pulse(agent, most)
-        self._node.tallies.pulsed(agent)
-        at = self._node.presences.pulse(agent)
-        unread = await pages.unread_count(self._node.db, agent.n)
-        return {"agent": speaker.agent, "last_pulse_at": iso(at), "unread": unread}
 
     async def roles_waiting(self, speaker: Speaker) -> dict[str, int]:
         agent = self._agent(speaker)

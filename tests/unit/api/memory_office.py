@@ -179,8 +179,18 @@ class MemoryOffice:
         self.calls.append(("change_user", name, said))
         return self._user(self.agents[name])
 
-    async def pulse(self, speaker: Speaker, most: int | None) -> Json:
-        return {"agent": speaker.agent, "last_pulse_at": TIME, "unread": 0}
+    async def pulse(
+        self,
+        speaker: Speaker,
+        most: int | None,
+        *,
+        watch: Sequence[str] = (),
+        trouble: str | None = None,
+        policy: str | None = None,
+        same: bool = False,
+    ) -> Json:
+        told = {"agent": speaker.agent, "last_pulse_at": TIME, "unread": 0, "waking": 0}
+        return {**told, "roles": {}, "held": None, "no_channel": list(watch), "policy": None}
 
     async def take_run(self, speaker: Speaker, run: Run) -> Json:
         self.calls.append(("take_run", speaker.agent, run))

@@ -24,6 +24,7 @@ from bench.sizes import SIZES
         ["cli"],
         ["idle"],
         ["hooks"],
+        ["pulse"],
         ["hearing"],
         ["colony"],
         ["files"],

@@ -50,7 +50,7 @@ def test_json_of_a_run_with_what_it_took(tmp_path: Path) -> None:
     }
     (tmp_path / "said").write_text(json.dumps(told))
     got = ran(tmp_path, "cat said")
-    assert (got.answer, got.usage) == ("done", Usage(43, 7, 0.25))
+    assert (got.answer, got.usage) == ("done", Usage(3, 7, 0.25, 40))
     assert kept(tmp_path / ".maw" / "answer") == got
 
 

@@ -1,0 +1,377 @@
+"""One pulse: look, run, carry out, end. See docs/life.md; the rules are in maw/core/pulsing.py.
+
+Every step is on the disk before the next begins. Killed anywhere, the next pulse goes on: an answer that is kept is
+carried out, and the runner is begun again only where none is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from maw.agents.life import durable, quick, runner
+from maw.agents.life.carrying import HELD, Carrying, cost_of, now_ms, tell_costs
+from maw.agents.life.home import AgentHome, read_home
+from maw.agents.life.journal import Journal, Policy, Run, State
+from maw.client.daemon import Daemon
+from maw.core.pulse_prompt import Given, prompt, said
+from maw.core.pulsing import (
+    Do,
+    Found,
+    failed,
+    fitting,
+    is_empty,
+    to_tell,
+    weight,
+    what_to_do,
+    without_comments,
+)
+from maw.errors import Conflict, MawError, NotRunning, Refused, Unavailable
+
+PAGE: Final = 100
+PAGES: Final = 10
+"""Of a mailbox, looked at in one pulse: who floods the oldest keeps the rest for later pulses."""
+LARGEST: Final = 1 << 20
+"""Bytes of a home's file that are read."""
+HEAD: Final = 280
+"""Characters of a message that are kept for the log."""
+KILLED: Final = (
+    "the pulse was killed while its runner ran (of memory? by a time limit shorter than timeout_s?)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``word``: ok, ran, waits, running. ``line``: for people. ``told``: for ``--json``."""
+
+    word: str
+    line: str
+    told: dict[str, Any] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def only_pulse(home: AgentHome) -> Iterator[bool]:
+    """Whether this is the only pulse of this home. The lock is not inherited: what a runner leaves running does not
+    hold it."""
+    home.own.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(home.own / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(handle)
+
+
+def pulse(
+    home: AgentHome,
+    daemon: Daemon,
+    env: Mapping[str, str],
+    *,
+    insist: bool = False,
+) -> Outcome:
+    """One whole pulse, and more where somebody asked for one while it ran. Raises MawError, OSError, Stopped."""
+    again = home.own / "again"
+    outcome: Outcome | None = None
+    while outcome is None or again.exists():  # who asks writes that first, and looks for the lock then
+        with only_pulse(home) as only:
+            if not only:
+                busy = f"a pulse of {home.name} is running: nothing was done"
+                return outcome or Outcome("running", busy, {"agent": home.name})
+            durable.remove(again)
+            try:
+                outcome = Pulse(home, daemon, env).once(insist=insist)
+            except MawError as error:
+                quick.log(str(home.folder), f"ERROR {error.code}: {error.message}")
+                raise
+    return outcome
+
+
+class Pulse:
+    """``daemon``: asked as the agent."""
+
+    def __init__(self, home: AgentHome, daemon: Daemon, env: Mapping[str, str]) -> None:
+        self._home = home
+        self._daemon = replace(daemon, speaker=home.name, pane=None)
+        self._env = env
+        self._journal = Journal(home)
+        self._policy = self._journal.policy()
+
+    def once(self, *, insist: bool = False) -> Outcome:
+        home, journal = self._home, self._journal
+        seen = quick.looks(str(home.folder))
+        state, run = journal.state(), journal.run()
+        told = quick.heard(str(home.folder)) or self._look()
+        if told["held"] is not None:
+            held = told["held"]
+            raise Refused(
+                f"{home.name} does not pulse: {held['message']}", code=held["code"], hint=held["hint"]
+            )
+        self._take_policy(told)
+        kept = None if run is None else self._kept(run)
+        directives, tasks = self._text(home.heartbeat), self._text(home.tasks)
+        now = time.time()
+        due = not is_empty(directives) and not 0 <= now - state.directives_at < home.heartbeat_s
+        found = Found(
+            waking=told["waking"],
+            directives=due,
+            tasks=not is_empty(tasks),
+            answered=kept is not None,
+            begun=run is not None,
+        )
+        if run is not None and kept is None and run.tries:  # its runner ended with it, and was no success
+            self._fail(state, KILLED, killed=True)
+        do = what_to_do(found, state.failing, now, insist=insist)
+        if do is Do.NOTHING:
+            is_quiet = state.failing is None and is_empty(directives) and is_empty(tasks)
+            return self._nothing(told, state, seen if is_quiet else None)
+        if do is Do.WAIT:
+            return self._wait(state)
+        if do is Do.RUN or run is None or kept is None:
+            run = self._begin(run, told, directives if due else "", tasks)
+            kept = self._run(run, state, directives if due else "")
+        return self._carry_out(run, kept, state, told)
+
+    # -- looking --------------------------------------------------------------------------------------
+
+    def _look(self, **more: Any) -> dict[str, Any]:
+        """What the daemon tells a pulse. Of an older one, what it does not tell is taken from what it does."""
+        body = {"watch": list(self._home.watch_channels), **more}
+        if self._policy.id:
+            body["policy"] = self._policy.id
+        told: dict[str, Any] = self._daemon.post("/api/pulse", body).body
+        if "waking" not in told:
+            raise Unavailable(
+                "the daemon is older than this maw, and knows of no pulses",
+                code="old_daemon",
+                hint="restart it with the version that is installed: systemctl (--user) restart maw",
+            )
+        return told
+
+    def _take_policy(self, told: dict[str, Any]) -> None:
+        """The one in force is in the home from now on, and every host knows that the agent has it."""
+        first = told["policy"] or {"id": ""}
+        if first["id"] == self._policy.id:
+            return
+        text = self._daemon.get("/api/policy", version=first["version"]).body["text"] if first["id"] else ""
+        self._policy = Policy(first["id"], text)
+        self._journal.keep_policy(self._policy)
+        self._look(same=True)
+
+    def _text(self, path: Path) -> str:
+        try:
+            with path.open("rb") as file:
+                return file.read(LARGEST).decode("utf-8", "replace")
+        except FileNotFoundError:
+            return ""
+
+    def _kept(self, run: Run) -> runner.Ran | None:
+        path = self._journal.answer(run)
+        try:
+            return runner.kept(path)
+        except (ValueError, KeyError, TypeError) as error:
+            raise Conflict(
+                f"{path}: cannot be read: {error}",
+                code="bad_journal",
+                hint="what it was at shows `maw sent`; move it and pulse.json beside it away, and pulse again",
+            ) from None
+
+    def _nothing(self, told: dict[str, Any], state: State, seen: list[list[int] | None] | None) -> Outcome:
+        """``seen``: how its files looked, where a home that looks so has nothing to do."""
+        home = self._home
+        tell_costs(self._journal, state, self._daemon)
+        if seen is not None and not state.owed and read_home(home.folder) == home:
+            quick.remember(str(home.folder), seen, home.name, home.watch_channels, self._policy.id)
+        line = quick.ok(home.name, told)
+        quick.log(str(home.folder), "HEARTBEAT_OK")
+        missing = _missing(told)
+        return Outcome("ok", line + missing, {"agent": told["agent"], "unread": told["unread"]})
+
+    def _wait(self, state: State) -> Outcome:
+        failing = state.failing
+        assert failing is not None
+        when = time.strftime("%H:%M", time.localtime(failing.until))
+        line = (
+            f"PULSE_WAITS {self._home.name}: the runner failed {failing.count} times in a row ({failing.why}); it is"
+            f" tried again from {when} on, or at once with --now"
+        )
+        quick.log(str(self._home.folder), f"WAITS until {when}: {failing.why}")
+        return Outcome("waits", line, {"agent": self._home.name, **asdict(failing)})
+
+    # -- running --------------------------------------------------------------------------------------
+
+    def _begin(self, run: Run | None, told: dict[str, Any], directives: str, tasks: str) -> Run:
+        """What is handed over is on the disk before the runner begins. A run of which no answer came is begun again,
+        with what is new now."""
+        found = self._inbox(told)
+        news = sorted((one for one in found if not one["own"]), key=weight)
+        sizes = [len(said(one, now_ms(), self._home.name)) for one in news]
+        taken = news[: fitting(sizes)]
+        asks = self._asks({one["id"] for one in taken})
+        handed = [*taken, *asks, *(one for one in found if one["own"])]
+        if run is None:
+            run = Run(secrets.token_hex(6), now_ms())
+        run.tries += 1
+        run.handed = [_short(one) for one in handed]
+        run.tasks = "" if is_empty(tasks) else tasks
+        run.directives = bool(directives)
+        run.most = self._home.max_messages
+        self._given = Given(
+            agent=self._home.name,
+            time=time.strftime("%Y-%m-%d %H:%M %Z"),
+            soul=without_comments(self._text(self._home.soul)),
+            policy=self._policy.text,
+            summary=self._text(self._home.summary),
+            log=self._text(self._home.log),
+            directives=without_comments(directives),
+            tasks=without_comments(tasks),
+            asks=tuple(asks),
+            messages=tuple(taken),
+            left=len(news) - len(taken),
+            most=run.most,
+        )
+        self._journal.keep(run)
+        return run
+
+    def _inbox(self, told: dict[str, Any]) -> list[dict[str, Any]]:
+        """What is unread in its mailbox and those of its roles, at most ``PAGES`` of each."""
+        me, _, host = str(told["agent"]).partition("@")
+        found: list[dict[str, Any]] = []
+        for mailbox in (self._home.name, *told["roles"]):
+            daemon, after = replace(self._daemon, speaker=mailbox), 0
+            for _ in range(PAGES):
+                page = daemon.get("/api/inbox", after_seq=after, limit=PAGE).body
+                for one in page:
+                    own = one["host"] == host and me in (one["author_name"], one.get("of"))
+                    found.append({**one, "mailbox": mailbox, "own": own})
+                if len(page) < PAGE:
+                    break
+                after = page[-1]["seq"]
+        return found
+
+    def _asks(self, beside: set[str]) -> list[dict[str, Any]]:
+        asks = self._daemon.get("/api/asks").body
+        return [
+            {**one, "mailbox": self._home.name, "own": False, "new": False}
+            for one in asks
+            if one["id"] not in beside
+        ]
+
+    def _run(self, run: Run, state: State, directives: str) -> runner.Ran:
+        """Raises Unavailable where it failed; then nothing was handed over, and all of it waits for a later pulse."""
+        home = self._home
+        self._look(max_messages=home.max_messages, same=True)  # what the runner sends by itself counts too
+        env = dict(self._env) | {"MAW_AGENT": home.name, "MAW_AGENT_HOME": str(home.folder)}
+        env["MAW_SOCKET"] = str(self._daemon.socket)
+        text = prompt(self._given, secrets.token_hex(4), now_ms())
+        try:
+            ran = runner.run(
+                home.runner,
+                text,
+                cwd=home.folder,
+                env=env,
+                timeout_s=home.timeout_s,
+                answer=self._journal.answer(run),
+            )
+        except runner.Stopped:
+            if self._kept(run) is None:
+                self._journal.end(run)
+            raise
+        if ran.failure is None:
+            return ran
+        if ran.seconds:
+            state.owed.append(cost_of(run, ran))
+        until = ran.failure.until
+        self._fail(state, f"{ran.failure.kind}: {ran.failure.why}", until)
+        self._journal.end(run)
+        tell_costs(self._journal, state, self._daemon)
+        failing = state.failing
+        assert failing is not None
+        again = time.strftime("%H:%M", time.localtime(failing.until))
+        raise Unavailable(
+            f"the runner of {home.name} failed: {ran.failure.why}",
+            code="runner_failed",
+            hint=f"nothing is lost: its messages wait. It is tried again from {again} on, or at once with --now",
+        )
+
+    def _fail(self, state: State, why: str, until: float | None = None, *, killed: bool = False) -> None:
+        state.failing = failed(state.failing, why[:300], time.time(), until, killed=killed)
+        self._journal.keep_state(state)
+        quick.forget(str(self._home.folder))
+        if (text := to_tell(state.failing)) is not None:
+            with contextlib.suppress(MawError):  # it is told with the next failure
+                self._look(trouble=text[:400], same=True)
+
+    # -- carrying out ---------------------------------------------------------------------------------
+
+    def _carry_out(self, run: Run, ran: runner.Ran, state: State, told: dict[str, Any]) -> Outcome:
+        home, carrying = self._home, Carrying(self._home, self._journal, run, ran, self._daemon, now_ms)
+        try:
+            carrying.carry_out()
+        except MawError as error:
+            if not isinstance(error, NotRunning) and error.code not in HELD:
+                self._fail(state, f"its answer could not be sent: {error.message}")
+            raise
+        cost = cost_of(run, ran)
+        if cost not in state.owed:
+            state.owed.append(cost)
+        # the pulse is over: it may say any number again
+        self._look(same=True, **({} if state.failing is None else {"trouble": ""}))
+        state.failing = None
+        if run.directives:
+            state.directives_at = run.begun / 1000
+        self._journal.keep_state(state)
+        tell_costs(self._journal, state, self._daemon)
+        heard = sum(one.get("new", True) and not one["own"] for one in run.handed)
+        unsent = carrying.unsent
+        line = f"run={run.run} heard={heard} sent={carrying.sent} unsent={len(unsent)} {ran.seconds:.1f}s"
+        quick.log_once(str(home.folder), f"RAN {line}", run.run)
+        self._journal.end(run)
+        words = [_count(heard, "message")] if heard or not run.tasks else []
+        words += ["tasks"] if run.tasks else []
+        words += ["directives"] if run.directives else []
+        shown = f"PULSE {home.name}: {', '.join(words)} handed over, {_count(carrying.sent, 'message')} sent"
+        shown += "".join(f"\n  not sent: {why} (the text is in memory/log.md)" for why, _ in unsent)
+        return Outcome(
+            "ran",
+            shown + _missing(told),
+            {
+                "agent": told["agent"],
+                "run": run.run,
+                "heard": heard,
+                "sent": [one["id"] for one in run.sent.values() if "id" in one],
+                "unsent": [{"why": why, "text": text} for why, text in unsent],
+                "runner_s": ran.seconds,
+            },
+        )
+
+
+_SHORT: Final = (
+    "mailbox", "id", "seq", "author", "channel", "kind", "why", "intent", "own", "new", "order", "operator",
+)  # fmt: skip
+
+
+def _short(message: dict[str, Any]) -> dict[str, Any]:
+    """What is needed of it to answer it, and for the log."""
+    text = str(message["text"])
+    head = text if len(text) <= HEAD else f"{text[:HEAD]}…"
+    return {key: message[key] for key in _SHORT if key in message} | {"text": head}
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _missing(told: dict[str, Any]) -> str:
+    names = ", ".join(f"#{name}" for name in told.get("no_channel") or ())
+    return f"\n  not watched, for there is no such channel: {names}" if names else ""

@@ -1,0 +1,143 @@
+"""A pulse begins, or looks whether there is anything to do: all that it has to know, in one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from maw.api.backend import Json, Speaker
+from maw.api.service.status import Status
+from maw.core.budget import OPERATOR
+from maw.core.effects import Alert
+from maw.core.intents import ASK, INFORM
+from maw.core.names import check_name
+from maw.core.policy import MARK_BYTES
+from maw.core.transcript import plain_words
+from maw.errors import BadInput, NotFound, Refused
+from maw.node.briefing import to_announce
+from maw.node.presenting import iso
+from maw.node.talking import need_agent
+from maw.store import pages
+from maw.store.pages import Shown
+from maw.store.state import AgentRow
+
+FAILING: Final = "pulse_failing"
+LOOKED_AT: Final = 500
+"""Unread messages of a mailbox that are looked at for one that begins a run."""
+
+
+class Pulsing(Status):
+    async def pulse(
+        self,
+        speaker: Speaker,
+        most: int | None,
+        *,
+        watch: Sequence[str] = (),
+        trouble: str | None = None,
+        policy: str | None = None,
+        same: bool = False,
+    ) -> Json:
+        node, agent = self._node, need_agent(self._agent(speaker))
+        node.spending.refuse(agent)
+        held = self._held(agent)
+        node.quotas.pulse(agent, None if held else most)
+        at = node.presences.pulse(agent, None if policy is None else _mark(policy))
+        if not same:
+            node.tallies.pulsed(agent)
+        missing = [] if held else await self._watch(agent, watch)
+        if trouble is not None:
+            self._tell_trouble(agent, trouble)
+        unread, waking = await self._waiting(agent)
+        roles = {}
+        for role in node.directory.roles_of(agent):
+            count, wakes = await self._waiting(role)
+            waking += wakes
+            if count:
+                roles[role.name] = count
+        return {
+            "agent": speaker.agent,
+            "last_pulse_at": iso(at),
+            "unread": unread,
+            "waking": waking,
+            "roles": roles,
+            "held": held,
+            "no_channel": missing,
+            "policy": node.policies.brief(),
+        }
+
+    def _held(self, agent: AgentRow) -> Json | None:
+        """Why the agent may say nothing at all now."""
+        try:
+            self._node.keeping.refuse_frozen(agent, None)
+        except Refused as error:
+            return {"code": error.code, "message": error.message, "hint": error.hint}
+        return None
+
+    async def _watch(self, agent: AgentRow, names: Sequence[str]) -> list[str]:
+        """It watches these channels from now on; those that are not there, or not for it."""
+        node, missing = self._node, []
+        for word in names:
+            try:
+                name = check_name(word.removeprefix("#"), "channel")
+                row = node.directory.channel(name, agent.id)
+            except (BadInput, NotFound):
+                missing.append(word)
+                continue
+            if agent.n not in node.state.watchers.get(row.n, {}):
+                await node.channels.watch(agent, name, False)
+        return missing
+
+    def _tell_trouble(self, agent: AgentRow, trouble: str) -> None:
+        node, name = self._node, self._node.directory.address(agent)
+        if not trouble:
+            node.alerts.settle(FAILING, name)
+            return
+        text = (
+            f"{name} does not pulse: {plain_words(trouble, 300)}. What was said to it waits in its inbox. When"
+            f" that is mended: `maw pulse {agent.name} --now`"
+        )
+        node.alerts.raise_alert(Alert(FAILING, name, text))
+
+    async def _waiting(self, agent: AgentRow) -> tuple[int, int]:
+        """How many messages are unread, and how many of them begin a run."""
+        db = self._node.db
+        if not (unread := await pages.unread_count(db, agent.n)):
+            return 0, 0
+        rows = await pages.unread(db, agent.n, after=0, limit=LOOKED_AT)
+        return unread, sum([await self._begins(agent, row) for row in rows])
+
+    async def _begins(self, agent: AgentRow, row: Shown) -> bool:
+        """Whether this message begins a run: what would wake the agent, what is said in a channel that it watches, and
+        the answer to an ask of its own. Nothing that it said itself, as whatever role."""
+        node = self._node
+        author = node.state.agent_at.get(row.agent)
+        if author is not None and _bearer(author) == _bearer(agent):
+            return False
+        message = node.presenter.message(node.presenter.as_for(row, agent.id))
+        item = to_announce(message, row.received, watch_wakes=True)
+        if item.wakes or item.cause.kind == OPERATOR:
+            return True
+        if message["intent"] != INFORM or message["reply_to"] is None:
+            return False
+        with suppress(NotFound):
+            asked = await node.talking.any(message["reply_to"])
+            return asked.agent == agent.n and node.presenter.said(asked).intent == ASK
+        return False
+
+
+def _mark(text: str) -> bytes:
+    """Of a policy, as ``policy`` of an answer names it."""
+    try:
+        mark = bytes.fromhex(text)
+    except ValueError:
+        mark = b""
+    if len(mark) != MARK_BYTES:
+        raise BadInput(
+            "field policy is no policy's id", code="bad_field", hint="as `policy` of the last answer has it"
+        )
+    return mark
+
+
+def _bearer(agent: AgentRow) -> tuple[int, bytes]:
+    return agent.node, agent.profile.of or agent.id
