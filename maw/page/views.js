@@ -4,6 +4,7 @@
 import { agentsView } from "./agents.js";
 import { alertsView } from "./alerts.js";
 import { asksView } from "./asks.js";
+import { costsView } from "./costs.js";
 import { inboxView, mentionsView, sentView } from "./mail.js";
 import { meshView } from "./mesh.js";
 import { searchView } from "./search.js";
@@ -17,6 +18,7 @@ export const VIEWS = [
   { name: "sent", title: "Sent", drawing: "sent", open: false, show: sentView },
   { name: "mesh", title: "Mesh", drawing: "mesh", open: true, show: meshView },
   { name: "agents", title: "Agents", drawing: "people", open: true, show: agentsView },
+  { name: "costs", title: "Costs", drawing: "coin", open: false, show: costsView },
   { name: "alerts", title: "Alerts", drawing: "bell", open: true, show: alertsView },
   { name: "search", open: true, show: searchView },
 ];

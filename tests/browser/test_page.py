@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 import unicodedata
 import urllib.request
 from collections.abc import Iterator
@@ -503,6 +505,34 @@ def test_on_a_phone_nothing_is_out_of_reach(chromium: Browser, acted: Stage) -> 
     context.close()
 
 
+def test_what_agents_cost_is_shown_by_day_with_caps_and_saved_as_csv(
+    hosts: tuple[Host, Host], tab: Page
+) -> None:
+    zion, _ = hosts
+    for run, model, usd in (("r1", "opus", 0.5), ("r2", "=1+1", 0.0123)):
+        told = {"run": run, "runner_s": 90, "model": model, "input_tokens": 1000, "usd": usd}
+        assert zion.ask("POST", "/api/costs", told, agent="neo")[0] == 200
+    assert zion.ask("POST", "/api/costs/cap", {"agent": "neo", "usd": 0.6})[0] == 200
+    tab.goto(f"{zion.page}/#/costs")
+    expect(tab.locator("#main h1")).to_have_text("Not to be shown")
+    sign_in(tab, zion.tokens["neo"])
+    row = tab.locator("#main tr[data-agent='neo@zion']")
+    expect(row).to_contain_text("$0.5123")
+    expect(row).to_contain_text("=1+1, opus")
+    expect(row.get_by_role("img")).to_have_attribute(
+        "aria-label", re.compile(r"^\d{4}-\d\d-\d\d: \$0\.5123$")
+    )
+    expect(tab.get_by_role("meter", name="neo@zion, usd")).to_have_attribute("aria-valuenow", "85")
+    tab.get_by_label("Days").select_option("30")
+    expect(row.locator(".bars span")).to_have_count(30)
+    with tab.expect_download() as saved:
+        tab.get_by_role("button", name="Save as CSV").click()
+    rows = list(csv.reader(saved.value.path().read_text(encoding="utf-8").splitlines()))
+    of_neo = sorted((one[2], one[-1]) for one in rows if one[1] == "neo@zion" and one[2])
+    assert of_neo == [("'=1+1", "0.012300"), ("opus", "0.500000")]
+    assert zion.ask("POST", "/api/costs/cap", {"agent": "neo", "usd": "off"})[0] == 200
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_to_complain_of(
     hosts: tuple[Host, Host], acted: Stage, chromium: Browser, scheme: str
@@ -525,7 +555,14 @@ def test_axe_finds_nothing_to_complain_of(
     expect(page.get_by_role("heading", name="Trace")).to_be_visible()
     wrong += complaints(page)
     zion.ask("POST", "/api/direct", {"to": ["trinity"], "text": "psst", "intent": "ask"}, agent="neo")
-    views = {"mesh": "Mesh", "agents": "Agents", "sent": "Sent", "alerts": "Alerts", "asks": "Asks"}
+    views = {
+        "mesh": "Mesh",
+        "agents": "Agents",
+        "sent": "Sent",
+        "alerts": "Alerts",
+        "asks": "Asks",
+        "costs": "Costs",
+    }
     views |= {
         "direct": "Direct messages",
         "direct/owner@zion": "owner@zion",
