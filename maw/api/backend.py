@@ -510,6 +510,9 @@ class Ensouling(Protocol):
     async def soul_history(self, speaker: Speaker, who: str) -> list[Json]:
         """Without the texts, the latest first."""
 
+    async def dream(self, speaker: Speaker) -> Json:
+        """``{"agent", "policy"}``, the policy None where there is none. Refused: the agent may do nothing now."""
+
     async def trouble(self, speaker: Speaker, kind: str, text: str) -> None:
         """An alert about the speaking agent's home; an empty ``text`` settles it."""
 

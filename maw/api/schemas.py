@@ -524,6 +524,7 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "Soul": _object({**_SOUL, "text": _TEXT}),
         "SoulVersion": _object(_SOUL),
         "SaidSoul": _object({**_SOUL, "text": _TEXT, "changed": _FLAG}),
+        "Dream": _object({"agent": _TEXT, "policy": _or_null(_object({**_POLICY, "text": _TEXT}))}),
         "Trouble": _object({"agent": _TEXT, "kind": _TEXT}),
         "Policy": _object({**_POLICY, "text": _TEXT}),
         "PolicyStatus": _object(

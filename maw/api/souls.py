@@ -46,7 +46,16 @@ async def trouble(call: Call) -> web.StreamResponse:
     return reply({"agent": call.agent(), "kind": call.args["kind"]}, headers=call.api.headers)
 
 
+async def dream(call: Call) -> web.StreamResponse:
+    return reply(await call.backend.dream(call.speaker), headers=call.api.headers)
+
+
 ROUTES: Final = (
+    Route(
+        "POST", "/api/dream", dream, Access.AGENT,
+        "the speaking agent is about to dream: refused where it is frozen, or has spent what it may; and the policy",
+        "Dream", body=body(),
+    ),
     Route(
         "POST", "/api/trouble", trouble, Access.AGENT,
         "what is wrong in the speaking agent's home: a human of its host is told", "Trouble",

@@ -78,6 +78,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "Life": {
             "pulse": "maw.cli.life:pulse",
             "team": "maw.cli.team:team_group",
+            "dream": "maw.cli.dream:dream",
             "soul": "maw.cli.souls:soul_group",
             "policy": "maw.cli.policy:policy_group",
         },
@@ -121,6 +122,7 @@ ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
 TO_COME: Final[Mapping[str, str]] = MappingProxyType(
     {
         "dream": "",
+        "pulse": "until then: `maw wait` in a loop (docs/agents.md)",
         "birth": "until then: `maw agent add NAME`",
         "death": "until then: `maw agent remove NAME`",
         "move": "",

@@ -37,6 +37,12 @@ def append(path: Path | str, data: bytes, mode: int = 0o600) -> None:
         sync_folder(os.path.dirname(os.fspath(path)) or ".")
 
 
+def rename(path: Path | str, to: Path | str) -> None:
+    """``path``, which is on the disk, takes the place of ``to`` in the same folder, on the disk too. Raises OSError."""
+    os.rename(path, to)
+    sync_folder(os.path.dirname(os.fspath(to)) or ".")
+
+
 def remove(path: Path | str) -> None:
     """It is not there any more, on the disk too. Raises OSError, and nothing where it was not there."""
     try:

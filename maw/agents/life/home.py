@@ -25,6 +25,8 @@ RUNNER: Final = ("claude", "-p", "--output-format", "json")
 MAX_MESSAGES: Final = 5
 TIMEOUT_S: Final = 300
 MAX_CHANNELS: Final = 64
+KEEP_DAYS: Final = 365
+KEEP_MIB: Final = 64
 LARGEST: Final = 262_144
 """Bytes of agent.toml that are read: a larger one is a mistake."""
 
@@ -37,6 +39,10 @@ class Dreaming:
     runner: tuple[str, ...] = RUNNER
     timeout_s: int = TIMEOUT_S
     change_soul: bool = False
+    keep_days: int = KEEP_DAYS
+    """Of what dreams archive; 0: for ever."""
+    keep_mib: int = KEEP_MIB
+    """The archive has at most so much; 0: any amount."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,11 +251,13 @@ def _of(home: AgentHome, wanted: str | None) -> AgentHome:
 
 
 def _dream(section: Section, runner: tuple[str, ...], timeout_s: int) -> Dreaming:
-    section.only("runner", "timeout_s", "change_soul")
+    section.only("runner", "timeout_s", "change_soul", "keep_days", "keep_mib")
     return Dreaming(
         runner=_command(section, "runner", runner),
         timeout_s=section.number("timeout_s", timeout_s, 1, 86_400),
         change_soul=section.flag("change_soul", False),
+        keep_days=section.number("keep_days", KEEP_DAYS, 0, 36_500),
+        keep_mib=section.number("keep_mib", KEEP_MIB, 0, 1_048_576),
     )
 
 

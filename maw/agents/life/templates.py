@@ -61,6 +61,9 @@ timeout_s = {timeout}
 # timeout_s = 300
 # true: what a dream proposes for soul.md is put there; false: it is kept in memory/proposals/ for you to read.
 # change_soul = false
+# What a dream took out of the log is kept in memory/archive/, for so many days and up to so many MiB; 0: without end.
+# keep_days = 365
+# keep_mib = 64
 """
 
 _SOUL: Final = """\

@@ -17,6 +17,15 @@ class Ensouling(Status):
     async def soul_history(self, speaker: Speaker, who: str) -> list[Json]:
         return await self._node.souls.history(who)
 
+    async def dream(self, speaker: Speaker) -> Json:
+        agent = need_agent(self._agent(speaker))
+        self._node.keeping.refuse_frozen(agent, None)
+        self._node.presences.touch(agent)
+        policies = self._node.policies
+        return {
+            "agent": speaker.agent, "policy": None if policies.brief() is None else await policies.policy(),
+        }  # fmt: skip
+
     async def trouble(self, speaker: Speaker, kind: str, text: str) -> None:
         agent = need_agent(self._agent(speaker))
         address = self._node.directory.address(agent)

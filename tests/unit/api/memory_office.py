@@ -225,6 +225,9 @@ class MemoryOffice:
     async def soul_history(self, speaker: Speaker, who: str) -> list[Json]:
         return [{key: value for key, value in soul(self.address(who)).items() if key != "text"}]
 
+    async def dream(self, speaker: Speaker) -> Json:
+        return {"agent": speaker.agent, "policy": {**POLICY, "text": "Be kind.\n"}}
+
     async def trouble(self, speaker: Speaker, kind: str, text: str) -> None:
         self.calls.append(("trouble", speaker.agent, kind, text))
 

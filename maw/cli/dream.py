@@ -1,0 +1,52 @@
+"""``maw dream``: memory consolidated, once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maw.cli.output import Output, note
+from maw.cli.params import Json
+
+
+def dream(
+    who: Annotated[
+        str | None, typer.Argument(metavar="AGENT", help="Whose; else that of this folder, or $MAW_AGENT.")
+    ] = None,
+    folder: Annotated[
+        str | None,
+        typer.Option("--dir", metavar="HOME", help="The home. Else $MAW_AGENT_HOME, or ~/agents/NAME."),
+    ] = None,
+    now: Annotated[
+        bool, typer.Option("--now", help="Also where its dreams failed a short while ago.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Consolidate an agent's memory: its log into a summary, through its runner. Made for a timer; it ends by itself.
+
+    Nothing to consolidate: one line, DREAM_OK, no runner. Exit 7: a pulse or a dream is running, or its dreams wait
+    after failures.
+    """
+    from maw.agents.life.dream import dream as dreamt  # what else a life takes, no other command needs
+    from maw.agents.life.home import find_home
+    from maw.agents.life.runner import Stopped
+    from maw.client.daemon import Daemon, find_daemon
+
+    out = Output.to_stdout(as_json)
+    home = find_home(who, os.environ, folder=None if folder is None else Path(folder))
+
+    def door() -> Daemon:
+        return find_daemon(os.environ, os.geteuid(), home.name)
+
+    try:
+        outcome = dreamt(home, door, os.environ, note, insist=now)
+    except Stopped as stopped:
+        return 128 + stopped.number
+    if out.as_json:
+        out.json({"outcome": outcome.word, **outcome.told})
+    else:
+        out.line(outcome.line)
+    return 0 if outcome.word in ("ok", "dreamt") else 7
