@@ -10,6 +10,8 @@ import typer
 
 from maw.cli.output import Output, note
 from maw.cli.params import Json
+from maw.core.text import shown
+from maw.errors import Refused
 
 
 def dream(
@@ -32,6 +34,7 @@ def dream(
     """
     from maw.agents.life.dream import dream as dreamt  # what else a life takes, no other command needs
     from maw.agents.life.home import find_home
+    from maw.agents.life.pulse import pulse
     from maw.agents.life.runner import Stopped
     from maw.client.daemon import Daemon, find_daemon
 
@@ -43,10 +46,18 @@ def dream(
 
     try:
         outcome = dreamt(home, door, os.environ, note, insist=now)
+        if outcome.word != "running" and (home.own / "again").exists():  # somebody wanted a pulse meanwhile
+            note(shown(pulse(home, door(), os.environ).line))
     except Stopped as stopped:
         return 128 + stopped.number
+    except OSError as error:
+        raise Refused(
+            f"{error.filename or home.folder}: {error.strerror}",
+            code="cannot_write",
+            hint="nothing is lost: the next dream goes on where this one was",
+        ) from None
     if out.as_json:
         out.json({"outcome": outcome.word, **outcome.told})
     else:
-        out.line(outcome.line)
+        out.line(shown(outcome.line))
     return 0 if outcome.word in ("ok", "dreamt") else 7

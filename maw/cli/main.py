@@ -121,8 +121,6 @@ ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
 
 TO_COME: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "dream": "",
-        "pulse": "until then: `maw wait` in a loop (docs/agents.md)",
         "birth": "until then: `maw agent add NAME`",
         "death": "until then: `maw agent remove NAME`",
         "move": "",

@@ -7,11 +7,10 @@ answer before anything is done with it; a kill at any moment is gone on from by 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from maw.agents.life.consolidating import consolidate, guard, hash_of, read, tid
 from maw.agents.life.dream_journal import DreamJournal, Run, State
 from maw.agents.life.ensouling import look_after
 from maw.agents.life.home import AgentHome
+from maw.agents.life.pulse import only_pulse
 from maw.agents.life.souls import known_soul
 from maw.client.daemon import Door
 from maw.core.dreaming import Dreamt, Given, failed, part_of, prompt, read_answer, to_tell, waits
@@ -40,22 +40,6 @@ class Outcome:
     told: dict[str, Any] = field(default_factory=dict)
 
 
-@contextlib.contextmanager
-def only_one(home: AgentHome) -> Iterator[bool]:
-    """Whether neither a pulse nor another dream runs in this home. What a runner leaves running does not hold it."""
-    home.own.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(home.own / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-    finally:
-        os.close(handle)
-
-
 def dream(
     home: AgentHome,
     door: Callable[[], Door],
@@ -66,7 +50,7 @@ def dream(
 ) -> Outcome:
     """``door``: the daemon, spoken to as the agent; asked only where there is something to do. ``insist``: now,
     whatever failed before. Raises MawError, OSError, runner.Stopped."""
-    with only_one(home) as alone:
+    with only_pulse(home) as alone:
         if not alone:
             line = f"a pulse or a dream of {home.name} is running: nothing was done"
             return Outcome("running", line, {"agent": home.name})

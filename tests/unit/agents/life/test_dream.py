@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from maw.agents.life import consolidating, durable
-from maw.agents.life.dream import Outcome, dream, only_one
+from maw.agents.life.dream import Outcome, dream
 from maw.agents.life.home import AgentHome, read_home, write_home
+from maw.agents.life.pulse import only_pulse
 from maw.agents.life.souls import check_soul, note_synced
 from maw.core.souls import soul_hash
 from maw.errors import Refused, Unavailable
@@ -172,7 +173,7 @@ def test_who_is_frozen_does_not_dream_and_no_two_at_once(home: AgentHome, daemon
     with pytest.raises(Refused, match="frozen"):
         run(home, daemon)
     daemon.refuse = False
-    with only_one(home) as alone:
+    with only_pulse(home) as alone:
         assert alone and run(home, daemon).word == "running"
     durable.write(home.own / "pulse.json", b"{}")
     assert run(home, daemon).word == "waits"
