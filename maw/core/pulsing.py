@@ -123,8 +123,8 @@ def to_append(tail: bytes, entry: bytes) -> tuple[int, bytes]:
     as long as the entry, or all of the file."""
     if entry in tail:
         return 0, b""
-    for size in range(min(len(entry) - 1, len(tail)), 0, -1):
-        if tail.endswith(entry[:size]) and size >= len(entry.split(b"\n", 2)[0]):
+    for size in range(min(len(entry) - 1, len(tail)), 1, -1):  # a lone newline may be anybody's
+        if tail.endswith(entry[:size]):
             return size, entry
     return 0, entry
 

@@ -18,7 +18,6 @@ from typing import Any, Final
 
 from maw.agents.life import durable
 from maw.agents.life.home import AgentHome
-from maw.agents.life.runner import runner_mark
 from maw.core.pulsing import Failing
 from maw.errors import BadConfig
 
@@ -101,6 +100,11 @@ class Journal:
 
     def keep_state(self, state: State) -> None:
         durable.write(self._state, _bytes(asdict(state)))
+
+
+def runner_mark(answer: Path) -> Path:
+    """Where it is noted which process runs for this answer."""
+    return answer.with_name(f"{answer.name}.runner")
 
 
 def _bytes(told: dict[str, Any]) -> bytes:

@@ -191,7 +191,13 @@ class Pulse:
         home = self._home
         tell_costs(self._journal, state, self._daemon)
         if seen is not None and not state.owed and read_home(home.folder) == home:
-            quick.remember(str(home.folder), seen, home.name, home.watch_channels, self._policy.id)
+            quick.remember(
+                str(home.folder),
+                looks=seen,
+                name=home.name,
+                watch=home.watch_channels,
+                policy=self._policy.id,
+            )
         line = quick.ok(home.name, told)
         quick.log(str(home.folder), "HEARTBEAT_OK")
         missing = _missing(told)

@@ -42,14 +42,18 @@ def main(args: list[str], env: Mapping[str, str]) -> int | None:
 
 def _quickly(name: str | None, folder: str | None, env: Mapping[str, str]) -> str | None:
     folder = _folder(name, folder, env)
-    known = None if folder is None else _known(folder, name)
     socket = find_socket(env)
-    if folder is None or known is None or socket is None:
+    if folder is None or socket is None:
         return None
     handle = _lock(folder)
     if handle is None:
         return None
     try:
+        known = _known(folder, name)
+        learnt = None if known is not None else _learn(folder, name)
+        known = known or learnt
+        if known is None:
+            return None
         own = os.path.join(folder, ".maw")
         if any(os.path.lexists(os.path.join(own, one)) for one in ("pulse.json", "again")):
             return None
@@ -62,6 +66,8 @@ def _quickly(name: str | None, folder: str | None, env: Mapping[str, str]) -> st
         if told["waking"] or told["held"] or told["no_channel"] or policy != known["policy"]:
             _heard[folder] = told
             return None
+        if learnt is not None:
+            remember(folder, **learnt)
         log(folder, "HEARTBEAT_OK")
     finally:
         os.close(handle)
@@ -80,11 +86,13 @@ def heard(folder: str) -> dict[str, Any] | None:
     return _heard.pop(folder, None)
 
 
-def remember(folder: str, seen: list[list[int] | None], name: str, watch: Sequence[str], policy: str) -> None:
-    """There was nothing to do while the home looked as ``looks`` had ``seen`` it."""
+def remember(
+    folder: str, *, looks: list[list[int] | None], name: str, watch: Sequence[str], policy: str
+) -> None:
+    """There was nothing to do while the home looked so."""
     from maw.agents.life import durable
 
-    told = {"looks": seen, "name": name, "watch": list(watch), "policy": policy}
+    told = {"looks": looks, "name": name, "watch": list(watch), "policy": policy}
     durable.write(os.path.join(folder, ".maw", "quick.json"), json.dumps(told).encode())
 
 
@@ -160,6 +168,12 @@ def _folder(name: str | None, folder: str | None, env: Mapping[str, str]) -> str
     if name is None or not _NAME.issuperset(name):
         return None
     return os.path.join(env.get("HOME") or os.path.expanduser("~"), "agents", name)
+
+
+def _learn(folder: str, name: str | None) -> dict[str, Any] | None:
+    from maw.agents.life.first import learn  # takes as long as all the rest
+
+    return learn(folder, name)
 
 
 def _known(folder: str, name: str | None) -> dict[str, Any] | None:

@@ -26,6 +26,7 @@ from types import FrameType
 from typing import Final
 
 from maw.agents.life import durable
+from maw.agents.life.journal import runner_mark
 from maw.core.answering import HUNG, MISSING, TOO_LONG, Failure, Usage, understood
 
 LARGEST: Final = 1 << 20
@@ -118,11 +119,6 @@ def kept(answer: Path) -> Ran | None:
         return None
     usage = told["usage"]
     return Ran(str(told["answer"]), float(told["seconds"]), None if usage is None else Usage(**usage))
-
-
-def runner_mark(answer: Path) -> Path:
-    """Where it is noted which process runs for this answer."""
-    return answer.with_name(f"{answer.name}.runner")
 
 
 def _written(ran: Ran) -> bytes:
