@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -19,6 +20,7 @@ from maw.core.names import check_name, nearest
 from maw.core.roster import KINDS, OnHang
 from maw.core.text import shown
 from maw.errors import BadInput, Conflict, NotFound
+from maw.home import find_home
 
 if TYPE_CHECKING:
     from maw.agents.acting import Acting
@@ -46,10 +48,23 @@ def show(name: OwnAgent, as_json: Json = False) -> None:
         return
     if user.get("halted"):
         out.line(f"{out.style('halted'.ljust(8), 'dim')} {out.style(words(user['halted']), 'red')}")
-    for label, value in profile_facts(out, user):
+    facts = profile_facts(out, user)
+    if timers := _timers(clean):
+        facts.insert(5, ("timers", timers))
+    for label, value in facts:
         out.line(f"{out.style(label.ljust(8), 'dim')} {value}")
     if listed is not None:
         _show_plan(out, listed)
+
+
+def _timers(name: str) -> str:
+    """When systemd wakes it next; "" where it has no timers of ours."""
+    from maw.ops.agent_timers import next_times
+    from maw.ops.machine import Machine
+
+    found = next_times(Machine.here(), name, home=find_home(os.environ, os.geteuid()).path)
+    told = [f"{kind} in {span(at - time.time())}" if at else f"{kind} stopped" for kind, at in found]
+    return ", ".join(told)
 
 
 def _user(daemon: Daemon, name: str) -> dict[str, Any]:

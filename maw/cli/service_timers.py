@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from maw.cli.params import duration
+from maw.client.daemon import find_daemon, segment
 from maw.core.names import check_name
-from maw.core.period import check_period
-from maw.errors import BadInput
+from maw.core.period import check_period, spoken
+from maw.errors import BadInput, MawError, NotFound
 from maw.home import find_home
 from maw.ops import agent_timers, agent_toml, service
 from maw.ops.agent_timers import AgentTimer, Kind
 from maw.ops.machine import Machine
-from maw.ops.report import ServiceReport
+from maw.ops.report import ServiceReport, Step
 
 
 def install(
@@ -33,9 +35,11 @@ def install(
     timers = [_timer(machine, kind, name, user, folder, often[kind]) for kind, name in which]
     chosen = agent_timers.choose(machine, manager, timers)
     node = find_home(machine.environment, machine.euid).path
-    return agent_timers.install(
+    report = agent_timers.install(
         machine, chosen, timers, home=node, command=service.this_command(), replace=replace
     )
+    often_told = {one.agent: one.every_s for one in timers if one.kind is Kind.PULSE}
+    return _announced(machine, report, often_told)
 
 
 def remove(
@@ -44,7 +48,28 @@ def remove(
     which = wanted(pulses, dreams)
     node = find_home(machine.environment, machine.euid).path
     chosen = agent_timers.find(machine, which, manager, home=node)
-    return agent_timers.remove(machine, chosen, which, home=node)
+    report = agent_timers.remove(machine, chosen, which, home=node)
+    return _announced(machine, report, {name: 0 for kind, name in which if kind is Kind.PULSE})
+
+
+def _announced(machine: Machine, report: ServiceReport, pulses: dict[str, int]) -> ServiceReport:
+    """Everybody is told how often it pulses, 0: not any more; by that they know who should have been heard of."""
+    steps, hints = list(report.steps), list(report.hints)
+    for name, every in pulses.items():
+        told = spoken(every) if every else "off"
+        try:
+            daemon = find_daemon(machine.environment, machine.euid, None)
+            daemon.post(f"/api/users/{segment(name)}", {"pulse_s": every})
+        except NotFound as gone:
+            if every:
+                hints.append(f"{gone.message}: maw agent add {name} --pulse {told}, as the user it runs as")
+        except MawError as error:
+            hints.append(
+                f"nobody is told how often it pulses ({error.message}): maw agent set {name} pulse={told}"
+            )
+        else:
+            steps.append(Step(f"{name}: told everybody that it pulses: {told}"))
+    return dataclasses.replace(report, steps=tuple(steps), hints=tuple(hints))
 
 
 def wanted(pulses: Iterable[str], dreams: Iterable[str]) -> list[tuple[Kind, str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -199,6 +200,30 @@ def installed(machine: Machine, folder: Path) -> list[tuple[Kind, str]]:
         )
         found += [(kind, name) for name in names]
     return found
+
+
+def next_times(machine: Machine, agent: str, *, home: Path) -> list[tuple[Kind, int | None]]:
+    """Of the agent's timers that are installed here, when each is due by the calendar: seconds since 1970, None where
+    it is stopped. Nothing is run where there is none."""
+    found: list[tuple[Kind, int | None]] = []
+    for manager in (Manager.SYSTEM, Manager.USER):
+        folder = unit_path(machine, manager, home).parent
+        for kind in Kind:
+            unit = instance(kind.timer, agent)
+            if is_ours(machine.path(folder / f"{unit}.d" / OVERRIDES)):
+                asked = ("show", unit, "--property=NextElapseUSecRealtime", "--value")
+                found.append(
+                    (kind, _moment_in(machine.run(("env", "TZ=UTC", *systemctl_of(manager), *asked)).out))
+                )
+    return found
+
+
+def _moment_in(said: str) -> int | None:
+    """Of ``Sun 2026-11-22 09:07:41 UTC``, as systemd writes times."""
+    try:
+        return int(datetime.strptime(f"{said.strip()[4:23]} +0000", "%Y-%m-%d %H:%M:%S %z").timestamp())
+    except ValueError:
+        return None
 
 
 def _check(

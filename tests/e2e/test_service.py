@@ -226,6 +226,8 @@ def test_an_agent_pulses_by_the_clock_and_after_a_power_cut(system: BootedHost) 
     write(system, "/opt/maw/bin/one-pulse", PULSE, "755")
     what(system, "quiet")
     system.run(["chown", "-R", "nova:", "/home/nova"])
+    at = {"MAW_HOME": HOME}
+    system.run([MAW, "agent", "add", "scout", "--user", "nova"], environment=at)
     said = service(system, "install", "--pulse", "scout", "--dream", "scout", "--user", "nova")
     assert "next:" not in said, f"nothing is left to do: {said}"
     assert "nothing changed" in service(system, "install", "--pulse", "scout", "--user", "nova")
@@ -236,7 +238,12 @@ def test_an_agent_pulses_by_the_clock_and_after_a_power_cut(system: BootedHost) 
     monotonic = system.property(timer, "TimersMonotonic")
     assert "OnBootUSec=1min" in monotonic and "OnUnitActive" not in monotonic
     assert "/30:" in system.property(timer, "TimersCalendar")
-    assert system.property(timer, "NextElapseUSecRealtime"), "it has a next time"
+    shown = system.run([MAW, "agent", "show", "scout"], environment=at).stdout
+    assert "every 30 min" in shown and "timers   pulse in " in shown and "dream in " in shown
+
+    # a real one, with nothing to do
+    system.systemctl("start", unit)
+    assert system.property(unit, "Result") == "success" and "HEARTBEAT_OK" in system.journal(unit)
 
     # by the calendar, as nova, in scout's home; every two seconds here
     limit(system, unit, "30")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as command
-from bench import report
+from bench import pulses, report
 from bench.figure import Figure, percentile
 from bench.load import is_whole, post_request, texts
 from bench.sizes import SIZES
@@ -38,6 +38,13 @@ async def test_each_runs_and_yields_figures(names: list[str]) -> None:
         assert figures
         assert all(math.isfinite(figure.value) and figure.value >= 0 for figure in figures)
     assert json.loads(report.as_json(results))["figures"].keys() == results.keys()
+
+
+@pytest.mark.slow
+async def test_agents_that_pulse_together(tmp_path: Path) -> None:
+    figures = {one.what: one.value for one in await pulses.run(tmp_path, 2, 2 / 60, every_s=1)}
+    assert figures["2 agents, each every minute"] >= 2
+    assert all(math.isfinite(value) for value in figures.values())
 
 
 def test_what_is_asked_for_is_in_the_sizes_that_count() -> None:

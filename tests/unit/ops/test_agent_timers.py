@@ -184,6 +184,19 @@ def test_what_a_run_will_miss_is_said(world: World) -> None:
     assert any("as root writes to root" in hint for hint in install(world, timer(user="root")).hints)
 
 
+@pytest.fixture(autouse=True)
+def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object]]:
+    """What a daemon hears; there is none else."""
+    heard: list[tuple[str, object]] = []
+
+    class Ear:
+        def post(self, path: str, body: object) -> None:
+            heard.append((path, body))
+
+    monkeypatch.setattr(service_timers, "find_daemon", lambda *_: Ear())
+    return heard
+
+
 def asked(world: World, **more: object) -> ServiceReport:
     told = {
         "user": "nova",
@@ -198,7 +211,9 @@ def asked(world: World, **more: object) -> ServiceReport:
     return service_timers.install(machine, ["scout"], ["scout"], **(told | more))  # type: ignore[arg-type]
 
 
-def test_the_limits_are_those_of_agent_toml(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limits_are_those_of_agent_toml(
+    world: World, monkeypatch: pytest.MonkeyPatch, told: list[tuple[str, object]]
+) -> None:
     monkeypatch.setattr(service, "this_command", lambda: COMMAND)
     write_toml(
         world, 'name = "scout"\n[pulse]\ntimeout_s = 30\nrunner = "codex exec -"\n[dream]\ntimeout_s = 900\n'
@@ -207,6 +222,18 @@ def test_the_limits_are_those_of_agent_toml(world: World, monkeypatch: pytest.Mo
     assert "TimeoutStartSec=90" in text(world, "maw-pulse@scout.service.d/maw.conf")
     assert "TimeoutStartSec=960" in text(world, "maw-dream@scout.service.d/maw.conf")
     assert any("codex" in command for command in world.ran), "its runner was looked for"
+    assert told == [("/api/users/scout", {"pulse_s": 3600})], "who waits for it knows how long"
+    machine = Machine(0, {"HOME": "/home/nova", "MAW_HOME": str(HOME)}, world.run, world.root)
+    world.answers = {
+        "env TZ=UTC systemctl show maw-pulse@scout.timer": Ran(0, "Tue 2023-11-14 22:13:20 UTC\n"),
+        **world.answers,
+    }
+    assert agent_timers.next_times(machine, "scout", home=HOME) == [
+        (Kind.PULSE, 1_700_000_000), (Kind.DREAM, None)
+    ]  # fmt: skip
+    service_timers.remove(machine, ["scout"], ["scout"], None)
+    assert told[1:] == [("/api/users/scout", {"pulse_s": 0})]
+    assert agent_timers.next_times(machine, "scout", home=HOME) == []
 
 
 @pytest.mark.parametrize(
