@@ -32,6 +32,7 @@ from maw.core.profile import MAX_ABOUT, NO_PROFILE, Profile
 from maw.core.wishes import NOTHING, WISHED, Wishes, read_wishes
 
 AGENT_ID_BYTES: Final = 16
+MOVE_BYTES: Final = 16
 MAX_TEXT_BYTES: Final = 64 * 1024
 MAX_MENTIONS: Final = 64
 MAX_RECIPIENTS: Final = 64
@@ -140,9 +141,13 @@ class AgentCard:
     role: str
     gone: bool = False
     profile: Profile = NO_PROFILE
+    moved: tuple[NodeId, bytes] | None = None
+    """From which host it came, and by which move: see ``moving``."""
 
     def content(self) -> dict[str, Any]:
-        said = {"id": self.id, "name": self.name, "role": self.role, "gone": self.gone}
+        said: dict[str, Any] = {"id": self.id, "name": self.name, "role": self.role, "gone": self.gone}
+        if self.moved is not None:
+            said["moved"] = list(self.moved)
         return said | self.profile.content()
 
     @classmethod
@@ -153,7 +158,19 @@ class AgentCard:
             read_choice(content, "role", ROLES),
             content.get("gone") is True,
             Profile.read(content),
+            _moved(content.get("moved")),
         )
+
+
+def _moved(value: object) -> tuple[NodeId, bytes] | None:
+    if value is None:
+        return None
+    if type(value) is not list or [len(part) for part in value if type(part) is bytes] != [
+        KEY_BYTES,
+        MOVE_BYTES,
+    ]:
+        raise ValueError("moved names no host and no move")
+    return NodeId(value[0]), value[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,8 @@ class Kind(IntEnum):
     PRIVATE = 14
     SOUL = 15
     LEDGER = 16
+    MOVED = 17
+    LENT = 18
 
 
 class Head(NamedTuple):

@@ -113,13 +113,15 @@ def gather(due: Iterable[Mark]) -> tuple[Progress, list[Mark]]:
     return Progress(tuple((*log, head) for log, head in tops.items()), told), taken
 
 
-def is_for(said: Said, agent: bytes, node: NodeId, former: Iterable[NodeId], name: str, host: str) -> bool:
-    """Whether a message is for this agent of this node, by name. ``former``: keys that the node's took the place of;
-    ``name`` and ``host``: what the two are called."""
+def is_for(
+    said: Said, agent: bytes, node: NodeId, former: Iterable[NodeId], name: str, hosts: Iterable[str]
+) -> bool:
+    """Whether a message is for this agent of this node, by name. ``former``: keys that the node's took the place of,
+    and those of hosts where the agent lived before; ``name`` and ``hosts``: what they are called."""
     if said.channel is None:
         mine = {node, *former}
         return any(to.agent == agent and to.node in mine for to in said.to)
-    return name in said.mentions or f"{name}@{host}" in said.mentions
+    return name in said.mentions or any(f"{name}@{host}" in said.mentions for host in hosts)
 
 
 def _log(value: Any) -> tuple[NodeId, int, Head]:

@@ -36,6 +36,7 @@ Range = tuple[int, int]
 """The first and the last seq."""
 
 _DROPPABLE: Final = frozenset({Kind.POST, Kind.DIRECT, Kind.EDIT, Kind.PRIVATE, Kind.SOUL})
+_KNOWN: Final = frozenset(Kind)
 
 
 def droppable(kind: int) -> bool:
@@ -46,7 +47,7 @@ def droppable(kind: int) -> bool:
 
 def may_lack_payload(kind: int) -> bool:
     """An entry of this kind can be held without its payload. Of kinds that a later version knows we cannot tell."""
-    return kind in _DROPPABLE or kind > max(Kind)
+    return kind in _DROPPABLE or kind not in _KNOWN
 
 
 @dataclass(frozen=True, slots=True)

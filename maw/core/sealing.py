@@ -5,7 +5,8 @@
              u32 length ‖ a msgpack map ‖ zero bytes up to ``padded(length)``
 
 The map within has a key ``kind`` (6 a direct message, 12 an edit, 5 a post in a private
-channel, 4 what is said of one) and is else that kind's own. What the box
+channel, 4 what is said of one; 17 and 18 of an agent that moves, in entries of these
+kinds alone) and is else that kind's own. What the box
 is bound to (Colony, node that said it, agent, id, whom it is wrapped for) is not written in it, so that a copy in
 another log, or for others, opens nowhere. Each host's copy of the content key is encrypted to its sealing key
 (X25519): see ``seal_keys``.
@@ -48,7 +49,7 @@ _TAG_BYTES: Final = 16
 _NO_NONCE: Final = bytes(24)
 _OVERRIDDEN: Final = ("reply", "edits")
 """What who publishes a message again says beside the box: the new ids of what it speaks of."""
-WITHIN: Final = frozenset((Kind.POST, Kind.DIRECT, Kind.EDIT, Kind.CHANNEL))
+WITHIN: Final = frozenset((Kind.POST, Kind.DIRECT, Kind.EDIT, Kind.CHANNEL, Kind.MOVED, Kind.LENT))
 
 
 class KeyIsGoneError(ValueError):

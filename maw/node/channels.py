@@ -159,6 +159,7 @@ class Channels:
         """Who he is here, not what the channel's maker calls him: posts are sealed for the host that is meant."""
         node = self._store.state.nodes.get(one.node)
         row = None if node is None else self._store.state.agents.get((node.n, one.agent))
+        row = row if row is None else self._directory.now(row)
         if row is None or row.gone or not self._directory.counts(one.node):
             return f"{one.name}@{one.host} [unknown]"
         return self._directory.address(row)

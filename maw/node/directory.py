@@ -20,6 +20,7 @@ from maw.core.names import PUBLIC, is_private, nearest, parse_address
 from maw.errors import Ambiguous, BadInput, NotFound, NotSignedIn, Refused
 from maw.store.rooms import has_left, is_in
 from maw.store.state import AgentRow, ChannelRow, NodeRow, State
+from maw.store.travelling import ours
 
 OWN_APE: Final = "~"
 """Says "as myself", as a person at a terminal does."""
@@ -88,18 +89,40 @@ class Directory:
     def agents(self) -> list[AgentRow]:
         """Everybody alive on trusted nodes and here."""
         known = {row.n for row in self.nodes()}
-        return [row for row in self._state.agent_at.values() if row.node in known and not row.gone]
-
-    def agents_called(self, name: str, host: str | None = None) -> list[AgentRow]:
-        """Those of them whose name is ``name``; on the host that ``host`` names, where one is given."""
-        hosts = None if host is None else {row.n for row in self.find_hosts(host)}
         return [
             row
-            for row in self._state.agents_named.get(name, {}).values()
-            if not row.gone
-            and (hosts is None or row.node in hosts)
-            and self.counts(self._state.node_at[row.node].key)
+            for row in self._state.agent_at.values()
+            if row.node in known and not row.gone and not row.away
         ]
+
+    def agents_called(self, name: str, host: str | None = None) -> list[AgentRow]:
+        """Those of them whose name is ``name``; on the host that ``host`` names, where one is given, or moved from
+        there."""
+        hosts = None if host is None else {row.n for row in self.find_hosts(host)}
+        found: dict[int, AgentRow] = {}
+        for row in self._state.agents_named.get(name, {}).values():
+            if row.gone or (hosts is not None and row.node not in hosts):
+                continue
+            lives = self.now(row) if row.away and hosts is not None else row
+            if not lives.away and not lives.gone and self.counts(self._state.node_at[lives.node].key):
+                found[lives.n] = lives
+        return list(found.values())
+
+    def now(self, row: AgentRow) -> AgentRow:
+        """The row of this agent where it lives now."""
+        home = self._state.nodes.get(self._state.travels.home(self._state.node_at[row.node].key, row.id))
+        found = None if home is None else self._state.agents.get((home.n, row.id))
+        return found or row
+
+    def moved(self, words: Sequence[str]) -> list[str]:
+        """Of addresses of agents that moved away from there: where they are now."""
+        told: list[str] = []
+        for word in words:
+            name, _, host = word.removeprefix("@").lower().partition("@")
+            hosts = {row.n for row in self.find_hosts(host)} if host else set()
+            found = [row for row in self.agents_called(name, host) if row.node not in hosts] if hosts else []
+            told += [f"{name}@{host} has moved to {self.address(row)}" for row in found]
+        return told
 
     def address(self, agent: AgentRow) -> str:
         return f"{agent.name}@{self.host_name(self._state.node_at[agent.node])}"
@@ -204,11 +227,11 @@ class Directory:
         state = self._state
         if agent is None or not state.rooms:
             return []
-        ours = (self._me, *state.former_me)
+        keys = ours(state, self._me, agent)
         return [
             state.channel_at[n]
             for n in state.rooms
-            if is_in(state, n, ours, agent) and not has_left(state, n, agent)
+            if is_in(state, n, keys, agent) and not has_left(state, n, agent)
         ]
 
     def room_to_leave(self, name: str, agent: bytes) -> ChannelRow:

@@ -95,13 +95,15 @@ class Editing:
         if row.key is None:
             return Kind.EDIT, edit.content(), None
         if said.channel is not None:
-            heirs = self._store.state.heirs
-            had = {(heirs.get(one.node, one.node), one.agent) for one in said.to}
+            home = self._store.state.travels.home
+            had = {(home(one.node, one.agent), one.agent) for one in said.to}
             members = self._rooms.members(self._store.state.channels[said.channel])
             to = tuple(one for one in members if (one.node, one.agent) in had)
             edit = replace(edit, channel=said.channel, to=to)
             return Kind.PRIVATE, *self._sealing.seal(Kind.EDIT, edit.content(), self._rooms.hosts(to))
-        return Kind.PRIVATE, *self._sealing.seal(Kind.EDIT, edit.content(), {to.node for to in said.to})
+        home = self._store.state.travels.home
+        hosts = {home(to.node, to.agent) for to in said.to}
+        return Kind.PRIVATE, *self._sealing.seal(Kind.EDIT, edit.content(), hosts)
 
     def _check(self, agent: AgentRow, row: Shown, said: Said) -> None:
         position = self._presenter.position(row)

@@ -70,7 +70,9 @@ class Inventory:
     def agents(self) -> Counter[NodeId]:
         """How many agents and apes are alive on each node, by what its log says."""
         return Counter(
-            self._state.node_at[row.node].key for row in self._state.agent_at.values() if not row.gone
+            self._state.node_at[row.node].key
+            for row in self._state.agent_at.values()
+            if not row.gone and not row.away
         )
 
     def look(self) -> None:

@@ -140,6 +140,7 @@ class Keeping:
         self._store.state.heirs = {
             key: heir for key in book.revoked if (heir := book.ruling.successor(key)) != key
         }
+        self._store.state.travels.heirs = self._store.state.heirs
         self._store.state.replaced_by = {
             key: gone.new for key, gone in book.revoked.items() if gone.new is not None
         }

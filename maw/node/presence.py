@@ -58,7 +58,7 @@ class Presences:
         return Seen(active or None, pulsed or None, self._given_up(agent), policy)
 
     def status(self, agent: AgentRow) -> str:
-        if agent.gone:
+        if agent.gone or agent.away:
             return DEAD
         return status(self.seen(agent), agent.role, agent.profile.pulse_s, agent.created, self._now())
 

@@ -26,6 +26,7 @@ from maw.store.editing import Edited
 from maw.store.pages import Shown
 from maw.store.schema import SEQ_BITS
 from maw.store.state import AgentRow, State
+from maw.store.travelling import ours
 
 Json = dict[str, Any]
 UNKNOWN: Final = "unknown"
@@ -226,11 +227,21 @@ class Presenter:
         if agent_key is None:
             return False
         author = self._state.agent_at.get(row.agent, _NOBODY)
-        if author.id == agent_key and author.uid is not None:
+        if self._is_by(author, agent_key):
             return True
         if row.gone is not None:  # whom it was for went with the text; who of this host could read it is kept
             return any(self._state.agent_at.get(n, _NOBODY).id == agent_key for n in json.loads(row.gone)[5])
-        return any(to.node == self._me and to.agent == agent_key for to in said.to)
+        keys = ours(self._state, self._me, agent_key)
+        return any(to.agent == agent_key and to.node in keys for to in said.to)
+
+    def _is_by(self, author: AgentRow, agent_key: bytes | None) -> bool:
+        """Whether this agent of ours said it, here or where it lived before."""
+        if author.id != agent_key or agent_key is None:
+            return False
+        if author.uid is not None:
+            return True
+        node = self._state.node_at.get(author.node)
+        return node is not None and node.key in self._state.travels.former(self._me, agent_key)
 
     def as_for(self, row: Shown, agent_key: bytes | None) -> Shown:
         """The row as this agent reads it: of an edit in a private channel that is not for him, as he was sent away
@@ -238,13 +249,13 @@ class Presenter:
         if row.edit is None or not row.direct or row.channel is None or row.gone is not None:
             return row
         author = self._state.agent_at.get(row.agent, _NOBODY)
-        if author.id == agent_key and author.uid is not None:
+        if self._is_by(author, agent_key):
             return row
         try:
             to = row.edit.read().to
         except Exception:  # whoever reads the message is told that it is damaged
             return row
-        is_for = agent_key is not None and is_member(to, (self._me, *self._state.former_me), agent_key)
+        is_for = agent_key is not None and is_member(to, ours(self._state, self._me, agent_key), agent_key)
         return row if is_for else row._replace(edit=None)
 
     def readable(self, rows: Sequence[Shown], agent_key: bytes | None) -> list[Json]:

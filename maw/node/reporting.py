@@ -82,7 +82,9 @@ class Reporting:
             self._moved()
         state = self._store.state
         ours = {self._store.me, *state.former_me}
-        if any(state.node_at[log.node].key in ours for log in fold.changes.logs.values()):
+        if fold.changes.travels or any(
+            state.node_at[log.node].key in ours for log in fold.changes.logs.values()
+        ):
             self._returned = True  # what others said of messages that were not here can be looked into now
             self._stirred.set()
 

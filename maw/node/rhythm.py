@@ -136,7 +136,7 @@ class Rhythm:
     async def _tell(self) -> None:
         found: dict[tuple[str, str], str] = {}
         for n, row in list(self._store.state.agent_at.items()):
-            if not row.gone and (row.uid is not None or self._said.get(n, 0) >= FLOOD_AT):
+            if not row.gone and not row.away and (row.uid is not None or self._said.get(n, 0) >= FLOOD_AT):
                 found |= await self._of_now(n, row)
         if (grown := growth(self._sums, self._hour)) is not None:
             found[GROWTH, "messages"] = self._growth_text(grown)

@@ -162,7 +162,8 @@ class Rooms:
             if self._anew.get(n) == (room, key):
                 continue  # once; whatever became of it
             is_older = (room.epoch, room.seq) < (key.epoch, key.seq)
-            if room.word.members and (room.node in former or (room.node == own.n and is_older)):
+            moved = self._as_they_are(room.word.members) != room.word.members
+            if room.word.members and (room.node in former or (room.node == own.n and (is_older or moved))):
                 with suppress(
                     Conflict
                 ):  # a host has named no key (any more): at the next change, or in a week
@@ -175,9 +176,15 @@ class Rooms:
         return self._as_they_are(self._store.state.rooms[row.n].word.members)
 
     def _as_they_are(self, members: Iterable[Recipient]) -> tuple[Recipient, ...]:
-        """With the keys that took the place of those under which they came."""
-        heirs = self._store.state.heirs
-        return tuple(one._replace(node=heirs.get(one.node, one.node)) for one in members)
+        """With the keys that took the place of those under which they came, and where they live now."""
+        state = self._store.state
+        return tuple(self._now(one, state.travels.home(one.node, one.agent)) for one in members)
+
+    def _now(self, one: Recipient, home: NodeId) -> Recipient:
+        if home == one.node or home == self._store.state.heirs.get(one.node):
+            return one._replace(node=home)
+        row = self._store.state.agents.get((self._store.state.nodes[home].n, one.agent))
+        return one._replace(node=home) if row is None else self._directory.recipient(row)
 
     def hosts(self, members: Iterable[Recipient]) -> set[NodeId]:
         """Those of them that are trusted: of a revoked one nobody is in it any more."""
@@ -191,7 +198,7 @@ class Rooms:
 
     def received(self, fold: Fold) -> None:
         """What came from elsewhere is durable."""
-        self._due = self._due or bool(fold.changes.rooms)
+        self._due = self._due or bool(fold.changes.rooms) or bool(fold.changes.travels)
 
     async def settle(self) -> None:
         """Looks again into what was held back, and says anew what was sealed for older keys. Raises MawError when the

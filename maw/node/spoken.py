@@ -14,6 +14,7 @@ from maw.core.identity import NodeId, short_key
 from maw.core.trust import TrustBook
 from maw.core.word import read_word, word_of
 from maw.store.state import State
+from maw.store.travelling import is_here
 
 MAX_APART_MS: Final = 86_400_000
 """Between what an operator's key signed and the node's own stamp on it: a word is not kept back for a better day."""
@@ -48,7 +49,7 @@ class OperatorsWord:
         word = word_of(said, book.colony, author)
         if word is None or self._state.words.get(word.mark) != seq:
             return None
-        if abs(at_ms - word.at_ms) > MAX_APART_MS or not self._is_meant(said):
+        if abs(at_ms - word.at_ms) > MAX_APART_MS or not self._is_meant(said, at_ms):
             return None
         authority, at_ms = book.ruling.authority, max(at_ms, word.at_ms)
         if not authority.may_order(word.key, {to.node for to in said.to}, at_ms):
@@ -70,16 +71,25 @@ class OperatorsWord:
         row = self._state.nodes.get(to.node)
         return row is not None and to.host in (row.name, short_key(to.node))
 
-    def _is_meant(self, said: Said) -> bool:
+    def _is_meant(self, said: Said, at_ms: int) -> bool:
         """The operator signed names, the message goes by ids, and the two were put together by its host: what comes to
         an agent of ours must be for one of that name on a host of ours."""
         own = self._state.nodes.get(self._me)
         for to in said.to:
-            if to.node != self._me and to.node not in self._state.former_me:
+            if not is_here(self._state, self._me, to.node, to.agent):
                 continue
             agent = self._state.agents.get((own.n, to.agent)) if own else None
             if own is None or agent is None or agent.name != to.name:
                 return False
-            if to.host not in (own.name, short_key(to.node)):
+            if to.node != self._me and to.node not in self._state.former_me:
+                # for where it lived before: whoever may order there alone orders nobody here
+                node, bound = self._state.nodes.get(to.node), self.bound_to(said, at_ms)
+                if (
+                    node is None
+                    or to.host not in (node.name, short_key(to.node))
+                    or (bound and self._me not in bound)
+                ):
+                    return False
+            elif to.host not in (own.name, short_key(to.node)):
                 return False
         return True

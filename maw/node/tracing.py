@@ -35,6 +35,8 @@ class _Whom(NamedTuple):
     address: str
     node: NodeId
     rows: tuple[AgentRow, ...]
+    moved_to: str | None = None
+    """Its address now, where it moved since."""
 
 
 class Tracing:
@@ -146,29 +148,41 @@ class Tracing:
         found = []
         for to in said.to:
             heir = state.heirs.get(to.node, to.node)
-            keys = dict.fromkeys((to.node, heir, *former_of(state, heir)))
+            home = state.travels.home(to.node, to.agent)
+            keys = dict.fromkeys((to.node, heir, *former_of(state, heir), home))
             nodes = [state.nodes[key].n for key in keys if key in state.nodes]
             agents = [state.agents[n, to.agent] for n in nodes if (n, to.agent) in state.agents]
-            found.append(_Whom(f"{to.name}@{to.host}", to.node, tuple(agents)))
+            found.append(
+                _Whom(f"{to.name}@{to.host}", to.node, tuple(agents), self._moved_to(to.node, agents))
+            )
         return found
 
+    def _moved_to(self, node: NodeId, agents: Sequence[AgentRow]) -> str | None:
+        state = self._store.state
+        away = [row for row in agents if row.away and state.node_at[row.node].key == node]
+        return self._directory.address(self._directory.now(away[0])) if away else None
+
     def _recipient(self, whom: _Whom, position: Position, reach: Reach) -> Json:
-        here = whom.node == self._store.me
+        lives = {self._store.state.node_at[row.node].key for row in whom.rows if not row.away}
+        here = whom.node == self._store.me if not lives else self._store.me in lives
         heir = self._store.state.heirs.get(whom.node, whom.node)
-        held = here or any(self._receipts.has(key, position.epoch, position.seq) for key in (whom.node, heir))
+        keys = lives or {whom.node, heir}
+        held = here or any(self._receipts.has(key, position.epoch, position.seq) for key in keys)
         row = self._store.state.nodes.get(whom.node)
         state, why, since = reach.state or (REPLICATED if held else STORED), None, reach.since
         if state == FAILED:
             why = reach.failed
         if reach.rank == 0 and held and not here:
             since = self._receipts.since(whom.node, position.epoch, position.seq) if why is None else since
-        if whom.rows and all(one.gone for one in whom.rows) and not at_least(state, READ):
+        living = [one for one in whom.rows if not one.away]
+        if living and all(one.gone for one in living) and not at_least(state, READ):
             state, why, since = FAILED, f"{whom.address} was removed from its host", None
         return {
             "agent": whom.address,
             "host": self._directory.host_name(row) if row else whom.address.partition("@")[2],
             "online": here or self._online(whom.node),
             "last_seen": iso(row.seen) if row else None,
+            "moved_to": whom.moved_to,
             "state": state,
             "since": iso(since),
             "via": reach.via,

@@ -7,22 +7,32 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from maw.core.moving import Fact
 from maw.core.presence import Seen as LastSeen
 from maw.core.profile import Profile
-from maw.store import changed
+from maw.store import changed, travelling
 from maw.store.asks import ASKS
 from maw.store.attached import ATTACHED
 from maw.store.channel_words import SET_WORD, ChannelWord
 from maw.store.costs import SET_LEDGER
 from maw.store.editing import EDITS
 from maw.store.expiring import EXPIRING
-from maw.store.opened import MOVE_KEY, OPENED, SET_SEAL_KEY, UNOPENED
+from maw.store.opened import (
+    BORROWED,
+    MOVE_KEY,
+    OPENED,
+    RETURN,
+    SET_SEAL_KEY,
+    TO_LEND,
+    UNOPENED,
+)
 from maw.store.people import SET_PRESENCE, SET_PROFILE, presence_row, profile_row
 from maw.store.replacing import Seen
 from maw.store.rooms import ADD_GUEST, SET_ROOM, RoomRow
 from maw.store.rows import Insert, Statement
 from maw.store.souls import SOULS
 from maw.store.state import AgentRow, ChannelRow, Keep, LogRow, NodeRow, SaidKey, State
+from maw.store.travelling import MoveRow
 
 Rows = list[Sequence[Any]]
 
@@ -107,6 +117,14 @@ class Changes:
     seal_keys: dict[int, SaidKey] = field(default_factory=dict)
     rooms: dict[int, RoomRow] = field(default_factory=dict)
     guests: list[tuple[int, bytes]] = field(default_factory=list)
+    travels: list[Fact] = field(default_factory=list)
+    moves: dict[bytes, MoveRow] = field(default_factory=dict)
+    left: list[int] = field(default_factory=list)
+    """Agents that are no more of this host."""
+    borrowed: Rows = field(default_factory=list)
+    used: Rows = field(default_factory=list)
+    """Places (author, epoch, seq) of which a borrowed key is needed no more."""
+    to_lend: Rows = field(default_factory=list)
 
     def statements(self, state: State) -> Iterator[Statement]:
         """All of them, in an order in which each finds what it builds on. ``state`` has the counters."""
@@ -115,6 +133,7 @@ class Changes:
         if self.messages or self.changed:
             yield _SET_COUNTERS, (state.seq, state.messages)
         yield from self._small()
+        yield from travelling.statements(self.travels, self.moves, self.left, state)
 
     def _large(self) -> Iterator[Statement]:
         """Tables that grow with every message."""
@@ -135,6 +154,8 @@ class Changes:
             (SOULS, self.souls),
             (OPENED, self.opened),
             (UNOPENED, self.unopened),
+            (BORROWED, self.borrowed),
+            (TO_LEND, self.to_lend),
             (ATTACHED, self.attached),
         ):
             yield from insert.statements(rows)
@@ -185,6 +206,8 @@ class Changes:
             yield SET_ROOM, room.row(n)
         for guest in self.guests:
             yield ADD_GUEST, guest
+        for used in self.used:
+            yield RETURN, used
         for aside in self.aside:
             yield _SET_ASIDE, aside
         for withheld in self.withheld:

@@ -14,6 +14,7 @@ from maw.store.opened import key_at
 from maw.store.people import members_here
 from maw.store.rooms import has_left
 from maw.store.state import AgentRow, NodeRow, State
+from maw.store.travelling import hosts_called, is_here, ours
 
 DIRECT: Final = "direct"
 MENTION: Final = "mention"
@@ -31,7 +32,7 @@ def delivery(state: State, me: NodeRow, sender: AgentRow, said: Said, seq: int) 
     found: list[tuple[int, int, str]] = []
     if said.channel is None:
         for recipient in said.to:
-            if recipient.node == me.key or recipient.node in state.former_me:
+            if is_here(state, me.key, recipient.node, recipient.agent):
                 row = state.agents.get((me.n, recipient.agent))
                 if row and row.uid is not None and not row.gone:
                     found.append((row.n, seq, DIRECT))
@@ -53,7 +54,7 @@ def may_get(state: State, me: NodeRow, said: Said, agent: int) -> bool:
     row, channel = state.agent_at[agent], state.channels.get(said.channel or "")
     if channel is not None and has_left(state, channel.n, row.id):
         return False
-    return is_member(said.to, (me.key, *state.former_me), row.id)
+    return is_member(said.to, ours(state, me.key, row.id), row.id)
 
 
 def local_by(state: State, me: NodeRow, word: str) -> list[AgentRow]:
@@ -61,24 +62,24 @@ def local_by(state: State, me: NodeRow, word: str) -> list[AgentRow]:
         return [row for row in state.local.values() if row.role in GROUPS[word]]
     name, _, host = word.partition("@")
     row = state.local.get(name)
-    if row is None or (host and host != me.name):
+    if row is None or (host and host != me.name and host not in hosts_called(state, me.key, row)):
         return []
     return [row]
 
 
-async def refill_directs(conn: aiosqlite.Connection, me: NodeId, agent: AgentRow) -> None:
+async def refill_directs(conn: aiosqlite.Connection, state: State, me: NodeId, agent: AgentRow) -> None:
     """Direct messages that came back before the agent they are for: only after a lost database."""
     after = 0
     while page := list(await conn.execute_fetchall(_DIRECTS, (after, _REFILL_PAGE))):
         after = page[-1][0]
-        rows = [(agent.n, seq, DIRECT) for seq, *row in page if _is_for(row, me, agent.id)]
+        rows = [(agent.n, seq, DIRECT) for seq, *row in page if _is_for(row, state, me, agent.id)]
         await conn.executemany("INSERT OR IGNORE INTO mailbox (agent, seq, why) VALUES (?, ?, ?)", rows)
 
 
-def _is_for(row: Sequence[bytes | None], me: NodeId, agent: bytes) -> bool:
+def _is_for(row: Sequence[bytes | None], state: State, me: NodeId, agent: bytes) -> bool:
     """Whether this direct message is for our ``agent``; one that cannot be read is for nobody."""
     try:
         said = stored_said(*row, direct=True)
     except Exception:  # readers show it as damaged; here it keeps nobody from his other messages
         return False
-    return any(to.node == me and to.agent == agent for to in said.to)
+    return any(to.agent == agent and is_here(state, me, to.node, agent) for to in said.to)

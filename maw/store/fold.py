@@ -23,6 +23,7 @@ from maw.core.identity import NodeId
 from maw.core.intents import ASK
 from maw.core.ledger import read_ledger
 from maw.core.message_ids import message_id
+from maw.core.moving import Moved
 from maw.core.once import KEYS_KEPT_MS, MARK_BYTES, request_of
 from maw.core.presence import Presence
 from maw.core.progress import Progress
@@ -44,9 +45,10 @@ from maw.store.progress import AHEAD, Claim, claims_of, take
 from maw.store.redacting import MAX_AHEAD, Order, apply, recheck
 from maw.store.replacing import Seen
 from maw.store.rows import Statement, execute_all
-from maw.store.sealed import fold_seal_key, fold_sealed
+from maw.store.sealed import fold_lent, fold_seal_key, fold_sealed
 from maw.store.souls import fold_soul
 from maw.store.state import AgentRow, ChannelRow, Keep, LogRow, NodeRow, State, next_number
+from maw.store.travelling import fold_arrival, fold_moved
 from maw.store.writer import Closing
 
 _DROP_EARLY: Final = """DELETE FROM answers WHERE node = ? AND early AND (nonce, agent) IN
@@ -70,6 +72,8 @@ _FOLDED: Final = frozenset(
         Kind.SEAL_KEY,
         Kind.LEDGER,
         Kind.SOUL,
+        Kind.MOVED,
+        Kind.LENT,
     )
 )
 
@@ -205,6 +209,11 @@ class Fold:
             self._put_aside(entry, place, reason(error))
             self.changes.released.append((None, place))
 
+    def give_back(self, at: tuple[NodeId, int, int]) -> None:
+        """A key that was lent is of no use (any more)."""
+        self.state.borrowed.pop(at, None)
+        self.changes.used.append(at)
+
     def fill(self, entry: Entry) -> None:
         """The payload of an entry that was held without it: fold it as if it came now."""
         log = self.log(entry.author, entry.epoch)
@@ -283,7 +292,11 @@ class Fold:
         elif kind == Kind.AGENT:
             card_ = AgentCard.read(content)
             agent = self.agent(node, card_.id, card_.name, card_.role, shown_time(entry.hlc, self.now_ms).ms)
-            if entry.author == self.me and agent.uid is None:
+            if (
+                entry.author == self.me
+                and agent.uid is None
+                and not self.state.travels.has_left(self.me, card_.id)
+            ):
                 # our own log comes back to a new database: the agent is ours again, its token is lost
                 agent.uid = self.state.owner_uid
                 self.local_agents.append(agent)
@@ -291,6 +304,8 @@ class Fold:
             self.state.rename_agent(agent, card_.name, card_.role, card_.gone)
             if agent.profile != card_.profile:
                 agent.profile = self.changes.profiles[agent.n] = card_.profile
+            if card_.moved is not None:
+                fold_arrival(self, entry, card_)
         elif kind == Kind.CHANNEL:
             self.take_channel(entry, node, NewChannel.read(content))
         elif kind == Kind.HEED:
@@ -310,6 +325,10 @@ class Fold:
             fold_seal_key(self, entry, node, SealKey.read(content))
         elif kind == Kind.SOUL:
             fold_soul(self, entry, place, node, Soul.read(content))
+        elif kind == Kind.MOVED:
+            fold_moved(self, entry, Moved.read(content))
+        elif kind == Kind.LENT:
+            fold_lent(self, entry)
         else:
             receipt = HeldHere.read(content)
             self.reached += [(author, epoch, seq, entry.author) for author, epoch, seq in receipt.held]
@@ -507,7 +526,7 @@ class Fold:
             await execute_all(conn, self._statements())
             await self._rule(conn)
             for n in self._returned:
-                await refill_directs(conn, self.me, self.state.agent_at[n])
+                await refill_directs(conn, self.state, self.me, self.state.agent_at[n])
         except Exception as error:
             if (told := named(error)) is error:
                 raise

@@ -166,7 +166,10 @@ def _is_unknown(state: State, me: NodeId, entry: Entry) -> bool:
     except (ValueError, TypeError, KeyError):
         return False
     agent = state.agents.get((state.nodes[entry.author].n, card.id))
-    return agent is None or (entry.author == me and agent.uid is None and not agent.gone)
+    if agent is None:
+        return True
+    has_left = state.travels.has_left(me, card.id)
+    return entry.author == me and agent.uid is None and not agent.gone and not has_left
 
 
 async def is_missing(conn: aiosqlite.Connection, place: int) -> bool:

@@ -18,9 +18,13 @@ from maw.core.identity import NodeId
 from maw.core.sealing import Sealed, open_box, unwrap
 from maw.store.rows import Insert
 from maw.store.state import State
+from maw.store.travelling import is_here
 
 OPENED: Final = Insert("opened", ("place", "key"), verb="INSERT OR REPLACE")
 UNOPENED: Final = Insert("unopened", ("place", "at"), verb="INSERT OR REPLACE")
+BORROWED: Final = Insert("borrowed", ("author", "epoch", "seq", "id", "key"), verb="INSERT OR REPLACE")
+RETURN: Final = "DELETE FROM borrowed WHERE author = ? AND epoch = ? AND seq = ?"
+TO_LEND: Final = Insert("to_lend", ("place",), verb="INSERT OR IGNORE")
 MOVE_KEY: Final = "INSERT OR IGNORE INTO opened SELECT ?, key FROM opened WHERE place = ?"
 """Of what is published again, from the place where it stood."""
 SET_SEAL_KEY: Final = "INSERT OR REPLACE INTO seal_keys VALUES (?, ?, ?, ?)"
@@ -61,12 +65,11 @@ def find_key(state: State, me: NodeId, entry: Entry, sealed: Sealed) -> bytes | 
     return unwrap(sealed, entry.colony, entry.author, (me, *state.former_me), state.halves)
 
 
-def open_for(entry: Entry, sealed: Sealed, key: bytes, me: Iterable[NodeId]) -> dict[str, Any]:
-    """What is within. Raises ValueError; also for what is for nobody on this host."""
+def open_for(state: State, me: NodeId, entry: Entry, sealed: Sealed, key: bytes) -> dict[str, Any]:
+    """What is within. Raises ValueError; also for what is for nobody on this host, and by nobody who lives here."""
     content = open_box(sealed, entry.colony, entry.author, key)
-    hosts = {*me}
-    if content["kind"] == Kind.DIRECT and entry.author not in hosts:
+    if content["kind"] == Kind.DIRECT and not is_here(state, me, entry.author, sealed.agent):
         said = Said.read(content, direct=True)
-        if not any(to.node in hosts for to in said.to):
+        if not any(is_here(state, me, to.node, to.agent) for to in said.to):
             raise ValueError("it is sealed for this host, and for nobody on it")
     return content

@@ -18,6 +18,7 @@ from maw.store.database import Database
 from maw.store.opened import key_at
 from maw.store.schema import SEQ_BITS
 from maw.store.state import AgentRow, LogRow, NodeRow, State
+from maw.store.travelling import homes_of
 
 CHUNK: Final = 500
 AHEAD: Final = "progress ahead"
@@ -156,6 +157,10 @@ async def take(conn: aiosqlite.Connection, state: State, claims: Iterable[Claim]
                     lost += [(shown, n, *told) for n in _whom(state, claim.node, (header, payload, key))]
             elif told is not None and _is_theirs(state, claim.agent, (header, payload, key), bool(direct)):
                 raised.append((shown, claim.agent.n, *told))
+            elif told is not None and state.travels.is_awaited(claim.node.key, claim.agent.id):
+                absent.add(
+                    claim.place
+                )  # it came there, and from where is not known yet: perhaps from whom it was for
         await conn.executemany(_SET, raised)
         await conn.executemany(_SET_FIRST, lost)
         moved += len(raised) + len(lost)
@@ -194,7 +199,10 @@ def _is_theirs(state: State, agent: AgentRow, row: tuple[bytes, bytes, bytes | N
     except (ValueError, TypeError):  # it is damaged on this disk
         return False
     host = state.node_at[agent.node]
-    return is_for(said, agent.id, host.key, former_of(state, host.key), agent.name, host.name)
+    homes = homes_of(state, host.key, agent.id)
+    names = (host.name, *(state.nodes[key].name for key in homes if key in state.nodes))
+    former = (*former_of(state, host.key), *homes)
+    return is_for(said, agent.id, host.key, former, agent.name, names)
 
 
 def _whom(state: State, node: NodeRow, row: tuple[bytes, bytes, bytes | None]) -> list[int]:

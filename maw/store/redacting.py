@@ -23,6 +23,7 @@ from maw.store.editing import forget
 from maw.store.opened import key_at
 from maw.store.schema import SEQ_BITS
 from maw.store.state import LogRow, State
+from maw.store.travelling import ours
 
 DROP_AT_ONCE: Final = 1_000
 """Entries that rules may cover to be carried out in the transaction that brings them."""
@@ -169,7 +170,7 @@ def _readers(state: State, header: bytes, payload: bytes, key: bytes | None) -> 
         return []
     local = state.local.values()
     return [
-        row.n for row in local if is_member(said.to, (state.node_at[row.node].key, *state.former_me), row.id)
+        row.n for row in local if is_member(said.to, ours(state, state.node_at[row.node].key, row.id), row.id)
     ]
 
 

@@ -14,12 +14,13 @@ from contextlib import suppress
 from typing import Any, Final
 
 from maw.core.clock import ShownTime, shown_time, wall_ms
-from maw.core.colony import Said
+from maw.core.colony import Recipient, Said
 from maw.core.editing import Edit
 from maw.core.entry import Entry, Kind, decode, unpack_payload
 from maw.core.identity import NodeId
 from maw.core.intents import ASK
 from maw.core.ledger import read_ledger
+from maw.core.moving import Travels, fact_of
 from maw.core.once import MARK_BYTES, request_of
 from maw.core.rooms import RoomWord, read_said, stored_said
 from maw.core.seal_keys import SealKey
@@ -42,6 +43,7 @@ Place = tuple[NodeId, int, int]
 """Author, epoch, seq."""
 _KEY: Final = """INSERT OR REPLACE INTO seal_keys SELECT ?1, ?2, ?3, ?4
     WHERE NOT EXISTS (SELECT 1 FROM seal_keys WHERE node = ?1 AND (epoch, seq) >= (?2, ?3))"""
+_TRAVEL: Final = "INSERT OR IGNORE INTO travels VALUES (?, ?, ?, ?, ?, ?, ?)"
 Words = tuple[int, dict[str, Any]]
 """Kind and content; of what is sealed, what is within."""
 
@@ -70,6 +72,7 @@ class Rederiving:
         self._heirs = replaced_by(conn, me)
         self._rooms = rooms_of(conn, self._heirs)
         self._top = 0
+        self._left = Travels(self._heirs)
 
     def run(self, absent: Iterable[Place]) -> int:
         """``absent``: places whose entries are to come back. How many messages there are then."""
@@ -130,6 +133,8 @@ class Rederiving:
                     words = words_of(entry, key)
                 except (ValueError, TypeError, KeyError):
                     continue
+                if entry.kind in (Kind.AGENT, Kind.MOVED):
+                    self._travel(entry, words[1])
                 if entry.kind == Kind.SEAL_KEY:
                     self._seal_key(entry, words[1])
                 if entry.kind == Kind.SOUL:
@@ -143,6 +148,14 @@ class Rederiving:
                 if words[0] in (Kind.POST, Kind.DIRECT) and shown is not None:
                     yield entry, place, shown, words
             after = page[-1][0]
+
+    def _travel(self, entry: Entry, content: dict[str, Any]) -> None:
+        """What was said of an agent that moves, where its row is lost."""
+        with suppress(ValueError, TypeError):
+            if (fact := fact_of(entry, content)) is not None:
+                row = (self._nodes[entry.author], fact.agent, fact.move, fact.came, *fact[4:])
+                self._conn.execute(_TRAVEL, row)
+                self._left.add(fact)
 
     def _seal_key(self, entry: Entry, content: dict[str, Any]) -> None:
         """The one that each node named last, where its row is lost."""
@@ -281,7 +294,8 @@ class Rederiving:
                 conn.execute("UPDATE agents SET name = ?, role = ?, gone = ? WHERE n = ?", row_)
             if {"agents", "profiles"} & set(self._torn):
                 conn.execute(SET_PROFILE, profile_row(self._agents[about], agent.profile))
-            if node == self._me and not agent.gone and "local_agents" in self._torn:
+            left = self._left.has_left(self._me, agent_id)
+            if node == self._me and not agent.gone and not left and "local_agents" in self._torn:
                 # whose it was is lost, and its token: as when the whole database is
                 owner = (self._agents[about], self._owner_uid)
                 conn.execute("INSERT OR IGNORE INTO local_agents VALUES (?, ?, NULL, 0)", owner)
@@ -306,9 +320,12 @@ class Rederiving:
             after = page[-1][0]
             for seq, *row in page:
                 to = stored_said(*row, direct=True).to
-                mine = [ours[one.agent][0] for one in to if one.node == self._me and one.agent in ours]
+                mine = [ours[one.agent][0] for one in to if one.agent in ours and self._is_here(one)]
                 rows = [(n, seq, "direct") for n in mine]
                 conn.executemany("INSERT OR IGNORE INTO mailbox (agent, seq, why) VALUES (?, ?, ?)", rows)
+
+    def _is_here(self, to: Recipient) -> bool:
+        return to.node == self._me or self._left.home(to.node, to.agent) == self._me
 
     def _free(self, shown: Any) -> int:
         """The seq it had, if no other message has it; else one above all."""

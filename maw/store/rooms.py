@@ -17,6 +17,7 @@ from maw.core.entry import Entry, pack_content, unpack_content
 from maw.core.identity import NodeId
 from maw.core.rooms import RoomWord, is_member
 from maw.store.asides import Withheld
+from maw.store.travelling import homes_of, is_here
 
 if TYPE_CHECKING:
     from maw.store.fold import Fold
@@ -110,7 +111,7 @@ def fold_room(fold: Fold, entry: Entry, word: RoomWord) -> None:
     before = None if known is None else state.rooms.get(known.n)
     if before is not None and before.word.origin != word.origin:
         raise ValueError("another private channel here has this id")
-    guests = guests_of(word, (fold.me, *state.former_me))
+    guests = [one.agent for one in word.members if is_here(state, fold.me, one.node, one.agent)]
     if before is None and not guests:
         return  # nobody of this host is in it, or ever was
     if before is None or _stands_at(state, before) < (generation, entry.epoch, entry.seq):
@@ -140,6 +141,6 @@ def _set_room(fold: Fold, entry: Entry, node: NodeRow, word: RoomWord) -> None:
 def refuse_stranger(fold: Fold, entry: Entry, said: Said) -> None:
     """Raises Withheld where who posts in a private channel is not known to be in it."""
     channel = fold.state.channels.get(said.channel or "")
-    nodes = keys_of(fold.state, entry.author)
+    nodes = (*keys_of(fold.state, entry.author), *homes_of(fold.state, entry.author, said.agent))
     if channel is None or not is_in(fold.state, channel.n, nodes, said.agent):
         raise Withheld(NO_MEMBER)

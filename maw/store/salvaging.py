@@ -45,6 +45,7 @@ _OF_NODES: Final = (
     "rooms",
     "ledger",
     "souls",
+    "travels",
 )
 _OF_AGENTS: Final = (
     "local_agents", "mailbox", "wakes", "dnd", "outbox", "progress", "untold", "roster", "panes", "conversations",

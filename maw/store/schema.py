@@ -454,6 +454,25 @@ async def _note_policies(conn: aiosqlite.Connection) -> None:
     await conn.execute("ALTER TABLE presence ADD COLUMN policy BLOB")
 
 
+async def _keep_travels(conn: aiosqlite.Connection) -> None:
+    """Agents that move: what logs say of it, how far those from and to here are, their files; keys that are lent."""
+    for statement in (
+        "CREATE TABLE travels (node INTEGER NOT NULL, agent BLOB NOT NULL, move BLOB NOT NULL, came INTEGER NOT NULL,"
+        " epoch INTEGER NOT NULL, seq INTEGER NOT NULL, other BLOB NOT NULL, PRIMARY KEY (node, agent, move, came))"
+        " WITHOUT ROWID",
+        "CREATE TABLE moves (move BLOB PRIMARY KEY, leaving INTEGER NOT NULL, node BLOB NOT NULL, agent BLOB NOT NULL,"
+        " name TEXT NOT NULL, role TEXT NOT NULL, step TEXT NOT NULL, why TEXT NOT NULL, box BLOB, plan TEXT NOT NULL,"
+        " at INTEGER NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE move_files (hash BLOB PRIMARY KEY, move BLOB NOT NULL) WITHOUT ROWID",
+        # opened here since an agent is leaving or has left: whether it is to be lent was not looked at yet
+        "CREATE TABLE to_lend (place INTEGER PRIMARY KEY)",
+        # lent to this host, of entries that were not opened with it yet
+        "CREATE TABLE borrowed (author BLOB NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, id BLOB NOT NULL,"
+        " key BLOB NOT NULL, PRIMARY KEY (author, epoch, seq)) WITHOUT ROWID",
+    ):
+        await conn.execute(statement)
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
@@ -464,6 +483,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     _tell_rooms_of_edits, _keep_loose, _keep_guests, _keep_gone_readers,
     _keep_costs, _keep_lineage,
     _keep_souls, _note_policies,
+    _keep_travels,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from maw.core.clock import shown_time
 from maw.core.colony import Said
 from maw.core.editing import Edit
 from maw.core.entry import Entry, Kind, unpack_payload
+from maw.core.lent import Lent, Loan
+from maw.core.moving import MOVED
 from maw.core.rooms import RoomWord, read_said
 from maw.core.seal_keys import SealKey
-from maw.core.sealing import KeyIsGoneError, Sealed, overridden
+from maw.core.sealing import KeyIsGoneError, Sealed, open_box, overridden
+from maw.store.asides import Withheld
 from maw.store.opened import find_key, open_for
 from maw.store.rooms import fold_room, refuse_stranger
 from maw.store.state import NodeRow, SaidKey
+from maw.store.travelling import is_here, is_lending
 
 if TYPE_CHECKING:
     from maw.store.fold import Fold
+
+STRANGE_LOAN: Final = "lent: the agent is not known to have come from there"
 
 
 def fold_sealed(fold: Fold, entry: Entry, place: int, said: Said | None) -> int | None:
@@ -29,11 +35,13 @@ def fold_sealed(fold: Fold, entry: Entry, place: int, said: Said | None) -> int 
         _spoke(fold, entry, sealed)
         return None
     fold.changes.opened.append((place, key))
+    if is_lending(fold.state):
+        fold.changes.to_lend.append((place,))
     if (seen := fold.stands_already(entry, place)) is not None:
         return seen
     if said is not None:
         return fold.take_message(entry, place, said)
-    content = open_for(entry, sealed, key, (fold.me, *fold.state.former_me)) | overridden(outer)
+    content = open_for(fold.state, fold.me, entry, sealed, key) | overridden(outer)
     if content["kind"] == Kind.EDIT:
         edit = Edit.read(content)
         fold.take_edit(entry, place, edit, _room(fold, entry, edit))
@@ -63,11 +71,52 @@ def _key(fold: Fold, entry: Entry, place: int, sealed: Sealed) -> bytes | None:
     if key is not None:
         return key
     try:
-        return find_key(fold.state, fold.me, entry, sealed)
+        return find_key(fold.state, fold.me, entry, sealed) or _borrowed(fold, entry)
     except KeyIsGoneError:
+        if (lent := _borrowed(fold, entry)) is not None:
+            return lent
         if entry.author != fold.me and entry.author not in fold.state.former_me:
             fold.changes.unopened.append((place, fold.now_ms))
         raise
+
+
+def _borrowed(fold: Fold, entry: Entry) -> bytes | None:
+    """A key that the host lent for which it was sealed. Of a branch that gave way it opens nothing here."""
+    loan = fold.state.borrowed.get(entry.position)
+    if loan is None or loan[0] != entry.id:
+        return None
+    del fold.state.borrowed[entry.position]
+    fold.changes.used.append(entry.position)
+    return loan[1]
+
+
+def fold_lent(fold: Fold, entry: Entry) -> None:
+    """Keys of what was sealed for the host where an agent lived that lives here now. Raises ValueError; Withheld while
+    it is not known that the agent came from there."""
+    sealed = Sealed.read(unpack_payload(entry.payload or b""))
+    key = find_key(fold.state, fold.me, entry, sealed)
+    if key is None:
+        return  # another host's affair
+    if not _is_from(fold, entry, sealed.agent):
+        raise Withheld(STRANGE_LOAN)
+    content = open_box(sealed, entry.colony, entry.author, key)
+    if content["kind"] != Kind.LENT:
+        raise ValueError("it holds nothing that is lent")
+    for loan in Lent.read(content).loans:
+        borrow(fold, loan)
+
+
+def _is_from(fold: Fold, entry: Entry, agent: bytes) -> bool:
+    state = fold.state
+    if entry.author != fold.me and is_here(state, fold.me, entry.author, agent):
+        return True
+    coming = (row for row in state.moves.values() if not row.leaving and row.agent == agent)
+    return any(row.node == entry.author and row.step == MOVED for row in coming)
+
+
+def borrow(fold: Fold, loan: Loan) -> None:
+    fold.state.borrowed[loan.position] = loan.id, loan.key
+    fold.changes.borrowed.append((*loan.position, loan.id, loan.key))
 
 
 def _spoke(fold: Fold, entry: Entry, sealed: Sealed) -> None:

@@ -17,6 +17,7 @@ import aiosqlite
 from maw.core.entry import START, Head, decode
 from maw.core.identity import NodeId
 from maw.core.log import Heads
+from maw.core.moving import Travels
 from maw.core.presence import NOT_SEEN, Seen
 from maw.core.profile import NO_PROFILE, Profile
 from maw.core.redaction import Range
@@ -24,6 +25,7 @@ from maw.store.channel_words import ChannelWord, read_channels
 from maw.store.people import read_people
 from maw.store.rooms import RoomRow, read_rooms
 from maw.store.schema import SEQ_BITS
+from maw.store.travelling import MoveRow, read_travels
 
 _AGENTS: Final = """
 SELECT a.*, l.uid, l.token_hash, coalesce(l.since_seq, 0)
@@ -113,12 +115,14 @@ class AgentRow:
     """It may speak to as many as it likes."""
     seen: Seen = NOT_SEEN
     """As its host last said; of a message see ``last_said``."""
+    away: bool = False
+    """It lives on another host now: see ``travels``."""
 
 
 _TABLES: Final = (
     "nodes", "node_at", "nodes_named", "logs", "log_at", "channels", "channel_at", "agents", "agent_at",
     "agents_named", "agents_of", "local", "keep", "words", "kept_by", "channel_words", "watchers", "seal_keys", "rooms",
-    "guests",
+    "guests", "moves", "borrowed",
 )  # fmt: skip
 """What ``reload`` replaces."""
 
@@ -184,6 +188,12 @@ class State:
     """Private channels by number: what their makers said last."""
     guests: dict[int, dict[bytes, bool]] = field(default_factory=dict)
     """By private channel: agents of this host, by their ids, that are in it or ever were; and whether they left."""
+    travels: Travels = field(default_factory=Travels)
+    """What was said of agents that move."""
+    moves: dict[bytes, MoveRow] = field(default_factory=dict)
+    """Those from here and to here, by their ids."""
+    borrowed: dict[tuple[NodeId, int, int], tuple[bytes, bytes]] = field(default_factory=dict)
+    """By place: id and content key of entries whose keys were lent to this host, and that it has not opened yet."""
     halves: Mapping[bytes, tuple[bytes, bytes]] = field(default_factory=dict, compare=False)
     """This host's own sealing keys, private half and public, by their ids."""
     dropped: int = field(default=0, compare=False)
@@ -252,10 +262,27 @@ class State:
             self.agents_of[row.node] += 1
         self.agents[row.node, row.id] = self.agent_at[row.n] = row
         self.agents_named.setdefault(row.name, {})[row.n] = row
+        if self.travels.knows(row.id):
+            self.resettle(row.id)
         if row.uid is not None:
             self.naming += 1
             if not row.gone:
                 self.local[row.name] = row
+
+    def disown(self, row: AgentRow) -> None:
+        """It is no agent of this host any more."""
+        if self.local.get(row.name) is row:
+            del self.local[row.name]
+        row.uid, row.token_hash, row.crowd = None, None, False
+        self.naming += 1
+
+    def resettle(self, agent: bytes) -> None:
+        """Something new is known of where this agent lives."""
+        for key in self.travels.places(agent):
+            node = self.nodes.get(key)
+            row = None if node is None else self.agents.get((node.n, agent))
+            if row is not None:
+                row.away = self.travels.home(key, agent) != key
 
     def rename_agent(self, row: AgentRow, name: str, role: str, gone: bool) -> None:
         if self.local.get(row.name) is row:
@@ -274,6 +301,7 @@ class State:
             table: dict[Any, Any] = getattr(self, name)
             table.clear()
             table.update(getattr(fresh, name))
+        self.travels.replace(fresh.travels)
         self.naming += 1
         self.seq, self.messages, self.due = max(fresh.seq, self.least_seq), fresh.messages, fresh.due
         self.last_change = fresh.last_change
@@ -297,6 +325,7 @@ class State:
         for l, node, epoch, seq, head_id, disputed in logs:  # noqa: E741
             self.add_log(self.node_at[node].key, LogRow(l, node, epoch, Head(seq, head_id), disputed))
         await self._read_rules(conn)
+        await read_travels(conn, self)
         for row in await conn.execute_fetchall(
             "SELECT n, name, created, by, messages, last_seq, maker FROM channels ORDER BY n"
         ):

@@ -14,6 +14,7 @@ from maw.store.opened import key_at
 from maw.store.revoked_rooms import unsay_rooms
 from maw.store.schema import SEQ_BITS
 from maw.store.state import LogRow, State
+from maw.store.travelling import unsay_travels
 
 FROZEN: Final = "frozen"
 REVOKED: Final = "revoked"
@@ -52,6 +53,7 @@ async def hide_beyond(
         hidden += await _hide(conn, state, log, last, now_ms)
         await _unheed(conn, log, last)
     await unsay_rooms(conn, state, author, cut, REVOKED, now_ms)
+    await unsay_travels(conn, state, author, cut)
     if hidden:
         await conn.execute("INSERT OR REPLACE INTO meta VALUES ('messages', ?)", (state.messages,))
     return hidden

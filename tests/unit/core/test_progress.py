@@ -109,13 +109,13 @@ def test_what_is_malformed_is_refused(logs: Any, said: Any) -> None:
 
 def test_whom_a_message_is_for() -> None:
     direct = Said(FORD, "ford", "agent", "uid", "hi", (), to=(Recipient(ONE, ARTHUR, "arthur", "mbp"),))
-    assert is_for(direct, ARTHUR, ONE, [], "renamed", "moved")
-    assert is_for(direct, ARTHUR, TWO, [ONE], "arthur", "mbp"), "its host has a new key"
-    assert not is_for(direct, ARTHUR, TWO, [], "arthur", "mbp")
-    assert not is_for(direct, FORD, ONE, [], "arthur", "mbp")
+    assert is_for(direct, ARTHUR, ONE, [], "renamed", ["moved"])
+    assert is_for(direct, ARTHUR, TWO, [ONE], "arthur", ["mbp"]), "its host has a new key"
+    assert not is_for(direct, ARTHUR, TWO, [], "arthur", ["mbp"])
+    assert not is_for(direct, FORD, ONE, [], "arthur", ["mbp"])
     for word, host, mine in [
         ("arthur", "mbp", True), ("arthur@mbp", "mbp", True), ("arthur@mbp", "pi", False), ("agents", "mbp", False),
         ("ford", "mbp", False),
     ]:  # fmt: skip
         post = Said(FORD, "ford", "agent", "uid", "hi", (word,), channel="general")
-        assert is_for(post, ARTHUR, ONE, [], "arthur", host) is mine
+        assert is_for(post, ARTHUR, ONE, [], "arthur", [host]) is mine

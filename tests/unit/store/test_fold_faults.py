@@ -194,7 +194,7 @@ async def test_directs_that_cannot_be_read_keep_nobody_from_his_others(
         agent = await settle_here(store, "arthur")
 
         async def refill(conn: Any) -> None:
-            await refill_directs(conn, ME.node, agent)
+            await refill_directs(conn, store.state, ME.node, agent)
 
         await store.writer.submit(refill)
         assert [seq for (seq,) in await store.db.rows("SELECT seq FROM mailbox ORDER BY seq")] == [

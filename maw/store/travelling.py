@@ -1,0 +1,224 @@
+"""Agents that move: what logs say of it, and how far the moves are in which this host has a part.
+
+The rules are in ``maw/core/moving``. ``travels`` has what anybody said that counts for where agents live; ``moves`` the
+moves from and to this host, each a row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import aiosqlite
+
+from maw.core.colony import AgentCard
+from maw.core.entry import Entry, pack_content, unpack_content
+from maw.core.identity import NodeId
+from maw.core.moving import ARRIVED, HANDED, MOVED, OPEN, READY, Fact, Moved, step_after
+from maw.store.rows import Statement
+
+if TYPE_CHECKING:
+    from maw.store.fold import Fold
+    from maw.store.state import AgentRow, State
+
+MAX_OFFERS_OF_A_PEER: Final = 50
+"""Agents that one host offers here at once: each is a row that a human is shown."""
+SET_TRAVEL: Final = "INSERT OR REPLACE INTO travels VALUES (?, ?, ?, ?, ?, ?, ?)"
+SET_MOVE: Final = "INSERT OR REPLACE INTO moves VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_OF_WHO_LEFT: Final = (
+    "local_agents",
+    "mailbox",
+    "untold",
+    "watches",
+    "dnd",
+    "rights",
+    "roster",
+    "panes",
+    "conversations",
+)
+"""What is of an agent on this host alone."""
+
+
+class MoveRow(NamedTuple):
+    """A move from here (``leaving``) or to here. ``node``: the other host; ``box``: what it handed over, sealed;
+    ``plan``: what was decided here, by whom it is known in ``maw/node/moving``; ``at``: ms, of the last step."""
+
+    move: bytes
+    leaving: bool
+    node: NodeId
+    agent: bytes
+    name: str
+    role: str
+    step: str
+    why: str
+    box: dict[str, Any] | None
+    plan: Mapping[str, Any]
+    at: int
+
+    @property
+    def is_open(self) -> bool:
+        return self.step in OPEN
+
+    @property
+    def holds(self) -> bool:
+        """Whether nobody may speak or read as the agent here: it is being carried over."""
+        return self.step in ((HANDED, READY) if self.leaving else (ARRIVED,))
+
+    def row(self) -> tuple[Any, ...]:
+        box = None if self.box is None else pack_content(self.box)
+        return (*self[:8], box, json.dumps(self.plan, sort_keys=True), self.at)
+
+
+async def read_travels(conn: aiosqlite.Connection, state: State) -> None:
+    """Into an empty state, of which the nodes are read. ValueError: what the file says is damaged."""
+    sql = "SELECT node, agent, move, came, epoch, seq, other FROM travels"
+    for node, agent, move, came, epoch, seq, other in await conn.execute_fetchall(sql):
+        if (row := state.node_at.get(node)) is not None:  # else the row is damaged
+            state.travels.add(Fact(row.key, agent, move, bool(came), epoch, seq, NodeId(other)))
+    sql = "SELECT move, leaving, node, agent, name, role, step, why, box, plan, at FROM moves"
+    for found in await conn.execute_fetchall(sql):
+        move = MoveRow(*found)
+        box = None if found[8] is None else unpack_content(found[8])
+        state.moves[move.move] = move._replace(
+            leaving=bool(move.leaving), node=NodeId(move.node), box=box, plan=json.loads(found[9])
+        )
+    for author, epoch, seq, entry, key in await conn.execute_fetchall("SELECT * FROM borrowed"):
+        state.borrowed[author, epoch, seq] = entry, key
+
+
+# -- what follows -----------------------------------------------------------------------------------
+
+
+def is_here(state: State, me: NodeId, node: NodeId, agent: bytes) -> bool:
+    """Whether what is for this agent of that host is for one that lives here, by this host's key or as it came here."""
+    if node == me or node in state.former_me:
+        return True
+    return state.travels.knows(agent) and state.travels.home(node, agent) == me
+
+
+def ours(state: State, me: NodeId, agent: bytes) -> tuple[NodeId, ...]:
+    """The hosts under which an agent of this host is or was known: this one's keys, and those where it lived before."""
+    return (me, *state.former_me, *state.travels.former(me, agent))
+
+
+def homes_of(state: State, node: NodeId, agent: bytes) -> tuple[NodeId, ...]:
+    """The hosts, beside its own, where this agent of ``node`` lived before."""
+    return state.travels.former(node, agent)
+
+
+def hosts_called(state: State, me: NodeId, agent: AgentRow) -> Iterator[str]:
+    """The names of the hosts where an agent of this host lived before, of those that have no agent of that name now."""
+    for key in state.travels.former(me, agent.id):
+        node = state.nodes.get(key)
+        if node is not None and not has_namesake(state, node.n, agent):
+            yield node.name
+
+
+def has_namesake(state: State, node: int, agent: AgentRow) -> bool:
+    """Whether that host has another agent of this one's name: then the old address may mean that one."""
+    named = state.agents_named.get(agent.name, {}).values()
+    return any(row.node == node and not row.gone and not row.away for row in named)
+
+
+def is_lending(state: State) -> bool:
+    """Whether what is sealed for this host may be for an agent that has left, or is leaving."""
+    return any(row.leaving and row.step in (HANDED, READY, MOVED) for row in state.moves.values())
+
+
+# -- folding ------------------------------------------------------------------------------------------
+
+
+def note(fold: Fold, fact: Fact) -> None:
+    """A word on where an agent lives."""
+    state = fold.state
+    if state.travels.add(fact):
+        fold.changes.travels.append(fact)
+        state.resettle(fact.agent)
+
+
+def fold_moved(fold: Fold, entry: Entry, said: Moved) -> None:
+    """Raises ValueError for an offer too many."""
+    own = entry.author == fold.me
+    if own or said.node == fold.me:
+        _step(fold, said, entry.author, own=own)
+    if said.step == MOVED:
+        note(fold, Fact(entry.author, said.agent, said.move, False, entry.epoch, entry.seq, said.node))
+        if own:
+            leave(fold, said.agent)
+
+
+def fold_arrival(fold: Fold, entry: Entry, card: AgentCard) -> None:
+    """The card of an agent that came from another host."""
+    assert card.moved is not None
+    other, move = card.moved
+    note(fold, Fact(entry.author, card.id, move, True, entry.epoch, entry.seq, other))
+    row = fold.state.moves.get(move)
+    if entry.author == fold.me and row is not None and row.step == MOVED and not row.leaving:
+        set_move(fold, row._replace(step=ARRIVED, at=fold.now_ms))
+
+
+def _step(fold: Fold, said: Moved, author: NodeId, *, own: bool) -> None:
+    moves = fold.state.moves
+    row, other = moves.get(said.move), said.node if own else author
+    if row is None:
+        leaving = own
+    elif row.node != other or row.agent != said.agent:
+        return  # of another move of that name
+    else:
+        leaving = row.leaving
+    after = step_after(row.step if row else None, said.step, leaving=leaving, own=own)
+    if after is None:
+        return
+    if row is None:
+        _check_room(fold.state, other, own=own)
+        row = MoveRow(
+            said.move, leaving, other, said.agent, said.name, said.role, after, "", None, {}, fold.now_ms
+        )
+    box = row.box if said.box is None else said.box
+    set_move(fold, row._replace(step=after, why=said.why, box=box, at=fold.now_ms))
+
+
+def _check_room(state: State, node: NodeId, *, own: bool) -> None:
+    waiting = sum(row.node == node and not row.leaving and row.is_open for row in state.moves.values())
+    if not own and waiting >= MAX_OFFERS_OF_A_PEER:
+        raise ValueError(f"its node offers {MAX_OFFERS_OF_A_PEER} agents already")
+
+
+def set_move(fold: Fold, row: MoveRow) -> None:
+    fold.state.moves[row.move] = fold.changes.moves[row.move] = row
+
+
+def leave(fold: Fold, agent_id: bytes) -> None:
+    """The agent is this host's no more: nobody speaks as it here, and its mailbox is where it lives now."""
+    state = fold.state
+    row = state.agents.get((fold.node(fold.me).n, agent_id))
+    if row is None:
+        return
+    state.disown(row)
+    for watching in state.watchers.values():
+        watching.pop(row.n, None)
+    fold.changes.left.append(row.n)
+
+
+def statements(
+    facts: list[Fact], moves: Mapping[bytes, MoveRow], left: list[int], state: State
+) -> Iterator[Statement]:
+    for fact in facts:
+        node, agent, move, came, epoch, seq, other = fact
+        yield SET_TRAVEL, (state.nodes[node].n, agent, move, came, epoch, seq, other)
+    for row in moves.values():
+        yield SET_MOVE, row.row()
+    for n in left:
+        for table in _OF_WHO_LEFT:
+            yield f"DELETE FROM {table} WHERE agent = ?", (n,)  # noqa: S608 - names of ours
+
+
+async def unsay_travels(
+    conn: aiosqlite.Connection, state: State, author: NodeId, cut: Mapping[int, int]
+) -> None:
+    """Within a transaction: what a revoked key said above its cut moved nobody."""
+    for fact in state.travels.drop(author, cut):
+        sql = "DELETE FROM travels WHERE node = ? AND agent = ? AND move = ? AND came = ?"
+        await conn.execute(sql, (state.nodes[author].n, fact.agent, fact.move, fact.came))
+        state.resettle(fact.agent)
