@@ -25,6 +25,7 @@ from maw.config.settings import FilesConfig as FilesConfig
 from maw.config.settings import HostConfig as HostConfig
 from maw.config.settings import LimitsConfig as LimitsConfig
 from maw.config.settings import MeshConfig as MeshConfig
+from maw.config.settings import MovesConfig as MovesConfig
 from maw.config.settings import RestConfig as RestConfig
 from maw.config.settings import SearchConfig as SearchConfig
 from maw.config.settings import SocketConfig as SocketConfig

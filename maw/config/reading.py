@@ -22,6 +22,7 @@ from maw.config.settings import (
     HostConfig,
     LimitsConfig,
     MeshConfig,
+    MovesConfig,
     RestConfig,
     SearchConfig,
     SocketConfig,
@@ -58,6 +59,7 @@ def load_config(path: Path) -> Config:
         "births",
         "birth",
         "cost",
+        "moves",
     )
     return Config(
         path=path,
@@ -76,6 +78,7 @@ def load_config(path: Path) -> Config:
         births=_births(document.section("births")),
         birth=read_birth(document.section("birth")),
         cost=read_cost(document, document.section("cost")),
+        moves=_moves(document.section("moves")),
     )
 
 
@@ -264,6 +267,11 @@ def _package(name: str) -> str:
     if not _PACKAGE.fullmatch(name):
         raise BadInput(f"{name!r} is no name of a Debian package", code="bad_package")
     return name
+
+
+def _moves(section: Section) -> MovesConfig:
+    section.only("accept_from")
+    return MovesConfig(tuple(section.texts("accept_from")))
 
 
 def _search(section: Section) -> SearchConfig:

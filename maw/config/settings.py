@@ -166,6 +166,13 @@ class CostConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MovesConfig:
+    """Hosts, by name or key, from which agents that move here are taken in without asking."""
+
+    accept_from: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """``maw.toml``. ``path`` is where it was read from."""
 
@@ -177,6 +184,7 @@ class Config:
     limits: LimitsConfig = LimitsConfig()
     search: SearchConfig = SearchConfig()
     files: FilesConfig = FilesConfig()
+    moves: MovesConfig = MovesConfig()
     backup: BackupConfig = BackupConfig()
     host: HostConfig = HostConfig()
     wakes: WakesConfig = WakesConfig()

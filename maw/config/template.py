@@ -93,6 +93,10 @@ quota_mib = 2048
 max_mib = 64
 keep_days = 30
 
+[moves]
+# Hosts, by name or key, whose agents may move here unasked (maw move): they belong to the daemon's own user.
+# accept_from = ["mbp"]
+
 [search]
 # Whether messages can be searched for: search.db takes about as much disk as their texts.
 index = true

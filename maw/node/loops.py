@@ -9,6 +9,7 @@
     search                   told, begins again                      120 s
     reporting                told, begins again                      60 s
     bell, files              told, begins again                      120 s
+    moves                    told, begins again                      600 s
     listen, interface,       told, begins again                      60 s
     watch wg0, choose links
     redial                   told, begins again; dials anew          60 s

@@ -14,6 +14,7 @@ from maw.core.progress import MAX_BY
 from maw.core.states import ACKED, VIAS
 from maw.core.transcript import plain_words
 from maw.node.authoring import wall_clock_ms
+from maw.node.holding import refuse_held
 from maw.node.store import Store
 from maw.store.marking import fail, raise_to, unread
 from maw.store.state import AgentRow
@@ -67,6 +68,7 @@ class Marking:
         that were before; what is not in the agent's mailbox is in neither."""
 
         async def write(conn: aiosqlite.Connection) -> tuple[list[int], list[int]]:
+            refuse_held(self._store.state, agent)  # what goes along was gathered already
             wanted = await unread(conn, agent.n) if seqs is None else seqs
             state, me = self._store.state, self._store.me
             return await raise_to(conn, state, me, agent.n, wanted, ACKED, wall_clock_ms())

@@ -36,6 +36,7 @@ REPORTING_STILL_S: Final = 60.0
 SEARCH_STILL_S: Final = 120.0
 BELL_STILL_S: Final = 120.0
 FILES_STILL_S: Final = 120.0
+MOVES_STILL_S: Final = 600.0
 """Loops that take longer over one round stand still: see maw/node/loops.py."""
 
 
@@ -73,6 +74,7 @@ class Node(Parts):
                 finds = loops.pulse("search", SEARCH_STILL_S)
                 rings = loops.pulse("bell", BELL_STILL_S)
                 files = loops.pulse("files", FILES_STILL_S)
+                moves = loops.pulse("moves", MOVES_STILL_S)
                 rounds = loops.pulse("housekeeping", HOUSEKEEPING_STILL_S)
                 async with asyncio.TaskGroup() as inner:
                     tasks = [
@@ -90,6 +92,7 @@ class Node(Parts):
                             ("reporting", loops.keep("reporting", lambda: self.reporting.run(tells))),
                             ("bell", loops.keep("bell", lambda: self.bell.run(rings))),
                             ("files", loops.keep("files", lambda: self.runtime.borrowing.run(files))),
+                            ("moves", loops.keep("moves", lambda: self.migrating.run(moves))),
                         )
                     ]
                     await self.mesh.bound()

@@ -34,6 +34,7 @@ from maw.net.reception import HUNG_UP
 from maw.net.switchboard import Switchboard
 from maw.net.tls import NodeTls
 from maw.node.alerts import Alerts
+from maw.node.arriving import Arriving
 from maw.node.attaching import Attaching
 from maw.node.auditing import Auditing
 from maw.node.authoring import Authoring, wall_clock_ms
@@ -70,11 +71,15 @@ from maw.node.learning import Learning
 from maw.node.ledger import Ledger
 from maw.node.legibility import Legibility
 from maw.node.likenesses import Likenesses
+from maw.node.loans import Loans
 from maw.node.loops import Loops
+from maw.node.luggage import Luggage
 from maw.node.marking import Marking
 from maw.node.membership import Membership
 from maw.node.mender import Mender
 from maw.node.mesh import Mesh
+from maw.node.migrating import Migrating
+from maw.node.moving import Moving
 from maw.node.name_watch import NameWatch
 from maw.node.opening import Opened
 from maw.node.orders import Orders
@@ -369,6 +374,23 @@ class Parts:
         self.roster = Roster(
             store, self.directory, self.alerts, opened.fingerprint.partition("|")[0], config.agents
         )
+        self.migrating = self._make_moves()
+
+    def _make_moves(self) -> Migrating:
+        """Agents that move from here and to here."""
+        store = self._store
+        luggage = Luggage(
+            store, self.shelf, self.uploads, self.runtime.borrowing, lambda: self.authoring.colony
+        )
+        moving = Moving(
+            store, self.authoring, self.directory, self.sealing, self.people, self.roster, luggage,
+            self.config.moves.accept_from, self.keeping.frozen, self.alerts.raise_alert,
+        )  # fmt: skip
+        arriving = Arriving(
+            store, self.authoring, self.folds, luggage, self.directory.counts, self.alerts.raise_alert
+        )
+        loans = Loans(store, self.authoring, self.sealing, self.folds)
+        return Migrating(store, moving, arriving, luggage, loans)
 
     def _make_mesh(self, opened: Opened) -> None:
         """Links, and what is looked at now and then."""
@@ -538,6 +560,7 @@ class Parts:
         self.rooms.received(fold)
         if fold.changes.ledger:
             self.spending.changed()
+        self.migrating.received(fold)
         if fold.cards:
             self._retarget()
 

@@ -11,6 +11,7 @@ import aiosqlite
 from maw.core.colony import AGENT_ID_BYTES, AgentCard
 from maw.core.entry import Kind
 from maw.core.lookalikes import alike, imitated
+from maw.core.moving import ACCEPTED, HANDED, MOVED, READY
 from maw.core.names import check_name
 from maw.core.profile import NO_PROFILE, Profile, check_about, check_roles
 from maw.errors import BadInput, Conflict, Refused
@@ -54,6 +55,7 @@ class People:
 
         def claim(fold: Fold) -> None:
             """Within the transaction, so that the agent and whose it is are durable together."""
+            self._check_unused(name)
             if name in self._store.state.local:
                 raise Conflict(
                     f"there is an agent called {name} on this host already",
@@ -69,6 +71,26 @@ class People:
 
         await self.authoring.say(Kind.AGENT, card.content(), local=claim)
         return self._store.state.local[name]
+
+    def _check_unused(self, name: str) -> None:
+        """Raises Conflict for the name of an agent that is to come here, or that moved away: its old address reaches it
+        still, and must mean nobody else."""
+        state, me = self._store.state, self._store.me
+        for move in state.moves.values():
+            if move.name == name and not move.leaving and move.step in (ACCEPTED, HANDED, READY, MOVED):
+                host = self._directory.name_of(move.node)
+                raise Conflict(
+                    f"{name} is on its way here from {host}", code="agent_exists", hint="choose another name"
+                )
+        own = state.nodes.get(me)
+        for row in state.agents_named.get(name, {}).values():
+            if own is not None and row.node == own.n and state.travels.has_left(me, row.id):
+                where = self._directory.address(self._directory.now(row))
+                raise Conflict(
+                    f"{name} moved away from here: {name}@{own.name} still reaches {where}",
+                    code="agent_exists",
+                    hint="choose another name: an old address must not mean two",
+                )
 
     def check_new(self, name: str, role: str) -> list[str]:
         """Raises BadInput when ``name`` could be taken for an authority or a group. Returns what else is to be said of

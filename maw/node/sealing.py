@@ -112,6 +112,11 @@ class Sealing:
         sealed: Sealed = seal(kind, content, colony, self._store.me, content["agent"], hosts, chances)
         return sealed.content(), chances.key
 
+    def check_key(self, node: NodeId) -> None:
+        """Raises Conflict where nothing can be sealed for this node."""
+        if self._key_of(node) is None:
+            raise self._no_key(node)
+
     def _no_key(self, node: NodeId) -> Conflict:
         if node == self._store.me:
             return Conflict(

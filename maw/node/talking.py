@@ -28,6 +28,7 @@ from maw.node.authoring import Authoring, Written, recovering
 from maw.node.channels import Channels
 from maw.node.crowds import Crowds
 from maw.node.directory import Directory, no_such_message
+from maw.node.holding import refuse_held
 from maw.node.marking import Marking
 from maw.node.presenting import Json, Presenter, gone_words
 from maw.node.rooms import Rooms
@@ -132,7 +133,7 @@ class Talking:
         said, reaches = self._crowds.addressed(agent, said, among)
         hosts = self._rooms.hosts(members) if members else None
         written = await self._say(Kind.POST, agent, said, key, hosts)
-        warnings = self._unknown_mentions(words) + self._crowds.unmet(said)
+        warnings = self._unknown_mentions(words) + self._directory.moved(words) + self._crowds.unmet(said)
         if among is not None:
             warnings += self._left_out(words, among)
         receipt = await self._receipt(written, said, agent, warnings)
@@ -184,7 +185,7 @@ class Talking:
         )
         hosts = None if in_the_open else {to.node for to in recipients}
         written = await self._say(Kind.DIRECT, agent, said, key, hosts)
-        receipt = await self._receipt(written, said, agent, [])
+        receipt = await self._receipt(written, said, agent, self._directory.moved(to))
         if hosts is not None and not written.repeated:
             receipt["message"]["sealed"] = True
         return {**receipt, "reaches": len(recipients)}
@@ -215,6 +216,12 @@ class Talking:
             row = self._store.state.agent_at.get(agent.n)
             if row is None or row.id != agent.id:  # it came back in a batch that was rolled back meanwhile
                 raise recovering()
+            refuse_held(self._store.state, row)
+            if row.uid is None:
+                raise Refused(
+                    f"{row.name} is no agent of this host any more", code="not_yours",
+                    hint="`maw move status` tells where it went",
+                )  # fmt: skip
             fold.fresh_key = content_key
 
         once = None

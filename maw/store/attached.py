@@ -32,7 +32,7 @@ _SAYS: Final = """SELECT 1 FROM messages m JOIN entries e ON e.place = m.place
     WHERE m.seq = ? AND e.payload IS NOT NULL"""
 _UNSENT: Final = """SELECT coalesce(sum(size), 0) FROM uploads u
     WHERE agent = ? AND NOT EXISTS (SELECT 1 FROM attached a WHERE a.hash = u.hash)"""
-_NAMED: Final = "SELECT hash FROM attached UNION SELECT hash FROM uploads"
+_NAMED: Final = "SELECT hash FROM attached UNION SELECT hash FROM uploads UNION SELECT hash FROM move_files"
 _COPIES: Final = f"""
     WITH said AS (SELECT a.hash, l.node IN ({{}}) AS ours FROM attached a JOIN messages m ON m.seq = a.seq
         JOIN logs l ON l.l = m.place >> {SEQ_BITS})

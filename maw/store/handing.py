@@ -90,6 +90,8 @@ async def to_lend(
     """What was opened here since agents left, and is to be lent for one of them (``gone``, by their ids); and the
     places that were looked at."""
     page = list(await conn.execute_fetchall(_THESE, (limit,)))
+    if not page:  # what is left was redacted
+        await conn.execute("DELETE FROM to_lend")
     return await loans_for(conn, state, me, set(gone), page), [row[0] for row in page]
 
 

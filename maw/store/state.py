@@ -192,6 +192,8 @@ class State:
     """What was said of agents that move."""
     moves: dict[bytes, MoveRow] = field(default_factory=dict)
     """Those from here and to here, by their ids."""
+    holding: set[bytes] = field(default_factory=set, compare=False)
+    """Ids of agents of which all is being gathered to be handed over."""
     borrowed: dict[tuple[NodeId, int, int], tuple[bytes, bytes]] = field(default_factory=dict)
     """By place: id and content key of entries whose keys were lent to this host, and that it has not opened yet."""
     halves: Mapping[bytes, tuple[bytes, bytes]] = field(default_factory=dict, compare=False)
@@ -275,6 +277,10 @@ class State:
             del self.local[row.name]
         row.uid, row.token_hash, row.crowd = None, None, False
         self.naming += 1
+
+    def is_held(self, agent: bytes) -> bool:
+        """Whether this agent is being carried from one host to another: nobody speaks or reads as it meanwhile."""
+        return agent in self.holding or any(row.holds and row.agent == agent for row in self.moves.values())
 
     def resettle(self, agent: bytes) -> None:
         """Something new is known of where this agent lives."""

@@ -123,7 +123,8 @@ def has_namesake(state: State, node: int, agent: AgentRow) -> bool:
 
 def is_lending(state: State) -> bool:
     """Whether what is sealed for this host may be for an agent that has left, or is leaving."""
-    return any(row.leaving and row.step in (HANDED, READY, MOVED) for row in state.moves.values())
+    leaving = (HANDED, READY, MOVED)
+    return bool(state.holding) or any(row.leaving and row.step in leaving for row in state.moves.values())
 
 
 # -- folding ------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Literal
 from maw.api.backend import Speaker
 from maw.errors import NotFound
 from maw.node.authoring import recovering
+from maw.node.holding import refuse_held
 from maw.node.node import Node
 from maw.node.roster import read_place
 from maw.store.state import AgentRow
@@ -27,11 +28,19 @@ class Speakers:
         return self._node.config.name
 
     def _agent(self, speaker: Speaker) -> AgentRow | None:
+        """Who speaks and acts. Raises Conflict while it is being carried to another host, or from one."""
+        row = self._known(speaker)
+        if row is not None:
+            refuse_held(self._node.state, row)
+        return row
+
+    def _known(self, speaker: Speaker) -> AgentRow | None:
+        """Who is asking."""
         if speaker.agent_key is None:
             return None
         own = self._node.state.nodes.get(self._node.me)
         row = self._node.state.agents.get((own.n, speaker.agent_key)) if own else None
-        return None if row is None or row.gone else row
+        return None if row is None or row.gone or row.uid is None else row
 
     def _speaker(self, row: AgentRow | None, known_by: Literal["uid", "token"], uid: int | None) -> Speaker:
         address = self._node.directory.address(row) if row else None

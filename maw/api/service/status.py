@@ -31,7 +31,7 @@ FREEZES_SHOWN: Final = 20
 
 class Status(Speakers):
     async def whoami(self, speaker: Speaker) -> Json:
-        row = self._agent(speaker)
+        row = self._known(speaker)
         return {
             "agent": speaker.agent,
             "name": row.name if row else None,
@@ -129,7 +129,7 @@ class Status(Speakers):
             return True
         if row.uid is None or speaker.known_by == "nobody":
             return False
-        asks = self._agent(speaker)
+        asks = self._known(speaker)
         return row.uid == speaker.uid or (asks is not None and asks.role == "ape" and asks.uid == row.uid)
 
     async def peers(self, speaker: Speaker) -> list[Json]:

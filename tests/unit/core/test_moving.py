@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -180,6 +181,7 @@ def test_what_is_said_of_a_move() -> None:
     handed = Moved(b"m" * 16, SCOUT, B, HANDED, box={"id": b"x"})
     for one in (offer, handed, Moved(b"m" * 16, SCOUT, A, REFUSED, why="no room")):
         assert Moved.read(unpack_content(pack_content(one.content()))) == one
+    wrong: Any
     for wrong in (
         {"move": b"short"}, {"agent": None}, {"node": "mbp"}, {"step": ""}, {"step": 3}, {"step": "x" * 17},
         {"name": "No Name"}, {"role": "king"}, {"why": "x" * 201}, {"box": []},
@@ -194,6 +196,7 @@ def test_a_card_says_from_where_its_agent_came() -> None:
     card = AgentCard(SCOUT, "scout", "agent", moved=(A, b"m" * 16))
     assert AgentCard.read(unpack_content(pack_content(card.content()))) == card
     assert "moved" not in AgentCard(SCOUT, "scout", "agent").content()
+    wrong: object
     for wrong in ([], [A], [A, b"m"], [b"m" * 16, A], "B", [A, b"m" * 16, 1][::-1]):
         with pytest.raises(ValueError):
             AgentCard.read({**card.content(), "moved": wrong})
@@ -207,6 +210,7 @@ def test_keys_that_are_lent() -> None:
     lent = Lent(SCOUT, (loan, loan._replace(key=b"l" * 32)))
     assert Lent.read(unpack_content(pack_content(lent.content()))) == lent
     rows = lent.content()["keys"]
+    wrong: Any
     for wrong in (
         None,
         [[1, 2, 3]],

@@ -1,0 +1,163 @@
+"""Agents that come here: what was handed over is fetched and looked at, this host says that it is ready, and when the
+old one has said that the agent has moved it gets its card here, and its mailbox."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Final
+
+import aiosqlite
+
+from maw.core.colony import AgentCard
+from maw.core.effects import Alert
+from maw.core.entry import Kind
+from maw.core.handover import Handover
+from maw.core.identity import NodeId
+from maw.core.moving import ARRIVED, HANDED, HOME, MAX_WHY, MOVED, READY, REFUSED, Moved
+from maw.core.profile import NO_PROFILE
+from maw.core.transcript import plain_words
+from maw.errors import Conflict
+from maw.node.authoring import Authoring, wall_clock_ms
+from maw.node.folds import Folds
+from maw.node.homes import check_packed
+from maw.node.luggage import Luggage
+from maw.node.store import Store
+from maw.store.fold import Fold
+from maw.store.handing import open_lent, take_over
+from maw.store.sealed import borrow
+from maw.store.state import AgentRow
+from maw.store.travelling import MoveRow, set_move
+
+NAME_TAKEN: Final = "move_name"
+
+
+class Arriving:
+    """``counts``: whether a node is trusted here."""
+
+    def __init__(
+        self,
+        store: Store,
+        authoring: Authoring,
+        folds: Folds,
+        luggage: Luggage,
+        counts: Callable[[NodeId], bool],
+        alert: Callable[[Alert], None],
+    ) -> None:
+        self._store = store
+        self._authoring = authoring
+        self._folds = folds
+        self._luggage = luggage
+        self._counts = counts
+        self._alert = alert
+
+    async def go_on(self, row: MoveRow) -> None:
+        """The next step of a move to here. Raises MawError when the disk does not take it, or the file."""
+        if row.step == HANDED:
+            await self._fetch(row)
+        elif row.step == MOVED:
+            await self._arrive(row)
+        elif row.step == ARRIVED:
+            await self._settle(row)
+
+    # -- before it turns --------------------------------------------------------------------------------
+
+    async def _fetch(self, row: MoveRow) -> None:
+        try:
+            files = await self._luggage.fetch(row)
+            if files is None:
+                return
+            handover = Handover.unpack(await self._luggage.bytes_of(files[0]))
+            for home in files[1:2]:
+                await self._luggage.look(home, check_packed)
+        except ValueError as error:  # what would not be of use later is refused now
+            await self._say(row, REFUSED, plain_words(str(error))[:MAX_WHY])
+            return
+        if behind := self._behind(handover):
+            self._luggage.progress[row.move] = (
+                f"{behind} logs are not here yet as far as the old host has read them"
+            )
+            return
+        self._luggage.progress.pop(row.move, None)
+        await self._say(row, READY, "")
+
+    def _behind(self, handover: Handover) -> int:
+        """Logs of which less is here than the old host had read: what it did with that must not be done again."""
+        state = self._store.state
+        return sum(
+            self._counts(one.author) and state.head(one.author, one.epoch).seq < one.seq
+            for one in handover.heads
+        )
+
+    async def _say(self, row: MoveRow, step: str, why: str) -> None:
+        def local(_: Fold) -> None:
+            now = self._store.state.moves.get(row.move)
+            if now is None or now.step != row.step:
+                raise Conflict(f"the move of {row.name} is another than it was", code="not_now")
+
+        said = Moved(row.move, row.agent, row.node, step, why=why)
+        await self._authoring.say(Kind.MOVED, said.content(), local=local)
+
+    # -- after it has turned ----------------------------------------------------------------------------
+
+    async def _arrive(self, row: MoveRow) -> None:
+        """Its card, whose it is, and that its mailbox is to be filled: one commit."""
+        state, me = self._store.state, self._store.me
+        old = state.nodes.get(row.node)
+        there = None if old is None else state.agents.get((old.n, row.agent))
+        profile = NO_PROFILE if there is None else there.profile
+        name = self._free_name(row)
+        card = AgentCard(row.agent, name, row.role, profile=profile, moved=(row.node, row.move))
+
+        def claim(fold: Fold) -> None:
+            now = state.moves.get(row.move)
+            if now is None or now.step != MOVED or name in state.local:
+                raise Conflict(f"the move of {row.name} is another than it was", code="not_now")
+            agent = fold.agent(fold.node(me), row.agent, name, row.role, fold.now_ms)
+            agent.uid, agent.since_seq, agent.token_hash = row.plan.get("uid", os.getuid()), state.seq, None
+            agent.profile = fold.changes.profiles[agent.n] = profile
+            fold.local_agents.append(agent)
+            set_move(fold, now)
+
+        await self._authoring.say(Kind.AGENT, card.content(), local=claim)
+
+    def _free_name(self, row: MoveRow) -> str:
+        """Its own. Where another took that meanwhile (a database was put back) it must not be homeless."""
+        if row.name not in self._store.state.local:
+            return row.name
+        name = f"{row.name[:24]}-{row.agent.hex()[:6]}"
+        text = f"{row.name} came from another host, and there is a {row.name} here: it is called {name}"
+        self._alert(Alert(NAME_TAKEN, name, text))
+        return name
+
+    async def _settle(self, row: MoveRow) -> None:
+        """Its mailbox as it was, and what came since; one commit, in which the agent is free to speak."""
+        files = self._luggage.files(row)
+        handover = Handover((), (), (), (), None)
+        if files:
+            handover = Handover.unpack(await self._luggage.bytes_of(files[0]))
+        done = row._replace(step=HOME, at=wall_clock_ms())
+
+        async def write(conn: aiosqlite.Connection) -> Fold:
+            fold = self._folds.new(wall_clock_ms())
+            agent = self._agent(row)
+            for loan in handover.keys:
+                borrow(fold, loan)
+            after = None
+            while True:
+                after = await open_lent(conn, fold, after)
+                if after is None:
+                    break
+                fold = self._folds.new(wall_clock_ms())
+            last = self._folds.new(wall_clock_ms())
+            await take_over(conn, last, agent, handover)
+            set_move(last, done)
+            await last.write(conn)
+            return last
+
+        await self._store.writer.submit(write, self._folds.took)
+        await self._luggage.drop_mailbox(done)
+
+    def _agent(self, row: MoveRow) -> AgentRow:
+        state = self._store.state
+        return state.agents[state.nodes[self._store.me].n, row.agent]

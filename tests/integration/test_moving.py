@@ -1,0 +1,267 @@
+"""Agents that move between hosts: what goes along, what comes later, and what everybody is told."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from maw.core.moving import HOME
+from maw.errors import Conflict, NotFound, Refused
+from maw.node.homes import pack, unpack
+from tests.conftest import MakeHome
+from tests.integration.nodes import UID, Host, all_running, pair, running, until
+
+
+async def as_stream(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+async def three(old: Host, new: Host, third: Host) -> None:
+    """Scout on the old host, neo on the third; all know each other and what to seal for."""
+    await old.add("scout")
+    await third.add("neo")
+    await pair(old, new)
+    await pair(old, third)
+    hosts = (old, new, third)
+    await until(lambda: new.linked(third), "all are linked")
+    await until(lambda: all(len(host.node.state.seal_keys) == 3 for host in hosts), "keys are known")
+    await knows(third, "scout@old")
+    await knows(old, "neo@third")
+
+
+async def knows(host: Host, address: str) -> None:
+    def there() -> bool:
+        try:
+            return host.node.directory.address(host.node.directory.find_agent(address)) == address
+        except NotFound:
+            return False
+
+    await until(there, f"{host.node.config.name} knows {address}")
+
+
+async def offer(old: Host, new: Host, name: str = "scout") -> bytes:
+    """Offered, and heard of on the new host. The move."""
+    agent = old.node.directory.local(name)
+    made = await old.node.migrating.moving.offer(agent, new.node.config.name)
+    move = old.node.migrating.moving.find(made["id"])
+    await reaches(new, move, "offered")
+    return move
+
+
+async def reaches(host: Host, move: bytes, *steps: str) -> None:
+    def there() -> bool:
+        row = host.node.state.moves.get(move)
+        return row is not None and row.step in steps
+
+    try:
+        await until(there, f"{host.node.config.name}: the move is {steps}")
+    except AssertionError as error:
+        raise AssertionError(f"{error}; it is {host.node.migrating.moving.listing()}") from None
+
+
+async def accept(old: Host, new: Host, move: bytes) -> None:
+    await new.node.migrating.moving.accept(move, UID, None)
+    await reaches(old, move, "accepted")
+
+
+async def move_over(old: Host, new: Host, name: str = "scout", home: bytes | None = None) -> bytes:
+    """All of it, with the consent of the new host."""
+    move = await offer(old, new, name)
+    await accept(old, new, move)
+    stream = None if home is None else as_stream(home)
+    await old.node.migrating.moving.hand_over(move, None, stream)
+    await reaches(new, move, HOME)
+    return move
+
+
+async def ack(host: Host, name: str, text: str) -> None:
+    (ref,) = [item["id"] for item in await host.inbox(name) if item["text"] == text]
+    await host.service.ack(await host.as_(name), [ref])
+
+
+async def unread(host: Host, name: str) -> list[str]:
+    agent = host.node.directory.local(name)
+    sql = "SELECT seq FROM mailbox WHERE agent = ? AND acked IS NULL"
+    open_ = {seq for (seq,) in await host.node.db.rows(sql, (agent.n,))}
+    return [item["text"] for item in await host.inbox(name) if item["seq"] in open_]
+
+
+def makes(make_home: MakeHome, *names: str) -> list[object]:
+    return [make_home(name) for name in names]
+
+
+async def test_a_move_takes_mailbox_and_cursor_along(make_home: MakeHome) -> None:
+    homes = [make_home(name) for name in ("old", "new", "third")]
+    async with all_running(*homes) as (old, new, third):
+        await three(old, new, third)
+        for text in ("read before", "unread before"):
+            await third.send("neo", "scout@old", text)
+        await third.post("neo", "for @scout and all")
+        await until(lambda: old.node.state.messages == 3, "all is there")
+        await ack(old, "scout", "read before")
+        await move_over(old, new)
+        sealed = [text for text in await new.texts("scout") if text != "for @scout and all"]
+        assert sealed == ["read before", "unread before"], "what one said comes in his order"
+        assert sorted(await unread(new, "scout")) == ["for @scout and all", "unread before"]
+        with pytest.raises(NotFound, match="no agent of this host"):
+            await old.as_("scout")
+        await knows(third, "scout@new")
+        sent = await third.send("neo", "scout@old", "to the old address")
+        assert sent["warnings"] == ["scout@old has moved to scout@new"]
+        assert [one["agent"] for one in sent["recipients"]] == ["scout@new"]
+        await third.post("neo", "@scout@old is named as ever, and @scout")
+        await until(lambda: new.node.state.messages == 5, "it came")
+        assert (await unread(new, "scout"))[2:] == [
+            "to the old address", "@scout@old is named as ever, and @scout",
+        ]  # fmt: skip
+        await ack(new, "scout", "to the old address")
+        receipt = await third.service.wait_reached(sent["id"], 30, "acked")
+        assert receipt["state"] == "acked"
+        reply = await new.send("scout", "neo", "here I am", reply_to=sent["id"])
+        assert reply["message"]["author"] == "scout@new"
+        await third.receives("neo", ["here I am"])
+
+
+async def test_what_senders_say_who_have_not_heard_arrives_once(make_home: MakeHome) -> None:
+    """They seal for the old host, which lends the key: the new one opens what they signed."""
+    homes = [make_home(name) for name in ("old", "new", "third")]
+    async with all_running(*homes) as (old, new, third):
+        await three(old, new, third)
+        row = third.node.directory.find_agent("scout@old")
+        move = await offer(old, new)
+        await accept(old, new, move)
+        await third.send("neo", "scout@old", "while it is carried")
+        await old.node.migrating.moving.hand_over(move, None, None)
+        await reaches(new, move, HOME)
+        # as an older version, that never hears of moves
+        state = third.node.state
+        state.travels.drop(old.me, {})
+        state.travels.drop(new.me, {})
+        state.resettle(row.id)
+        row.away = False
+        sent = await third.send("neo", "scout@old", "to where it was")
+        assert [one["agent"] for one in sent["recipients"]] == ["scout@old"]
+        await new.receives("scout", ["while it is carried", "to where it was"])
+        assert (await new.inbox("scout"))[1]["id"] == sent["id"], "the author's own entry, and no copy"
+        assert not old.node.state.local.get("scout")
+
+
+async def test_a_home_comes_along(make_home: MakeHome, tmp_path: Path) -> None:
+    folder = tmp_path / "scout"
+    (folder / "memory").mkdir(parents=True)
+    (folder / "soul.md").write_text("who it is")
+    (folder / "memory" / "log.md").write_text("what happened\n" * 20_000)
+    (folder / ".maw").mkdir()
+    (folder / ".maw" / "lock").write_text("")
+    packed = io.BytesIO()
+    assert pack(folder, packed) == 2
+    async with all_running(make_home("old"), make_home("new"), make_home("third")) as (old, new, third):
+        await three(old, new, third)
+        move = await move_over(old, new, home=packed.getvalue())
+        file, _ = new.node.migrating.moving.home(move)
+        parts = [part async for part in await new.node.uploads.open(file, 0, file.size)]
+        assert unpack(io.BytesIO(b"".join(parts)), tmp_path / "there") == 2
+        assert (tmp_path / "there" / "memory" / "log.md").read_text() == "what happened\n" * 20_000
+        assert not (tmp_path / "there" / ".maw").exists()
+        await until(lambda: not old.node.shelf.held, "the old host keeps nothing of it")
+        await new.node.migrating.moving.unpacked(move)
+        assert not new.node.shelf.held
+
+
+async def test_on_and_back_again(make_home: MakeHome) -> None:
+    async with all_running(make_home("old"), make_home("new"), make_home("third")) as (old, new, third):
+        await three(old, new, third)
+        await third.send("neo", "scout@old", "one")
+        await old.receives("scout", ["one"])
+        await move_over(old, new)
+        await knows(third, "scout@new")
+        await third.send("neo", "scout@new", "two")
+        await new.receives("scout", ["one", "two"])
+        await knows(new, "scout@new")
+        await move_over(new, third)
+        await third.send("neo", "scout@old", "three")
+        await third.receives("scout", ["one", "two", "three"])
+        await move_over(third, old)
+        await knows(third, "scout@old")
+        for address in ("scout@new", "scout@third", "scout@old"):
+            sent = await third.send("neo", address, f"by {address}")
+            assert [one["agent"] for one in sent["recipients"]] == ["scout@old"]
+        await old.receives("scout", ["one", "two", "three", "by scout@new", "by scout@third", "by scout@old"])
+
+
+async def test_nobody_is_moved_against_a_will(make_home: MakeHome) -> None:
+    async with all_running(make_home("old"), make_home("new"), make_home("third")) as (old, new, third):
+        await three(old, new, third)
+        moving = old.node.migrating.moving
+        move = await offer(old, new)
+        again = await moving.offer(old.node.directory.local("scout"), "new")
+        assert moving.find(again["id"]) == move, "asked twice it is one move"
+        with pytest.raises(Conflict, match="moving to new already"):
+            await moving.offer(old.node.directory.local("scout"), "third")
+        with pytest.raises(Conflict, match="offered"):
+            await moving.hand_over(move, None, None)
+        await new.node.migrating.moving.refuse(move, "no room")
+        await reaches(old, move, "refused")
+        assert moving.json(old.node.state.moves[move])["why"] == "no room"
+        await old.send("scout", "neo", "still here")
+
+        move = await offer(old, new)
+        await accept(old, new, move)
+        with pytest.raises(Conflict, match="on its way here"):
+            await new.add("scout")
+        await moving.cancel(move)
+        await reaches(new, move, "cancelled")
+        await new.add("scout")
+        move = await offer(old, new)
+        with pytest.raises(Conflict, match="there is an agent called scout"):
+            await new.node.migrating.moving.accept(move, UID, None)
+
+
+async def test_who_does_not_move(make_home: MakeHome) -> None:
+    async with all_running(make_home("old"), make_home("new"), make_home("third")) as (old, new, third):
+        await three(old, new, third)
+        moving = old.node.migrating.moving
+        with pytest.raises(Refused, match="a human has a name on each host"):
+            await moving.offer(old.node.directory.local("owner"), "new")
+        await old.service.add_user(await old.owner(), "helper", "agent", uid=None, of="scout")
+        with pytest.raises(Refused, match="it speaks as helper too"):
+            await moving.offer(old.node.directory.local("scout"), "new")
+        with pytest.raises(Refused, match="it is a role of scout"):
+            await moving.offer(old.node.directory.local("helper"), "new")
+
+
+async def test_the_name_that_moved_away_is_nobody_elses(make_home: MakeHome) -> None:
+    async with all_running(make_home("old"), make_home("new"), make_home("third")) as (old, new, third):
+        await three(old, new, third)
+        await move_over(old, new)
+        await knows(old, "scout@new")
+        with pytest.raises(Conflict, match="scout@old still reaches scout@new"):
+            await old.add("scout")
+
+
+async def test_a_move_goes_on_after_a_restart_of_either(make_home: MakeHome) -> None:
+    """Each step is on the disk: whoever comes back goes on with it."""
+    old_home, new_home, third_home = (make_home(name) for name in ("old", "new", "third"))
+    async with running(third_home) as third:
+        async with running(new_home) as new:
+            async with running(old_home) as old:
+                await three(old, new, third)
+                await third.send("neo", "scout@old", "before")
+                await old.receives("scout", ["before"])
+                move = await offer(old, new)
+                await accept(old, new, move)
+            await third.send("neo", "scout@old", "while the old host is away")
+        async with running(old_home) as old:
+            await old.node.migrating.moving.hand_over(move, None, None)
+            assert old.node.state.moves[move].step == "handed"
+            with pytest.raises(Conflict, match="is moving at this moment"):
+                await old.send("scout", "neo", "not now")
+        async with running(new_home) as new, running(old_home) as old:
+            await reaches(new, move, HOME)
+            await new.receives("scout", ["before", "while the old host is away"])
+            await knows(third, "scout@new")
+        async with running(new_home) as new:
+            assert await new.texts("scout") == ["before", "while the old host is away"]
