@@ -419,6 +419,29 @@ class Hosted(Protocol):
         """``agent`` None: all of them. ``why`` None: resume. NotFound."""
 
 
+class Relocating(Protocol):
+    """Agents that move from this host and to it; a move by its id, the beginning of it, or the agent's name."""
+
+    async def moves(self, speaker: Speaker) -> list[Json]:
+        """The speaking user's, or all for an administrator."""
+
+    async def offer_move(self, speaker: Speaker, agent: str, host: str) -> Json:
+        """NotFound, Ambiguous, Refused: it does not move, or is another's; Conflict: it is moving elsewhere."""
+
+    async def decide_move(
+        self, speaker: Speaker, move: str, what: str, *, uid: int | None, home: str | None, why: str
+    ) -> Json:
+        """``what``: accept, refuse, cancel or unpacked. Conflict: it is at another step."""
+
+    async def hand_over(
+        self, speaker: Speaker, move: str, size: int | None, home: AsyncIterator[bytes] | None
+    ) -> Json:
+        """``home``: the bytes of its folder. Conflict, TooLarge, Unavailable: nothing was handed over."""
+
+    async def moved_home(self, speaker: Speaker, move: str) -> tuple[int, AsyncIterator[bytes]]:
+        """The size and bytes of the folder that came along. NotFound."""
+
+
 class Rostering(Protocol):
     """How agents are run: on the socket, each for agents of one's own uid."""
 
@@ -570,6 +593,7 @@ class Backend(
     Conversing,
     Filing,
     Hosted,
+    Relocating,
     Rostering,
     Costing,
     Peopling,

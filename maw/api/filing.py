@@ -71,12 +71,12 @@ async def upload(call: Call) -> web.StreamResponse:
         call.args["name"] or "file",
         request.headers.get("Content-Type", UNKNOWN_TYPE),
         size,
-        _body(request),
+        taken_in(request),
     )
     return reply(taken, status=201, headers=call.api.headers)
 
 
-async def _body(request: web.BaseRequest) -> AsyncIterator[bytes]:
+async def taken_in(request: web.BaseRequest) -> AsyncIterator[bytes]:
     """Piece by piece, as it comes; who sends nothing for long is let go."""
     if "Expect" in request.headers:
         await go_on(request)

@@ -90,6 +90,7 @@ _RECIPIENT: Final = _object(
     {
         "trouble": _or_null(_TEXT),
         "since": _or_null(_TIME),
+        "moved_to": {**_or_null(_TEXT), "description": "its address now, where it moved since"},
         "via": _or_null(_TEXT),
         "why": _or_null(_TEXT),
         "delivered_at": _or_null(_TIME),
@@ -375,6 +376,22 @@ _ROSTERED: Final = _object(
     }
 )
 
+_MOVE: Final = _object(
+    {
+        "id": _TEXT,
+        "agent": _TEXT,
+        "leaving": _FLAG,
+        "host": _TEXT,
+        "key": _TEXT,
+        "step": _TEXT,
+        "why": _or_null(_TEXT),
+        "at": _TIME,
+        "progress": _or_null(_TEXT),
+        "uid": _or_null(_WHOLE),
+        "home": _or_null(_TEXT),
+        "home_waits": _FLAG,
+    }
+)
 _HOST: Final = _object(
     {
         "name": _TEXT,
@@ -583,6 +600,8 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "Joined": _object({"colony": _TEXT, "peer": _object({"name": _TEXT, "key": _TEXT}), "state": _TEXT}),
         "Host": _HOST,
         "Refusals": _object({"refused": _WHY_BY_AGENT}),
+        "Move": _MOVE,
+        "Moves": _list(_MOVE),
         "Report": {"type": "object", "description": "what was done"},
         "Health": _object({"ok": _FLAG}, {"name": _TEXT, "trouble": _TEXT}),
         "OpenAPI": {"type": "object", "description": "an OpenAPI 3.1 document"},

@@ -79,6 +79,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "pulse": "maw.cli.life:pulse",
             "team": "maw.cli.team:team_group",
             "dream": "maw.cli.dream:dream",
+            "move": "maw.cli.move:move_group",
             "soul": "maw.cli.souls:soul_group",
             "policy": "maw.cli.policy:policy_group",
         },
@@ -123,7 +124,6 @@ TO_COME: Final[Mapping[str, str]] = MappingProxyType(
     {
         "birth": "until then: `maw agent add NAME`",
         "death": "until then: `maw agent remove NAME`",
-        "move": "",
     }
 )
 """Words that are kept for what comes, with what does it until then."""

@@ -29,6 +29,12 @@ Told = Callable[[dict[str, Any]], None]
 def attach(at: Door, file: BinaryIO, size: int, name: str, kind: str | None = None) -> dict[str, Any]:
     """Upload what ``file`` holds: ``size`` bytes from where it stands. ``{"hash", "name", "size", "type"}``. Raises
     MawErrors; Conflict when it is not so many bytes."""
+    target = f"/api/files?{urlencode({'name': safe_name(name)})}"
+    return push(at, target, file, size, name, kind or UNKNOWN_TYPE)
+
+
+def push(at: Door, target: str, file: BinaryIO, size: int, name: str, kind: str) -> dict[str, Any]:
+    """As ``attach``, to any route that takes bytes; what it answers."""
     left = size
 
     def pieces() -> Iterator[bytes]:
@@ -43,12 +49,11 @@ def attach(at: Door, file: BinaryIO, size: int, name: str, kind: str | None = No
             raise _changed(name, "longer")
 
     connection = at.connection(PATIENCE_S)
-    target = f"/api/files?{urlencode({'name': safe_name(name)})}"
     sent = {
         "Host": "localhost",
         "Connection": "close",
         **at.who(),
-        "Content-Type": kind or UNKNOWN_TYPE,
+        "Content-Type": kind,
         "Content-Length": str(size),
     }
     try:
@@ -190,11 +195,15 @@ def _copy(at: Door, ref: str, n: int, file: BinaryIO, place: Path) -> int:
 
 def content(at: Door, ref: str, n: int) -> Iterator[bytes]:
     """A file that is here, piece by piece. Raises Unavailable where it is not, and Lost where it breaks off."""
+    return pull(at, f"/api/messages/{quote(ref, safe='')}/files/{n}")
+
+
+def pull(at: Door, target: str) -> Iterator[bytes]:
+    """As ``content``, of any route that answers in bytes."""
     connection = at.connection(PATIENCE_S)
     try:
         connection.connect()
         try:
-            target = f"/api/messages/{quote(ref, safe='')}/files/{n}"
             connection.request(
                 "GET", target, headers={"Host": "localhost", "Connection": "close", **at.who()}
             )

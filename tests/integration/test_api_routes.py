@@ -58,6 +58,11 @@ ROUTES = {
     "POST /api/host/pause",
     "POST /api/host/resume",
     "POST /api/host/report",
+    "GET /api/moves",
+    "POST /api/moves",
+    "POST /api/moves/{id}",
+    "POST /api/moves/{id}/hand-over",
+    "GET /api/moves/{id}/home",
     "GET /api/wakes",
     "POST /api/wakes/release",
     "POST /api/dnd",
@@ -161,6 +166,10 @@ WRITES: list[tuple[str, str, object]] = [
 ]
 ADMIN: list[tuple[str, str, str, object]] = [
     ("POST", "/api/users", "/api/users", {"username": "Trinity", "role": "ape"}),
+    ("GET", "/api/moves", "/api/moves", None),
+    ("POST", "/api/moves", "/api/moves", {"agent": "neo", "host": "pi"}),
+    ("POST", "/api/moves/{id}", "/api/moves/0a1b", {"do": "accept", "home": "/srv/neo"}),
+    ("POST", "/api/moves/{id}/hand-over", "/api/moves/0a1b/hand-over", None),
     ("POST", "/api/births", "/api/births", {"name": "scout", "host": "vault"}),
     ("POST", "/api/users/{name}/token", "/api/users/arthur/token", None),
     ("DELETE", "/api/users/{name}", "/api/users/arthur", None),

@@ -12,6 +12,7 @@ from maw.api.service.costing import Costing
 from maw.api.service.filing import Filing
 from maw.api.service.hearing import Hearing
 from maw.api.service.hosting import Hosted
+from maw.api.service.moving import Relocating
 from maw.api.service.people import Peopling
 from maw.api.service.pulsing import Pulsing
 from maw.api.service.reading import Reading
@@ -25,6 +26,7 @@ __all__ = ["Service", "reload_peers"]
 
 class Service(
     Hosted,
+    Relocating,
     Reading,
     Finding,
     Auditing,

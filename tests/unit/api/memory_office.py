@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,6 +27,10 @@ KEY = "mk1" + "a" * 56
 HOST_BRIEF: Json = {
     "load": 0.5, "cpus": 2, "memory_bytes": 1 << 34, "memory_available_bytes": 1 << 33, "swap_used_bytes": 0,
     "agents_memory_bytes": {"neo": 1 << 28}, "more_fit": 27, "days_left": None, "paused": None, "refused": {},
+}  # fmt: skip
+MOVE: Json = {
+    "id": "0a1b2c3d4e5f", "agent": "neo", "leaving": True, "host": "pi", "key": KEY, "step": "offered", "why": None,
+    "at": TIME, "progress": None, "uid": None, "home": None, "home_waits": False,
 }  # fmt: skip
 HOST: Json = {
     **HOST_BRIEF, "disk_free_bytes": 1 << 35,
@@ -312,6 +316,32 @@ class MemoryOffice:
 
     async def host(self, speaker: Speaker) -> Json:
         return {**HOST, "name": self.node_name}
+
+    async def moves(self, speaker: Speaker) -> list[Json]:
+        return [MOVE]
+
+    async def offer_move(self, speaker: Speaker, agent: str, host: str) -> Json:
+        self.calls.append(("move", agent, host))
+        return {**MOVE, "agent": agent, "host": host}
+
+    async def decide_move(
+        self, speaker: Speaker, move: str, what: str, *, uid: int | None, home: str | None, why: str
+    ) -> Json:
+        self.calls.append((what, move, uid, home, why))
+        return {**MOVE, "id": move}
+
+    async def hand_over(
+        self, speaker: Speaker, move: str, size: int | None, home: AsyncIterator[bytes] | None
+    ) -> Json:
+        data = b"" if home is None else b"".join([part async for part in home])
+        self.calls.append(("hand over", move, data))
+        return {**MOVE, "id": move, "step": "handed"}
+
+    async def moved_home(self, speaker: Speaker, move: str) -> tuple[int, AsyncIterator[bytes]]:
+        async def stream() -> AsyncIterator[bytes]:
+            yield b"packed"
+
+        return 6, stream()
 
     async def pause_host(self, speaker: Speaker, agent: str | None, why: str | None) -> Json:
         self.calls.append(("pause", agent, why))

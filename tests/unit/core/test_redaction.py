@@ -78,7 +78,7 @@ def test_a_node_rules_over_what_it_said_itself_and_said_already() -> None:
 
 
 def test_only_messages_and_edits_of_them_are_dropped() -> None:
-    dropped = {Kind.POST, Kind.DIRECT, Kind.EDIT, Kind.PRIVATE}
+    dropped = {Kind.POST, Kind.DIRECT, Kind.EDIT, Kind.PRIVATE, Kind.SOUL}
     assert {kind for kind in Kind if droppable(kind)} == dropped
     assert {kind for kind in Kind if may_lack_payload(kind)} == dropped
     assert may_lack_payload(max(Kind) + 1), "a later version knows whether it can be dropped"
