@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from maw.agents.life import durable
-from maw.agents.life.home import AgentHome, find_home
-from maw.agents.life.pulse import only_pulse
+from maw.agents.life.home import find_home
 from maw.agents.life.pulse import pulse as pulse_once
 from maw.agents.life.runner import Stopped
+from maw.agents.life.soon import begin
 from maw.cli.output import Output
 from maw.cli.params import Json
 from maw.client.daemon import find_daemon
@@ -53,7 +51,8 @@ def pulse(
     out = Output.to_stdout(as_json)
     try:
         if soon:
-            word, line, told = "soon", _soon(home), {"agent": home.name}
+            word, told = "soon", {"agent": home.name}
+            line = begin(home, [str(this_command())], os.environ)
         else:
             outcome = pulse_once(
                 home, find_daemon(os.environ, os.geteuid(), home.name), os.environ, insist=now
@@ -72,21 +71,3 @@ def pulse(
     else:
         out.line(shown(line))
     return 0
-
-
-def _soon(home: AgentHome) -> str:
-    home.own.mkdir(mode=0o700, parents=True, exist_ok=True)
-    durable.write(home.own / "again", b"")  # before the lock is looked for: a pulse that ends now sees it
-    with only_pulse(home) as free:
-        pass
-    if not free:
-        return f"a pulse of {home.name} is running, and is followed by another"
-    subprocess.Popen(
-        [str(this_command()), "pulse", home.name, "--dir", str(home.folder)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=home.folder,
-        start_new_session=True,
-    )
-    return f"a pulse of {home.name} begins; memory/pulse.log tells what comes of it"

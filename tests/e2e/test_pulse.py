@@ -204,6 +204,40 @@ def test_one_at_a_time_and_one_more_for_what_comes_meanwhile(scout: Scout) -> No
     assert scout.pulse().startswith("HEARTBEAT_OK")
 
 
+def test_a_word_to_it_brings_the_next_pulse_forward(scout: Scout, tmp_path: Path) -> None:
+    """By the keeper, within the wake budget; what is said in a channel that it watches does not."""
+    maw = tmp_path / "bin" / "maw"
+    maw.parent.mkdir()
+    maw.write_text(f'#!/bin/sh\nexec {" ".join(MAW)} "$@"\n')
+    maw.chmod(0o755)
+    config = scout.folder / "agent.toml"
+    config.write_text(config.read_text().replace("watch_channels = []", 'watch_channels = ["general"]'))
+    scout.says("here I am")
+    assert scout.pulse().startswith("HEARTBEAT_OK")
+    exec_ = f"exec={maw} pulse scout --soon --dir {scout.folder}"
+    done = subprocess.run(
+        [*MAW, "agent", "set", "scout", exec_], env=scout.env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done
+    with (tmp_path / "keep.log").open("wb") as log:
+        keeper = subprocess.Popen([*MAW, "keep"], env=scout.env, stdout=log, stderr=log)
+    try:
+        scout.node.ask("POST", "/api/channels/general/messages", {"text": "by the way"}, agent="neo")
+        scout.hears("are you there?")
+        wait_until(lambda: texts(scout.inbox("neo")) == ["here I am"], "it was woken", 60)
+        wait_until(
+            lambda: scout.inbox() == [] and (scout.folder / ".maw" / "pulse.json").exists() is False,
+            "done",
+            30,
+        )
+        assert scout.runs == 1 and "by the way" in scout.prompt
+        wakes = scout.node.ask("GET", "/api/wakes?agent=scout", agent="~")[1]
+        assert [one["via"] for one in wakes[0]["hour"]] == ["exec"], wakes
+    finally:
+        keeper.terminate()
+        keeper.wait(20)
+
+
 def test_errors_say_what_to_do(scout: Scout) -> None:
     assert "others_home" not in scout.pulse()
     config = scout.folder / "agent.toml"
