@@ -29,8 +29,8 @@ def dream(
 ) -> int:
     """Consolidate an agent's memory: its log into a summary, through its runner. Made for a timer; it ends by itself.
 
-    Nothing to consolidate: one line, DREAM_OK, no runner. Exit 7: a pulse or a dream is running, or its dreams wait
-    after failures.
+    Nothing to consolidate: one line, DREAM_OK, no runner. While a pulse or a dream runs, and for a while after one
+    failed, it does nothing and says so.
     """
     from maw.agents.life.dream import dream as dreamt  # what else a life takes, no other command needs
     from maw.agents.life.home import find_home
@@ -47,7 +47,7 @@ def dream(
     try:
         outcome = dreamt(home, door, os.environ, note, insist=now)
         if outcome.word != "running" and (home.own / "again").exists():  # somebody wanted a pulse meanwhile
-            note(shown(pulse(home, door(), os.environ).line))
+            note(shown(pulse(home, door(), os.environ, tell=note).line))
     except Stopped as stopped:
         return 128 + stopped.number
     except OSError as error:
@@ -60,4 +60,4 @@ def dream(
         out.json({"outcome": outcome.word, **outcome.told})
     else:
         out.line(shown(outcome.line))
-    return 0 if outcome.word in ("ok", "dreamt") else 7
+    return 0

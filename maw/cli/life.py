@@ -12,7 +12,7 @@ from maw.agents.life.home import find_home
 from maw.agents.life.pulse import pulse as pulse_once
 from maw.agents.life.runner import Stopped
 from maw.agents.life.soon import begin
-from maw.cli.output import Output
+from maw.cli.output import Output, note
 from maw.cli.params import Json
 from maw.client.daemon import find_daemon
 from maw.core.text import shown
@@ -55,7 +55,7 @@ def pulse(
             line = begin(home, [str(this_command())], os.environ)
         else:
             outcome = pulse_once(
-                home, find_daemon(os.environ, os.geteuid(), home.name), os.environ, insist=now
+                home, find_daemon(os.environ, os.geteuid(), home.name), os.environ, insist=now, tell=note
             )
             word, line, told = outcome.word, outcome.line, outcome.told
     except Stopped as stopped:

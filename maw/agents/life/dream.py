@@ -71,6 +71,8 @@ class _Dream:
         home, journal = self._home, self._journal
         state, run = journal.state(), journal.run()
         kept = None if run is None else self._kept(run)
+        if (run is not None or part_of(read(home.log))) and (home.own / UNFINISHED_PULSE).exists():
+            return self._behind_pulse()
         if run is not None:
             self._guard(run)  # before anybody takes for its owner's what the runner wrote
         else:
@@ -81,8 +83,6 @@ class _Dream:
                 if run is not None:
                     journal.end()
                 return self._nothing(state)
-            if (home.own / UNFINISHED_PULSE).exists():
-                return self._behind_pulse()
             if waits(state.failing, time.time()) and not insist:
                 return self._wait(state)
             self._look_after()

@@ -11,13 +11,14 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from maw.agents.life import durable, quick, runner
 from maw.agents.life.carrying import HELD, Carrying, cost_of, now_ms, tell_costs
+from maw.agents.life.ensouling import look_after
 from maw.agents.life.home import AgentHome, read_home
 from maw.agents.life.journal import Journal, Policy, Run, State
 from maw.client.daemon import Daemon
@@ -79,8 +80,10 @@ def pulse(
     env: Mapping[str, str],
     *,
     insist: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
-    """One whole pulse, and more where somebody asked for one while it ran. Raises MawError, OSError, Stopped."""
+    """One whole pulse, and more where somebody asked for one while it ran. ``tell`` says a line to whoever looks.
+    Raises MawError, OSError, Stopped."""
     again = home.own / "again"
     outcome: Outcome | None = None
     while outcome is None or again.exists():  # who asks writes that first, and looks for the lock then
@@ -90,7 +93,7 @@ def pulse(
                 return outcome or Outcome("running", busy, {"agent": home.name})
             durable.remove(again)
             try:
-                outcome = Pulse(home, daemon, env).once(insist=insist)
+                outcome = Pulse(home, daemon, env, tell).once(insist=insist)
             except MawError as error:
                 quick.log(str(home.folder), f"ERROR {error.code}: {error.message}")
                 raise
@@ -100,8 +103,11 @@ def pulse(
 class Pulse:
     """``daemon``: asked as the agent."""
 
-    def __init__(self, home: AgentHome, daemon: Daemon, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, home: AgentHome, daemon: Daemon, env: Mapping[str, str], tell: Callable[[str], None]
+    ) -> None:
         self._home = home
+        self._tell = tell
         self._daemon = replace(daemon, speaker=home.name, pane=None)
         self._env = env
         self._journal = Journal(home)
@@ -119,6 +125,10 @@ class Pulse:
             )
         self._take_policy(told)
         kept = None if run is None else self._kept(run)
+        if (
+            kept is None
+        ):  # else its answer is carried out first, and what that writes into the log is looked for there
+            self._look_after_soul()
         directives, tasks = self._text(home.heartbeat), self._text(home.tasks)
         now = time.time()
         due = not is_empty(directives) and not 0 <= now - state.directives_at < home.heartbeat_s
@@ -157,6 +167,17 @@ class Pulse:
                 hint="restart it with the version that is installed: systemctl (--user) restart maw",
             )
         return told
+
+    def _look_after_soul(self) -> None:
+        """Raises Refused where it is broken and nobody has a sound one: no run begins with that."""
+        home = self._home
+        checked = look_after(home, lambda: self._daemon, self._tell)
+        if not checked.sound:
+            raise Refused(
+                f"{home.name} does not pulse: the soul {checked.fault}, and neither git nor the Colony has one",
+                code="bad_soul",
+                hint=f"put {home.soul} right, or `maw soul restore {home.name}`",
+            )
 
     def _take_policy(self, told: dict[str, Any]) -> None:
         """The one in force is in the home from now on, and every host knows that the agent has it."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PATIENCE_S: Final = 30.0
 LARGEST_LOG: Final = 4 << 20
 """Bytes of memory/pulse.log; then it is begun anew, and the one before is kept."""
-_LOOKED_AT: Final = ("agent.toml", "heartbeat.md", "tasks.md")
+_LOOKED_AT: Final = ("agent.toml", "heartbeat.md", "tasks.md", "soul.md")
 _heard: dict[str, dict[str, Any]] = {}
 _NAME: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 

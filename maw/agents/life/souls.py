@@ -263,9 +263,11 @@ def _known(home: AgentHome, state: _State) -> bytes | None:
 
 def _keep(home: AgentHome, data: bytes, state: _State) -> None:
     home.own.mkdir(mode=0o700, exist_ok=True)
-    if state.hash != _read_state(home).hash or _known(home, state) is None:
+    before = _read_state(home)
+    if state.hash != before.hash or _known(home, state) is None:
         durable.write(home.own / KNOWN, data)
-    _write_state(home, state)
+    if state != before:
+        _write_state(home, state)
 
 
 def _read_state(home: AgentHome) -> _State:
