@@ -82,6 +82,8 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "move": "maw.cli.move:move_group",
             "soul": "maw.cli.souls:soul_group",
             "policy": "maw.cli.policy:policy_group",
+            "birth": "maw.cli.births:birth",
+            "death": "maw.cli.births:death",
         },
         "Data": {
             "audit": "maw.cli.audit:audit_group",
@@ -120,12 +122,7 @@ ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
 )
 """What other programs have a command for, and maw does not."""
 
-TO_COME: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "birth": "until then: `maw agent add NAME`",
-        "death": "until then: `maw agent remove NAME`",
-    }
-)
+TO_COME: Final[Mapping[str, str]] = MappingProxyType({})
 """Words that are kept for what comes, with what does it until then."""
 
 _EXTRA: Final = re.compile(r"unexpected extra argument(?:s|\(s\))? \(([\w-]+)")

@@ -1,0 +1,201 @@
+"""One command brings an agent to life on a bare host that boots, over a real sshd; one ends it; killed, it goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.booted import BootedHost
+from tests.e2e.conftest import need
+from tests.e2e.lab import Lab, TestHost, wait_until
+
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(240)]
+
+SSHD = "/usr/sbin/sshd"
+MAW = (sys.executable, "-m", "maw.cli.main")
+SSHD_CONFIG = """\
+Port 22
+HostKey /etc/maw-test/host_key
+AuthorizedKeysFile /etc/maw-test/authorized_keys
+StrictModes no
+UsePAM no
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+PidFile /run/maw-sshd.pid
+"""
+SSH_CONFIG = """\
+Host vault
+  HostName {address}
+  User root
+  IdentityFile {folder}/key
+  IdentitiesOnly yes
+  UserKnownHostsFile {folder}/known_hosts
+  StrictHostKeyChecking yes
+"""
+RUNNER = 'sh -c \'cat >/dev/null; echo ">>> #general"; echo "I am scout, and I keep the vault."\''
+
+
+class Mother:
+    """The host from which birth is given: `maw up`, and an ssh that knows the key of the other."""
+
+    def __init__(self, host: TestHost, folder: Path) -> None:
+        self.host, self.folder = host, folder
+        self.home = folder / "mbp"
+
+    def environment(self) -> dict[str, str]:
+        path = f"{self.folder}/bin:{os.environ['PATH']}"
+        return {"MAW_HOME": str(self.home), "MAW_SOCKET": "", "MAW_AGENT": "", "PATH": path}
+
+    def maw(self, *words: str, check: bool = True, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        return self.host.run([*MAW, *words], check, timeout, environment=self.environment())
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.maw(*words, "--json").stdout)
+
+    def up(self) -> None:
+        """With arthur, who may give birth."""
+        self.maw("init", "--name", "mbp", "--interface", "wg0")
+        config = self.home / "maw.toml"
+        config.write_text(config.read_text().replace("\nby = []\n", '\nby = ["arthur"]\n'))
+        self.host.popen([*MAW, "up"], environment=self.environment(), log=self.folder / "mbp.log")
+        wait_until(lambda: self.maw("status", "--json", check=False).returncode == 0, "mbp is up", 30)
+        self.maw("agent", "add", "arthur")
+
+    def texts(self) -> list[tuple[str, str]]:
+        return [(one["author"], one["text"]) for one in self.json("read", "general")]
+
+
+@pytest.fixture(scope="module")
+def hosts(
+    boot: Callable[..., BootedHost], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Mother, BootedHost]]:
+    """mbp with a daemon, and a host with nothing but Debian, systemd and sshd."""
+    need(None if Path(SSHD).exists() else "needs sshd: apt-get install -y openssh-server openssh-client git")
+    folder = tmp_path_factory.mktemp("birth")
+    with Lab(2) as lab:
+        bare = boot(lab[1])
+        mother = Mother(lab[0], folder)
+        reach(bare, mother, lab[1].underlay)
+        mother.up()
+        yield mother, bare
+
+
+def reach(bare: BootedHost, mother: Mother, address: str) -> None:
+    """sshd on the one, keys and configuration on the other."""
+    folder = mother.folder
+    for name in ("key", "host_key"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
+    (folder / "known_hosts").write_text(f"{address} {(folder / 'host_key.pub').read_text()}")
+    (folder / "config").write_text(SSH_CONFIG.format(address=address, folder=folder))
+    (folder / "bin").mkdir()
+    (folder / "bin" / "ssh").write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {folder}/config "$@"\n')
+    (folder / "bin" / "ssh").chmod(0o755)
+    files = {
+        "sshd_config": SSHD_CONFIG, "host_key": (folder / "host_key").read_text(),
+        "authorized_keys": (folder / "key.pub").read_text(),
+    }  # fmt: skip
+    for name, text in files.items():
+        script = 'mkdir -p /etc/maw-test && umask 077 && cat >"/etc/maw-test/$1"'
+        bare.run(["sh", "-c", script, "sh", name], input_text=text)
+    bare.run(["sh", "-c", "mkdir -p /run/sshd; rm -rf ~/.local/share/maw /var/lib/maw /opt/maw"])
+    bare.run(
+        ["systemd-run", "--quiet", "--unit=maw-sshd", SSHD, "-D", "-e", "-f", "/etc/maw-test/sshd_config"]
+    )
+    bare.run(["systemctl", "reset-failed"], check=False)
+    wait_until(
+        lambda: mother.host.run(
+            [str(folder / "bin" / "ssh"), "-o", "BatchMode=yes", "vault", "true"], check=False
+        ).returncode == 0,
+        f"sshd answers\n{bare.journal('maw-sshd')}", 30,
+    )  # fmt: skip
+
+
+def test_birth_and_death(hosts: tuple[Mother, BootedHost], capsys: pytest.CaptureFixture[str]) -> None:
+    mother, bare = hosts
+    soul = mother.folder / "soul.md"
+    soul.write_text("# scout\n\nIt keeps the vault.\n")
+    birth = ("birth", "scout", "--host", "vault", "--soul", str(soul), "--node", "vault", "--runner", RUNNER,
+             "--as", "arthur")  # fmt: skip
+    before = bare.run(["sh", "-c", "ls -A /opt /home /var/lib; getent passwd | wc -l"]).stdout
+    planned = mother.json(*birth, "--dry-run")
+    assert planned["state"] == "planned" and {one["state"] for one in planned["steps"]} == {
+        "already",
+        "to do",
+    }
+    assert bare.run(["sh", "-c", "ls -A /opt /home /var/lib; getent passwd | wc -l"]).stdout == before
+
+    # killed in the middle of the longest step: what began over there ends there, and the same again goes on
+    process = mother.host.popen(
+        [*MAW, *birth], environment=mother.environment(), log=mother.folder / "first.log"
+    )
+    record = mother.home / "births" / "scout.birth.json"
+    wait_until(lambda: record.exists() and '"maw"' in record.read_text(), "it is at the wheels", 60)
+    process.send_signal(signal.SIGKILL)
+    process.wait(10)
+    born = mother.json("birth", "scout")
+    assert born["state"] == "born" and born["address"] == "scout@vault"
+    with capsys.disabled():
+        for step in born["steps"]:
+            print(f"  {step['seconds']:6.1f} s  {step['state']:8} {step['step']:9} {step['said'][:90]}")
+
+    author, text = mother.texts()[-1]
+    assert (author, text) == ("scout@vault", "I am scout, and I keep the vault.")
+    (scout,) = [one for one in mother.json("agent", "list") if one["address"] == "scout@vault"]
+    assert (scout["born"]["by"], scout["born"]["generation"]) == ("arthur@mbp", 1)
+    home = "/home/scout/agents/scout"
+    assert bare.run(["cat", f"{home}/soul.md"]).stdout == soul.read_text()
+    assert bare.run(["stat", "-c", "%U %a", f"{home}/.maw/token"]).stdout == "scout 600\n"
+    for unit in ("maw-pulse@scout.timer", "maw-dream@scout.timer", "maw.service"):
+        assert bare.systemctl("is-enabled", unit) == "enabled"
+    token = bare.run(["cat", f"{home}/.maw/token"]).stdout.strip()
+    for path in (mother.home / "births").glob("*.json"):
+        assert path.stat().st_mode & 0o077 == 0
+        assert token not in path.read_text() and "mi1" not in path.read_text()
+
+    # all of it again: nothing is to be done
+    again = mother.json("birth", "scout")
+    assert {one["state"] for one in again["steps"]} == {"already"}
+    assert len([one for one in mother.texts() if one[0] == "scout@vault"]) == 1
+
+    # a second one gets only the agent
+    other = mother.json(
+        "birth", "clerk", "--host", "vault", "--runner", RUNNER.replace("scout", "clerk"), "--no-timers"
+    )
+    states = {one["step"]: one["state"] for one in other["steps"]}
+    assert {states[step] for step in ("maw", "node", "service", "pairing")} == {"already"}
+    assert "I am clerk, and I keep the vault." in [text for _, text in mother.texts()]
+
+    # a death is refused while anything would be lost, and loses nothing
+    mother.maw("send", "--as", "arthur", "@scout", "are you there?")
+    wait_until(
+        lambda: "1 unread" in mother.maw("death", "scout", "--dry-run", check=False).stderr,
+        "its mail is there",
+        30,
+    )
+    refused = mother.maw("death", "scout", check=False)
+    assert refused.returncode == 6 and "1 unread" in refused.stderr
+    bare.run(["sh", "-c", f"echo 'what I learnt' >>{home}/memory/log.md"])
+    ended = mother.json("death", "scout", "--force", "--why", "the vault is full")
+    with tarfile.open(ended["archive"]) as kept:
+        log = kept.extractfile("scout/memory/log.md")
+        assert log is not None and "what I learnt" in log.read().decode()
+    assert Path(ended["archive"]).stat().st_mode & 0o777 == 0o600
+    assert "the vault is full" in mother.texts()[-1][1]
+    assert bare.run(["test", "-e", home], check=False).returncode == 1
+    assert bare.systemctl("is-enabled", "maw-pulse@scout.timer", check=False) != "enabled"
+    wait_until(
+        lambda: "scout@vault" not in [one["address"] for one in mother.json("agent", "list")],
+        "it is gone here too",
+        30,
+    )
+    assert {one["state"] for one in mother.json("death", "scout")["steps"]} == {"already"}
