@@ -470,8 +470,9 @@ class Costing(Protocol):
     ) -> Json:
         """``since`` and ``until``: days of UTC, counted since 1970. NotFound, BadInput."""
 
-    async def resume_costs(self, speaker: Speaker, agent: str | None) -> Json:
-        """None: this host. Only ever called with ``speaker.is_admin``. NotFound; Refused: an agent asks."""
+    async def resume_costs(self, speaker: Speaker, agent: str | None, *, clock: bool = False) -> Json:
+        """None: this host. ``clock``: instead, the day of account is the clock's again. Only ever called with
+        ``speaker.is_admin``. NotFound; Refused: an agent asks."""
 
     async def cap_costs(self, speaker: Speaker, agent: str | None, amounts: Mapping[str, int | None]) -> Json:
         """By unit: millionths of a dollar, tokens, milliseconds; None: no more. As above."""

@@ -55,6 +55,11 @@ _CAP: Final = _closed(
 _HALTED: Final = _closed({"agent": _TEXT, "why": _TEXT})
 _CAPS: Final[Json] = {
     "caps": {"type": "array", "items": _CAP},
+    "unseen": {
+        "type": "array",
+        "items": _TEXT,
+        "description": "agents of this host whose kept session tells nobody what it spends: no cap sees that",
+    },
     "halted": {"type": "array", "items": _HALTED, "description": "agents of this host"},
 }
 CAPS: Final = _closed(_CAPS)

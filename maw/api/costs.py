@@ -9,7 +9,7 @@ from aiohttp import web
 
 from maw.api.backend import Json
 from maw.api.fields import Field
-from maw.api.kinds import Choice, Line, Whole
+from maw.api.kinds import Choice, Flag, Line, Whole
 from maw.api.replies import reply
 from maw.api.routes import Access, Call, Route, body, query
 from maw.core.spending import (
@@ -86,7 +86,8 @@ async def costs(call: Call) -> web.StreamResponse:
 
 
 async def resume(call: Call) -> web.StreamResponse:
-    return reply(await call.backend.resume_costs(call.speaker, call.args["agent"]), headers=call.api.headers)
+    told = await call.backend.resume_costs(call.speaker, call.args["agent"], clock=call.args["clock"])
+    return reply(told, headers=call.api.headers)
 
 
 async def cap(call: Call) -> web.StreamResponse:
@@ -169,7 +170,15 @@ ROUTES: Final = (
         Access.ADMIN,
         "what an agent of this host, or the host, may spend today begins anew; never by an agent",
         "Caps",
-        body=body(Field("agent", Line(), "whom; this host if left out")),
+        body=body(
+            Field("agent", Line(), "whom; this host if left out"),
+            Field(
+                "clock",
+                Flag(),
+                "instead: the day of account is the clock's again, which was ahead",
+                default=False,
+            ),
+        ),
     ),
     Route(
         "POST",

@@ -50,6 +50,10 @@ def cost(
             "--key", metavar="FILE", help="With --colony: the operator key, as `maw freeze` takes it."
         ),
     ] = None,
+    clock: Annotated[
+        bool,
+        typer.Option("--clock", help="With resume: the clock was ahead; count on in the day it says now."),
+    ] = False,
     csv: Annotated[bool, typer.Option("--csv", help="As a table for other programs.")] = False,
     as_name: As = None,
     as_json: Json = False,
@@ -61,13 +65,13 @@ def cost(
     if colony:
         return _cap_colony(out, given, key, as_name)
     if given[:1] in ([CAP], [RESUME]):
-        answer = _change(given[0], given[1:], host, as_name)
+        answer = _change(given[0], given[1:], host, clock, as_name)
         if out.as_json:
             out.json(answer)
         else:
             _caps(out, answer)
         return 0
-    if len(given) > 1 or host:
+    if len(given) > 1 or host or clock:
         raise BadInput(
             "what is to be shown?", code="usage", hint=f"maw cost [AGENT], maw cost resume AGENT, {_HOW}"
         )
@@ -113,12 +117,12 @@ def _cap_colony(out: Output, given: Sequence[str], key: str | None, as_name: str
     for one in taken:
         out.line(f"{words(one.get('about'))} · {words(one.get('id'))}")
     answer = reading_daemon(as_name).get("/api/costs", scope="colony").body
-    _warn({"caps": [cap for cap in answer["caps"] if cap["scope"] == "colony"]})
+    _warn({**answer, "caps": [cap for cap in answer["caps"] if cap["scope"] == "colony"]})
     note("every host halts its agents by it from when it hears of it; maw cost --all shows how it stands")
     return 0
 
 
-def _change(verb: str, given: Sequence[str], host: bool, as_name: str | None) -> Any:
+def _change(verb: str, given: Sequence[str], host: bool, clock: bool, as_name: str | None) -> Any:
     amounts = {}
     who = None
     for word in given:
@@ -129,7 +133,9 @@ def _change(verb: str, given: Sequence[str], host: bool, as_name: str | None) ->
             raise BadInput(f"whom? {who} and {word}", code="usage", hint=_HOW)
         else:
             who = word.removeprefix("@")
-    if (who is None) != host:
+    if clock and verb == RESUME and not (given or host):
+        return reading_daemon(as_name).post("/api/costs/resume", {"clock": True}).body
+    if (who is None) != host or clock:
         raise BadInput(
             "whom? an agent, or --host", code="usage", hint=_HOW if verb == CAP else "maw cost resume AGENT"
         )
@@ -166,7 +172,16 @@ def exact(amount: int, scale: int) -> str:
     return f"{amount // scale}.{amount % scale:0{len(str(scale)) - 1}d}"
 
 
+def _note_unseen(names: Sequence[str]) -> None:
+    note(
+        f"note: {', '.join(map(words, names))} work in a session of their own, which tells nobody what it spends:"
+        " no cap sees that"
+    )
+
+
 def _warn(answer: Record) -> None:
+    if answer["unseen"]:
+        _note_unseen(answer["unseen"])
     for cap in answer["caps"]:
         if cap["unknown_runs"]:
             told = "money" if cap["unit"] == USD else "tokens"
@@ -257,6 +272,8 @@ def _caps(out: Output, answer: Record) -> None:
         out.table(["cap of", "today", "", ""], rows)
     for one in answer["halted"]:
         out.line(out.style(f"{words(one['agent'])} is {words(one['why'])}", "red"))
+    if answer["unseen"] and out.width is not None:
+        _note_unseen(answer["unseen"])
     if answer["halted"] and out.width is not None:
         note("to let one go on: maw cost resume AGENT, maw cost resume --host, or a higher cap")
 

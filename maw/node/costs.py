@@ -23,6 +23,7 @@ from maw.store.state import AgentRow
 from maw.store.trust import get_meta, set_meta
 
 _DAY: Final = "cost_day"
+HOUR_MS: Final = 3_600_000
 
 
 class DayRead(NamedTuple):
@@ -111,6 +112,20 @@ class Costs:
     @property
     def day(self) -> int:
         return max(day_of(self._now()), self._reached)
+
+    @property
+    def is_ahead(self) -> bool:
+        """The clock says a day before the day of account, and not for the seconds by which clocks are put right."""
+        return day_of(self._now() + HOUR_MS) < self._reached
+
+    async def follow_clock(self) -> None:
+        """The day of account is the clock's, though that goes back: a human says that it was ahead."""
+        day = day_of(self._now())
+
+        def apply(_: None) -> None:
+            self._reached, self._counted_on = day, -1
+
+        await self._store.writer.submit(lambda conn: set_meta(conn, _DAY, day), apply)
 
     def today(self, agent: AgentRow) -> Counts:
         return self._today.get(account_of(agent), NOTHING) if self._counted_on == self.day else NOTHING

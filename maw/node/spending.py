@@ -27,6 +27,7 @@ from maw.core.spending import (
     Standing,
     Unknown,
     amount_text,
+    day_text,
     end_of,
     must_say,
     standing,
@@ -239,9 +240,26 @@ class Spending:
                 self._alert(Alert(*about, self._text(agent, one)))
                 self._hurry()
                 self._to_note.add(key)
+        if self._costs.is_ahead:
+            now.add(about := (NEAR, f"{self._host} clock"))
+            if about not in self._shown:
+                self._alert(Alert(*about, self._ahead_text()))
         for about in self._shown - now:
             self._settle(*about)
         self._shown = now
+
+    def _ahead_text(self) -> str:
+        day = day_text(self._costs.day)
+        return (
+            f"costs were counted on {day} already, and the clock says an earlier day: counting, and caps, go on in"
+            f" {day} until the clock has come there. If the clock was ahead then: maw cost resume --clock"
+        )
+
+    async def follow_clock(self) -> None:
+        """Raises MawError."""
+        await self._costs.follow_clock()
+        self._stale = True
+        await self.keep()
 
     def _text(self, agent: AgentRow | None, one: Standing) -> str:
         cap, name = one.cap, agent.name if agent is not None else ""

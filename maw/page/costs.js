@@ -33,7 +33,7 @@ export async function costsView(app, main) {
     drawn = now;
     const { usd, runs, unpriced_runs: unpriced } = body.total;
     summary.textContent = `${dollars(usd)} in ${runs.toLocaleString()} runs${unpriced ? `, ${unpriced.toLocaleString()} of unknown price` : ""}`;
-    box.replaceChildren(...halted(body.halted), ...caps(body.caps), ...agents(body));
+    box.replaceChildren(...halted(body.halted), ...caps(body.caps, body.unseen), ...agents(body));
   }
 
   const anew = () => look().catch(app.acts.fail);
@@ -52,14 +52,15 @@ function halted(all) {
   return all.length ? [el("ul", { class: "now" }, ...all.map((one) => el("li", {}, el("b", {}, shown(one.agent)), ` is ${shown(one.why)}`)))] : [];
 }
 
-function caps(all) {
+function caps(all, unseen) {
   if (!all.length) return [];
   return [el("h2", { class: "above" }, "Caps, today (UTC)"), el("ul", { class: "caps" }, ...all.map((cap) => el("li", {},
     el("span", {}, shown(cap.of)),
     el("span", { class: `meter${cap.percent >= 100 ? " spent" : cap.percent >= 80 ? " near" : ""}`, role: "meter", "aria-label": `${shown(cap.of)}, ${cap.unit}`,
       "aria-valuemin": "0", "aria-valuemax": "100", "aria-valuenow": `${Math.min(100, cap.percent)}`, vars: { "--part": `${Math.min(100, cap.percent)}%` } }),
     el("span", { class: "dim" }, `${amount(cap.unit, cap.spent)} of ${amount(cap.unit, cap.limit)} · ${cap.percent} %`,
-      cap.assumed ? ` · assumed ${amount(cap.unit, cap.assumed)}` : "", cap.unknown_runs ? ` · ${cap.unknown_runs} runs of unknown cost` : ""))))];
+      cap.assumed ? ` · assumed ${amount(cap.unit, cap.assumed)}` : "", cap.unknown_runs ? ` · ${cap.unknown_runs} runs of unknown cost` : "")))),
+    unseen.length ? el("p", { class: "dim note" }, `What ${shown(unseen.join(", "))} spend in a session of their own no cap sees.`) : null].filter(Boolean);
 }
 
 function agents(body) {

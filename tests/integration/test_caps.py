@@ -172,3 +172,29 @@ async def test_a_restart_and_a_clock_set_back_halt_as_before(make_home: MakeHome
         await host.node.spending.keep()
         assert await refused(host, "arthur") is None, "the next day"
         assert (await costs(host))["caps"][0]["spent"] == 0
+
+
+async def test_a_clock_that_was_ahead_is_told_of_and_a_human_puts_the_day_right(host: Host) -> None:
+    configure(host, each={"usd": DOLLAR})
+    costs_, now = host.node.costs, host.node.costs._now
+    costs_._now = lambda: now() + 1000 * DAY_MS
+    await run(host, "arthur", usd=DOLLAR)
+    costs_._now = now
+    await host.node.spending.keep()
+    assert await refused(host, "arthur") is not None
+    assert "maw cost resume --clock" in (await host.alerts())["cost", "mbp clock"]["text"]
+    with pytest.raises(Refused):
+        await host.service.resume_costs(await host.as_("neo"), None, clock=True)
+    await host.service.resume_costs(await host.owner(), None, clock=True)
+    assert await refused(host, "arthur") is None
+    assert ("cost", "mbp clock") not in await host.alerts()
+    assert (await run(host, "arthur", usd=1))["today"]["day"] == (await costs(host))["today"]
+
+
+async def test_whose_session_tells_nobody_what_it_spends_is_named(host: Host) -> None:
+    owner = await host.owner()
+    assert (await costs(host))["unseen"] == []
+    await host.service.enlist(owner, "neo", {"cwd": "/", "command": ["claude"]}, None)
+    assert (await costs(host))["unseen"] == [], "nothing is capped"
+    configure(host, each={"usd": DOLLAR})
+    assert (await costs(host))["unseen"] == ["neo"]

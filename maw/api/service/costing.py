@@ -38,8 +38,11 @@ class Costing(Status):
         halted = self._node.spending.words(agent)
         return {"agent": speaker.agent, "run": run.id, "counted": counted, "today": today, "halted": halted}
 
-    async def resume_costs(self, speaker: Speaker, agent: str | None) -> Json:
+    async def resume_costs(self, speaker: Speaker, agent: str | None, *, clock: bool = False) -> Json:
         row = self._whom(speaker, agent)
+        if clock:
+            await self._node.spending.follow_clock()
+            return self._caps_json()
         await self._node.spending.resume(row, speaker.agent or f"uid {speaker.uid}")
         return self._caps_json()
 
@@ -74,8 +77,11 @@ class Costing(Status):
     def _caps_json(self) -> Json:
         spending = self._node.spending
         caps = [self._cap_json(agent, one) for agent, one in spending.seen()]
+        local = self._node.state.local.values()
+        unseen = [row.name for row in local if self._node.roster.known(row)] if caps else []
         return {
             "caps": caps,
+            "unseen": sorted(unseen),
             "halted": [{"agent": name, "why": why} for name, why in sorted(spending.halted().items())],
         }
 

@@ -21,6 +21,7 @@ CAPS: Json = {
             "unknown_runs": 0, "percent": 100, "source": "maw.toml",
         }
     ],
+    "unseen": ["arthur"],
     "halted": [{"agent": "neo", "why": "halted: its $2.50 a day are spent"}],
 }  # fmt: skip
 KEY = "mk1" + "a" * 56
@@ -201,7 +202,7 @@ class MemoryOffice:
         today = {"day": TIME[:10], **counts_json(run.counts)}
         return {"agent": speaker.agent, "run": run.id, "counted": True, "today": today, "halted": None}
 
-    async def resume_costs(self, speaker: Speaker, agent: str | None) -> Json:
+    async def resume_costs(self, speaker: Speaker, agent: str | None, *, clock: bool = False) -> Json:
         assert speaker.is_admin
         self.calls.append(("resume_costs", agent))
         return CAPS

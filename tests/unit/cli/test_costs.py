@@ -36,7 +36,7 @@ def answer(*items: dict[str, Any], **more: Any) -> dict[str, Any]:
         "scope": "host",
         "more": False,
     }
-    return {**told, "items": list(items), "total": total, "caps": [], "halted": [], **more}
+    return {**told, "items": list(items), "total": total, "caps": [], "halted": [], "unseen": [], **more}
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +78,7 @@ def test_caps_and_who_is_halted(cli: Cli, daemon: FakeDaemon) -> None:
 
 
 def test_a_cap_is_set_and_an_agent_resumed(cli: Cli, daemon: FakeDaemon) -> None:
-    told = {"caps": [{**CAP, "unknown_runs": 2}], "halted": []}
+    told = {"caps": [{**CAP, "unknown_runs": 2}], "halted": [], "unseen": ["neo"]}
     daemon.answers["POST /api/costs/cap"] = daemon.answers["POST /api/costs/resume"] = (200, told)
     result = cli("cost", "cap", "@scout", "usd=$2.50/day", "tokens=1_000_000", "runner_s=off")
     assert daemon.asked[-1].body == {
@@ -88,12 +88,15 @@ def test_a_cap_is_set_and_an_agent_resumed(cli: Cli, daemon: FakeDaemon) -> None
         "runner_s": "off",
     }
     assert "2 runs of today told no money" in result.err
+    assert "neo work in a session of their own" in result.err
     cli("cost", "cap", "--host", "usd=20")
     assert daemon.asked[-1].body == {"usd": "20.000000"}
     cli("cost", "resume", "scout")
     assert daemon.asked[-1].body == {"agent": "scout"}
     cli("cost", "resume", "--host")
     assert daemon.asked[-1].body == {}
+    cli("cost", "resume", "--clock")
+    assert daemon.asked[-1].body == {"clock": True}
 
 
 @pytest.mark.parametrize(
@@ -101,7 +104,8 @@ def test_a_cap_is_set_and_an_agent_resumed(cli: Cli, daemon: FakeDaemon) -> None
     [
         ("cost", "cap"), ("cost", "cap", "scout"), ("cost", "cap", "scout", "--host", "usd=1"),
         ("cost", "cap", "scout", "euro=1"), ("cost", "resume"), ("cost", "resume", "scout", "usd=1"),
-        ("cost", "scout", "neo"), ("cost", "--host"), ("cost", "--days", "0"), ("cost", "cap", "a", "b", "usd=1"),
+        ("cost", "scout", "neo"), ("cost", "--host"), ("cost", "--clock"),
+        ("cost", "resume", "scout", "--clock"), ("cost", "--days", "0"), ("cost", "cap", "a", "b", "usd=1"),
     ],
 )  # fmt: skip
 def test_what_is_not_understood_asks_nobody(cli: Cli, daemon: FakeDaemon, wrong: tuple[str, ...]) -> None:
