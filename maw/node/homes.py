@@ -12,7 +12,9 @@ import shutil
 import stat
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
@@ -61,8 +63,10 @@ def _walk(home: Path) -> Iterator[Path]:
 
 def check_packed(source: Readable) -> None:
     """Raises ValueError for what would not be unpacked."""
-    for _, _ in _members(source):
-        pass
+    with _reading():
+        for _, file in _members(source):
+            while file is not None and file.read(1 << 16):
+                pass
 
 
 def unpack(source: Readable, target: Path) -> int:
@@ -73,7 +77,8 @@ def unpack(source: Readable, target: Path) -> int:
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
-        count = sum(_put(beside, info, file) for info, file in _members(source))
+        with _reading():
+            count = sum(_put(beside, info, file) for info, file in _members(source))
         _sync_all(beside)
         if target.exists():
             target.rmdir()
@@ -109,21 +114,27 @@ def _members(source: Readable) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | No
     size = count = 0
     links: set[str] = set()
     seen: set[str] = set()
+    stream: Any = source
+    with tarfile.open(fileobj=stream, mode="r|gz") as tar:
+        for info in tar:
+            count, size = count + 1, size + max(0, info.size)
+            if count > MAX_FILES or size > MAX_BYTES:
+                raise ValueError(f"the folder has more than {MAX_FILES} files, or {MAX_BYTES >> 20} MiB")
+            info.name = _safe(info, links, seen)
+            seen.add(info.name)
+            if info.issym():
+                links.add(info.name)
+            yield info, tar.extractfile(info) if info.isreg() else None
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Whatever is wrong with the bytes is a ValueError; what is wrong with this disk stays an OSError."""
     try:
-        stream: Any = source
-        with tarfile.open(fileobj=stream, mode="r|gz") as tar:
-            for info in tar:
-                count, size = count + 1, size + max(0, info.size)
-                if count > MAX_FILES or size > MAX_BYTES:
-                    raise ValueError(f"the folder has more than {MAX_FILES} files, or {MAX_BYTES >> 20} MiB")
-                info.name = _safe(info, links, seen)
-                seen.add(info.name)
-                if info.issym():
-                    links.add(info.name)
-                yield info, tar.extractfile(info) if info.isreg() else None
-    except (tarfile.TarError, EOFError, OSError, UnicodeError) as error:
+        yield
+    except (tarfile.TarError, EOFError, zlib.error, OSError, UnicodeError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # this disk's
+            raise
         raise ValueError(f"the folder was not packed as maw packs one: {error}") from None
 
 

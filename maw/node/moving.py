@@ -21,8 +21,10 @@ from maw.core.files import File
 from maw.core.identity import NodeId, key_text
 from maw.core.moving import (
     ACCEPTED,
+    ARRIVED,
     CANCELLED,
     HANDED,
+    HOME,
     MAX_WHY,
     MOVED,
     OFFERED,
@@ -181,7 +183,7 @@ class Moving:
         BadInput."""
         row = self._row(move, leaving=False)
         if row.step != OFFERED:
-            if row.step in (ACCEPTED, HANDED, READY, MOVED):
+            if row.step in (ACCEPTED, HANDED, READY, MOVED, ARRIVED, HOME):
                 return self.json(row)
             raise self._not_now(row)
         self._check_free(row)
@@ -232,10 +234,11 @@ class Moving:
     # -- what is told -------------------------------------------------------------------------------------
 
     def find(self, word: str, *, leaving: bool | None = None) -> bytes:
-        """The move that ``word`` names: its id or the beginning of it, or the agent's name where that is one. NotFound,
-        Ambiguous."""
+        """The move that ``word`` names: its id or the beginning of it, or the agent's name: of that the one which is
+        under way, else the last. NotFound, Ambiguous."""
         rows = [row for row in self._store.state.moves.values() if leaving in (None, row.leaving)]
-        found = [row for row in rows if word == row.name and (row.is_open or row.step == MOVED)]
+        called = sorted((row for row in rows if word == row.name), key=lambda row: row.at)
+        found = [row for row in called if row.is_open] or called[-1:]
         found = found or [row for row in rows if len(word) >= 4 and _name(row).startswith(word.lower())]
         if not found:
             raise NotFound(f"no move {word} is known here", code="no_such_move", hint="maw move status")
@@ -263,7 +266,7 @@ class Moving:
             "progress": self._luggage.progress.get(row.move),
             "uid": row.plan.get("uid"),
             "home": row.plan.get("home"),
-            "home_waits": home and row.step == "home" and not row.plan.get("unpacked"),
+            "home_waits": home and row.step == HOME and not row.plan.get("unpacked"),
         }
 
     # -- the steps that follow by themselves ----------------------------------------------------------------

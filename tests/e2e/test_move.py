@@ -1,0 +1,130 @@
+"""An agent moves between real daemons, which are killed at each step while another host writes to it all the time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.daemons import MAW, Daemon, MakeDaemon
+
+DEADLINE_S = 60.0
+
+
+def until(true: Callable[[], object], what: str) -> None:
+    end = time.monotonic() + DEADLINE_S
+    while not true():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+def told(node: Daemon, *words: str) -> Any:
+    return json.loads(node.maw(*words, "--json", check=False) or "[]")
+
+
+def step(node: Daemon) -> str | None:
+    try:
+        moves = node.ask("GET", "/api/moves")[1]
+    except OSError:
+        return None
+    return moves[0]["step"] if isinstance(moves, list) and moves else None
+
+
+def again(node: Daemon) -> None:
+    """kill -9, and another start."""
+    node.kill()
+    node.start()
+
+
+class Sender:
+    """Says one number after the other to scout at the old address, and remembers those that were taken."""
+
+    def __init__(self, node: Daemon) -> None:
+        self.node = node
+        self.taken: list[str] = []
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self) -> None:
+        n = 0
+        while not self.stop.wait(0.05):
+            n += 1
+            body = {"to": ["scout@old"], "text": f"number {n}"}
+            status, _ = self.node.ask("POST", "/api/direct", body, agent="neo")
+            assert status == 201
+            self.taken.append(f"number {n}")
+
+    def end(self) -> list[str]:
+        self.stop.set()
+        self.thread.join(DEADLINE_S)
+        return self.taken
+
+
+def exits(node: Daemon, *words: str) -> int:
+    done = subprocess.run(
+        [*MAW, *words], env=node.environment(), capture_output=True, timeout=60, check=False
+    )
+    return done.returncode
+
+
+def test_a_move_that_is_killed_at_each_step_loses_nothing(daemon: MakeDaemon, tmp_path: Path) -> None:
+    old, new, third = (daemon(name) for name in ("old", "new", "third"))
+    old.maw("agent", "add", "scout")
+    third.maw("agent", "add", "neo")
+    for node in (new, third):
+        node.maw("join", told(old, "invite")["line"])
+    until(lambda: len(told(third, "agent", "list")) == 5, "all know each other")
+    until(lambda: len(told(new, "agent", "list")) == 5, "all know each other")
+    home = tmp_path / "scout"
+    (home / "memory").mkdir(parents=True)
+    (home / "soul.md").write_text("I am scout")
+
+    sender = Sender(third)
+    try:
+        until(lambda: len(sender.taken) > 5, "it writes")
+        until(lambda: len(told(old, "inbox", "--as", "scout", "--peek")) > 4, "it comes")
+        some = told(old, "inbox", "--as", "scout", "--limit", "3", "--peek")
+        old.maw("ack", *(one["id"] for one in some), "--as", "scout")
+        done = [one["text"] for one in some]
+        move = ("move", "scout", "new", "--dir", str(home))
+        assert exits(old, *move, "--wait", "0s") == 7, "it waits for consent"
+        again(old)
+        until(lambda: step(new) == "offered", "the offer is there")
+        there = tmp_path / "there"
+        assert exits(new, "move", "accept", "scout", "--dir", str(there), "--wait", "0s") == 7
+        again(new)
+        until(lambda: step(old) == "accepted", "the old host knows")
+        moving = threading.Thread(target=exits, args=(old, *move))  # it loses its daemon on the way
+        moving.start()
+        until(lambda: step(old) != "accepted", "handed over")
+        again(old)
+        again(new)
+        moving.join(DEADLINE_S)
+        until(lambda: step(old) == "moved", "it turns")
+        again(new)
+        again(old)
+        until(lambda: step(new) == "home", "it has arrived")
+        assert "has moved to new" in old.maw(*move)
+        assert "lives here now" in new.maw("move", "accept", "scout")
+        assert (there / "soul.md").read_text() == "I am scout"
+    finally:
+        sent = sender.end()
+
+    wanted = Counter(set(sent) - set(done))
+
+    def has() -> Counter[str]:
+        status, page = new.ask("GET", "/api/inbox?limit=500", agent="scout")
+        assert status == 200
+        return Counter(one["text"] for one in page)
+
+    until(lambda: sum(has().values()) >= sum(wanted.values()), "all is there")
+    assert has() == wanted, "each once, and nothing that was done with"
+    assert "scout" not in [one["username"] for one in told(old, "agent", "list", "--here")]
+    sent_last = json.loads(third.maw("send", "@scout@old", "to the old address", "--as", "neo", "--json"))
+    assert sent_last["warnings"] == ["scout@old has moved to scout@new"]
