@@ -3,7 +3,7 @@
 ``python -m tests.e2e.pulse_driver HOME``: for each line on its standard input one pulse in its own process, killed
 before the act of that number (0: none) or that is told with these words; prints before which act it was killed, or what
 it said, then how it ended: ``ended -9``.
-Acts: what is written, appended, renamed or removed durably, what is asked of the daemon, the runner's start and end.
+Acts: what is renamed into its place, appended or removed, what the daemon is told, the runner's start and end.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ class Acts:
         setattr(owner, name, act)
 
     def come(self, what: str) -> None:
+        """What changes nothing, not even whether a step was done, is none: ""."""
+        if not what:
+            return
         self.seen += 1
         if self.die_at == str(self.seen) or (not self.die_at.isdigit() and self.die_at in what):
             os.write(1, f"killed before {what}\n".encode())
@@ -48,10 +51,10 @@ class Acts:
 
 def once(folder: Path, die_at: str) -> None:
     acts = Acts(die_at)
-    for name in ("write", "append", "remove", "sync_folder"):
-        acts.watch(durable, name, lambda path, *_, name=name: f"{name} of {Path(path).name}")
+    acts.watch(durable, "append", lambda path, *_: f"append to {Path(path).name}")
+    acts.watch(os, "unlink", lambda path: f"remove of {Path(path).name}")
     acts.watch(os, "rename", lambda old, new: f"rename to {Path(new).name}")
-    acts.watch(Door, "_ask", lambda _door, method, path, *_: f"{method} {path}")
+    acts.watch(Door, "_ask", lambda _door, method, path, *_: f"{method} {path}" if method == "POST" else "")
     acts.watch(subprocess, "Popen", lambda command, *_: f"start of {command[0]}")
     acts.watch(runner, "understood", lambda *_: "what the runner said is looked at")
     acts.watch(quick, "log_once", lambda *_: "the line in pulse.log")

@@ -240,6 +240,35 @@ def test_a_word_to_it_brings_the_next_pulse_forward(scout: Scout, tmp_path: Path
         keeper.wait(20)
 
 
+def test_who_is_frozen_waits_and_then_hears_all_of_it_as_far_as_it_fits(scout: Scout) -> None:
+    node, key = scout.node, str(scout.node.home / "operator.key")
+    node.ask("POST", "/api/users", {"username": "books", "of": "scout"}, agent="~")
+    node.maw("freeze", "@scout", "--why", "astray", "--key", key)
+    for number in range(60):
+        node.ask(
+            "POST", "/api/direct", {"to": ["scout"], "text": f"number {number} " + "x" * 2000}, agent="arthur"
+        )
+    node.ask("POST", "/api/direct", {"to": ["books"], "text": "how many?", "priority": "high"}, agent="neo")
+    told = scout.pulse(code=6)
+    assert "scout does not pulse" in told and "astray" in told and scout.runs == 0
+    (freeze,) = json.loads(node.maw("freeze", "--list", "--json"))
+    node.maw("thaw", freeze["id"], "--key", key)
+
+    seq = scout.inbox("books")[0]["seq"]
+    scout.says(f">>> reply {seq}\ntwelve\n>>> memory\nthe rest comes later")
+    assert "1 message sent" in scout.pulse()
+    (answer,) = scout.inbox("neo")
+    assert (answer["author"], answer["text"], answer["of"]) == ("books@mbp", "twelve", "scout")
+    assert "which the next pulse hands you" in scout.prompt and scout.inbox("books") == []
+    left = texts(scout.inbox())
+    assert 0 < len(left) < 60 and left[-1].startswith("number 59 "), "the oldest were handed over"
+    scout.says("HEARTBEAT_OK")
+    scout.pulse()
+    scout.pulse()
+    assert scout.inbox() == [] and scout.runs == 3
+    assert [scout.log.count(f"number {number} ") for number in range(60)] == [1] * 60
+
+
 def test_errors_say_what_to_do(scout: Scout) -> None:
     assert "others_home" not in scout.pulse()
     config = scout.folder / "agent.toml"

@@ -42,6 +42,13 @@ async def test_what_wakes_begins_a_run_and_an_inform_alone_does_not(host: Host) 
     assert await waits(host) == (3, 1)
 
 
+async def test_informs_do_not_pile_up_for_ever(host: Host) -> None:
+    for number in range(200):
+        await host.send("neo", "scout", f"deployed {number}", intent="inform")
+        assert number or await waits(host) == (1, 0)
+    assert await waits(host) == (200, 1)
+
+
 async def test_the_answer_to_an_ask_begins_a_run_and_what_is_said_to_that_does_not(host: Host) -> None:
     asked = await host.send("scout", "neo", "is it green?", intent="ask")
     told = await host.send("scout", "neo", "it is late", intent="inform")

@@ -89,7 +89,7 @@ def pulse(
     while outcome is None or again.exists():  # who asks writes that first, and looks for the lock then
         with only_pulse(home) as only:
             if not only:
-                busy = f"a pulse of {home.name} is running: nothing was done"
+                busy = f"a pulse or a dream of {home.name} is running: nothing was done"
                 return outcome or Outcome("running", busy, {"agent": home.name})
             durable.remove(again)
             try:
@@ -328,7 +328,8 @@ class Pulse:
         raise Unavailable(
             f"the runner of {home.name} failed: {ran.failure.why}",
             code="runner_failed",
-            hint=f"nothing is lost: its messages wait. It is tried again from {again} on, or at once with --now",
+            hint=f"nothing is lost: its messages wait. It is tried again from {again} on, or at once with --now."
+            f" {home.own / runner.LAST_FAILURE} has the end of what it printed",
         )
 
     def _fail(self, state: State, why: str, until: float | None = None, *, killed: bool = False) -> None:

@@ -32,6 +32,8 @@ from maw.core.answering import HUNG, MISSING, TOO_LONG, Failure, Usage, understo
 LARGEST: Final = 1 << 20
 """Bytes of what it prints that are taken."""
 COMPLAINTS: Final = 8192
+LAST_FAILURE: Final = "last-failure"
+"""Beside the answer: why it failed last, and the end of what it printed then."""
 GRACE_S: Final = 5.0
 """From SIGTERM to SIGKILL."""
 LOOK_S: Final = 0.5
@@ -93,17 +95,19 @@ def run(
                 raise
             failure = _watch(process, said.fileno(), timeout_s, asked)
         seconds = round(time.monotonic() - begun, 3)
-        if failure is not None:
-            durable.remove(mark)
-            return Ran("", seconds, None, failure)
         said.seek(0)
         printed = said.read(LARGEST).decode("utf-8", "replace")
         complained.seek(max(complained.seek(0, os.SEEK_END) - COMPLAINTS, 0))
         complaints = complained.read(COMPLAINTS).decode("utf-8", "replace")
-    found = understood(printed, complaints, process.returncode)
+    found = understood(printed, complaints, process.returncode or 0)
     ran = Ran(found.answer, seconds, found.usage, found.failure)
+    if failure is not None:
+        ran = Ran("", seconds, None, failure)
     if ran.failure is None:
         durable.write(answer, _written(ran))
+    else:
+        told = f"{ran.failure.why}\n\n{complaints}\n{printed[-COMPLAINTS:]}\n"
+        durable.write(answer.with_name(LAST_FAILURE), told.encode("utf-8", "replace"))
     durable.remove(mark)
     if asked:  # the whole service is being stopped, and what the runner says to that is no failure of its own
         raise Stopped(asked[0])

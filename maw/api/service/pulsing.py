@@ -25,6 +25,8 @@ from maw.store.state import AgentRow
 FAILING: Final = "pulse_failing"
 LOOKED_AT: Final = 500
 """Unread messages of a mailbox that are looked at for one that begins a run."""
+MANY: Final = 200
+"""So many that begin none begin one together: else they would pile up before those that do."""
 
 
 class Pulsing(Status):
@@ -105,7 +107,8 @@ class Pulsing(Status):
         if not (unread := await pages.unread_count(db, agent.n)):
             return 0, 0
         rows = await pages.unread(db, agent.n, after=0, limit=LOOKED_AT)
-        return unread, sum([await self._begins(agent, row) for row in rows])
+        waking = sum([await self._begins(agent, row) for row in rows])
+        return unread, waking or max(unread - MANY + 1, 0)
 
     async def _begins(self, agent: AgentRow, row: Shown) -> bool:
         """Whether this message begins a run: what would wake the agent, what is said in a channel that it watches, and

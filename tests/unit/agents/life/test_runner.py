@@ -63,6 +63,8 @@ def test_nothing_is_kept_of_what_failed(tmp_path: Path) -> None:
     assert got.failure is not None and got.answer == ""
     assert (got.failure.kind, got.failure.why) == (FAILED, "exit code 3: no such model")
     assert kept(tmp_path / ".maw" / "answer") is None
+    told = (tmp_path / ".maw" / "last-failure").read_text()
+    assert told == "exit code 3: no such model\n\nno such model\n\nhalf\n\n"
 
 
 @pytest.mark.parametrize(
