@@ -117,13 +117,14 @@ def remove(manager: Manager = None, pulse: Pulses = None, dream: Dreams = None, 
 
     With --pulse or --dream: instead, an agent's timer; a run that is under way is ended.
     """
-    if pulse or dream:
-        from maw.cli import service_timers
+    from maw.cli import service_timers
 
+    if pulse or dream:
         report = service_timers.remove(Machine.here(), pulse or (), dream or (), manager)
         return _tell(Output.to_stdout(as_json), report)
     home = find_home(os.environ, os.geteuid())
     report = service.remove(Machine.here(), home=home.path, manager=manager)
+    report = service_timers.left_behind(Machine.here(), report)
     return _tell(Output.to_stdout(as_json), report)
 
 

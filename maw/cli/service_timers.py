@@ -52,6 +52,16 @@ def remove(
     return _announced(machine, report, {name: 0 for kind, name in which if kind is Kind.PULSE})
 
 
+def left_behind(machine: Machine, report: ServiceReport) -> ServiceReport:
+    """Of a service that was removed: agents' timers beside it are not its own, and fail without a daemon."""
+    left = agent_timers.installed(machine, report.unit.parent)
+    if not left:
+        return report
+    words = " ".join(f"--{kind} {name}" for kind, name in left)
+    hint = f"agents' timers go on, and fail while there is no daemon: maw service remove {words}"
+    return dataclasses.replace(report, hints=(*report.hints, hint))
+
+
 def _announced(machine: Machine, report: ServiceReport, pulses: dict[str, int]) -> ServiceReport:
     """Everybody is told how often it pulses, 0: not any more; by that they know who should have been heard of."""
     steps, hints = list(report.steps), list(report.hints)

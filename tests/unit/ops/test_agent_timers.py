@@ -124,6 +124,16 @@ def test_removed_and_the_last_one_takes_the_templates(world: World) -> None:
     assert sorted(path.name for path in (world.root / UNITS).iterdir()) == ["maw-pulse@scout.service.d"]
 
 
+def test_who_removes_the_daemon_hears_of_timers_that_stay(world: World) -> None:
+    service.install(world.machine(), home=HOME, command=COMMAND)
+    install(world)
+    report = service.remove(world.machine(), home=HOME)
+    told = service_timers.left_behind(world.machine(), report)
+    assert told.hints[-1].endswith("maw service remove --pulse scout")
+    agent_timers.remove(world.machine(), Manager.SYSTEM, [(Kind.PULSE, "scout")], home=HOME)
+    assert service_timers.left_behind(world.machine(), report) == report
+
+
 def test_under_a_users_own_systemd(world: World) -> None:
     report = install(world, euid=1000)
     folder = "home/nova/.config/systemd/user"
