@@ -13,7 +13,7 @@ from maw.cli import completing
 from maw.cli.output import Output, note, size, words
 from maw.cli.params import As, Json
 from maw.cli.session import reading_daemon
-from maw.core.spending import MICRO, RUNNER_S, TOKENS, UNITS, USD, amount_text, dollars, parse_amount
+from maw.core.spending import MICRO, RUNNER_S, TOKENS, UNITS, USD, amount_text, counted, dollars, parse_amount
 from maw.errors import BadInput
 
 Record = Mapping[str, Any]
@@ -185,8 +185,9 @@ def _warn(answer: Record) -> None:
     for cap in answer["caps"]:
         if cap["unknown_runs"]:
             told = "money" if cap["unit"] == USD else "tokens"
+            runs = counted(cap["unknown_runs"], "run")
             note(
-                f"note: {cap['unknown_runs']} runs of today told no {told}, so nobody can say how {words(cap['of'])}"
+                f"note: {runs} of today told no {told}, so nobody can say how {words(cap['of'])}"
                 f" stands: who ran them is halted. [cost] unknown_{cap['unit']} in maw.toml says what such a run"
                 " counts as"
             )
@@ -212,7 +213,7 @@ def _show(out: Output, found: Record, *, by_model: bool) -> int:
     if not rows:
         return out.nothing("nothing was counted in these days")
     if out.width is not None and (unpriced := found["total"]["unpriced_runs"]):
-        note(f"note: {unpriced} runs told no money: what they cost is not in these sums")
+        note(f"note: {counted(unpriced, 'run')} told no money: what they cost is not in these sums")
     return 0
 
 
@@ -257,7 +258,7 @@ def _caps(out: Output, answer: Record) -> None:
         unit, scale = cap["unit"], {USD: MICRO, TOKENS: 1, RUNNER_S: 1000}[cap["unit"]]
         spent, limit = (amount_text(unit, round(cap[name] * scale)) for name in ("spent", "limit"))
         assumed = f"assumed {amount_text(unit, round(cap['assumed'] * scale))}" if cap["assumed"] else ""
-        unknown = f"{cap['unknown_runs']} runs of unknown cost" if cap["unknown_runs"] else ""
+        unknown = f"{counted(cap['unknown_runs'], 'run')} of unknown cost" if cap["unknown_runs"] else ""
         rows.append(
             [
                 f"{words(cap['of'])}",

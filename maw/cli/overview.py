@@ -10,7 +10,7 @@ from maw.cli.output import Output, note, parse_time, size, span, span_since, wor
 from maw.cli.params import Json
 from maw.cli.session import plain_daemon
 from maw.client import calls
-from maw.core.spending import MICRO, dollars
+from maw.core.spending import MICRO, counted, dollars
 
 Record = Mapping[str, Any]
 
@@ -244,12 +244,12 @@ def _cost(cost: Record) -> str:
     agents = (cost.get("agents") or {}).values()
     usd, runs = sum(one["usd"] for one in agents), sum(one["runs"] for one in agents)
     unpriced = sum(one["unpriced_runs"] for one in agents)
-    more = f" and {unpriced} runs that told none" if unpriced else ""
+    more = f" and {counted(unpriced, 'run')} that told none" if unpriced else ""
     caps = sorted(cost.get("caps") or (), key=lambda cap: -cap["percent"])
     cap = (
         f" · {caps[0]['percent']} % of the {words(caps[0]['unit'])} of {words(caps[0]['of'])}" if caps else ""
     )
-    return f"{dollars(round(usd * MICRO))}{more} in {runs} runs today (UTC){cap}"
+    return f"{dollars(round(usd * MICRO))}{more} in {counted(runs, 'run')} today (UTC){cap}"
 
 
 def _troubles(state: Record) -> list[str]:

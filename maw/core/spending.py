@@ -292,6 +292,11 @@ def tightest(caps: Iterable[Cap]) -> list[Cap]:
     return [found[scope, unit] for scope in (AGENT, HOST, COLONY) for unit in UNITS if (scope, unit) in found]
 
 
+def counted(number: int, what: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def cap_words(unit: str, amount: int | None) -> str:
     """Of the Colony: ``the Colony may spend $50.00 a day``."""
     if amount is None:

@@ -112,8 +112,9 @@ class Drafting:
                 f"{text!r} {error}", code="bad_amount", hint="maw cost cap --colony usd=50/day"
             ) from None
         self._need(key, FREEZING)
-        lifts = [one.id for one in self._ruling.caps if one.unit == unit]
-        if amount is None and not lifts:
+        known = [one for one in self._ruling.caps if one.unit == unit]
+        lifts = [one.id for one in known]
+        if amount is None and all(one.amount is None for one in known):
             raise NotFound(
                 f"the Colony has no cap in {unit}", code="not_capped", hint="`maw cost` shows what is capped"
             )

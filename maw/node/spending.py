@@ -27,6 +27,7 @@ from maw.core.spending import (
     Standing,
     Unknown,
     amount_text,
+    counted,
     day_text,
     end_of,
     must_say,
@@ -101,6 +102,8 @@ class Spending:
         self._seen: list[Seen] = []
         self._halted: dict[bytes, str] = {}
         """By account: why."""
+        self._blind: set[str] = set()
+        """Units in which a run of this host's agents told nothing that is counted as nothing else, and halts."""
         self._stale = False
 
     async def load(self) -> None:
@@ -171,10 +174,13 @@ class Spending:
         shared = self._shared()
         seen = [Seen(None, one) for one in shared]
         before, self._halted = self._halted, {}
+        self._blind = set()
         for account, row in agents.items():
             own = self._since(account, self._costs.today(row))
             mine = [standing(cap, own, self._config.unknown) for cap in self._caps_of(row)]
             seen += [Seen(row, one) for one in mine]
+            caps = [one.cap for one in (*mine, *shared)]
+            self._blind |= {cap.unit for cap in caps if standing(cap, own, self._config.unknown).unknown}
             if (why := _why(mine, shared, own, self._config.unknown)) is not None:
                 self._halted[account] = why
         self._seen = seen
@@ -228,10 +234,11 @@ class Spending:
         """Each cap once a day at 80 %, and once when it is spent; settled when that is over."""
         now: set[tuple[str, str]] = set()
         for agent, one in self._seen:
-            if not (one.is_near or one.unknown) or (agent is not None and self._is_free(agent)):
+            unknown = one.unknown > 0 and one.cap.unit in self._blind
+            if not (one.is_near or unknown) or (agent is not None and self._is_free(agent)):
                 continue
             whose = self._address(agent) if agent is not None else one.cap.scope
-            spent = one.is_spent or bool(one.unknown)
+            spent = one.is_spent or unknown
             about = (HALTED if spent else NEAR, _subject(self._host, whose, one.cap))
             now.add(about)
             if (
@@ -266,14 +273,16 @@ class Spending:
         whose = self._address(agent) if agent is not None else _whose(cap.scope, self._host)
         limit = amount_text(cap.unit, cap.limit)
         resume = f"maw cost resume {name}" if agent is not None else "maw cost resume --host"
+        unknown = one.unknown > 0 and one.cap.unit in self._blind
         if cap.scope == COLONY:
             resume = f"an operator's maw cost cap --colony {cap.unit}=…"
-        if one.unknown and not one.is_spent:
+        if unknown and not one.is_spent:
             told = "money" if cap.unit == USD else "tokens"
+            runs = counted(one.unknown, "run")
             return (
-                f"{whose} may spend {limit} a day, and {one.unknown} runs told no {told}: who ran them is halted until"
+                f"{whose} may spend {limit} a day, and {runs} told no {told}: who ran them is halted until"
                 f" {end_of(self._day)}, for nobody can say what was spent. Set [cost] unknown_{cap.unit} in maw.toml,"
-                f" or cap seconds of runners instead; to go on now: {resume}"
+                f" or cap seconds of runners instead; to go on now: maw cost resume {name or 'AGENT'}"
             )
         if one.is_spent:
             who = "it is" if agent is not None else "this host's agents are"

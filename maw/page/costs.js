@@ -32,7 +32,7 @@ export async function costsView(app, main) {
     if (now === drawn) return;
     drawn = now;
     const { usd, runs, unpriced_runs: unpriced } = body.total;
-    summary.textContent = `${dollars(usd)} in ${runs.toLocaleString()} runs${unpriced ? `, ${unpriced.toLocaleString()} of unknown price` : ""}`;
+    summary.textContent = `${dollars(usd)} in ${counted(runs)}${unpriced ? `, ${unpriced.toLocaleString()} of unknown price` : ""}`;
     box.replaceChildren(...halted(body.halted), ...caps(body.caps, body.unseen), ...agents(body));
   }
 
@@ -59,7 +59,7 @@ function caps(all, unseen) {
     el("span", { class: `meter${cap.percent >= 100 ? " spent" : cap.percent >= 80 ? " near" : ""}`, role: "meter", "aria-label": `${shown(cap.of)}, ${cap.unit}`,
       "aria-valuemin": "0", "aria-valuemax": "100", "aria-valuenow": `${Math.min(100, cap.percent)}`, vars: { "--part": `${Math.min(100, cap.percent)}%` } }),
     el("span", { class: "dim" }, `${amount(cap.unit, cap.spent)} of ${amount(cap.unit, cap.limit)} · ${cap.percent} %`,
-      cap.assumed ? ` · assumed ${amount(cap.unit, cap.assumed)}` : "", cap.unknown_runs ? ` · ${cap.unknown_runs} runs of unknown cost` : "")))),
+      cap.assumed ? ` · assumed ${amount(cap.unit, cap.assumed)}` : "", cap.unknown_runs ? ` · ${counted(cap.unknown_runs)} of unknown cost` : "")))),
     unseen.length ? el("p", { class: "dim note" }, `What ${shown(unseen.join(", "))} spend in a session of their own no cap sees.`) : null].filter(Boolean);
 }
 
@@ -110,6 +110,7 @@ function bars(body, row, of, most, money) {
   return el("span", { class: "bars", role: "img", "aria-label": told.join("; ") || "nothing" }, ...made);
 }
 
+const counted = (runs) => `${runs.toLocaleString()} run${runs === 1 ? "" : "s"}`;
 const none = () => Object.fromEntries(COUNTS.map((name) => [name, 0]));
 
 /** As `maw cost` shows it. */

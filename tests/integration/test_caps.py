@@ -198,3 +198,14 @@ async def test_whose_session_tells_nobody_what_it_spends_is_named(host: Host) ->
     assert (await costs(host))["unseen"] == [], "nothing is capped"
     configure(host, each={"usd": DOLLAR})
     assert (await costs(host))["unseen"] == ["neo"]
+
+
+async def test_an_alert_of_runs_of_unknown_cost_goes_when_who_ran_them_is_resumed(host: Host) -> None:
+    configure(host, host={"usd": DOLLAR})
+    await run(host, "arthur", usd=None)
+    await host.node.spending.keep()
+    assert "maw cost resume AGENT" in (await host.alerts())["halted", "mbp usd"]["text"]
+    assert await refused(host, "neo") is None
+    await host.service.resume_costs(await host.owner(), "arthur")
+    assert await refused(host, "arthur") is None
+    assert await host.alerts() == {}

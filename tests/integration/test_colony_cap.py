@@ -66,5 +66,9 @@ async def test_a_cap_is_drafted_for_who_may_say_it(make_home: MakeHome) -> None:
         assert made["about"] == "the Colony may spend $50.00 a day"
         with pytest.raises(NotFound):
             await command.draft("cap", key_text(key.node), {"unit": "usd", "amount": "off"})
+        colony = mbp.node.membership.book.colony
+        await say(mbp, cap_statement(key, colony, "usd", None, [], now()))
+        with pytest.raises(NotFound):
+            await command.draft("cap", key_text(key.node), {"unit": "usd", "amount": "off"})
         with pytest.raises(Refused):
             await command.draft("cap", key_text(mbp.me), {"unit": "usd", "amount": "1"})
