@@ -281,6 +281,9 @@ def test_errors_say_what_to_do(scout: Scout) -> None:
         [*MAW, "pulse", "--dir", str(scout.folder)], env=scout.env, capture_output=True, text=True
     )
     assert done.returncode in (3, 6) and "nobody" in done.stderr
+    config.write_text(good.replace("watch_channels = []", 'watch_channels = ["nowhere"]'))
+    for _ in range(2):
+        assert scout.pulse() == "HEARTBEAT_OK scout, nothing to do; there is no #nowhere to watch\n"
     config.write_text(good)
     done = subprocess.run([*MAW, "pulse", "ghost"], env=scout.env, capture_output=True, text=True)
     assert done.returncode == 3 and "agents/ghost/agent.toml" in done.stderr and "--dir" in done.stderr

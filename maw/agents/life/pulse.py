@@ -196,6 +196,14 @@ class Pulse:
         except FileNotFoundError:
             return ""
 
+    def _end_of(self, path: Path) -> str:
+        try:
+            with path.open("rb") as file:
+                file.seek(max(file.seek(0, os.SEEK_END) - LARGEST, 0))
+                return file.read().decode("utf-8", "replace")
+        except FileNotFoundError:
+            return ""
+
     def _kept(self, run: Run) -> runner.Ran | None:
         path = self._journal.answer(run)
         try:
@@ -221,8 +229,7 @@ class Pulse:
             )
         line = quick.ok(home.name, told)
         quick.log(str(home.folder), "HEARTBEAT_OK")
-        missing = _missing(told)
-        return Outcome("ok", line + missing, {"agent": told["agent"], "unread": told["unread"]})
+        return Outcome("ok", line, {"agent": told["agent"], "unread": told["unread"]})
 
     def _wait(self, state: State) -> Outcome:
         failing = state.failing
@@ -259,7 +266,7 @@ class Pulse:
             soul=without_comments(self._text(self._home.soul)),
             policy=self._policy.text,
             summary=self._text(self._home.summary),
-            log=self._text(self._home.log),
+            log=self._end_of(self._home.log),
             directives=without_comments(directives),
             tasks=without_comments(tasks),
             asks=tuple(asks),

@@ -63,7 +63,7 @@ def _quickly(name: str | None, folder: str | None, env: Mapping[str, str]) -> st
         if status != 200:
             return None
         policy = (told.get("policy") or {"id": ""})["id"]
-        if told["waking"] or told["held"] or told["no_channel"] or policy != known["policy"]:
+        if told["waking"] or told["held"] or policy != known["policy"]:
             _heard[folder] = told
             return None
         if learnt is not None:
@@ -78,7 +78,8 @@ def ok(name: str, told: Mapping[str, Any]) -> str:
     """The one line."""
     waiting = int(told["unread"]) + sum(told["roles"].values())
     rest = f", {waiting} unread that begin no run" if waiting else ""
-    return f"HEARTBEAT_OK {name}, nothing to do{rest}"
+    missing = ", ".join(f"#{channel}" for channel in told["no_channel"])
+    return f"HEARTBEAT_OK {name}, nothing to do{rest}{f'; there is no {missing} to watch' if missing else ''}"
 
 
 def heard(folder: str) -> dict[str, Any] | None:
