@@ -210,6 +210,8 @@ def _show(out: Output, found: Record, *, by_model: bool) -> int:
         if rows and out.width is not None:
             out.line()
         _caps(out, found)
+    if rows and out.width is not None and not found["caps"] and found["total"]["runs"]:
+        note("note: nothing is capped: maw cost cap --host usd=20, maw cost cap AGENT runner_s=3600")
     if not rows:
         return out.nothing("nothing was counted in these days")
     if out.width is not None and (unpriced := found["total"]["unpriced_runs"]):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
+from maw.core.identity import NodeId
 from maw.core.spending import Run
+from maw.node.store import Store
 from maw.node.tallies import SETTLED_MS
+from maw.store.rederiving import Rederiving
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, all_running, pair, running, until
 from tests.integration.test_caps import configure, refused
@@ -141,3 +146,34 @@ async def test_what_was_said_outlives_the_disk(make_home: MakeHome) -> None:
         assert (sums["usd"], sums["runs"]) == (1.0, 2)
         assert sums["messages"] == 1 + said, "what came back was counted when it was said"
         assert await is_halted()
+
+
+async def test_a_table_that_was_lost_is_made_again_from_the_entries(make_home: MakeHome) -> None:
+    home = make_home("mbp")
+    async with running(home) as host:
+        await host.add("neo")
+        await host.service.take_run(await host.as_("neo"), RUN)
+        await say(host)
+        me = host.me
+    with closing(sqlite3.connect(home.database)) as conn:
+        before = conn.execute("SELECT * FROM ledger").fetchall()
+        conn.execute("DELETE FROM ledger")
+        Rederiving(conn, me).run(())
+        assert conn.execute("SELECT * FROM ledger").fetchall() == before != []
+        Rederiving(conn, me).run(())
+        assert conn.execute("SELECT * FROM ledger").fetchall() == before, "and not twice"
+
+
+async def test_the_day_goes_on_under_a_new_key(make_home: MakeHome) -> None:
+    async with running(make_home("mbp")) as host:
+        await host.add("neo")
+        await host.service.take_run(await host.as_("neo"), RUN)
+        costs, store = host.node.costs, host.node.state
+        read = await host.node.writer.submit(costs.read_day)
+        former = host.me
+        other = NodeId(b"\x01" * 32)
+        store.former_me = frozenset({former})
+        costs._store = Store(other, host.node.db, store, host.node.writer)
+        costs.took_day(read)
+        assert [counts.runs for counts in costs.of_host()] == [1]
+        assert costs.elsewhere() == []

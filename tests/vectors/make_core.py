@@ -9,6 +9,7 @@ import json
 import sys
 from typing import Any
 
+from maw.core.capping import cap_statement
 from maw.core.clock import pack
 from maw.core.colony import AgentCard, Recipient, Said
 from maw.core.editing import Edit
@@ -35,6 +36,7 @@ from maw.core.frames import (
     encode,
 )
 from maw.core.identity import Signer, digest, key_text, short_key
+from maw.core.ledger import Account, ledger_content
 from maw.core.log import closed_digest
 from maw.core.message_ids import message_id
 from maw.core.policy import policy_statement
@@ -45,6 +47,7 @@ from maw.core.redaction import REDACTED, Redaction, redaction_statement
 from maw.core.seal_keys import SealKey
 from maw.core.sealing import Chances, public_of, seal
 from maw.core.souls import Soul
+from maw.core.spending import DAY_MS, Counts
 from maw.core.statement import Statement, admit, colony_id, found
 from maw.core.vouched import vouch
 from maw.core.word import OperatorWord, sign_word
@@ -206,6 +209,7 @@ def vectors() -> dict[str, Any]:
             "admit with recovery keys": _statement(bound),
             "redact": _statement(stated),
             "policy": _statement(policy_statement(operator, colony, 3, "Say who you are.\n", AT_MS)),
+            "cap": _statement(cap_statement(operator, colony, "usd", 50_000_000, [digest(b"maw")], AT_MS)),
         },
         "colony": colony.hex(),
         "entries": [
@@ -230,6 +234,22 @@ def vectors() -> dict[str, Any]:
                 Presence(((bytes(16), Seen(AT_MS, AT_MS, False, NONCE)),)).content()
             ).hex(),
             "soul": pack_content(Soul(bytes(16), "# arthur\n\nI look for tea.\n").content()).hex(),
+            "ledger": pack_content(
+                ledger_content(
+                    [
+                        Account(
+                            AT_MS // DAY_MS, bytes(16), 7, "opus", Counts(runs=1, runner_ms=1500, usd=12_300)
+                        ),
+                        Account(
+                            AT_MS // DAY_MS,
+                            bytes(16),
+                            7,
+                            "",
+                            Counts(wakes=2, pulses=3, messages=4, bytes=512),
+                        ),
+                    ]
+                )
+            ).hex(),
             "agent, a role": pack_content(
                 AgentCard(
                     bytes(16), "judge", "agent", False, Profile("judges", NONCE, 1800, ("reviewer",))

@@ -195,3 +195,18 @@ def test_a_soul_a_policy_and_who_runs_it_by_the_words_of_the_protocol_alone() ->
     _, type_, colony, issuer, _, fields = msgpack.unpackb(body)
     assert (type_, colony, fields) == ("policy", raw("colony"), {"version": 3, "text": "Say who you are.\n"})
     VerifyKey(issuer).verify(b"maw-statement-v1\0" + body, signature)
+
+
+def test_a_ledger_and_a_cap_by_the_words_of_the_protocol_alone() -> None:
+    day = VECTORS["given"]["at_ms"] // 86_400_000
+    assert msgpack.unpackb(raw("payloads", "ledger")) == {
+        "rows": [
+            [bytes(16), day, 7, "opus", [0, 0, 0, 0, 1, 0, 0, 1500, 0, 0, 0, 12_300]],
+            [bytes(16), day, 7, "", [2, 3, 4, 512, 0, 0, 0, 0, 0, 0, 0, 0]],
+        ]
+    }
+    body, signature = msgpack.unpackb(raw("statements", "cap", "wire"))
+    _, type_, colony, issuer, _, fields = msgpack.unpackb(body)
+    assert (type_, colony) == ("cap", raw("colony"))
+    assert fields == {"unit": "usd", "amount": 50_000_000, "lifts": [raw("digest", "is")]}
+    VerifyKey(issuer).verify(b"maw-statement-v1\0" + body, signature)
