@@ -8,6 +8,7 @@ from typing import Any
 from maw.agents.life import quick
 from maw.agents.life.home import AgentHome, read_home
 from maw.agents.life.journal import Journal
+from maw.agents.life.souls import is_known
 from maw.core.pulsing import is_empty
 from maw.errors import MawError
 
@@ -20,7 +21,7 @@ def learn(folder: str, name: str | None) -> dict[str, Any] | None:
         home = read_home(Path(folder))
         journal = Journal(home)
         state, policy = journal.state(), journal.policy()
-        busy = state.failing is not None or state.owed or not _is_quiet(home)
+        busy = state.failing is not None or state.owed or not _is_quiet(home) or not is_known(home)
     except (MawError, OSError):
         return None
     if busy or name not in (None, home.name):

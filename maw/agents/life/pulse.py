@@ -112,6 +112,7 @@ class Pulse:
         self._env = env
         self._journal = Journal(home)
         self._policy = self._journal.policy()
+        self._soul_is_told = False
 
     def once(self, *, insist: bool = False) -> Outcome:
         home, journal = self._home, self._journal
@@ -127,7 +128,7 @@ class Pulse:
         kept = None if run is None else self._kept(run)
         if (
             kept is None
-        ):  # else its answer is carried out first, and what that writes into the log is looked for there
+        ):  # else its answer is carried out first: what that wrote into the log is looked for there
             self._look_after_soul()
         directives, tasks = self._text(home.heartbeat), self._text(home.tasks)
         now = time.time()
@@ -172,6 +173,7 @@ class Pulse:
         """Raises Refused where it is broken and nobody has a sound one: no run begins with that."""
         home = self._home
         checked = look_after(home, lambda: self._daemon, self._tell)
+        self._soul_is_told = checked.synced
         if not checked.sound:
             raise Refused(
                 f"{home.name} does not pulse: the soul {checked.fault}, and neither git nor the Colony has one",
@@ -219,7 +221,7 @@ class Pulse:
         """``seen``: how its files looked, where a home that looks so has nothing to do."""
         home = self._home
         tell_costs(self._journal, state, self._daemon)
-        if seen is not None and not state.owed and read_home(home.folder) == home:
+        if seen is not None and self._soul_is_told and not state.owed and read_home(home.folder) == home:
             quick.remember(
                 str(home.folder),
                 looks=seen,

@@ -102,6 +102,12 @@ COPY: Final = "its own copy"
 COLONY: Final = "the Colony"
 
 
+def is_known(home: AgentHome) -> bool:
+    """Whether the file is as it was when it was found sound, and the Colony was told: nothing is to be done."""
+    state = _read_state(home)
+    return bool(state.mark) and state.mark == _mark(home.soul) and state.synced == state.hash
+
+
 def note_synced(home: AgentHome, told: str) -> None:
     """The Colony was told the version of this hash."""
     state = _read_state(home)
