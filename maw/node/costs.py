@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import aiosqlite
 
 from maw.core.ledger import Account
-from maw.core.spending import NOTHING, Counts, Run, day_of
+from maw.core.spending import NOTHING, Counts, Run, day_of, total
 from maw.node.authoring import wall_clock_ms
 from maw.node.store import Store
 from maw.store import costs as rows
@@ -46,8 +46,8 @@ class Costs:
         self._counted_on = -1
         self._today: dict[bytes, Counts] = {}
         """Of this host's agents, on that day."""
-        self._elsewhere: dict[tuple[int, bytes], Counts] = {}
-        """The same of other hosts', by their nodes."""
+        self._of_host = self._elsewhere = NOTHING
+        """The same of all of them, and of all other hosts'."""
         self.counted: Callable[[], None] = lambda: None
         """Called when there is more than there was."""
 
@@ -75,19 +75,22 @@ class Costs:
             if node in ours:
                 found[agent] = found.get(agent, NOTHING).plus(counts)
         self._today, self._counted_on = found, read.day
-        self._elsewhere = {key: counts for key, counts in read.counts.items() if key[0] not in ours}
+        self._of_host = total(found.values())
+        self._elsewhere = total(counts for (node, _), counts in read.counts.items() if node not in ours)
 
     def _ours(self) -> set[int]:
         """This node, by its key of today and those before: the day goes on when a key is rotated."""
         state = self._store.state
         return {state.nodes[key].n for key in (self._store.me, *state.former_me) if key in state.nodes}
 
-    def of_host(self) -> list[Counts]:
-        return list(self._today.values()) if self._counted_on == self.day else []
+    @property
+    def of_host(self) -> Counts:
+        return self._of_host if self._counted_on == self.day else NOTHING
 
-    def elsewhere(self) -> list[Counts]:
+    @property
+    def elsewhere(self) -> Counts:
         """Of other hosts' agents today, as far as those have said it here."""
-        return list(self._elsewhere.values()) if self._counted_on == self.day else []
+        return self._elsewhere if self._counted_on == self.day else NOTHING
 
     async def add(self, conn: aiosqlite.Connection, found: Mapping[tuple[int, bytes], Counts]) -> None:
         """What was seen, by day and account; ``added`` when it is on the disk."""
@@ -157,8 +160,10 @@ class Costs:
         self._reached = max(self._reached, day)
         if day > self._counted_on:
             self._today, self._counted_on = {}, day
+            self._of_host = self._elsewhere = NOTHING
         if day == self._counted_on:
             self._today[agent] = self._today.get(agent, NOTHING).plus(counts)
+            self._of_host = self._of_host.plus(counts)
 
 
 def account_of(agent: AgentRow) -> bytes:

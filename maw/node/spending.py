@@ -33,7 +33,6 @@ from maw.core.spending import (
     must_say,
     standing,
     tightest,
-    total,
 )
 from maw.errors import MawError, Refused
 from maw.node.authoring import wall_clock_ms
@@ -189,12 +188,12 @@ class Spending:
                 self._freed(row_)
 
     def _shared(self) -> list[Standing]:
-        own = total(self._costs.of_host())
+        own = self._costs.of_host
         host = self._since(_HOST, own)
         of_host = tightest(self._caps(HOST, self._config.host, _HOST))
         found = [standing(cap, host, self._config.unknown) for cap in of_host]
         if caps := tightest(self._colony()):
-            spent = Spent.of(own.plus(total(self._costs.elsewhere())))
+            spent = Spent.of(own.plus(self._costs.elsewhere))
             found += [standing(cap, spent, self._config.unknown) for cap in caps]
             self._say_soon(Spent.of(own), found)
         return found
@@ -210,7 +209,7 @@ class Spending:
 
     def said(self) -> None:
         """All that this host had spent until now is in its log."""
-        self._said = self._costs.day, Spent.of(total(self._costs.of_host()))
+        self._said = self._costs.day, Spent.of(self._costs.of_host)
 
     def _since(self, account: bytes, counts: Counts) -> Spent:
         spent = Spent.of(counts)
@@ -305,7 +304,7 @@ class Spending:
         again = {key for key in self._noted | self._to_note if self._is_about(key, agent)}
 
         async def write(conn: aiosqlite.Connection) -> Spent:
-            counts = total(self._costs.of_host()) if agent is None else self._costs.today(agent)
+            counts = self._costs.of_host if agent is None else self._costs.today(agent)
             spent = Spent.of(counts)
             await rows.resume(conn, day, account, spent, wall_clock_ms(), who)
             await rows.tell_again(conn, day, again)
