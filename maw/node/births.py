@@ -98,7 +98,7 @@ class Births:
         node = state.nodes.get(born.node)
         mother = None if node is None else state.agents.get((node.n, born.agent))
         return {
-            "by": None if mother is None else self._directory.address(mother),
+            "by": None if mother is None else self._directory.address(self._directory.now(mother)),
             "generation": born.generation,
             "id": born.text(),
         }

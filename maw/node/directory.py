@@ -114,6 +114,13 @@ class Directory:
         found = None if home is None else self._state.agents.get((home.n, row.id))
         return found or row
 
+    def addresses(self, row: AgentRow) -> list[str]:
+        """Where it lives, and under which it was known before."""
+        state = self._state
+        former = state.travels.former(state.node_at[row.node].key, row.id)
+        names = [state.nodes[key].name for key in former if key in state.nodes]
+        return [self.address(row), *(f"{row.name}@{name}" for name in names)]
+
     def moved(self, words: Sequence[str]) -> list[str]:
         """Of addresses of agents that moved away from there: where they are now."""
         told: list[str] = []

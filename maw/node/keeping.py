@@ -16,7 +16,7 @@ from maw.core.clock import shown_time
 from maw.core.colony import Said
 from maw.core.effects import Alert
 from maw.core.entry import Entry, Kind
-from maw.core.freezing import ALL, CHANNEL, Freeze
+from maw.core.freezing import AGENT, ALL, CHANNEL, Freeze
 from maw.core.heeding import MAX_KEEPS, Heed
 from maw.core.identity import NodeId, short_key
 from maw.core.ruling import IN_FORCE_IS_TOLD
@@ -80,7 +80,7 @@ class Keeping:
                 return REVOKED
         if said is not None and ruling.freezes.active and entry.author != self._store.me:
             author = ruling.successor(entry.author)
-            frozen = ruling.freezes.on(author, said.agent, said.channel) is not None
+            frozen = self._freeze_on(author, said.agent, said.channel) is not None
             said_ms = shown_time(entry.hlc, wall_clock_ms()).ms
             if frozen and self._word.over(said, entry.author, said_ms) is None:
                 return FROZEN
@@ -111,7 +111,7 @@ class Keeping:
 
     def refuse_frozen(self, agent: AgentRow, channel: str | None) -> None:
         """Raises Refused when a freeze keeps this agent of ours from doing anything there."""
-        freeze = self._book().ruling.freezes.on(self._store.me, agent.id, channel)
+        freeze = self._freeze_on(self._store.me, agent.id, channel)
         if freeze is not None:
             raise Refused(
                 f"{frozen_words(freeze)}: nothing is taken from {agent.name} here",
@@ -122,8 +122,16 @@ class Keeping:
 
     def frozen(self, agent: AgentRow) -> str | None:
         """What freezes this agent of ours altogether, in words; None where nothing does."""
-        freeze = self._book().ruling.freezes.on(self._store.me, agent.id, None)
+        freeze = self._freeze_on(self._store.me, agent.id, None)
         return None if freeze is None else frozen_words(freeze)
+
+    def _freeze_on(self, node: NodeId, agent: bytes, channel: str | None) -> Freeze | None:
+        """Also one that names the agent where it lived before."""
+        freezes, travels = self._book().ruling.freezes, self._store.state.travels
+        if (here := freezes.on(node, agent, channel)) is not None or not travels.knows(agent):
+            return here
+        before = (freezes.on(home, agent, None) for home in travels.former(node, agent))
+        return next((one for one in before if one is not None and one.target.what == AGENT), None)
 
     # -- done soon ----------------------------------------------------------------------------------
 

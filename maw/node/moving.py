@@ -69,7 +69,9 @@ class Moving:
         accept_from: Sequence[str],
         frozen: Callable[[AgentRow], str | None],
         alert: Callable[[Alert], None],
+        settle: Callable[[str, str], None],
     ) -> None:
+        self._settle = settle
         self._store = store
         self._authoring = authoring
         self._directory = directory
@@ -188,8 +190,11 @@ class Moving:
             raise self._not_now(row)
         self._check_free(row)
         self._people.check_new(row.name, row.role)
-        plan = {**row.plan, "uid": uid, "home": home}
-        await self._say_of(row, ACCEPTED, plan=plan)
+        own = self._directory.host_name(self._store.state.nodes[self._store.me])
+        async with self._people.births.turn:
+            await self._people.births.allow(None, row.name, own)  # as one that is made here by hand
+            await self._say_of(row, ACCEPTED, plan={**row.plan, "uid": uid, "home": home})
+        self._settle(MOVE_STUCK, _name(row))
         return self.json(self._store.state.moves[move])
 
     def _check_free(self, row: MoveRow) -> None:
@@ -206,6 +211,7 @@ class Moving:
         if row.step not in (OFFERED, ACCEPTED, HANDED):
             raise self._not_now(row)
         await self._say_of(row, REFUSED, why=plain_words(why)[:MAX_WHY])
+        self._settle(MOVE_STUCK, _name(row))
         return self.json(self._store.state.moves[move])
 
     async def cancel(self, move: bytes) -> Json:
@@ -221,6 +227,7 @@ class Moving:
         row = self._row(move, leaving=False)
         await self._luggage.drop(row)
         await self._set(row, {**row.plan, "unpacked": True})
+        self._settle(MOVE_STUCK, _name(row))
         return self.json(self._store.state.moves[move])
 
     def home(self, move: bytes) -> tuple[File, MoveRow]:
@@ -290,7 +297,7 @@ class Moving:
     async def _welcome(self, row: MoveRow) -> None:
         try:
             await self.accept(row.move, os.getuid(), None)
-        except (Conflict, BadInput) as error:
+        except (Conflict, BadInput, Refused) as error:
             await self._say_of(row, REFUSED, why=plain_words(error.message)[:MAX_WHY])
 
     async def _depart(self, row: MoveRow) -> None:
@@ -356,6 +363,8 @@ class Moving:
     def received(self, fold: Fold) -> None:
         """What came from elsewhere is durable."""
         for row in fold.changes.moves.values():
+            if row.step == CANCELLED and not row.leaving:
+                self._settle(MOVE_STUCK, _name(row))
             if row.step == OFFERED and not row.leaving and not self._is_welcome(row):
                 host = self._directory.name_of(row.node)
                 asked = f"maw move accept {_name(row)}, or maw move refuse {_name(row)}"

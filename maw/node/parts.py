@@ -384,7 +384,7 @@ class Parts:
         )
         moving = Moving(
             store, self.authoring, self.directory, self.sealing, self.people, self.roster, luggage,
-            self.config.moves.accept_from, self.keeping.frozen, self.alerts.raise_alert,
+            self.config.moves.accept_from, self.keeping.frozen, self.alerts.raise_alert, self.alerts.settle,
         )  # fmt: skip
         arriving = Arriving(
             store, self.authoring, self.folds, luggage, self.directory.counts, self.alerts.raise_alert

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import io
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from maw.api.backend import Json
 from maw.core.moving import HOME
-from maw.errors import Conflict, NotFound, Refused
+from maw.errors import Ambiguous, Conflict, NotFound, Refused
 from maw.node.arriving import Arriving
 from maw.node.homes import pack, unpack
 from maw.node.moving import Moving
+from maw.node.people import People
+from maw.store.rederiving import Rederiving
 from maw.store.travelling import MoveRow
+from maw.store.verifying import verify_database
 from tests.conftest import MakeHome
 from tests.integration.nodes import UID, Host, all_running, pair, running, until
 
@@ -95,6 +101,15 @@ async def has(host: Host, texts: list[str]) -> None:
     assert sorted(await host.texts("scout")) == sorted(texts)
 
 
+async def reads(host: Host, name: str, ref: str) -> Json:
+    """The message, once this agent can read it."""
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(NotFound):
+                return await host.service.message(await host.as_(name), ref)
+            await asyncio.sleep(0.01)
+
+
 async def test_a_move_takes_mailbox_and_cursor_along(make_home: MakeHome) -> None:
     homes = [make_home(name) for name in ("old", "new", "third")]
     async with all_running(*homes) as (old, new, third):
@@ -102,11 +117,11 @@ async def test_a_move_takes_mailbox_and_cursor_along(make_home: MakeHome) -> Non
         first = await third.send("neo", "scout@old", "read before")
         await third.send("neo", "scout@old", "unread before")
         await third.post("neo", "for @scout and all")
-        await until(lambda: old.node.state.messages == 3, "all is there")
+        await has(old, ["read before", "unread before", "for @scout and all"])
         await ack(old, "scout", "read before")
         await move_over(old, new)
-        assert sorted(await new.texts("scout")) == ["for @scout and all", "unread before"]
-        history = await new.service.message(await new.as_("scout"), first["id"])
+        await has(new, ["for @scout and all", "unread before"])
+        history = await reads(new, "scout", first["id"])
         assert history["text"] == "read before", "what is done with is read on"
         with pytest.raises(NotFound, match="no agent of this host"):
             await old.as_("scout")
@@ -115,10 +130,8 @@ async def test_a_move_takes_mailbox_and_cursor_along(make_home: MakeHome) -> Non
         assert sent["warnings"] == ["scout@old has moved to scout@new"]
         assert [one["agent"] for one in sent["recipients"]] == ["scout@new"]
         await third.post("neo", "@scout@old is named as ever, and @scout")
-        await until(lambda: new.node.state.messages == 5, "it came")
-        assert (await new.texts("scout"))[2:] == [
-            "to the old address", "@scout@old is named as ever, and @scout",
-        ]  # fmt: skip
+        here = ["unread before", "for @scout and all", "to the old address"]
+        await has(new, [*here, "@scout@old is named as ever, and @scout"])
         await ack(new, "scout", "to the old address")
         receipt = await third.service.wait_reached(sent["id"], 30, "acked")
         assert receipt["state"] == "acked"
@@ -309,3 +322,160 @@ async def test_a_move_goes_on_after_a_restart_of_either(make_home: MakeHome) -> 
             await knows(third, "scout@new")
         async with running(new_home) as new:
             await has(new, ["before", "while the old host is away"])
+
+
+# -- what is private --------------------------------------------------------------------------------
+
+
+async def test_private_channels_go_along(make_home: MakeHome) -> None:
+    async with all_running(make_home("old"), make_home("new"), make_home("third")) as (old, new, third):
+        await three(old, new, third)
+        made = await third.service.add_channel(await third.as_("neo"), "plans", members=["scout@old"])
+        room = made["id"]
+        await until(lambda: old.node.directory.rooms_of(old.node.directory.local("scout").id), "it is in")
+        before = await third.post("neo", "said before, @scout", room)
+        await has(old, ["said before, @scout"])
+        await move_over(old, new)
+        await knows(third, "scout@new")
+        await has(new, ["said before, @scout"])
+        after = await third.post("neo", "said after, @scout", room)
+        await has(new, ["said before, @scout", "said after, @scout"])
+        posted = await new.post("scout", "I am here now", room)
+        said = await reads(third, "neo", posted["id"])
+        assert (said["text"], said["author"]) == ("I am here now", "scout@new")
+        for one in (before, after):
+            assert (await reads(new, "scout", one["id"]))["text"] == one["message"]["text"]
+        with pytest.raises(NotFound):
+            await new.service.message(await new.owner(), before["id"])
+
+
+async def test_what_it_said_and_read_stays_readable(make_home: MakeHome) -> None:
+    """Both sides of a sealed talk, and an edit that comes by way of the old host."""
+    async with all_running(make_home("old"), make_home("new"), make_home("third")) as (old, new, third):
+        await three(old, new, third)
+        mine = await old.send("scout", "neo@third", "a question")
+        await third.receives("neo", ["a question"])
+        answer = await third.send("neo", "scout@old", "an anser", reply_to=mine["id"])
+        await has(old, ["an anser"])
+        await move_over(old, new)
+        await knows(third, "scout@new")
+        scout = await new.as_("scout")
+        assert (await reads(new, "scout", mine["id"]))["text"] == "a question"
+        await third.service.edit(await third.as_("neo"), answer["id"], "an answer", idempotency_key=None)
+
+        await reads(new, "scout", answer["id"])
+
+        async def edited() -> bool:
+            return bool((await new.service.message(scout, answer["id"]))["text"] == "an answer")
+
+        async with asyncio.timeout(30):
+            while not await edited():
+                await asyncio.sleep(0.01)
+        reply = await new.send("scout", "neo@third", "thank you", reply_to=answer["id"])
+        assert reply["message"]["reply_to"] == answer["id"]
+
+
+async def test_a_redacted_message_leaves_no_key(make_home: MakeHome) -> None:
+    async with all_running(make_home("old"), make_home("new"), make_home("third")) as (old, new, third):
+        await three(old, new, third)
+        sent = await third.send("neo", "scout@old", "to be forgotten")
+        await has(old, ["to be forgotten"])
+        await move_over(old, new)
+        await has(new, ["to be forgotten"])
+        await third.service.redact(await third.as_("neo"), [sent["id"]], None)
+        for host in (old, new):
+            async with asyncio.timeout(30):
+                while await host.node.db.rows(
+                    "SELECT place FROM opened UNION SELECT epoch FROM borrowed", ()
+                ):
+                    await asyncio.sleep(0.01)
+
+
+# -- damage and loss --------------------------------------------------------------------------------
+
+
+async def test_a_lost_database_of_either_host_knows_where_the_agent_lives(make_home: MakeHome) -> None:
+    """Both logs come back from the others, in whatever order."""
+    old_home, new_home, third_home = (make_home(name) for name in ("old", "new", "third"))
+    async with running(third_home) as third:
+        async with running(old_home) as old, running(new_home) as new:
+            await three(old, new, third)
+            await move_over(old, new)
+            await knows(third, "scout@new")
+            await new.send("scout", "neo@third", "here")
+            await third.receives("neo", ["here"])
+        for home in (old_home, new_home):
+            for path in home.path.glob("colony.db*"):
+                path.unlink()
+        async with running(old_home) as old, running(new_home) as new:
+            await until(lambda: "scout" in new.node.state.local, "it is the new host's")
+            await knows(old, "scout@new")
+            await until(lambda: not old.node.authoring.recovering, "its log is back")
+            assert "scout" not in old.node.state.local
+            await knows(third, "scout@new")
+            await third.send("neo", "scout@old", "after the loss")
+            await until(lambda: new.node.state.mail, "it came")
+            await has(new, ["after the loss"])
+
+
+async def test_what_is_made_again_from_the_entries_is_the_same(make_home: MakeHome) -> None:
+    homes = [make_home(name) for name in ("old", "new", "third")]
+    async with all_running(*homes) as (old, new, third):
+        await three(old, new, third)
+        await third.send("neo", "scout@old", "hello")
+        await has(old, ["hello"])
+        await move_over(old, new)
+        await has(new, ["hello"])
+        keys = [host.me for host in (old, new, third)]
+    for home, me in zip(homes, keys, strict=True):
+        with closing(sqlite3.connect(home.database)) as conn:
+            assert verify_database(conn, me=me).findings == []
+            before = conn.execute("SELECT * FROM travels ORDER BY 1, 2, 3, 4").fetchall()
+            mail = conn.execute("SELECT agent, seq FROM mailbox ORDER BY 1, 2").fetchall()
+            owned = conn.execute("SELECT agent FROM local_agents ORDER BY 1").fetchall()
+            conn.execute("DELETE FROM travels")
+            conn.execute("DELETE FROM mailbox")
+            conn.execute("DELETE FROM local_agents")
+            Rederiving(conn, me, torn=("travels", "mailbox", "local_agents")).run([])
+            assert conn.execute("SELECT * FROM travels ORDER BY 1, 2, 3, 4").fetchall() == before
+            assert conn.execute("SELECT agent, seq FROM mailbox ORDER BY 1, 2").fetchall() == mail
+            assert conn.execute("SELECT agent FROM local_agents ORDER BY 1").fetchall() == owned
+
+
+# -- old addresses ----------------------------------------------------------------------------------
+
+
+async def test_an_old_address_that_means_two_is_refused(
+    make_home: MakeHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older maw on the old host gives the name again: who is meant is asked, and not guessed."""
+    async with all_running(make_home("old"), make_home("new"), make_home("third")) as (old, new, third):
+        await three(old, new, third)
+        await move_over(old, new)
+        await knows(third, "scout@new")
+        monkeypatch.setattr(People, "_check_unused", lambda self, name: None)
+        await old.add("scout")
+        await until(lambda: len(third.node.directory.agents_called("scout")) == 2, "both are known")
+        with pytest.raises(Ambiguous) as asked:
+            await third.send("neo", "scout@old", "which one?")
+        assert asked.value.candidates == ("scout@new", "scout@old")
+        posted = await third.post("neo", "@scout@old is who is there now")
+        await has(old, ["@scout@old is who is there now"])
+        await reads(new, "scout", posted["id"])
+        assert await new.texts("scout") == []
+
+
+async def test_mentions_of_the_old_address_are_found(make_home: MakeHome) -> None:
+    async with all_running(make_home("old"), make_home("new"), make_home("third")) as (old, new, third):
+        await three(old, new, third)
+        await third.post("neo", "@scout@old before")
+        await has(old, ["@scout@old before"])
+        await move_over(old, new)
+        await knows(third, "scout@new")
+        posted = await third.post("neo", "@scout@old after")
+        assert "scout@old has moved to scout@new" in posted["warnings"]
+        assert [one["agent"] for one in posted["recipients"]] == ["scout@new"]
+        await has(new, ["@scout@old before", "@scout@old after"])
+        for address in ("scout@new", "scout@old"):
+            page = await third.service.mentions_page(await third.as_("neo"), address, after_seq=None, limit=9)
+            assert [one["text"] for one in page.items] == ["@scout@old before", "@scout@old after"]

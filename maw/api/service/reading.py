@@ -120,7 +120,7 @@ class Reading(Speakers):
             directory.find_agent(user)  # says what is near
         words = {wanted.name: None}
         for row in rows:
-            words |= dict.fromkeys((directory.address(row), *self._groups_of(row)))
+            words |= dict.fromkeys((*directory.addresses(row), *self._groups_of(row)))
         return list(words)
 
     def _groups_of(self, row: AgentRow) -> list[str]:
