@@ -269,6 +269,15 @@ def test_who_is_frozen_waits_and_then_hears_all_of_it_as_far_as_it_fits(scout: S
     assert [scout.log.count(f"number {number} ") for number in range(60)] == [1] * 60
 
 
+def test_a_soul_that_was_changed_is_told_by_the_next_quiet_pulse(scout: Scout) -> None:
+    scout.pulse()
+    for text in ("I look after the builds, and the tests.\n", "I look.\n"):
+        (scout.folder / "soul.md").write_text(text)
+        (scout.folder / "heartbeat.md").write_text(f"# {text}")
+        assert scout.pulse().startswith("HEARTBEAT_OK")
+        assert scout.node.ask("GET", "/api/souls/scout", agent="neo")[1]["text"] == text
+
+
 def test_errors_say_what_to_do(scout: Scout) -> None:
     assert "others_home" not in scout.pulse()
     config = scout.folder / "agent.toml"
