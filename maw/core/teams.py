@@ -209,7 +209,7 @@ def _up(team: Team, member: Member, ground: Ground, *, begun: bool) -> list[Step
 def _worktree(member: Member, ground: Ground, *, begun: bool) -> list[Step]:
     made = Step(Do.WORKTREE, member, f"make the worktree {member.folder}, branch {member.branch}")
     there = next((one for one in ground.worktrees if one.folder == member.folder), None)
-    if there is not None and there.locked == UNFINISHED:
+    if there is not None and there.locked == UNFINISHED and begun:
         return [Step(Do.CLEAR, member, f"take away the unfinished worktree {member.folder}"), made]
     if there is not None and there.gone:
         return [made]
@@ -268,7 +268,9 @@ class Work:
 
 
 def obstacles(member: Member, work: Work, base: str) -> list[str]:
-    """Why this worktree must not go yet, each with what to do."""
+    """Why this worktree must not go yet, each with what to do. In one that git never finished nobody has worked."""
+    if work.locked == UNFINISHED:
+        return []
     at = f"git -C {member.folder}"
     found = []
     if work.broken:
@@ -288,7 +290,7 @@ def obstacles(member: Member, work: Work, base: str) -> list[str]:
     elif work.ahead and not work.held:
         branch = work.head or member.branch
         found.append(f"{_count(work.ahead, 'commit')} of {branch} not in {base}: merge {branch} into {base}")
-    if work.locked is not None and work.locked != UNFINISHED:
+    if work.locked is not None:
         found.append(f"it is locked{f': {work.locked}' if work.locked else ''}: `git worktree unlock` it")
     if work.submodules:
         found.append(
@@ -319,6 +321,8 @@ def plan_down(
             refused[member.name] = why
         if work.there:
             do, how = (Do.FORCE, " BY FORCE, with what is in it") if why else (Do.REMOVE, "")
+            if work.locked == UNFINISHED:
+                do, how = Do.FORCE, ", which was never finished"
             steps.append(Step(do, member, f"remove the worktree {member.folder}{how}{_along(work)}"))
         if work.tip and not work.ahead:
             steps.append(Step(Do.BRANCH, member, f"delete the branch {member.branch}, which is merged"))

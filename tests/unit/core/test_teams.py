@@ -77,6 +77,49 @@ def test_what_was_cut_short_is_gone_on_with() -> None:
     ]  # fmt: skip
 
 
+def after(ground: Ground, step: Step) -> Ground:
+    """What is there when this was done."""
+    member = step.member
+    known = ground.agents.get(member.name, Known(1000))
+    match step.do:
+        case Do.CLEAR:
+            return replace(ground, worktrees=[one for one in ground.worktrees if one.folder != member.folder])
+        case Do.WORKTREE:
+            made = Worktree(member.folder, member.branch)
+            others = [one for one in ground.worktrees if one.folder != member.folder]
+            return replace(
+                ground, worktrees=[*others, made], branches={*ground.branches, member.branch},
+                folders={*ground.folders, member.folder},
+            )  # fmt: skip
+        case Do.CHANNEL:
+            return replace(ground, channel=f"{member.name}@mbp")
+        case Do.OPEN:
+            return replace(ground, archived=False)
+        case Do.ROLE:
+            known = replace(known, roles=(member.role,))
+        case Do.ROSTER:
+            known = replace(known, cwd=member.folder, command=TEAM.command)
+        case Do.WATCH:
+            assert ground.channel is not None and member.name in ground.agents
+            known = replace(known, watches=True)
+        case Do.START:
+            assert known.cwd == member.folder and member.folder in ground.folders
+            known = replace(known, runs=True)
+    return replace(ground, agents={**ground.agents, member.name: known})
+
+
+def test_killed_after_any_step_it_ends_the_same() -> None:
+    whole = plan_up(TEAM, EMPTY, begun=0)
+    for many in range(len(whole) + 1):
+        ground = EMPTY
+        for step in whole[:many]:
+            ground = after(ground, step)
+        for step in plan_up(TEAM, ground, begun=2):
+            ground = after(ground, step)
+        assert plan_up(TEAM, ground, begun=2) == []
+        assert set(ground.branches) == {ONE.branch, TWO.branch}
+
+
 @pytest.mark.parametrize(
     ("ground", "code"),
     [
@@ -85,6 +128,7 @@ def test_what_was_cut_short_is_gone_on_with() -> None:
         (replace(EMPTY, worktrees=[Worktree("/else", "vault/1")], branches={"vault/1"}), "branch_taken"),
         (replace(EMPTY, folders={TWO.folder}), "folder_taken"),
         (replace(EMPTY, worktrees=[Worktree(ONE.folder, "other")]), "folder_taken"),
+        (replace(EMPTY, worktrees=[Worktree(ONE.folder, "", "initializing")]), "folder_taken"),
         (replace(EMPTY, agents={"vault-1": Known(1001)}), "name_taken"),
         (replace(EMPTY, agents={"vault-2": Known(1000, cwd="/my/own")}), "name_taken"),
         (replace(EMPTY, channel="neo@mbp"), "channel_exists"),
@@ -138,6 +182,9 @@ def test_down_ends_all_then_removes() -> None:
         ("remove", "vault-1"), ("branch", "vault-1"), ("end", "vault-1"),
         ("remove", "vault-2"), ("branch", "vault-2"), ("end", "vault-2"),
     ]  # fmt: skip
+    half = replace(DONE, locked="initializing", changed=["first.txt"])
+    steps, refused = plan_down(TEAM, {"vault-1": half, "vault-2": DONE}, {})
+    assert not refused and done(steps)[0] == ("force", "vault-1"), "nobody has worked there"
     gone = Work(there=False)
     assert plan_down(TEAM, {"vault-1": gone, "vault-2": gone}, {}) == ([], {})
     squashed = replace(DONE, ahead=3, held=True)
