@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -189,6 +190,19 @@ def test_a_runner_that_fails_is_waited_for_and_a_human_learns(scout: Scout) -> N
     assert [one for one in status["alerts"] if one["kind"] == "pulse_failing"] == []
     assert (scout.runs, texts(scout.inbox("neo"))) == (4, ["here I am"])
 
+    # a service that is stopped ends its runner, and that is no failure of the runner's
+    scout.hears("still there?")
+    (scout.folder / "script").write_text("echo $$ > pid; sleep 1000")
+    command = [*MAW, "pulse", scout.name, "--dir", str(scout.folder)]
+    stopped = subprocess.Popen(command, env=scout.env, stdout=subprocess.DEVNULL)
+    wait_until(lambda: (scout.folder / "pid").exists() and (scout.folder / "pid").read_text(), "it runs", 30)
+    stopped.terminate()
+    assert stopped.wait(30) == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((scout.folder / "pid").read_text()), 0)
+    (scout.folder / "script").unlink()
+    assert "1 message sent" in scout.pulse()
+
 
 def test_one_at_a_time_and_one_more_for_what_comes_meanwhile(scout: Scout) -> None:
     scout.hears("first")
@@ -268,6 +282,22 @@ def test_who_is_frozen_waits_and_then_hears_all_of_it_as_far_as_it_fits(scout: S
     assert scout.inbox() == [] and scout.runs == 3
     assert [scout.log.count(f"number {number} ") for number in range(60)] == [1] * 60
 
+    # frozen with its answer in its hands: that waits too; a channel that is frozen holds up nothing else
+    scout.hears("and now?")
+    scout.says("now this\n>>> #general\nhello\n")
+    with Killed(scout) as driver:
+        assert driver.pulse("/api/direct")[0]
+    node.maw("freeze", "@scout", "--why", "again", "--key", key)
+    node.maw("freeze", "#general", "--why", "fire", "--key", key)
+    assert "again" in scout.pulse(code=6)
+    (again,) = [
+        one for one in json.loads(node.maw("freeze", "--list", "--json")) if "again" in json.dumps(one)
+    ]
+    node.maw("thaw", again["id"], "--key", key)
+    told = scout.pulse()
+    assert "1 message sent" in told and "not sent:" in told and "fire" in told
+    assert texts(scout.inbox("neo"))[1:] == ["now this"] and scout.inbox() == [] and scout.runs == 4
+
 
 def test_a_soul_that_was_changed_is_told_by_the_next_quiet_pulse(scout: Scout) -> None:
     scout.pulse()
@@ -294,6 +324,10 @@ def test_errors_say_what_to_do(scout: Scout) -> None:
     for _ in range(2):
         assert scout.pulse() == "HEARTBEAT_OK scout, nothing to do; there is no #nowhere to watch\n"
     config.write_text(good)
+    journal = scout.folder / ".maw" / "pulse.json"
+    journal.write_text("torn")
+    assert f"{journal}: cannot be read" in scout.pulse(code=2), "what may be half done is not begun anew"
+    journal.unlink()
     done = subprocess.run([*MAW, "pulse", "ghost"], env=scout.env, capture_output=True, text=True)
     assert done.returncode == 3 and "agents/ghost/agent.toml" in done.stderr and "--dir" in done.stderr
     scout.node.stop()
