@@ -25,7 +25,8 @@ _NOTE: Final = "INSERT OR REPLACE INTO births VALUES (?, ?, ?, ?)"
 
 
 class Births:
-    """``turn`` is held by whoever asks and then makes an agent: of two that would both be the last, one is."""
+    """``refuse`` raises where the mother may do nothing, for what she has spent. ``turn`` is held by whoever asks and
+    then makes an agent: of two that would both be the last, one is."""
 
     def __init__(
         self,
@@ -34,7 +35,9 @@ class Births:
         directory: Directory,
         freezes: Callable[[], Freezes],
         alert: Callable[[Alert], None],
+        refuse: Callable[[AgentRow], None],
     ) -> None:
+        self._refuse = refuse
         self._rules = rules
         self._store = store
         self._directory = directory
@@ -49,6 +52,8 @@ class Births:
         twice: a birth that was broken off goes on."""
         here = host == self._directory.host_name(self._store.state.node_at[self._me])
         self._refuse_frozen(mother, name)
+        if mother is not None:
+            self._refuse(mother)
         asks = None if mother is None else Mother(mother.name, self._generation(mother))
         noted = await self._noted() if asks is not None else {}
         mine = (name, host, b"" if mother is None else mother.id)

@@ -327,7 +327,7 @@ class Parts:
         self.presences = Presences(store, self.authoring, lambda agent: self.roster.given_up(agent))
         self.births = Births(
             config.births, store, self.directory, lambda: self.membership.book.ruling.freezes,
-            self.alerts.raise_alert,
+            self.alerts.raise_alert, lambda agent: self.keeping.refuse_halted(agent),
         )  # fmt: skip
         self.people = People(
             store, self.authoring, self.directory, self._likenesses, self.presences, self.births

@@ -42,6 +42,8 @@ Host vault
   UserKnownHostsFile {folder}/known_hosts
   StrictHostKeyChecking yes
 """
+KILLED_AT = ("maw", "service", "pairing", "agent", "pulse")
+"""At each moment of each step: tests/unit/agents/birth/test_bearing.py."""
 RUNNER = 'sh -c \'cat >/dev/null; echo ">>> #general"; echo "I am scout, and I keep the vault."\''
 
 
@@ -61,6 +63,10 @@ class Mother:
 
     def json(self, *words: str) -> Any:
         return json.loads(self.maw(*words, "--json").stdout)
+
+    @property
+    def record(self) -> Path:
+        return self.home / "births" / "scout.birth.json"
 
     def up(self) -> None:
         """With arthur, who may give birth."""
@@ -120,7 +126,24 @@ def reach(bare: BootedHost, mother: Mother, address: str) -> None:
     )  # fmt: skip
 
 
-def test_birth_and_death(hosts: tuple[Mother, BootedHost], capsys: pytest.CaptureFixture[str]) -> None:
+def killed(mother: Mother, birth: tuple[str, ...], step: str) -> None:
+    """kill -9 as soon as this step has begun; what began over there ends there by itself."""
+
+    def begun() -> bool:
+        if process.poll() is not None:
+            return True  # it was faster than we looked
+        return mother.record.exists() and step in json.loads(mother.record.read_text()).get("steps", {})
+
+    log = mother.folder / f"killed-{step}.log"
+    process = mother.host.popen([*MAW, *birth], environment=mother.environment(), log=log)
+    wait_until(begun, f"{step} has begun\n{log.read_text()}", 60)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(10) in (0, -signal.SIGKILL), log.read_text()
+
+
+def test_killed_again_and_again_and_a_death(
+    hosts: tuple[Mother, BootedHost], capsys: pytest.CaptureFixture[str]
+) -> None:
     mother, bare = hosts
     soul = mother.folder / "soul.md"
     soul.write_text("# scout\n\nIt keeps the vault.\n")
@@ -134,19 +157,13 @@ def test_birth_and_death(hosts: tuple[Mother, BootedHost], capsys: pytest.Captur
     }
     assert bare.run(["sh", "-c", "ls -A /opt /home /var/lib; getent passwd | wc -l"]).stdout == before
 
-    # killed in the middle of the longest step: what began over there ends there, and the same again goes on
-    process = mother.host.popen(
-        [*MAW, *birth], environment=mother.environment(), log=mother.folder / "first.log"
-    )
-    record = mother.home / "births" / "scout.birth.json"
-    wait_until(lambda: record.exists() and '"maw"' in record.read_text(), "it is at the wheels", 60)
-    process.send_signal(signal.SIGKILL)
-    process.wait(10)
+    for number, step in enumerate(KILLED_AT):
+        killed(mother, ("birth", "scout") if number else birth, step)
     born = mother.json("birth", "scout")
     assert born["state"] == "born" and born["address"] == "scout@vault"
     with capsys.disabled():
-        for step in born["steps"]:
-            print(f"  {step['seconds']:6.1f} s  {step['state']:8} {step['step']:9} {step['said'][:90]}")
+        for step in json.loads(mother.record.read_text())["steps"].items():
+            print(f"  {step[1]['seconds']:6.1f} s  {step[0]:9} {step[1]['said'][:90]}")
 
     author, text = mother.texts()[-1]
     assert (author, text) == ("scout@vault", "I am scout, and I keep the vault.")
@@ -162,18 +179,10 @@ def test_birth_and_death(hosts: tuple[Mother, BootedHost], capsys: pytest.Captur
         assert path.stat().st_mode & 0o077 == 0
         assert token not in path.read_text() and "mi1" not in path.read_text()
 
-    # all of it again: nothing is to be done
+    # all of it again, on a host that runs a node: nothing is to be done, and nothing was done twice
     again = mother.json("birth", "scout")
     assert {one["state"] for one in again["steps"]} == {"already"}
     assert len([one for one in mother.texts() if one[0] == "scout@vault"]) == 1
-
-    # a second one gets only the agent
-    other = mother.json(
-        "birth", "clerk", "--host", "vault", "--runner", RUNNER.replace("scout", "clerk"), "--no-timers"
-    )
-    states = {one["step"]: one["state"] for one in other["steps"]}
-    assert {states[step] for step in ("maw", "node", "service", "pairing")} == {"already"}
-    assert "I am clerk, and I keep the vault." in [text for _, text in mother.texts()]
 
     # a death is refused while anything would be lost, and loses nothing
     mother.maw("send", "--as", "arthur", "@scout", "are you there?")
@@ -199,3 +208,20 @@ def test_birth_and_death(hosts: tuple[Mother, BootedHost], capsys: pytest.Captur
         30,
     )
     assert {one["state"] for one in mother.json("death", "scout")["steps"]} == {"already"}
+
+
+def test_on_the_host_itself_with_a_user_that_ends_with_it(hosts: tuple[Mother, BootedHost]) -> None:
+    """By the maw that a birth has brought; and a Unix user that no birth made is nobody's to take."""
+    _, bare = hosts
+    maw = "/usr/local/bin/maw"
+    bare.run(["useradd", "--create-home", "nova"])
+    birth = [maw, "birth", "--local", "--no-timers", "--runner", RUNNER.replace("scout", "clerk")]
+    refused = bare.run([*birth, "nova"], check=False)
+    assert refused.returncode == 6 and "no birth of nova made" in refused.stderr
+    born = json.loads(bare.run([*birth, "clerk", "--json"]).stdout)
+    states = {one["step"]: one["state"] for one in born["steps"]}
+    assert states["user"] == states["agent"] == states["pulse"] == "done" and "node" not in states
+    assert "clerk" in bare.run(["cat", "/etc/passwd"]).stdout
+    ended = json.loads(bare.run([maw, "death", "clerk", "--delete-user", "--json"]).stdout)
+    assert "clerk" not in bare.run(["cat", "/etc/passwd"]).stdout
+    assert "clerk/agents/clerk/soul.md" in bare.run(["tar", "-tzf", ended["archive"]]).stdout
