@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Final
 
 from maw.agents.life import durable
-from maw.agents.life.dream_journal import DreamJournal, Run
+from maw.agents.life.dream_journal import Run
 from maw.agents.life.home import AgentHome
-from maw.agents.life.souls import known_soul, put, read_soul
+from maw.agents.life.souls import put, read_soul
 from maw.core.dreaming import Archived, Dreamt, refused_soul, rest_of, to_let_go
-from maw.core.souls import soul_hash
 
 LARGEST_PULSE_LOG: Final = 256 * 1024
 _MAX_SUMMARY_READ: Final = 1 << 20
@@ -78,30 +77,6 @@ def consolidate(home: AgentHome, run: Run, dreamt: Dreamt) -> list[str]:
     if dreamt.soul is not None:
         notes += _propose(home, run, dreamt.soul)
     return notes
-
-
-def guard(home: AgentHome, journal: DreamJournal, run: Run) -> str | None:
-    """A runner with tools may have written the soul itself. Where its owner does not allow that, it is a proposal, and
-    the soul what it was. What was done, for people."""
-    if run.guarded:
-        return None
-    words = None
-    known = known_soul(home)
-    data = read_soul(home)
-    if (
-        not home.dream.change_soul
-        and known is not None
-        and soul_hash(known) == run.soul
-        and data != known.encode()
-    ):
-        if data is not None:
-            _make(home.proposals)
-            _put(home.proposals / f"soul-{run.stamp}-written.md", data)
-        put(home, known.encode(), word="written")
-        words = "its runner wrote soul.md itself: that is a proposal now, and the soul is what it was"
-    run.guarded = True
-    journal.keep(run)
-    return words
 
 
 def tidy(home: AgentHome, stamp: str, now: float) -> list[str]:

@@ -14,16 +14,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from maw.agents.life import durable, runner
-from maw.agents.life.consolidating import consolidate, guard, hash_of, read, tidy, unused_stamp
+from maw.agents.life import durable, guarding, runner
+from maw.agents.life.consolidating import consolidate, hash_of, read, tidy, unused_stamp
 from maw.agents.life.dream_journal import DreamJournal, Run, State
 from maw.agents.life.ensouling import look_after
 from maw.agents.life.home import AgentHome
 from maw.agents.life.pulse import only_pulse
-from maw.agents.life.souls import known_soul
 from maw.client.daemon import Door
 from maw.core.dreaming import Dreamt, Given, failed, part_of, prompt, read_answer, to_tell, waits
-from maw.core.souls import soul_hash
 from maw.errors import BadInput, Conflict, MawError, NotFound, Refused, Unavailable
 
 UNFINISHED_PULSE: Final = "pulse.json"
@@ -73,9 +71,7 @@ class _Dream:
         kept = None if run is None else self._kept(run)
         if (run is not None or part_of(read(home.log))) and (home.own / UNFINISHED_PULSE).exists():
             return self._behind_pulse()
-        if run is not None:
-            self._guard(run)  # before anybody takes for its owner's what the runner wrote
-        else:
+        if run is None:
             journal.sweep()
         if run is None or kept is None:
             size = part_of(read(home.log))
@@ -138,16 +134,13 @@ class _Dream:
         home = self._home
         told = self._door().post("/api/dream", {}).body  # Refused: frozen, or its money is spent
         if run is None:
-            run = Run(secrets.token_hex(6), unused_stamp(home, _stamp()), 0, "", "")
+            run = Run(secrets.token_hex(6), unused_stamp(home, _stamp()), 0, "")
         elif run.tries >= TRIES:
             why = f"it was killed {run.tries} times while its runner ran: of memory, or by a time limit?"
             self._fail(state, why, None)
             self._journal.end()
             raise self._failed(state, why)
         run.size, run.hash = size, hash_of(read(home.log)[:size])
-        known = known_soul(home)
-        run.soul = "" if known is None else soul_hash(known)
-        run.guarded = False
         run.tries += 1
         self._journal.keep(run)
         policy = told.get("policy")
@@ -167,6 +160,7 @@ class _Dream:
             left=len(log) - run.size,
         )
         env = dict(self._env) | {"MAW_AGENT": home.name, "MAW_AGENT_HOME": str(home.folder)}
+        guarding.begin(home)
         try:
             ran = runner.run(
                 home.dream.runner, prompt(given, secrets.token_hex(4)), cwd=home.folder, env=env,
@@ -174,11 +168,11 @@ class _Dream:
             )  # fmt: skip
         except runner.Stopped:
             if self._kept(run) is None:
-                self._guard(run)
                 self._journal.end()
             raise
+        finally:
+            self._guard()
         if ran.failure is not None:
-            self._guard(run)
             if ran.seconds:
                 state.owed.append(_cost(run, ran))
             self._fail(state, f"{ran.failure.kind}: {ran.failure.why}", ran.failure.until)
@@ -187,10 +181,9 @@ class _Dream:
             raise self._failed(state, ran.failure.why)
         return ran
 
-    def _guard(self, run: Run) -> None:
-        if (words := guard(self._home, self._journal, run)) is not None:
+    def _guard(self) -> None:
+        if (words := guarding.end(self._home)) is not None:
             self._tell(words)
-            self._note(words)
 
     def _kept(self, run: Run) -> runner.Ran | None:
         path = self._journal.answer(run)
@@ -224,7 +217,6 @@ class _Dream:
 
     def _carry_out(self, run: Run, ran: runner.Ran, state: State) -> Outcome:
         home, journal = self._home, self._journal
-        self._guard(run)
         cost = _cost(run, ran)
         if cost not in state.owed:
             state.owed.append(cost)

@@ -1,6 +1,6 @@
 """What a dream keeps of itself in ``.maw``, so that the next one goes on where it was killed.
 
-dream.json            the dream under way: which part of the log it is of, and how the soul was
+dream.json            the dream under way: which part of the log it is of
 dream-RUN.answer      the runner's whole answer
 dreaming.json         between dreams: failures in a row, what runs took and the daemon was not told yet
 """
@@ -22,17 +22,14 @@ VERSION: Final = 1
 
 @dataclass(slots=True)
 class Run:
-    """``stamp``: of the files it makes. ``size``, ``hash``: of the first bytes of the log that it is of. ``soul``: the
-    hash of the soul when its runner began. ``tries``: how often that was. ``guarded``: what the runner did to the soul
-    is seen to."""
+    """``stamp``: of the files it makes. ``size``, ``hash``: of the first bytes of the log that it is of. ``tries``: how
+    often its runner was begun."""
 
     run: str
     stamp: str
     size: int
     hash: str
-    soul: str
     tries: int = 0
-    guarded: bool = False
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from maw.agents.life import durable
+from maw.agents.life import durable, guarding
 from maw.agents.life.home import AgentHome
 from maw.agents.life.souls import Checked, check_soul, note_synced, read_soul
 from maw.client.daemon import Door
@@ -26,6 +26,8 @@ def look_after(home: AgentHome, door: Callable[[], Door], tell: Callable[[str], 
     """To be called by whatever runs in a home, under its lock: without a daemon and without a network where the soul is
     as it was. ``door``: the daemon, spoken to as the agent; ``tell`` says a line to whoever looks. A daemon that cannot
     be reached keeps nothing up: what it is to be told is told next time. Raises Refused, OSError."""
+    if (done := guarding.end(home)) is not None:  # of a run whose starter was killed
+        tell(done)
     checked = check_soul(home, lambda: fetch(home, door()))
     words = checked.words(home)
     if words is not None:

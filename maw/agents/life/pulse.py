@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from maw.agents.life import durable, quick, runner
+from maw.agents.life import durable, guarding, quick, runner
 from maw.agents.life.carrying import HELD, Carrying, cost_of, now_ms, tell_costs
 from maw.agents.life.ensouling import look_after
 from maw.agents.life.home import AgentHome, read_home
@@ -126,9 +126,9 @@ class Pulse:
             )
         self._take_policy(told)
         kept = None if run is None else self._kept(run)
-        if (
-            kept is None
-        ):  # else its answer is carried out first: what that wrote into the log is looked for there
+        self._guard()
+        # an answer that is kept is carried out first: what that wrote into the log is looked for there
+        if kept is None:
             self._look_after_soul()
         directives, tasks = self._text(home.heartbeat), self._text(home.tasks)
         now = time.time()
@@ -168,6 +168,11 @@ class Pulse:
                 hint="restart it with the version that is installed: systemctl (--user) restart maw",
             )
         return told
+
+    def _guard(self) -> None:
+        """What its runner may have done to the soul is seen to."""
+        if (words := guarding.end(self._home)) is not None:
+            self._tell(words)
 
     def _look_after_soul(self) -> None:
         """Raises Refused where it is broken and nobody has a sound one: no run begins with that."""
@@ -310,6 +315,7 @@ class Pulse:
         env = dict(self._env) | {"MAW_AGENT": home.name, "MAW_AGENT_HOME": str(home.folder)}
         env["MAW_SOCKET"] = str(self._daemon.socket)
         text = prompt(self._given, secrets.token_hex(4), now_ms())
+        guarding.begin(home)
         try:
             ran = runner.run(
                 home.runner,
@@ -323,6 +329,8 @@ class Pulse:
             if self._kept(run) is None:
                 self._journal.end(run)
             raise
+        finally:
+            self._guard()
         if ran.failure is None:
             return ran
         if ran.seconds:

@@ -55,7 +55,7 @@ def _quickly(name: str | None, folder: str | None, env: Mapping[str, str]) -> st
         if known is None:
             return None
         own = os.path.join(folder, ".maw")
-        if any(os.path.lexists(os.path.join(own, one)) for one in ("pulse.json", "again")):
+        if any(os.path.lexists(os.path.join(own, one)) for one in ("pulse.json", "again", "soul.guard")):
             return None
         daemon = Daemon(socket, {"X-Maw-Agent": known["name"]}, time.monotonic() + PATIENCE_S)
         asked = {"watch": known["watch"], **({"policy": known["policy"]} if known["policy"] else {})}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -59,9 +60,9 @@ class Daemon:
 
 def make(folder: Path, answer: str = ANSWER, *, allow: bool = False) -> AgentHome:
     (folder.parent / "answer").write_text(answer)
-    ran, given = folder.parent / "ran", folder.parent / "given"
     script = folder.parent / "runner"
-    script.write_text(f"#!/bin/sh\ncat > {given}\necho ran >> {ran}\ncat {folder.parent / 'answer'}\n")
+    here = "${MAW_AGENT_HOME%/*}"
+    script.write_text(f'#!/bin/sh\ncat > "{here}/given"\necho ran >> "{here}/ran"\ncat "{here}/answer"\n')
     script.chmod(0o755)
     write_home(folder, "scout", soul=SOUL, runner=(str(script),))
     with (folder / "agent.toml").open("a") as file:
@@ -105,7 +106,7 @@ def shape(home: AgentHome) -> dict[str, list[str]]:
         "log": [home.log.read_text()],
         "summary": [home.summary.read_text()],
         "dreams": [text.partition("\n\n")[2].partition("\n\n")[2] for text in texts(home.dreams)],
-        "proposals": texts(home.proposals),
+        "proposals": sorted(set(texts(home.proposals))),
         "soul": [home.soul.read_text()],
         "old souls": [one.read_text() for one in sorted(home.folder.glob("soul.md.*-*"))],
         "left": sorted(one.name for one in home.own.glob("dream*") if one.name != "dreaming.json"),
@@ -275,13 +276,20 @@ def killed(work: Callable[[], object], at: int) -> bool:
     return status != 0
 
 
-def test_killed_at_each_step_the_next_one_finishes_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("allow", [True, False])
+def test_killed_at_each_step_the_next_one_finishes_it(tmp_path: Path, allow: bool) -> None:
+    """Where the soul may not be changed its runner writes it all the same; of those steps each third."""
     answer = f"{ANSWER}<soul>\n{OTHER}</soul>\n"
+    (tmp_path / "new").mkdir()
+    make(tmp_path / "new" / "scout", answer, allow=allow)
+    if not allow:
+        script = tmp_path / "new" / "runner"
+        script.write_text(script.read_text() + "echo 'I am king' > \"$MAW_AGENT_HOME/soul.md\"\n")
     wanted: dict[str, list[str]] | None = None
-    for at in range(200):
+    for at in range(0, 200, 1 if allow else 3):
         folder = tmp_path / str(at)
-        folder.mkdir()
-        home, daemon = make(folder / "scout", answer, allow=True), Daemon(folder / "told")
+        shutil.copytree(tmp_path / "new", folder)
+        home, daemon = read_home(folder / "scout"), Daemon(folder / "told")
         log = home.log.read_text()
         was_killed = at > 0 and killed(partial(run, home, daemon), at)
         if was_killed or at == 0:
@@ -291,7 +299,9 @@ def test_killed_at_each_step_the_next_one_finishes_it(tmp_path: Path) -> None:
         wanted = wanted or found
         assert found == wanted, at
         assert found["archived log"] == [log] and found["summary"] == [NEW], at
-        assert (found["soul"], found["old souls"]) == ([OTHER], [SOUL]), at
+        assert found["soul"] == [OTHER if allow else SOUL], at
+        assert found["old souls"] == ([SOUL] if allow else ["I am king\n"]), at
+        assert sorted(found["proposals"]) == ([OTHER] if allow else [OTHER, "I am king\n"]), at
         assert runs(home) <= 2 and len(set(daemon.lines("/api/costs"))) <= runs(home), at
         assert len(set(daemon.lines("/api/costs"))) >= 1, at
         if at and not was_killed:
