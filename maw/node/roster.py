@@ -135,6 +135,11 @@ class Roster:
     def known(self, row: AgentRow) -> bool:
         return row.n in self._listed
 
+    def works_in_session(self, row: AgentRow) -> bool:
+        """Whether it is run as a program that stays, not by a command for each mail, as one that pulses is."""
+        listed = self._listed.get(row.n)
+        return listed is not None and not listed.plan.exec
+
     # -- changes: durable once a method returns -----------------------------------------------------
 
     def owned(self, name: str, uid: int | None, *, is_admin: bool) -> AgentRow:

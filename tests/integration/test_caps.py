@@ -198,6 +198,8 @@ async def test_whose_session_tells_nobody_what_it_spends_is_named(host: Host) ->
     assert (await costs(host))["unseen"] == [], "nothing is capped"
     configure(host, each={"usd": DOLLAR})
     assert (await costs(host))["unseen"] == ["neo"]
+    await host.service.enlist(owner, "arthur", {"exec": ["maw", "pulse", "arthur"]}, None)
+    assert (await costs(host))["unseen"] == ["neo"], "whose pulses tell what they cost"
 
 
 async def test_an_alert_of_runs_of_unknown_cost_goes_when_who_ran_them_is_resumed(host: Host) -> None:

@@ -78,7 +78,7 @@ class Costing(Status):
         spending = self._node.spending
         caps = [self._cap_json(agent, one) for agent, one in spending.seen()]
         local = self._node.state.local.values()
-        unseen = [row.name for row in local if self._node.roster.known(row)] if caps else []
+        unseen = [row.name for row in local if self._node.roster.works_in_session(row)] if caps else []
         return {
             "caps": caps,
             "unseen": sorted(unseen),
