@@ -30,6 +30,9 @@ from maw.store.state import AgentRow
 from maw.store.travelling import MoveRow, set_move
 
 NAME_TAKEN: Final = "move_name"
+MAIL_LOST: Final = "move_mail"
+TRIES: Final = 12
+"""So often, some 5 s each, it is asked for again."""
 
 
 class Arriving:
@@ -49,6 +52,7 @@ class Arriving:
         self._folds = folds
         self._luggage = luggage
         self._counts = counts
+        self._tries: dict[bytes, int] = {}
         self._alert = alert
 
     async def go_on(self, row: MoveRow) -> None:
@@ -132,10 +136,9 @@ class Arriving:
 
     async def _settle(self, row: MoveRow) -> None:
         """Its mailbox as it was, and what came since; one commit, in which the agent is free to speak."""
-        files = self._luggage.files(row)
-        handover = Handover((), (), (), (), None)
-        if files:
-            handover = Handover.unpack(await self._luggage.bytes_of(files[0]))
+        handover = await self._handed(row)
+        if handover is None:
+            return
         done = row._replace(step=HOME, at=wall_clock_ms())
 
         async def write(conn: aiosqlite.Connection) -> Fold:
@@ -157,6 +160,21 @@ class Arriving:
 
         await self._store.writer.submit(write, self._folds.took)
         await self._luggage.drop_mailbox(done)
+
+    async def _handed(self, row: MoveRow) -> Handover | None:
+        """What was handed over; None while it may come yet. It was here when this host said so: where it is lost since
+        (a disk that was put back), all that is for the agent is given again."""
+        files = self._luggage.files(row)
+        if files and (self._luggage.has(files[0]) or await self._luggage.fetch(row) is not None):
+            return Handover.unpack(await self._luggage.bytes_of(files[0]))
+        self._tries[row.move] = self._tries.get(row.move, 0) + 1
+        if files and self._tries[row.move] < TRIES:
+            return None
+        text = (
+            f"what {row.name} had in its mailbox was lost on this disk: all that is for it is new to it again"
+        )
+        self._alert(Alert(MAIL_LOST, row.name, text))
+        return Handover((), (), (), (), None)
 
     def _agent(self, row: MoveRow) -> AgentRow:
         state = self._store.state

@@ -123,6 +123,10 @@ class Luggage:
         self.progress.pop(row.move, None)
         return files
 
+    def has(self, file: File) -> bool:
+        """Whether it is here, whole."""
+        return self._shelf.has(file.hash)
+
     async def bytes_of(self, file: File) -> bytes:
         """A small one, whole. Raises Unavailable."""
         parts = [part async for part in await self._uploads.open(file, 0, file.size)]

@@ -22,6 +22,8 @@ from maw.store.travelling import is_here, is_lending
 if TYPE_CHECKING:
     from maw.store.fold import Fold
 
+MAX_BORROWED: Final = 100_000
+"""Keys that wait for their entries: they are in memory, and whoever had an agent once can lend without end."""
 STRANGE_LOAN: Final = "lent: the agent is not known to have come from there"
 
 
@@ -71,22 +73,26 @@ def _key(fold: Fold, entry: Entry, place: int, sealed: Sealed) -> bytes | None:
     if key is not None:
         return key
     try:
-        return find_key(fold.state, fold.me, entry, sealed) or _borrowed(fold, entry)
+        return find_key(fold.state, fold.me, entry, sealed) or _borrowed(fold, entry, sealed)
     except KeyIsGoneError:
-        if (lent := _borrowed(fold, entry)) is not None:
+        if (lent := _borrowed(fold, entry, sealed)) is not None:
             return lent
         if entry.author != fold.me and entry.author not in fold.state.former_me:
             fold.changes.unopened.append((place, fold.now_ms))
         raise
 
 
-def _borrowed(fold: Fold, entry: Entry) -> bytes | None:
-    """A key that the host lent for which it was sealed. Of a branch that gave way it opens nothing here."""
+def _borrowed(fold: Fold, entry: Entry, sealed: Sealed) -> bytes | None:
+    """A key that the host lent for which it was sealed; one that opens nothing is none. Of a branch that gave way it
+    opens nothing here."""
     loan = fold.state.borrowed.get(entry.position)
     if loan is None or loan[0] != entry.id:
         return None
-    del fold.state.borrowed[entry.position]
-    fold.changes.used.append(entry.position)
+    fold.give_back(entry.position)
+    try:
+        open_box(sealed, entry.colony, entry.author, loan[1])
+    except ValueError:
+        return None
     return loan[1]
 
 
@@ -102,6 +108,8 @@ def fold_lent(fold: Fold, entry: Entry) -> None:
     content = open_box(sealed, entry.colony, entry.author, key)
     if content["kind"] != Kind.LENT:
         raise ValueError("it holds nothing that is lent")
+    if len(fold.state.borrowed) > MAX_BORROWED:
+        raise ValueError(f"more than {MAX_BORROWED} keys were lent of what is not here")
     for loan in Lent.read(content).loans:
         borrow(fold, loan)
 

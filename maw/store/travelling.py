@@ -15,7 +15,7 @@ import aiosqlite
 from maw.core.colony import AgentCard
 from maw.core.entry import Entry, pack_content, unpack_content
 from maw.core.identity import NodeId
-from maw.core.moving import ARRIVED, HANDED, MOVED, OPEN, READY, Fact, Moved, step_after
+from maw.core.moving import ARRIVED, HANDED, HOME, MOVED, OPEN, READY, Fact, Moved, step_after
 from maw.store.rows import Statement
 
 if TYPE_CHECKING:
@@ -155,8 +155,10 @@ def fold_arrival(fold: Fold, entry: Entry, card: AgentCard) -> None:
     other, move = card.moved
     note(fold, Fact(entry.author, card.id, move, True, entry.epoch, entry.seq, other))
     row = fold.state.moves.get(move)
-    if entry.author == fold.me and row is not None and row.step == MOVED and not row.leaving:
-        set_move(fold, row._replace(step=ARRIVED, at=fold.now_ms))
+    if entry.author == fold.me and row is not None and not row.leaving and row.step in (*OPEN, MOVED):
+        # said now it follows MOVED; else our own log comes back to an older database, and the mailbox with its directs
+        step = ARRIVED if row.step == MOVED else HOME
+        set_move(fold, row._replace(step=step, at=fold.now_ms))
 
 
 def _step(fold: Fold, said: Moved, author: NodeId, *, own: bool) -> None:

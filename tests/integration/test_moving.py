@@ -7,14 +7,18 @@ import io
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from maw.api.backend import Json
+from maw.core.entry import Kind, decode
+from maw.core.lent import Lent, Loan
 from maw.core.moving import HOME
 from maw.errors import Ambiguous, Conflict, NotFound, Refused
+from maw.node import arriving
 from maw.node.arriving import Arriving
 from maw.node.homes import pack, unpack
 from maw.node.moving import Moving
@@ -479,3 +483,85 @@ async def test_mentions_of_the_old_address_are_found(make_home: MakeHome) -> Non
         for address in ("scout@new", "scout@old"):
             page = await third.service.mentions_page(await third.as_("neo"), address, after_seq=None, limit=9)
             assert [one["text"] for one in page.items] == ["@scout@old before", "@scout@old after"]
+
+
+async def test_a_mailbox_that_is_lost_before_it_is_in_place_is_given_again(
+    make_home: MakeHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new host's disk was put back to before the files of the move: its agent is not held for ever."""
+    monkeypatch.setattr(arriving, "TRIES", 1)
+    go_on = Arriving.go_on
+    ends = True
+
+    async def no_further(self: Any, row: MoveRow) -> None:
+        if not (ends and row.step == "arrived"):
+            await go_on(self, row)
+
+    monkeypatch.setattr(Arriving, "go_on", no_further)
+    async with all_running(make_home("old"), make_home("new"), make_home("third")) as (old, new, third):
+        await three(old, new, third)
+        await third.post("neo", "@scout hello")
+        await has(old, ["@scout hello"])
+        move = await offer(old, new)
+        await accept(old, new, move)
+        await old.node.migrating.moving.hand_over(move, None, None)
+        await reaches(new, move, "arrived")
+        with pytest.raises(Conflict, match="is moving at this moment"):
+            await new.send("scout", "neo@third", "not yet")
+        await until(lambda: not old.node.shelf.held, "the old host keeps nothing")
+        await new.node.shelf.drop(next(iter(new.node.shelf.held)))
+        ends = False
+        new.node.migrating.moving.stirred.set()
+        await reaches(new, move, HOME)
+        await has(new, ["@scout hello"])
+        assert (await new.alert("move_mail"))["subject"] == "scout"
+
+
+async def test_a_key_that_opens_nothing_is_none(make_home: MakeHome) -> None:
+    """Whoever had an agent once lends what he likes: it shows nothing, hides nothing, and sets nothing aside."""
+    async with all_running(make_home("old"), make_home("new"), make_home("third")) as (old, new, third):
+        await three(old, new, third)
+        await move_over(old, new)
+        await knows(third, "scout@new")
+        sent = await third.send("neo", "owner@old", "for the owner alone")
+        position = third.node.directory.position(sent["id"])
+        await until(
+            lambda: new.node.state.head(position.author, position.epoch).seq >= position.seq, "it is there"
+        )
+        sql = "SELECT header, signature FROM entries WHERE place = ?"
+        place = new.node.state.logs[position.author, position.epoch].place(position.seq)
+        (row,) = await new.node.db.rows(sql, (place,))
+        agent = bytes(new.node.directory.local("scout").id)
+        lent = Lent(
+            agent,
+            (
+                Loan(position, decode(*row).id, b"k" * 32),
+                Loan(position._replace(seq=9999), b"i" * 32, b"k" * 32),
+            ),
+        )
+        content, _ = old.node.sealing.seal(Kind.LENT, lent.content(), {new.me}, itself=False)
+        await old.node.authoring.say(Kind.LENT, content)
+        await until(lambda: list(new.node.state.borrowed) == [position._replace(seq=9999)], "it was tried")
+        assert not await new.node.db.rows("SELECT 1 FROM set_aside", ())
+        await third.send("neo", "scout@new", "all is well")
+        await has(new, ["all is well"])
+
+
+async def test_who_may_say_what_of_a_move(make_home: MakeHome) -> None:
+    async with all_running(make_home("old"), make_home("new"), make_home("third")) as (old, new, third):
+        await three(old, new, third)
+        owner = await old.owner()
+        stranger = replace(owner, uid=12345, is_admin=False, agent=None, agent_key=None)
+        with pytest.raises(Refused, match="belongs to another user"):
+            await old.service.offer_move(stranger, "scout", "new")
+        made = await old.service.offer_move(owner, "scout", "new")
+        with pytest.raises(Refused, match="belongs to another user"):
+            await old.service.decide_move(stranger, made["id"], "cancel", uid=None, home=None, why="")
+        assert await old.service.moves(stranger) == []
+        assert [one["id"] for one in await old.service.moves(owner)] == [made["id"]]
+        await until(lambda: new.node.state.moves, "the offer is there")
+        with pytest.raises(Refused, match="who administers it"):
+            await new.service.decide_move(stranger, "scout", "accept", uid=None, home=None, why="")
+        assert (await new.alert("move"))["text"].startswith("old offers the agent scout")
+        await new.service.decide_move(await new.owner(), "scout", "refuse", uid=None, home=None, why="full")
+        assert ("move", made["id"]) not in await new.alerts()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from maw.core.colony import AgentCard
-from maw.core.entry import Position, pack_content, unpack_content
+from maw.core.entry import Position, decode, pack_content, unpack_content, unpack_payload
 from maw.core.handover import Handover, Mail
 from maw.core.identity import NodeId
 from maw.core.lent import MAX_LENT, Lent, Loan
@@ -26,8 +28,11 @@ from maw.core.moving import (
     Fact,
     Moved,
     Travels,
+    fact_of,
     step_after,
 )
+from maw.core.sealing import Sealed, key_id, open_box, public_of, unwrap
+from tests.vectors import make_moving
 
 A, B, C, D = (NodeId(bytes([one]) * 32) for one in b"ABCD")
 SCOUT = b"s" * 16
@@ -248,3 +253,30 @@ def test_a_handover_that_was_changed_is_refused_or_read(seed: int) -> None:
         data[rng.randrange(len(data))] = rng.randrange(256)
     with suppress(ValueError):
         Handover.unpack(bytes(data[: rng.randint(1, len(data))]))
+
+
+# -- the published bytes ----------------------------------------------------------------------------
+
+
+def test_the_file_of_vectors_is_what_this_code_makes() -> None:
+    path = Path(__file__).parents[2].joinpath("vectors", "moving.json")
+    held = json.loads(path.read_text(encoding="utf-8"))
+    assert make_moving.vectors() == held
+    entries = {
+        name: decode(*(bytes.fromhex(one[part]) for part in ("header", "signature", "payload")))
+        for name, one in held["entries"].items()
+    }
+    assert all(entry.signature_holds() for entry in entries.values())
+    told = [
+        fact_of(entries[name], unpack_payload(entries[name].payload or b"")) for name in ("moved", "card")
+    ]
+    found = travels([fact for fact in told if fact is not None])
+    old, new = entries["moved"].author, entries["card"].author
+    assert found.home(old, SCOUT) == new and found.former(new, SCOUT) == (old,)
+    lent, secret = entries["lent"], bytes.fromhex(held["secret"])
+    sealed = Sealed.read(unpack_payload(lent.payload or b""))
+    public = public_of(secret)
+    key = unwrap(sealed, lent.colony, lent.author, [new], {key_id(public): (secret, public)})
+    assert key is not None
+    loans = Lent.read(open_box(sealed, lent.colony, lent.author, key)).loans
+    assert Handover.unpack(bytes.fromhex(held["mailbox"])).keys == loans
