@@ -175,7 +175,8 @@ def test_a_life(scout: Scout) -> None:
 def test_a_runner_that_fails_is_waited_for_and_a_human_learns(scout: Scout) -> None:
     scout.hears("hello")
     (scout.folder / "script").write_text("echo 'API Error: Rate limit reached'")
-    assert "Rate limit reached" in scout.pulse(code=6)
+    failed = scout.pulse(code=6)
+    assert "Rate limit reached" in failed and ".maw/last-failure" in failed
     assert scout.pulse().startswith("PULSE_WAITS scout: the runner failed 1 times")
     for _ in range(2):
         scout.pulse("--now", code=6)
@@ -189,6 +190,14 @@ def test_a_runner_that_fails_is_waited_for_and_a_human_learns(scout: Scout) -> N
     status = scout.node.ask("GET", "/api/status", agent="~")[1]
     assert [one for one in status["alerts"] if one["kind"] == "pulse_failing"] == []
     assert (scout.runs, texts(scout.inbox("neo"))) == (4, ["here I am"])
+
+    config = scout.folder / "agent.toml"
+    good = config.read_text()
+    config.write_text(good.replace('runner = "', 'runner = "/no/such'))
+    scout.hears("gone?")
+    assert "[pulse] runner in" in scout.pulse(code=6)
+    config.write_text(good)
+    assert "1 message sent" in scout.pulse("--now")
 
     # a service that is stopped ends its runner, and that is no failure of the runner's
     scout.hears("still there?")

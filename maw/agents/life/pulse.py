@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -22,6 +23,7 @@ from maw.agents.life.ensouling import look_after
 from maw.agents.life.home import AgentHome, read_home
 from maw.agents.life.journal import Journal, Policy, Run, State
 from maw.client.daemon import Daemon
+from maw.core.answering import HUNG, MISSING, SIGNED_OUT
 from maw.core.pulse_prompt import Given, prompt, said
 from maw.core.pulsing import (
     Do,
@@ -345,8 +347,8 @@ class Pulse:
         raise Unavailable(
             f"the runner of {home.name} failed: {ran.failure.why}",
             code="runner_failed",
-            hint=f"nothing is lost: its messages wait. It is tried again from {again} on, or at once with --now."
-            f" {home.own / runner.LAST_FAILURE} has the end of what it printed",
+            hint=f"{_todo(ran.failure.kind, home)}\nnothing is lost: its messages wait. It is tried again from {again}"
+            " on, or at once with --now",
         )
 
     def _fail(self, state: State, why: str, until: float | None = None, *, killed: bool = False) -> None:
@@ -415,6 +417,18 @@ def _short(message: dict[str, Any]) -> dict[str, Any]:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _todo(kind: str, home: AgentHome) -> str:
+    """What to do about a runner that failed so."""
+    settings = home.folder / "agent.toml"
+    if kind == MISSING:
+        return f"install it, or name another one: [pulse] runner in {settings}"
+    if kind == SIGNED_OUT:
+        return f"sign in once by hand, as this user: {shlex.join(home.runner[:1])}"
+    if kind == HUNG:
+        return f"if it needs longer: [pulse] timeout_s in {settings}"
+    return f"the end of what it printed: {home.own / runner.LAST_FAILURE}"
 
 
 def _missing(told: dict[str, Any]) -> str:
