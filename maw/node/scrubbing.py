@@ -12,6 +12,7 @@ import asyncio
 import json
 import logging
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -94,6 +95,8 @@ class Scrubber:
         self._now = now
         self.round = Round()
         self._conn: sqlite3.Connection | None = None
+        self._reading = threading.Lock()
+        """Held by the thread that reads: it goes on when the loop is cancelled, and must not have the file closed."""
         self._saved = ""
         self._told: set[str] = set()
         self._suspect: list[int] = []
@@ -122,9 +125,10 @@ class Scrubber:
                     await self._save()
                     save = self._now() + SAVE_S
         finally:
-            if self._conn is not None:
-                self._conn.close()
-                self._conn = None
+            with self._reading:
+                if self._conn is not None:
+                    self._conn.close()
+                    self._conn = None
 
     def link_changed(self) -> None:
         """Somebody else may be there to ask."""
@@ -208,10 +212,11 @@ class Scrubber:
     def _judge(self, name: LogName, number: int, first: int, last: int, top: int, head: bytes) -> list[int]:
         """In a thread. The places that are damaged."""
         try:
-            if self._conn is None:
-                self._conn = open_readonly(self._db.path)
-                self._conn.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-            rows = read_rows(self._conn, number, first, min(last + 1, top))
+            with self._reading:
+                if self._conn is None:
+                    self._conn = open_readonly(self._db.path)
+                    self._conn.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+                rows = read_rows(self._conn, number, first, min(last + 1, top))
         except (MawError, *SQL_ERRORS) as error:
             log.warning("the database could not be looked at: %s", error)
             return []

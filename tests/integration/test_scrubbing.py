@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from contextlib import closing
 from typing import Any
 
@@ -17,7 +18,7 @@ from maw.node.home import NodeHome
 from maw.node.scrubbing import Round
 from maw.store.copying import open_readonly
 from maw.store.rows import execute_all
-from maw.store.verifying import verify_database
+from maw.store.verifying import read_rows, verify_database
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, pair, running, until
 
@@ -213,3 +214,22 @@ async def test_verify_asks_for_what_it_found(make_home: MakeHome, monkeypatch: p
         assert answer["mended"] == 1
         assert [one["id"] for one in answer["left"]] == ["aaaaaa-1-1"]
         assert sound(home)
+
+
+async def test_what_is_being_read_is_not_closed_when_the_node_stops(
+    make_home: MakeHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else SQLite reads what is freed, and the process ends by a signal."""
+    begun, go_on = threading.Event(), threading.Event()
+    closed_meanwhile: list[bool] = []
+
+    def slowly(conn: sqlite3.Connection, *where: Any) -> Any:
+        begun.set()
+        go_on.wait(0.3)  # so long a stop has time to close it
+        closed_meanwhile.append(host.node.scrubber._conn is None)
+        return read_rows(conn, *where)
+
+    monkeypatch.setattr(scrubbing, "read_rows", slowly)
+    async with running(make_home("mbp")) as host:
+        await until(begun.is_set, "it reads")
+    assert closed_meanwhile and not any(closed_meanwhile)
