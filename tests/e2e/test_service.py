@@ -208,8 +208,9 @@ AGENT = "/home/nova/agents/scout"
 PULSED = f"{AGENT}/pulsed"
 PULSE = """\
 #!/bin/sh
-# stands for a pulse: says who it is, and does what the file `what` says
-echo "$1 $(id -un) $MAW_AGENT_HOME $PWD $(grep NoNewPrivs /proc/self/status | cut -f2)" >>pulsed
+# stands for a pulse: says who it is, what it may, and does what the file `what` says
+may="$(grep NoNewPrivs /proc/self/status | cut -f2) $(stat -c %a $MAW_HOME/node.key)"
+echo "$1 $(id -un) $MAW_AGENT_HOME $PWD $may" >>pulsed
 echo "pulsed $1"
 case $(cat what) in
   hang) setsid sleep 86397 & trap "" TERM; sleep 86398; sleep 86398 ;;
@@ -223,6 +224,7 @@ def test_an_agent_pulses_by_the_clock_and_after_a_power_cut(system: BootedHost) 
     """The whole of a timer's life, in one boot: begun, by the calendar, hanging, refused, failing, cut, removed."""
     system.run(["usermod", "-aG", "maw", "nova"])
     write(system, f"{AGENT}/agent.toml", 'name = "scout"\n[pulse]\nrunner = "sh"\ntimeout_s = 7\n')
+    write(system, f"{AGENT}/soul.md", "I am scout.\n")
     write(system, "/opt/maw/bin/one-pulse", PULSE, "755")
     what(system, "quiet")
     system.run(["chown", "-R", "nova:", "/home/nova"])
@@ -243,13 +245,16 @@ def test_an_agent_pulses_by_the_clock_and_after_a_power_cut(system: BootedHost) 
 
     # a real one, with nothing to do
     system.systemctl("start", unit)
-    assert system.property(unit, "Result") == "success" and "HEARTBEAT_OK" in system.journal(unit)
+    assert system.property(unit, "Result") == "success", system.journal(unit)
+    told(system, unit, "HEARTBEAT_OK")
 
     # by the calendar, as nova, in scout's home; every two seconds here
     limit(system, unit, "30")
     when(system, timer, "OnCalendar=*:*:0/2")
     wait_until(lambda: len(pulsed(system)) >= 3, "it pulses by the calendar")
-    assert set(pulsed(system)) == {f"scout nova {AGENT} {AGENT} 1"}
+    assert set(pulsed(system)) == {f"scout nova {AGENT} {AGENT} 1 0"}, (
+        "no root; nothing stands for the node's key"
+    )
 
     # it hangs with a process that left its session: one at a time, then ended with all that it began
     what(system, "hang")
@@ -260,7 +265,7 @@ def test_an_agent_pulses_by_the_clock_and_after_a_power_cut(system: BootedHost) 
     what(system, "quiet")
     limit(system, unit, "1")
     wait_until(lambda: not asleep(system), "it is ended, with what it began")
-    assert "timed out" in system.journal(unit)
+    told(system, unit, "timed out")
     wait_until(lambda: system.property(timer, "LastTriggerUSecMonotonic") != last, "and its timer goes on")
     limit(system, unit, "30")
 
@@ -272,7 +277,7 @@ def test_an_agent_pulses_by_the_clock_and_after_a_power_cut(system: BootedHost) 
     what(system, "fails")
     system.systemctl("start", unit, check=False)
     assert system.property(unit, "Result") == "exit-code"
-    assert "pulsed scout" in system.journal(unit)
+    told(system, unit, "pulsed scout")
     what(system, "quiet")
 
     # one after the boot makes up for what was missed, and no more than one
@@ -297,6 +302,11 @@ def test_an_agent_pulses_by_the_clock_and_after_a_power_cut(system: BootedHost) 
     assert system.run([*found, "maw.conf"]).stdout == ""
     assert len(system.run([*found, "test.conf"]).stdout.split()) == 2, "what was put beside ours stays"
     system.run(["rm", "-r", *(f"/etc/systemd/system/{one}.d" for one in (unit, timer))])
+
+
+def told(host: BootedHost, unit: str, words: str) -> None:
+    """It is in the unit's journal, which journald writes in its own time."""
+    wait_until(lambda: words in host.journal(unit), f"{unit} says {words!r}: {host.journal(unit)}")
 
 
 def service(host: BootedHost, *words: str) -> str:

@@ -23,6 +23,7 @@ from maw.errors import Conflict, Refused
 from tests.e2e.conftest import need
 from tests.e2e.daemons import MakeDaemon
 from tests.e2e.fleet import Fleet
+from tests.e2e.lab import wait_until
 
 pytestmark = [pytest.mark.timeout(200)]
 
@@ -85,6 +86,11 @@ class Yard:
         )  # fmt: skip
         return sorted(said.stdout.splitlines())
 
+    def runs(self, *agents: str) -> None:
+        """These, each in its worktree, and no other: once tmux says so."""
+        wanted = [f"{name} {self.trees}/{name}" for name in agents]
+        wait_until(lambda: self.sessions() == wanted, f"{wanted} run, not {self.sessions()}")
+
     def branches(self) -> list[str]:
         return self.git("branch", "--format=%(refname:short)").splitlines()
 
@@ -125,7 +131,7 @@ def test_a_team_from_the_command_line(yard: Yard) -> None:
     assert "would make the worktree" in yard.team(*begin, "--dry-run")
     assert not yard.trees.exists() and "vault-1" not in yard.names()
     assert "vault is up: 2 in" in yard.team(*begin)
-    assert yard.sessions() == [f"vault-{n} {yard.trees}/vault-{n}" for n in (1, 2)]
+    yard.runs("vault-1", "vault-2")
     assert yard.branches() == ["main", "vault/1", "vault/2"]
     users = {one["username"]: one for one in yard.fleet.json("agent", "list")}
     assert [users[f"vault-{n}"]["roles"] for n in (1, 2)] == [["builder"], ["judge"]]
@@ -144,14 +150,16 @@ def test_a_team_from_the_command_line(yard: Yard) -> None:
     assert (
         "vault-1: 1 commit of vault/1 not in main" in refused and "vault-2: 1 new file (new.txt)" in refused
     )
-    assert len(yard.sessions()) == 2, "nothing was changed"
+    yard.runs("vault-1", "vault-2")
     assert "rests" in yard.team("down", "vault", "--keep-work")
-    assert not yard.sessions() and (yard.trees / "vault-2/new.txt").exists()
+    yard.runs()
+    assert (yard.trees / "vault-2/new.txt").exists()
     assert "start vault-1" in yard.team("up", "vault")
 
     yard.git("merge", "--quiet", "--no-edit", "vault/1")
     assert "vault is gone" in yard.team("down", "vault", "--force", "vault-2")
-    assert (yard.branches(), yard.sessions(), list(yard.trees.iterdir())) == (["main"], [], [])
+    yard.runs()
+    assert (yard.branches(), list(yard.trees.iterdir())) == (["main"], [])
     assert "vault-1" not in yard.names()
     yard.team("list", code=1)
     assert "vault is up: 1 in" in yard.team(*begin, "--agents", "1"), (
@@ -163,18 +171,20 @@ def test_a_team_from_the_command_line(yard: Yard) -> None:
 def test_killed_at_each_step_it_goes_on(yard: Yard) -> None:
     deaths = until_done(lambda: yard.up(dies_at=0))
     assert deaths == 11, "of two members: worktree, agent, roster, watch, start; and the channel"
-    assert len(yard.sessions()) == 2
+    yard.runs("vault-1", "vault-2")
     # a checkout that was cut short, as git leaves it; and a team that grows
     half = yard.trees / "vault-3"
     yard.git("worktree", "add", "--quiet", "--lock", "--reason", "initializing", "-b", "vault/3", str(half))
     (half / "first.txt").unlink()
     record.write(yard.teams.folder, replace(yard.teams.read("vault"), agents=3))
     assert [one.do for one in yard.up(3)][:2] == [Do.AGENT, Do.CLEAR]
-    assert (half / "first.txt").exists() and len(yard.sessions()) == 3
+    assert (half / "first.txt").exists()
+    yard.runs("vault-1", "vault-2", "vault-3")
 
     deaths = until_done(lambda: yard.down(dies_at=0))
     assert deaths == 12, "each stopped, its worktree, branch and name"
-    assert (yard.branches(), yard.sessions(), list(yard.trees.iterdir())) == (["main"], [], [])
+    yard.runs()
+    assert (yard.branches(), list(yard.trees.iterdir())) == (["main"], [])
     assert yard.teams.names() == []
 
 
