@@ -17,7 +17,7 @@ from maw.core.entry import Kind, Position
 from maw.core.message_ids import message_id
 from maw.core.redaction import MAX_RANGES, MAX_REASON, REDACTED, RETENTION, Redaction, as_ranges
 from maw.core.text import check_message
-from maw.errors import BadInput, Refused
+from maw.errors import Ambiguous, BadInput, NotFound, Refused
 from maw.node.authoring import Authoring, wall_clock_ms
 from maw.node.channels import Channels
 from maw.node.directory import Directory
@@ -77,10 +77,11 @@ class Redacting:
     async def redact(
         self, agent: AgentRow | None, refs: Sequence[str], reason: str | None, *, is_admin: bool
     ) -> Json:
-        """Drop the text of these messages everywhere. All or none: NotFound, Refused, BadInput say which stands in
-        the way. Durable here when it returns; the other hosts follow as they hear of it."""
+        """Drop the text of these messages, and versions of souls, everywhere. All or none: NotFound, Refused, BadInput
+        say which stands in the way. Durable here when it returns; the other hosts follow as they hear of it."""
         reason = _checked(reason)
-        rows = [await self._ours(ref, agent, is_admin=is_admin) for ref in refs]
+        souls = {ref: found for ref in refs if (found := await self._soul(ref, agent, is_admin=is_admin))}
+        rows = [await self._ours(ref, agent, is_admin=is_admin) for ref in refs if ref not in souls]
         wanted = {self._presenter.position(row): row for row in rows}
         fresh = [
             position for position, row in wanted.items()
@@ -88,6 +89,7 @@ class Redacting:
         ]  # fmt: skip
         by = self._directory.address(agent) if agent else self._host()
         edits = await self._edits_of([wanted[position].place for position in fresh])
+        fresh += souls.values()
         await self._say([*fresh, *edits], REDACTED, by, reason=reason)
         return {
             "redacted": [message_id(position) for position in fresh],
@@ -105,6 +107,30 @@ class Redacting:
     async def _is_on_record(self, place: int) -> bool:
         """Whether a rule that covers it is told to others: a restored database may know one whose entry is gone."""
         return bool(await self._store.db.rows(_ON_RECORD, (place, place, place)))
+
+    async def _soul(self, ref: str, agent: AgentRow | None, *, is_admin: bool) -> Position | None:
+        """Where the version of a soul stands that this is the id of; None where it is of none. Refused: another's."""
+        if ref.isdecimal():
+            return None
+        try:
+            position = self._directory.position(ref)
+        except (NotFound, Ambiguous, BadInput):
+            return None
+        place = self._store.state.logs[position.author, position.epoch].place(position.seq)
+        rows = await self._store.db.rows("SELECT agent FROM souls WHERE place = ?", (place,))
+        if not rows:
+            return None
+        if position.author != self._store.me:
+            raise Refused(
+                f"the soul {ref} was said on another host: only that host can redact it",
+                code="not_ours",
+                hint="ask whoever administers that host, or an operator who may redact",
+            )
+        if not is_admin and (agent is None or agent.id != rows[0][0]):
+            raise Refused(
+                f"the soul {ref} is another's", code="not_yours", hint="ask who administers this host"
+            )
+        return position
 
     async def _ours(self, ref: str, agent: AgentRow | None, *, is_admin: bool) -> Shown:
         row = await self._talking.find(ref, agent.id if agent else None, all_of_ours=is_admin)

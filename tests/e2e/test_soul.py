@@ -91,8 +91,12 @@ def a_soul_said_on_one_host_is_restored_on_another(mbp: Daemon, oracle: Daemon, 
     assert (scout.folder / "soul.md").read_text() == SOUL + "I am brief.\n"
     assert next(scout.folder.glob("soul.md.broken-*")).read_bytes() == b"\0" * 100
     assert "restored from the Colony" in (scout.folder / "memory" / "log.md").read_text()
-    alerts = mbp.ask("GET", "/api/status")[1]["alerts"]
-    assert any(one["kind"] == "soul" and "scout@mbp" in one["text"] for one in alerts)
+
+    def is_told() -> bool:
+        alerts = mbp.ask("GET", "/api/status")[1]["alerts"]
+        return any(one["kind"] == "soul" and "scout@mbp" in one["text"] for one in alerts)
+
+    wait_until(is_told, "a human is told", 30)
     (scout.folder / "soul.md").write_text("")
     scout.maw("soul", "restore", "scout", *home)
     assert scout.json("soul", "check", *home)["sound"]

@@ -11,6 +11,9 @@ from typing import Any
 from maw.core.entry import Entry, Kind
 from maw.core.redaction import RETENTION, Redaction
 from maw.core.souls import Soul
+from maw.store.asides import unread
+from maw.store.fold import Fold
+from maw.store.learning import legible, read_step
 from maw.store.salvaging import salvage
 from maw.store.souls import versions
 from maw.store.withholding import REVOKED, hide_beyond
@@ -65,3 +68,33 @@ async def test_a_repair_reads_them_off_the_entries(tmp_path: Path) -> None:
         assert conn.execute("SELECT * FROM souls").fetchall() == before
     async with open_store(target) as store:
         assert await texts(store, neo) == ["two\n", "one\n"]
+
+
+async def test_what_was_redacted_while_nobody_knew_souls_is_dropped_when_they_are_known(
+    tmp_path: Path,
+) -> None:
+    neo = Author(1)
+    async with open_store(tmp_path / "c.db") as store:
+        said = [soul(neo, "the pin is 4711\n"), soul(neo, "I am neo\n")]
+        await store.fold(ME.signer, said)
+        rule = Redaction(neo.node, neo.epoch, ((1, 1),), RETENTION, "")
+        await store.fold(ME.signer, [neo.say(Kind.REDACT, rule.content())])
+
+        async def as_an_older_version_left_it(conn: Any) -> None:
+            log = store.state.logs[neo.node, neo.epoch]
+            await conn.execute("DELETE FROM souls")
+            for entry in said:
+                row = (entry.payload, log.place(entry.seq))
+                await conn.execute("UPDATE entries SET payload = ? WHERE place = ?", row)
+                await conn.execute("INSERT INTO withheld VALUES (?, ?, 0)", (row[1], unread(Kind.SOUL)))
+
+        await store.writer.submit(as_an_older_version_left_it)
+        assert await legible(store.db) == [Kind.SOUL]
+
+        async def learn(conn: Any) -> Any:
+            fold = lambda: Fold(store.state, ME.node, NOW_MS)  # noqa: E731
+            return await read_step(conn, Kind.SOUL, 0, fold, lambda: store.state.reload(conn))
+
+        await store.writer.submit(learn)
+        assert await texts(store, neo) == ["I am neo\n"] and await legible(store.db) == []
+        assert await store.db.rows("SELECT count(*) FROM entries WHERE instr(payload, '4711') > 0") == [(0,)]
