@@ -84,8 +84,11 @@ class People:
                 )
         own = state.nodes.get(me)
         for row in state.agents_named.get(name, {}).values():
-            if own is not None and row.node == own.n and state.travels.has_left(me, row.id):
-                where = self._directory.address(self._directory.now(row))
+            if own is None or row.node != own.n or not state.travels.has_left(me, row.id):
+                continue
+            lives = self._directory.now(row)
+            if not lives.gone:
+                where = self._directory.address(lives)
                 raise Conflict(
                     f"{name} moved away from here: {name}@{own.name} still reaches {where}",
                     code="agent_exists",

@@ -260,6 +260,11 @@ async def test_the_name_that_moved_away_is_nobody_elses(make_home: MakeHome) -> 
         await knows(old, "scout@new")
         with pytest.raises(Conflict, match="scout@old still reaches scout@new"):
             await old.add("scout")
+        await new.service.remove_user(await new.owner(), "scout")
+        await until(lambda: not third.node.directory.agents_called("scout", "old"), "it has ended")
+        await until(lambda: not old.node.directory.agents_called("scout", "old"), "it has ended")
+        await old.add("scout")
+        await knows(third, "scout@old")
 
 
 @pytest.mark.parametrize("last", ["handed", "ready", "moved", "arrived"])
