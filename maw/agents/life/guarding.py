@@ -10,7 +10,7 @@ import json
 import time
 from typing import Final
 
-from maw.agents.life import durable
+from maw.agents.life import durable, leftovers
 from maw.agents.life.home import AgentHome
 from maw.agents.life.quick import log
 from maw.agents.life.souls import known_soul, put, read_soul
@@ -28,7 +28,9 @@ def begin(home: AgentHome) -> None:
 
 
 def end(home: AgentHome) -> str | None:
-    """No runner is there any more. What was done, for people. Raises Refused, OSError."""
+    """Ends what is left of a runner whose starter was killed, and looks. What was done, for people. Raises Refused,
+    OSError."""
+    leftovers.end(home.own)
     path = home.own / GUARD
     try:
         told = json.loads(path.read_bytes())

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from maw.agents.life import durable
+from maw.agents.life import durable, leftovers
 from maw.agents.life.home import AgentHome
 from maw.core.pulsing import Failing
 from maw.errors import BadConfig
@@ -75,7 +75,7 @@ class Journal:
         durable.write(self._run, _bytes(asdict(run)))
 
     def end(self, run: Run) -> None:
-        durable.remove(runner_mark(self.answer(run)))
+        leftovers.end_of(self.answer(run))
         durable.remove(self.answer(run))
         durable.remove(self._run)
 
@@ -100,11 +100,6 @@ class Journal:
 
     def keep_state(self, state: State) -> None:
         durable.write(self._state, _bytes(asdict(state)))
-
-
-def runner_mark(answer: Path) -> Path:
-    """Where it is noted which process runs for this answer."""
-    return answer.with_name(f"{answer.name}.runner")
 
 
 def _bytes(told: dict[str, Any]) -> bytes:

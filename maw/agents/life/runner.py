@@ -25,8 +25,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from maw.agents.life import durable
-from maw.agents.life.journal import runner_mark
+from maw.agents.life import durable, leftovers
 from maw.core.answering import HUNG, MISSING, TOO_LONG, Failure, Usage, understood
 
 LARGEST: Final = 1 << 20
@@ -70,8 +69,9 @@ def run(
     ``kept`` reads it. Whatever fails is in ``failure``; nothing is raised for it. Raises OSError where the disk does
     not take it, Stopped."""
     answer.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    mark = runner_mark(answer)
-    _end_leftover(mark)
+    leftovers.end_of(answer)
+    mark = leftovers.mark_of(answer)
+    durable.write(mark, b"")
     begun = time.monotonic()
     with (
         tempfile.TemporaryFile(dir=answer.parent) as given,
@@ -84,15 +84,11 @@ def run(
             try:
                 process = subprocess.Popen(
                     _found(command, env), stdin=given, stdout=said, stderr=complained,
-                    env=_environment(env), cwd=cwd, start_new_session=True,
+                    env=_environment(env) | {leftovers.VARIABLE: str(answer)}, cwd=cwd, start_new_session=True,
                 )  # fmt: skip
             except (OSError, ValueError) as error:
+                durable.remove(mark)
                 return Ran("", 0.0, None, _not_there(command, error))
-            try:
-                durable.write(mark, f"{process.pid} {_born(process.pid)}".encode())
-            except BaseException:
-                _end(process)
-                raise
             failure = _watch(process, said.fileno(), timeout_s, asked)
         seconds = round(time.monotonic() - begun, 3)
         said.seek(0)
@@ -218,26 +214,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _signal_group(group: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
-
-
-def _end_leftover(mark: Path) -> None:
-    """The runner of an earlier try, whose starter was killed: two at once would both act."""
-    try:
-        pid, _, born = mark.read_text("ascii").partition(" ")
-    except (FileNotFoundError, ValueError):
-        return
-    if pid.isdecimal() and born and born == _born(int(pid)):
-        _signal_group(int(pid), signal.SIGKILL)
-
-
-def _born(pid: int) -> str:
-    """When it began, in ticks since the boot: together with its number nobody else has that. "" where it is gone, or
-    the kernel does not say."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return ""
-    return stat.rpartition(b")")[2].split()[19].decode("ascii")
 
 
 @contextlib.contextmanager

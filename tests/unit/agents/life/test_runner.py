@@ -112,20 +112,23 @@ def test_a_signal_ends_the_runner_too(tmp_path: Path) -> None:
 
 
 def test_a_runner_whose_starter_was_killed_is_ended_before_the_next_begins(tmp_path: Path) -> None:
+    started = "echo $$ > it; setsid sh -c 'echo $$ > far; sleep 1000' & sleep 1000"
     start = (
         "import sys; from pathlib import Path; from maw.agents.life.runner import run;"
-        "run(['/bin/sh', '-c', 'echo $$ > it; sleep 1000'], '', cwd=Path(sys.argv[1]), env={}, timeout_s=900,"
+        "run(['/bin/sh', '-c', sys.argv[2]], '', cwd=Path(sys.argv[1]), env={}, timeout_s=900,"
         " answer=Path(sys.argv[1], '.maw', 'answer'))"
     )
-    starter = subprocess.Popen([sys.executable, "-c", start, str(tmp_path)])
+    starter = subprocess.Popen([sys.executable, "-c", start, str(tmp_path), started])
     mark = tmp_path / ".maw" / "answer.runner"
-    wait_for(lambda: mark.exists() and (tmp_path / "it").exists() and (tmp_path / "it").read_text() != "")
+    both = [tmp_path / "it", tmp_path / "far"]
+    wait_for(lambda: all(one.exists() and one.read_text() != "" for one in both))
+    assert mark.exists()
     starter.kill()
     starter.wait()
-    left = int((tmp_path / "it").read_text())
-    os.kill(left, 0)
+    left = [int(one.read_text()) for one in both]
+    assert [state(pid) for pid in left].count("") == 0
     assert ran(tmp_path, "echo anew").answer == "anew"
-    assert ended(left) and not mark.exists()
+    assert {state(pid) for pid in left} <= {"", "Z"} and not mark.exists()
 
 
 def test_its_environment(tmp_path: Path) -> None:
