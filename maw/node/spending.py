@@ -246,15 +246,30 @@ class Spending:
                 self._alert(Alert(*about, self._text(agent, one)))
                 self._hurry()
                 self._to_note.add(key)
-        if self._costs.is_ahead:
-            now.add(about := (NEAR, f"{self._host} clock"))
-            if about not in self._shown:
-                self._alert(Alert(*about, self._ahead_text()))
+        for what, text in (("clock", self._ahead_text()), ("caps", self._nobody_text())):
+            about = (NEAR, f"{self._host} {what}")
+            if text is not None:
+                now.add(about)
+                if about not in self._shown:
+                    self._alert(Alert(*about, text))
         for about in self._shown - now:
             self._settle(*about)
         self._shown = now
 
-    def _ahead_text(self) -> str:
+    def _nobody_text(self) -> str | None:
+        """A cap that is on nobody caps nothing, and whoever wrote it believes that it does."""
+        local = self._store.state.local
+        capped = {name for name, row in local.items() if row.profile.of is None and not self._is_free(row)}
+        if not (names := sorted(self._config.agents.keys() - capped)):
+            return None
+        return (
+            f"[cost.agents] in maw.toml caps {', '.join(names)}, and no agent of this host is called so (a role's costs"
+            " are its bearer's; humans are not halted): that cap is on nobody"
+        )
+
+    def _ahead_text(self) -> str | None:
+        if not self._costs.is_ahead:
+            return None
         day = day_text(self._costs.day)
         return (
             f"costs were counted on {day} already, and the clock says an earlier day: counting, and caps, go on in"

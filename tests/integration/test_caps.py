@@ -211,3 +211,13 @@ async def test_an_alert_of_runs_of_unknown_cost_goes_when_who_ran_them_is_resume
     await host.service.resume_costs(await host.owner(), "arthur")
     assert await refused(host, "arthur") is None
     assert await host.alerts() == {}
+
+
+async def test_a_cap_on_nobody_is_told_of(host: Host) -> None:
+    await host.service.add_user(await host.owner(), "critic", "agent", of="neo")
+    configure(host, agents={"arthur": {"usd": DOLLAR}, "artur": {"usd": DOLLAR}, "critic": {"usd": DOLLAR}})
+    await host.node.spending.keep()
+    assert "caps artur, critic, and no agent" in (await host.alerts())["cost", "mbp caps"]["text"]
+    configure(host, agents={"arthur": {"usd": DOLLAR}})
+    await host.node.spending.keep()
+    assert await host.alerts() == {}
