@@ -124,7 +124,7 @@ class Node(Parts):
         ]
         await self.read_peers()
         damaged += await self.hosting.load()
-        await self.spending.load()
+        damaged += await self.spending.load()
         self._tell_damaged(damaged)
         self.membership.write_copy()
         if self._opened.notes:

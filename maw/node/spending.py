@@ -105,12 +105,13 @@ class Spending:
         """Units in which a run of this host's agents told nothing that is counted as nothing else, and halts."""
         self._stale = False
 
-    async def load(self) -> None:
-        """After the costs."""
+    async def load(self) -> list[str]:
+        """After the costs. Returns what is left out, for it is damaged."""
         conn = self._store.db.writing
-        self._set = await rows.caps(conn)
+        self._set, spoiled = await rows.caps(conn)
         self._shown = {(kind, subject) for kind, subject in await self._store.db.rows(_TOLD, (NEAR, HALTED))}
         self._took_day(await self._read_day(conn))
+        return [f"{spoiled} caps on costs: set them again with `maw cost cap`"] if spoiled else []
 
     async def _read_day(self, conn: aiosqlite.Connection) -> tuple[DayRead, dict[bytes, Spent], set[str]]:
         read = await self._costs.read_day(conn)

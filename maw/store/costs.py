@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import aiosqlite
 
 from maw.core.ledger import Account
-from maw.core.spending import Counts, Run, Spent
+from maw.core.spending import MAX_COUNT, UNITS, Counts, Run, Spent
 from maw.store.database import Database
 
 _COUNTERS: Final = Counts._fields
@@ -66,24 +66,40 @@ async def of_day(conn: aiosqlite.Connection, day: int) -> dict[tuple[int, bytes]
     """What each agent of the Colony, by its node's number and its id, came to on that day."""
     sql = f"SELECT node, agent, {_SUMS} FROM ledger WHERE day = ? GROUP BY node, agent"  # noqa: S608
     rows = await conn.execute_fetchall(sql, (day,))
-    return {(node, agent): Counts(*counts) for node, agent, *counts in rows}
+    return {(node, agent): _counts(counts) for node, agent, *counts in rows}
 
 
 async def lines(db: Database, since: int, until: int, nodes: Sequence[int] | None, limit: int) -> list[Line]:
     """Of the days from ``since`` to ``until``, both included, the newest first; of these ``nodes`` (None: of all)."""
     where = "" if nodes is None else f" AND node IN ({', '.join('?' * len(nodes))})"
-    sql = f"""SELECT day, node, agent, model, {_SUMS} FROM ledger WHERE day BETWEEN ? AND ?{where}
+    sql = f"""SELECT day, node, agent, CAST(model AS BLOB), {_SUMS} FROM ledger WHERE day BETWEEN ? AND ?{where}
         GROUP BY day, node, agent, model ORDER BY day DESC, node, agent, model LIMIT ?"""  # noqa: S608
     rows = await db.rows(sql, (since, until, *(nodes or ()), limit))
-    return [Line(day, node, agent, model, Counts(*counts)) for day, node, agent, model, *counts in rows]
+    return [
+        Line(day, node, agent, _text(model), _counts(counts)) for day, node, agent, model, *counts in rows
+    ]
+
+
+def _text(value: bytes) -> str:
+    """As it lies on the disk: it may be damaged."""
+    return value.decode("utf-8", "replace")
+
+
+def _counts(sums: Sequence[Any]) -> Counts:
+    """What a flipped bit made of a number counts as what SQLite takes it for."""
+    return Counts(*(one if type(one) is int else int(one or 0) for one in sums))
 
 
 async def unsaid(db: Database, node: int, limit: int) -> list[Account]:
-    """Rows of ours that no entry has said yet."""
-    sql = f"""SELECT day, agent, life, model, {", ".join(_COUNTERS)} FROM ledger WHERE said = 0 AND node = ?
-        ORDER BY day, agent, life, model LIMIT ?"""  # noqa: S608
+    """Rows of ours that no entry has said yet; without what is damaged, which nobody could read."""
+    sql = f"""SELECT day, agent, life, CAST(model AS BLOB), {", ".join(_COUNTERS)} FROM ledger
+        WHERE said = 0 AND node = ? ORDER BY day, agent, life, model LIMIT ?"""  # noqa: S608
     rows = await db.rows(sql, (node, limit))
-    return [Account(day, agent, life, model, Counts(*counts)) for day, agent, life, model, *counts in rows]
+    return [
+        Account(day, agent, life, _text(model), Counts(*counts))
+        for day, agent, life, model, *counts in rows
+        if all(type(one) is int and 0 <= one <= MAX_COUNT for one in counts) and type(life) is int
+    ]
 
 
 async def forget(conn: aiosqlite.Connection, oldest_day: int, now_ms: int) -> None:
@@ -99,7 +115,11 @@ async def forget(conn: aiosqlite.Connection, oldest_day: int, now_ms: int) -> No
 async def resumed(conn: aiosqlite.Connection, day: int) -> dict[bytes, Spent]:
     """By agent (empty: the host): what it had spent when a human last resumed it that day."""
     sql = "SELECT agent, usd, tokens, runner_ms, unpriced, untold FROM resumed WHERE day = ?"
-    return {agent: Spent(*spent) for agent, *spent in await conn.execute_fetchall(sql, (day,))}
+    return {
+        agent: Spent(*spent)
+        for agent, *spent in await conn.execute_fetchall(sql, (day,))
+        if type(agent) is bytes and all(type(one) is int for one in spent)
+    }
 
 
 async def resume(conn: aiosqlite.Connection, day: int, agent: bytes, spent: Spent, at: int, who: str) -> None:
@@ -108,10 +128,17 @@ async def resume(conn: aiosqlite.Connection, day: int, agent: bytes, spent: Spen
     )
 
 
-async def caps(conn: aiosqlite.Connection) -> dict[tuple[bytes, str], int]:
-    """Set by command: by agent (empty: the host) and unit."""
-    rows = await conn.execute_fetchall("SELECT agent, unit, amount FROM caps")
-    return {(agent, unit): amount for agent, unit, amount in rows}
+async def caps(conn: aiosqlite.Connection) -> tuple[dict[tuple[bytes, str], int], int]:
+    """Set by command: by agent (empty: the host) and unit; and how many are left out, for they are damaged."""
+    sql = "SELECT agent, CAST(unit AS BLOB), amount FROM caps"
+    rows = list(await conn.execute_fetchall(sql))
+    units = {unit.encode(): unit for unit in UNITS}
+    found = {
+        (agent, units[unit]): amount
+        for agent, unit, amount in rows
+        if type(agent) is bytes and unit in units and type(amount) is int
+    }
+    return found, len(rows) - len(found)
 
 
 async def set_cap(conn: aiosqlite.Connection, agent: bytes, unit: str, amount: int | None) -> None:
@@ -123,7 +150,8 @@ async def set_cap(conn: aiosqlite.Connection, agent: bytes, unit: str, amount: i
 
 async def told(conn: aiosqlite.Connection, day: int) -> set[str]:
     """Of which caps a human was told that day."""
-    return {cap for (cap,) in await conn.execute_fetchall("SELECT cap FROM cap_told WHERE day = ?", (day,))}
+    sql = "SELECT CAST(cap AS BLOB) FROM cap_told WHERE day = ?"
+    return {_text(cap) for (cap,) in await conn.execute_fetchall(sql, (day,))}
 
 
 async def tell_again(conn: aiosqlite.Connection, day: int, caps: Iterable[str]) -> None:

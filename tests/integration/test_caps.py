@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -221,3 +223,23 @@ async def test_a_cap_on_nobody_is_told_of(host: Host) -> None:
     configure(host, agents={"arthur": {"usd": DOLLAR}})
     await host.node.spending.keep()
     assert await host.alerts() == {}
+
+
+async def test_damaged_rows_keep_no_node_from_starting_and_are_told_of(make_home: MakeHome) -> None:
+    home = make_home("mbp")
+    async with running(home) as host:
+        await host.add("arthur", "neo")
+        for name in ("arthur", "neo"):
+            await host.service.cap_costs(await host.owner(), name, {"usd": DOLLAR})
+            await host.service.resume_costs(await host.owner(), name)
+            await run(host, name, usd=DOLLAR)
+        arthur = host.node.state.local["arthur"].id
+    with closing(sqlite3.connect(home.database)) as conn:
+        for table, column in (("caps", "amount"), ("resumed", "usd"), ("ledger", "input")):
+            conn.execute(f"UPDATE {table} SET {column} = x'ff41' WHERE agent = ?", (arthur,))
+        conn.execute("UPDATE ledger SET model = CAST(x'ff' AS TEXT) WHERE agent = ?", (arthur,))
+        conn.commit()
+    async with running(home) as host:
+        assert "1 caps on costs" in (await host.alerts())["damaged", "mbp"]["text"]
+        assert await refused(host, "neo") is not None
+        assert (await costs(host))["total"]["usd"] == 2.0
