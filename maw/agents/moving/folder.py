@@ -18,6 +18,8 @@ from maw.errors import BadInput, Conflict, MawError, NotFound, Refused, Unavaila
 from maw.node.homes import pack, unpack
 
 LOOK_S: Final = 0.2
+UNDER_WAY: Final = {"pulse.json": "pulse", "dream.json": "dream"}
+"""What stands in ``.maw`` while one runs, or after it was killed."""
 
 
 def home_of(name: str, env: Mapping[str, str], folder: Path | None) -> Path | None:
@@ -34,14 +36,17 @@ def home_of(name: str, env: Mapping[str, str], folder: Path | None) -> Path | No
 
 @contextmanager
 def locked(home: Path, patience_s: float) -> Iterator[None]:
-    """No pulse of this agent runs, and none begins. Raises Conflict when one does not end within ``patience_s``."""
+    """No pulse or dream of this agent runs, and none begins. Raises Conflict when one does not end within
+    ``patience_s``, or was cut short: what it had begun is known here alone."""
     machine = home / ".maw"
-    machine.mkdir(mode=0o700, exist_ok=True)
-    with (machine / "lock").open("a") as file:
+    if not machine.is_dir():  # it never pulsed
+        yield
+        return
+    with _opened(machine) as handle:
         deadline = time.monotonic() + patience_s
         while True:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 if time.monotonic() >= deadline:
@@ -51,18 +56,47 @@ def locked(home: Path, patience_s: float) -> Iterator[None]:
                         hint="the same command again when it has ended; nothing was changed",
                     ) from None
                 time.sleep(LOOK_S)
+        for run, command in UNDER_WAY.items():
+            if (machine / run).exists():
+                raise Conflict(
+                    f"a {command} in {home} was cut short",
+                    code="moving",
+                    hint=f"`maw {command}` finishes it first: on the new host nobody would know what it had done",
+                )
         yield
+
+
+@contextmanager
+def _opened(machine: Path) -> Iterator[int]:
+    """The lock, opened so that no link of its owner's leads whoever asks elsewhere."""
+    try:
+        folder = os.open(machine, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            handle = os.open(
+                "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder
+            )
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise Unavailable(f"{machine} cannot be locked: {error}", code="cannot_read") from None
+    try:
+        yield handle
+    finally:
+        os.close(handle)
 
 
 @contextmanager
 def packed(home: Path, most: int) -> Iterator[tuple[IO[bytes], int]]:
     """The folder as one file, and its size. Raises BadInput when it is larger than a file may be."""
     with tempfile.TemporaryFile() as file:
-        try:
-            pack(home, file)
-        except OSError as error:
-            raise Unavailable(f"{home} cannot be packed: {error}", code="cannot_read") from None
-        size = file.tell()
+        owner = home.stat().st_uid
+        if os.geteuid() == 0 and owner != 0:
+            _in_child(
+                owner, lambda: _pack(home, file)
+            )  # a link of the owner's gives nothing away that is root's
+        else:
+            _pack(home, file)
+        size = os.fstat(file.fileno()).st_size
         if size > most:
             raise BadInput(
                 f"{home} is {size_words(size)} packed; {size_words(most)} is the most that goes along",
@@ -71,6 +105,14 @@ def packed(home: Path, most: int) -> Iterator[tuple[IO[bytes], int]]:
             )
         file.seek(0)
         yield file, size
+
+
+def _pack(home: Path, file: IO[bytes]) -> None:
+    try:
+        pack(home, file)
+        file.flush()
+    except OSError as error:
+        raise Unavailable(f"{home} cannot be packed: {error}", code="cannot_read") from None
 
 
 def put_in_place(data: IO[bytes], target: Path, uid: int) -> None:
