@@ -15,9 +15,9 @@ from maw.config.reading import read_birth
 from maw.config.settings import BirthConfig
 from maw.core.credentials import find_credential
 from maw.core.names import check_name
+from maw.core.souls import check_soul
 from maw.errors import BadInput
 
-MAX_SOUL: Final = 256 * 1024
 GENERAL: Final = "general"
 _USER: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}", re.ASCII)
 _URL: Final = re.compile(r"[A-Za-z0-9@/~._+-][A-Za-z0-9@:/~._+%=-]{0,499}", re.ASCII)
@@ -117,8 +117,8 @@ def checked(wanted: Wanted) -> Wanted:
         raise BadInput(f"--user: {user[:40]!r} is no name of a Unix user", code="bad_user")
     if wanted.repo is not None:
         _check_repo(wanted.repo)
-    if wanted.soul is not None and (len(wanted.soul.encode()) > MAX_SOUL or "\0" in wanted.soul):
-        raise BadInput(f"a soul is a text of at most {MAX_SOUL // 1024} KiB", code="too_large")
+    if wanted.soul is not None:
+        check_soul(wanted.soul)
     if wanted.machine is not None:
         _check_machine(wanted.machine)
     check_name(wanted.channel, "channel")

@@ -68,7 +68,9 @@ class _State:
     mark: tuple[int, ...] = ()
     hash: str | None = None
     synced: str | None = None
-    """The hash of what the Colony was told."""
+    """The hash of what the Colony was told,"""
+    folder: tuple[int, ...] = ()
+    """and of which folder that was: one that came from another host has this to tell there."""
 
 
 def check_soul(home: AgentHome, colony: Fetch | None = None, *, now: float | None = None) -> Checked:
@@ -78,13 +80,15 @@ def check_soul(home: AgentHome, colony: Fetch | None = None, *, now: float | Non
     if state.mark and state.mark == _mark(home.soul):
         return Checked(state.hash, synced=state.synced == state.hash)
     check_folder(home)
+    if state.folder != _folder(home):
+        state = _State((), state.hash, None, _folder(home))
     known = _known(home, state)
     data = read_soul(home)
     fault = fault_of(data, known)
     if fault is None:
         assert data is not None
         fresh = soul_hash(data.decode())
-        _keep(home, data, _State(_settled_mark(home.soul, now), fresh, state.synced))
+        _keep(home, data, _State(_settled_mark(home.soul, now), fresh, state.synced, state.folder))
         return Checked(fresh, synced=state.synced == fresh)
     found = _find(home, known, colony)
     if found is None:
@@ -92,7 +96,8 @@ def check_soul(home: AgentHome, colony: Fetch | None = None, *, now: float | Non
     text, source = found
     broken = put(home, text.encode(), now=now)
     fresh = soul_hash(text)
-    state = _State(_settled_mark(home.soul, now), fresh, fresh if source == COLONY else state.synced)
+    told = fresh if source == COLONY else state.synced
+    state = _State(_settled_mark(home.soul, now), fresh, told, state.folder)
     _keep(home, text.encode(), state)
     return Checked(fresh, fault, source, broken, state.synced == fresh)
 
@@ -111,7 +116,7 @@ def is_known(home: AgentHome) -> bool:
 def note_synced(home: AgentHome, told: str) -> None:
     """The Colony was told the version of this hash."""
     state = _read_state(home)
-    _write_state(home, _State(state.mark, state.hash, told))
+    _write_state(home, _State(state.mark, state.hash, told, _folder(home)))
 
 
 def known_soul(home: AgentHome) -> str | None:
@@ -251,6 +256,11 @@ def _mark(path: Path) -> tuple[int, ...]:
     )  # fmt: skip
 
 
+def _folder(home: AgentHome) -> tuple[int, ...]:
+    info = home.folder.stat()
+    return info.st_dev, info.st_ino
+
+
 def _settled_mark(path: Path, now: float | None) -> tuple[int, ...]:
     """As ``_mark``; none of a file that was written a moment ago, which is looked at once more."""
     mark = _mark(path)
@@ -281,7 +291,8 @@ def _read_state(home: AgentHome) -> _State:
     try:
         told = json.loads((home.own / STATE).read_bytes())
         mark = tuple(int(number) for number in told["mark"])
-        return _State(mark, _text(told["hash"]), _text(told["synced"]))
+        folder = tuple(int(number) for number in told.get("folder", ()))
+        return _State(mark, _text(told["hash"]), _text(told["synced"]), folder)
     except (OSError, ValueError, KeyError, TypeError):
         return _State()
 
@@ -291,5 +302,7 @@ def _text(value: object) -> str | None:
 
 
 def _write_state(home: AgentHome, state: _State) -> None:
-    told = {"mark": list(state.mark), "hash": state.hash, "synced": state.synced}
+    told = {
+        "mark": list(state.mark), "hash": state.hash, "synced": state.synced, "folder": list(state.folder),
+    }  # fmt: skip
     durable.write(home.own / STATE, json.dumps(told).encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -62,6 +63,17 @@ def test_what_was_written_a_moment_ago_is_looked_at_again(home: AgentHome) -> No
     home.soul.write_text("x" * len(SOUL))
     os.utime(home.soul, ns=(info.st_atime_ns, info.st_mtime_ns))
     assert check_soul(home).hash == soul_hash("x" * len(SOUL))
+
+
+def test_a_home_that_came_from_another_host_tells_its_soul_there(home: AgentHome, tmp_path: Path) -> None:
+    look(home)
+    note_synced(home, soul_hash(SOUL))
+    assert look(home).synced
+    shutil.copytree(home.folder, tmp_path / "moved")
+    assert not look(read_home(tmp_path / "moved")).synced
+    check_soul(home)
+    shutil.copytree(home.folder, tmp_path / "again")
+    assert not look(read_home(tmp_path / "again")).synced
 
 
 def test_what_its_owner_wrote_is_the_soul_now(home: AgentHome) -> None:
