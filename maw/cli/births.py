@@ -45,7 +45,7 @@ AsName = Annotated[str | None, typer.Option("--as", metavar="NAME", help="The ag
 
 
 def birth(
-    name: Name,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The agent.")] = None,
     host: Host = None,
     local: Local = False,
     soul: Annotated[str | None, typer.Option("--soul", metavar="FILE", help="Who it is.")] = None,
@@ -77,8 +77,9 @@ def birth(
     ] = "e2-small",
     dry_run: DryRun = False,
     as_name: AsName = None,
+    show: Annotated[bool, typer.Option("--list", help="Births on record here, and how far each is.")] = False,
     as_json: Json = False,
-) -> None:
+) -> int | None:
     """Bring an agent to life on a host, by one command: what is missing there is put there, what is there stays.
 
     Broken off anywhere, `maw birth NAME` goes on. A host that runs a node of this Colony gets only the agent.
@@ -91,9 +92,12 @@ def birth(
     from maw.agents.birth.journal import births_folder, opened
 
     out = Output.to_stdout(as_json)
+    folder = births_folder(find_home(os.environ, os.geteuid()).path, os.environ)
+    if show:
+        return _list(out, folder)
+    if name is None:
+        raise BadInput("who is to be born?", code="usage", hint="maw birth NAME --host HOST, or --local")
     clean = check_name(name)
-    home = find_home(os.environ, os.geteuid())
-    folder = births_folder(home.path, os.environ)
     with opened(folder, clean, "birth") as journal:
         kept = journal.data.get("wanted")
         machine = _machine(clean, provider, project, zone, vm, machine_type)
@@ -134,6 +138,31 @@ def birth(
         if not dry_run:
             journal.note(state="born", address=report["address"], ended=_now())
     _tell(out, report, f"{words(report['address'] or clean)} is born", f"maw birth {clean}")
+    return None
+
+
+def _list(out: Output, folder: Path) -> int:
+    """Each birth that this host has on record, the newest first; exit 1: none."""
+    from maw.agents.birth.journal import births
+
+    found = [_listed(one) for one in births(folder)]
+    if out.as_json:
+        out.json(found)
+    elif found:
+        rows = [[one["name"], words(one["address"] or one["host"] or "this host"), words(one["by"] or "by hand"),
+                 one["state"], words(one["said"])] for one in found]  # fmt: skip
+        out.table(["name", "where", "by", "state", "last"], rows)
+    return 0 if found else out.nothing("no births on record here")
+
+
+def _listed(one: dict[str, Any]) -> dict[str, Any]:
+    steps = one.get("steps") or {}
+    last = max(steps, key=lambda step: float(steps[step]["at"]), default="")
+    state = "born" if one.get("state") == "born" else f"at {last}" if last else "begun"
+    return {
+        "name": one["name"], "host": (one.get("wanted") or {}).get("host"), "address": one.get("address"),
+        "by": one.get("by"), "state": state, "said": str(steps[last]["said"]) if last else "",
+    }  # fmt: skip
 
 
 def death(

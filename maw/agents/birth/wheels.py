@@ -3,6 +3,7 @@ the same make, and fetched with pip where it is not. The far host needs no index
 
 from __future__ import annotations
 
+import ensurepip
 import hashlib
 import io
 import os
@@ -98,6 +99,8 @@ def wheels_for(facts: Facts, cache: Path, run: Callable[[Sequence[str]], Ran] | 
         found |= dict(_repacked(dist) for dist in dists)
     else:
         found |= _fetched(dists, there, run or _pip)
+    if not any(name.startswith("pip-") for name in found):
+        found |= dict([_bundled_pip()])
     data = _tar(found)
     _keep(cache, mark, data)
     return Wheels(data, mark, len(found), how)
@@ -193,6 +196,18 @@ def _wheel(name: str, version: str, tags: Sequence[str], files: dict[str, bytes]
     return whole, packed.getvalue()
 
 
+def _bundled_pip() -> tuple[str, bytes]:
+    """Of this Python's own, where no pip is installed beside maw (uv, pipx). Refused: there is none either."""
+    folders = (Path(ensurepip.__file__).parent / "_bundled", Path("/usr/share/python-wheels"))
+    for path in (path for folder in folders for path in sorted(folder.glob("pip-*.whl"))):
+        return path.name, path.read_bytes()
+    raise Refused(
+        "there is no pip here that could go along",
+        code="no_wheel",
+        hint="apt-get install python3-pip-whl; or put pip beside maw",
+    )
+
+
 # -- what has to be fetched ---------------------------------------------------------------------------
 
 
@@ -209,23 +224,20 @@ def _fetched(
             hint="install maw there by hand (README.md), pair it, and give birth again: it then gets only the agent",
         )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="maw-wheels-") as folder:
-        for dist in dists:
-            wanted = f"{dist.metadata['Name']}=={dist.version}"
-            ran = run([
-                sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-                "--only-binary", ":all:", "--dest", folder, "--implementation", "cp",
-                "--python-version", f"{major}.{minor}",
-                *(word for abi in (f"cp{major}{minor}", "abi3", "none") for word in ("--abi", abi)),
-                *(word for one in platforms for word in ("--platform", one)),
-                wanted,
-            ])  # fmt: skip
-            if not ran.ok:
-                raise Refused(
-                    f"no wheel of {wanted} could be fetched for a host with {there}: {ran.words[-300:]}",
-                    code="no_wheel",
-                    hint="an index must be reached from here, once; or install maw there by hand (README.md),"
-                    " pair it, and it gets only the agent",
-                )
+        options = [
+            "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--dest", folder,
+            "--implementation", "cp", "--python-version", f"{major}.{minor}",
+            *(word for abi in (f"cp{major}{minor}", "abi3", "none") for word in ("--abi", abi)),
+            *(word for one in platforms for word in ("--platform", one)),
+        ]  # fmt: skip
+        pinned = [f"{dist.metadata['Name']}=={dist.version}" for dist in dists]
+        download = [sys.executable, "-m", "pip", "download", *options]
+        if not (ran := run([*download, *pinned])).ok:
+            raise Refused(
+                f"not all wheels could be fetched for a host with {there}: {ran.words[-400:]}", code="no_wheel",
+                hint="an index must be reached from here, once; or install maw there by hand (README.md),"
+                " pair it, and it gets only the agent",
+            )  # fmt: skip
         return {path.name: path.read_bytes() for path in Path(folder).glob("*.whl")}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -176,3 +177,20 @@ def test_a_failed_step_is_told_and_on_record(tmp_path: Path, monkeypatch: pytest
         with pytest.raises(MawError, match="disk is full"):
             Birth(WANTED, engine, daemon, daemon, tmp_path, lambda _: FarHost(world)).run()
         assert seen[-1].state == "failed" and journal.data["steps"]["node"]["state"] == "failed"
+
+
+def test_what_is_on_record_is_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from maw.cli.main import main
+
+    monkeypatch.setenv("MAW_HOME", str(tmp_path))
+    assert main(["birth", "--list"]) == 1
+    run(World(), tmp_path / "births")
+    world = World(logged_in=False)
+    with pytest.raises(Unconfirmed):
+        run(world, tmp_path / "births", replace(WANTED, name="clerk", user="clerk"))
+    assert main(["birth", "--list", "--json"]) == 0
+    found = {one["name"]: one["state"] for one in json.loads(capsys.readouterr().out)}
+    assert found == {"scout": "at heard", "clerk": "at login"}
+    assert main(["birth"]) == 2 and main(["birth", "scout2"]) == 2

@@ -22,9 +22,9 @@ from maw.ops.machine import Ran
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two small ones stand for all."""
+    """A few stand for all."""
     monkeypatch.setattr(
-        wheels, "_closure", lambda: iter([metadata.distribution(n) for n in ("aiosqlite", "idna")])
+        wheels, "_closure", lambda: iter([metadata.distribution(n) for n in ("aiosqlite", "idna", "pip")])
     )
 
 
@@ -44,7 +44,7 @@ def names(tar: bytes) -> dict[str, bytes]:
 def test_of_what_is_installed_here(tmp_path: Path) -> None:
     made = wheels_for(like_here(), tmp_path)
     found = names(made.tar)
-    assert made.count == len(found) == 3 and made.how == "of what is installed here"
+    assert made.count == len(found) == 4 and made.how == "of what is installed here"
     own = next(data for name, data in found.items() if name.startswith("maw_colony-"))
     with zipfile.ZipFile(io.BytesIO(own)) as packed:
         inside = set(packed.namelist())
@@ -70,23 +70,32 @@ def test_for_another_python_they_are_fetched(tmp_path: Path) -> None:
     def pip(command: Sequence[str]) -> Ran:
         asked.append(command)
         folder = Path(command[command.index("--dest") + 1])
-        name, _, version = command[-1].partition("==")
-        (folder / f"{name}-{version}-py3-none-any.whl").write_bytes(b"a wheel")
+        for wanted in (word for word in command if "==" in word):
+            name, _, version = wanted.partition("==")
+            (folder / f"{name}-{version}-py3-none-any.whl").write_bytes(b"a wheel")
         return Ran(0, "")
 
     facts = replace(like_here(), python_is="CPython 3.13", machine="aarch64", glibc="2.41")
     made = wheels_for(facts, tmp_path, pip)
-    assert made.how == "fetched with pip" and made.count == 3
-    assert {words[-1].partition("==")[0] for words in asked} == {"aiosqlite", "idna"}
-    for words in asked:
-        assert list(words[words.index("--python-version") :][:2]) == ["--python-version", "3.13"]
-        assert "manylinux_2_41_aarch64" in words and "manylinux_2_17_aarch64" in words and ":all:" in words
+    assert made.how == "fetched with pip" and made.count == 4
+    (words,) = asked
+    assert {word.partition("==")[0] for word in words if "==" in word} == {"aiosqlite", "idna", "pip"}
+    assert list(words[words.index("--python-version") :][:2]) == ["--python-version", "3.13"]
+    assert "manylinux_2_41_aarch64" in words and "manylinux_2_17_aarch64" in words and ":all:" in words
+
+
+def test_pip_goes_along_where_none_is_beside_maw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wheels, "_closure", lambda: iter([metadata.distribution("idna")]))
+    found = names(wheels_for(like_here(), tmp_path).tar)
+    assert any(name.startswith("pip-") for name in found) and len(found) == 3
 
 
 def test_what_there_is_no_wheel_of_is_named(tmp_path: Path) -> None:
     facts = replace(like_here(), machine="riscv64")
     with pytest.raises(Refused) as refused:
-        wheels_for(facts, tmp_path, lambda _: Ran(1, "", "ERROR: No matching distribution found"))
+        wheels_for(
+            facts, tmp_path, lambda _: Ran(1, "", "ERROR: No matching distribution found for aiosqlite==9")
+        )
     assert refused.value.code == "no_wheel"
     assert "aiosqlite==" in refused.value.message and "riscv64" in refused.value.message
     with pytest.raises(Refused, match="glibc 0"):
