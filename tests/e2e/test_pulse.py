@@ -228,6 +228,12 @@ def test_one_at_a_time_and_one_more_for_what_comes_meanwhile(scout: Scout) -> No
     wait_until(lambda: "is running" not in scout.pulse(), "what the runner left running holds no lock", 30)
     assert scout.pulse().startswith("HEARTBEAT_OK")
 
+    # a runner that wants another one each time does not go on for ever
+    (scout.folder / "heartbeat.md").write_text("- look around\n")
+    (scout.folder / "script").write_text('touch "$MAW_AGENT_HOME/.maw/again"; echo HEARTBEAT_OK')
+    scout.pulse()
+    assert scout.runs == 5
+
 
 def test_a_word_to_it_brings_the_next_pulse_forward(scout: Scout, tmp_path: Path) -> None:
     """By the keeper, within the wake budget; what is said in a channel that it watches does not."""

@@ -43,6 +43,8 @@ PAGES: Final = 10
 """Of a mailbox, looked at in one pulse: who floods the oldest keeps the rest for later pulses."""
 LARGEST: Final = 1 << 20
 """Bytes of a home's file that are read."""
+ROUNDS: Final = 3
+"""Of one process: a runner that asks for another pulse each time does not go on for ever."""
 HEAD: Final = 280
 """Characters of a message that are kept for the log."""
 KILLED: Final = (
@@ -88,7 +90,10 @@ def pulse(
     Raises MawError, OSError, Stopped."""
     again = home.own / "again"
     outcome: Outcome | None = None
-    while outcome is None or again.exists():  # who asks writes that first, and looks for the lock then
+    rounds = 0
+    # who asks writes that first, and looks for the lock then
+    while outcome is None or (again.exists() and rounds < ROUNDS):
+        rounds += 1
         with only_pulse(home) as only:
             if not only:
                 busy = f"a pulse or a dream of {home.name} is running: nothing was done"
