@@ -345,7 +345,9 @@ class Birth:
     def _agent(self) -> Outcome:
         journal = self.engine.journal
         born = journal.data.get("born") if journal is not None else None
-        told = self._act("agent", **self._whose(), born=born, about=self.wanted.about)
+        # on this host the daemon is asked as whoever gives birth: he may be no administrator
+        speaker = self.mother.speaker if self.wanted.host is None else None
+        told = self._act("agent", **self._whose(), born=born, about=self.wanted.about, speaker=speaker)
         self._address = str(told.get("address") or "")
         return Outcome(bool(told["done"]), str(told["said"]) or self.wanted.name)
 

@@ -48,6 +48,12 @@ class Far(Protocol):
     def close(self) -> None: ...
 
 
+def _short_folder() -> str:
+    """Where ssh may keep its socket: its name, with what ssh puts behind it, has to fit into 107 bytes."""
+    usual = tempfile.gettempdir()
+    return usual if len(usual) <= 30 else "/tmp"  # noqa: S108 - mkdtemp makes a folder of our own in it
+
+
 def check_host(text: str) -> str:
     """A host as ssh takes it: a name of its configuration, ``user@host``, ``ssh://user@host:port``. BadInput."""
     if not _HOST.fullmatch(text):
@@ -74,8 +80,7 @@ class Ssh:
         self.name = check_host(host)
         self._command = tuple(command)
         self._root = PLAIN
-        # under a short path: a socket's name has 107 bytes
-        self._own = Path(tempfile.mkdtemp(prefix="maw-ssh-", dir=directory))
+        self._own = Path(tempfile.mkdtemp(prefix="maw-ssh-", dir=directory or _short_folder()))
 
     def as_root(self, how: str) -> None:
         """How root is come by from now on: PLAIN or AS_ROOT."""

@@ -33,6 +33,7 @@ class World:
     has_python: bool = True
     kill: int | None = None
     calls: int = 0
+    speaker: str | None = "arthur"
 
     def has(self, what: str) -> bool:
         return what in self.effects
@@ -148,6 +149,10 @@ class FarHost:
             return {"done": False, "said": "no", "needs": "sudo -iu scout"}
         if do == "linked":
             return {"done": True, "said": "linked"}
+        if do == "agent":
+            assert asked["speaker"] is None, (
+                "over there it is brought by who administers, not said by the mother"
+            )
         if do == "join":
             assert asked["line"] == "mi1secret"
         if world.has(do) or dry:
