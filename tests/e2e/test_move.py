@@ -14,6 +14,7 @@ from typing import Any
 from tests.e2e.daemons import MAW, Daemon, MakeDaemon
 
 DEADLINE_S = 60.0
+FIRST = {"to": ["scout@old"], "text": "the first"}
 
 
 def until(true: Callable[[], object], what: str) -> None:
@@ -23,8 +24,14 @@ def until(true: Callable[[], object], what: str) -> None:
         time.sleep(0.02)
 
 
-def told(node: Daemon, *words: str) -> Any:
-    return json.loads(node.maw(*words, "--json", check=False) or "[]")
+def asked(node: Daemon, method: str, path: str, body: object = None, agent: str | None = None) -> Any:
+    status, answer = node.ask(method, path, body, agent=agent)
+    assert status in (200, 201), answer
+    return answer
+
+
+def knows_all(node: Daemon, count: int) -> None:
+    until(lambda: len(asked(node, "GET", "/api/users")) == count, "all know each other")
 
 
 def step(node: Daemon) -> str | None:
@@ -53,7 +60,7 @@ class Sender:
 
     def _run(self) -> None:
         n = 0
-        while not self.stop.wait(0.05):
+        while not self.stop.wait(0.1):
             n += 1
             body = {"to": ["scout@old"], "text": f"number {n}"}
             status, _ = self.node.ask("POST", "/api/direct", body, agent="neo")
@@ -75,12 +82,13 @@ def exits(node: Daemon, *words: str) -> int:
 
 def test_a_move_that_is_killed_at_each_step_loses_nothing(daemon: MakeDaemon, tmp_path: Path) -> None:
     old, new, third = (daemon(name) for name in ("old", "new", "third"))
-    old.maw("agent", "add", "scout")
-    third.maw("agent", "add", "neo")
+    asked(old, "POST", "/api/users", {"username": "scout"})
+    asked(third, "POST", "/api/users", {"username": "neo"})
     for node in (new, third):
-        node.maw("join", told(old, "invite")["line"])
-    until(lambda: len(told(third, "agent", "list")) == 5, "all know each other")
-    until(lambda: len(told(new, "agent", "list")) == 5, "all know each other")
+        asked(node, "POST", "/api/join", {"line": asked(old, "POST", "/api/invites", {})["line"]})
+    for node in (old, new, third):
+        knows_all(node, 5)
+    until(lambda: third.ask("POST", "/api/direct", FIRST, agent="neo")[0] == 201, "it knows what to seal for")
     home = tmp_path / "scout"
     (home / "memory").mkdir(parents=True)
     (home / "soul.md").write_text("I am scout")
@@ -88,9 +96,9 @@ def test_a_move_that_is_killed_at_each_step_loses_nothing(daemon: MakeDaemon, tm
     sender = Sender(third)
     try:
         until(lambda: len(sender.taken) > 5, "it writes")
-        until(lambda: len(told(old, "inbox", "--as", "scout", "--peek")) > 4, "it comes")
-        some = told(old, "inbox", "--as", "scout", "--limit", "3", "--peek")
-        old.maw("ack", *(one["id"] for one in some), "--as", "scout")
+        until(lambda: len(asked(old, "GET", "/api/inbox", agent="scout")) > 4, "it comes")
+        some = asked(old, "GET", "/api/inbox", agent="scout")[:3]
+        asked(old, "POST", "/api/ack", {"ids": [one["id"] for one in some]}, agent="scout")
         done = [one["text"] for one in some]
         move = ("move", "scout", "new", "--dir", str(home))
         assert exits(old, *move, "--wait", "0s") == 7, "it waits for consent"
@@ -116,7 +124,7 @@ def test_a_move_that_is_killed_at_each_step_loses_nothing(daemon: MakeDaemon, tm
     finally:
         sent = sender.end()
 
-    wanted = Counter(set(sent) - set(done))
+    wanted = Counter({FIRST["text"], *sent} - set(done))
 
     def has() -> Counter[str]:
         status, page = new.ask("GET", "/api/inbox?limit=500", agent="scout")
@@ -125,6 +133,7 @@ def test_a_move_that_is_killed_at_each_step_loses_nothing(daemon: MakeDaemon, tm
 
     until(lambda: sum(has().values()) >= sum(wanted.values()), "all is there")
     assert has() == wanted, "each once, and nothing that was done with"
-    assert "scout" not in [one["username"] for one in told(old, "agent", "list", "--here")]
+    local = [one["username"] for one in asked(old, "GET", "/api/users") if one["local"]]
+    assert "scout" not in local
     sent_last = json.loads(third.maw("send", "@scout@old", "to the old address", "--as", "neo", "--json"))
     assert sent_last["warnings"] == ["scout@old has moved to scout@new"]

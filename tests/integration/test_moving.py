@@ -535,12 +535,14 @@ async def test_a_key_that_opens_nothing_is_none(make_home: MakeHome) -> None:
         )
         sql = "SELECT header, signature FROM entries WHERE place = ?"
         place = new.node.state.logs[position.author, position.epoch].place(position.seq)
-        (row,) = await new.node.db.rows(sql, (place,))
+        async with asyncio.timeout(30):
+            while not (rows := await new.node.db.rows(sql, (place,))):
+                await asyncio.sleep(0.01)
         agent = bytes(new.node.directory.local("scout").id)
         lent = Lent(
             agent,
             (
-                Loan(position, decode(*row).id, b"k" * 32),
+                Loan(position, decode(*rows[0]).id, b"k" * 32),
                 Loan(position._replace(seq=9999), b"i" * 32, b"k" * 32),
             ),
         )
