@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from maw.api.backend import Json
+from maw.config import MovesConfig
 from maw.core.entry import Kind, decode
 from maw.core.lent import Lent, Loan
 from maw.core.moving import HOME
@@ -27,7 +28,7 @@ from maw.store.rederiving import Rederiving
 from maw.store.travelling import MoveRow
 from maw.store.verifying import verify_database
 from tests.conftest import MakeHome
-from tests.integration.nodes import UID, Host, all_running, pair, running, until
+from tests.integration.nodes import UID, Host, all_running, config_of, pair, running, until
 
 
 async def as_stream(data: bytes) -> AsyncIterator[bytes]:
@@ -572,3 +573,28 @@ async def test_who_may_say_what_of_a_move(make_home: MakeHome) -> None:
         assert (await new.alert("move"))["text"].startswith("old offers the agent scout")
         await new.service.decide_move(await new.owner(), "scout", "refuse", uid=None, home=None, why="full")
         assert ("move", made["id"]) not in await new.alerts()
+
+
+async def test_a_host_that_is_trusted_with_it_is_not_asked_about(make_home: MakeHome) -> None:
+    """[moves] accept_from: taken in at once, or refused with the reason; others are asked about."""
+    old_home, new_home, third_home = (make_home(name) for name in ("old", "new", "third"))
+    open_to_old = replace(config_of(new_home), moves=MovesConfig(("old",)))
+    async with (
+        running(old_home) as old,
+        running(new_home, config=open_to_old) as new,
+        running(third_home) as third,
+    ):
+        await three(old, new, third)
+        await new.add("taken")
+        await old.add("taken")
+        moving = old.node.migrating.moving
+        made = await moving.offer(old.node.directory.local("scout"), "new")
+        await reaches(old, moving.find(made["id"]), "accepted")
+        made = await moving.offer(old.node.directory.local("taken"), "new")
+        await reaches(old, moving.find(made["id"]), "refused")
+        assert "an agent called taken" in str(
+            moving.json(old.node.state.moves[moving.find(made["id"])])["why"]
+        )
+        asked = await third.node.migrating.moving.offer(third.node.directory.local("neo"), "new")
+        await reaches(new, third.node.migrating.moving.find(asked["id"]), "offered")
+        assert (await new.alert("move"))["text"].startswith("third offers the agent neo")
