@@ -48,6 +48,7 @@ unit=/etc/systemd/system/maw.service
 [ -f "$unit" ] && maw=$(sed -n 's/^ExecStart="\{0,1\}\([^" ]*\).*/\1/p' "$unit" | head -n1)
 [ -x "${maw:-}" ] || maw=$1/bin/maw
 [ -x "$maw" ] || maw=$(command -v maw || true)
+case $maw in "$1"/*) [ -e "$1/.maw-birth" ] && [ ! -f "$1/.wheels" ] && maw= ;; esac  # a birth is putting it there
 if [ -x "${maw:-}" ]; then
   say maw "$maw"
   say maw_version "$("$maw" --version </dev/null 2>/dev/null)"

@@ -103,3 +103,21 @@ def test_what_will_be_wrong_is_said() -> None:
     assert warnings(facts(skew_s=1.0, free_mib=5000)) == []
     assert "behind" in warnings(facts(skew_s=-4000.0, free_mib=5000))[0]
     assert "free disk" in warnings(facts(skew_s=0.0, free_mib=100))[0]
+
+
+def test_a_maw_that_is_half_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pip was killed, or is still at it: what it has put there so far is not used."""
+    from maw.agents.birth import looking
+
+    venv = tmp_path / "maw"
+    (venv / "bin").mkdir(parents=True)
+    command = venv / "bin" / "maw"
+    command.write_text("#!/bin/sh\necho maw 9.9\n")
+    command.chmod(0o755)
+    monkeypatch.setattr(looking, "VENV", str(venv))
+    assert look(Here()).maw == str(command), "installed there by hand"
+    (venv / ".maw-birth").touch()
+    assert look(Here()).maw is None and look(Here()).foreign is False
+    (venv / ".wheels").write_text("w1")
+    found = look(Here())
+    assert (found.maw, found.maw_version, found.wheels) == (str(command), "maw 9.9", "w1")
