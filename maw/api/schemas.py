@@ -6,17 +6,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from maw.api.agent_shapes import HOST, HOST_BRIEF, MOVE, POLICY, ROSTERED, SOUL, WHY_BY_AGENT
 from maw.api.backend import Json
 from maw.api.cost_shapes import CAPS, COST_TODAY, COSTS, RUN_TAKEN
 from maw.api.message_shapes import BESIDE, FILE, FILE_OF_MESSAGE, MARKS, MESSAGE
 from maw.api.people_shapes import CHANNEL_BESIDE, NEW_USER, OF_SPEAKER, PULSE, USER, USER_BESIDE
-from maw.core.roster import KINDS, OnHang
-
-_TEXT: Final[Json] = {"type": "string"}
-_WHOLE: Final[Json] = {"type": "integer"}
-_FLAG: Final[Json] = {"type": "boolean"}
-_TIME: Final[Json] = {"type": "string", "format": "date-time"}
-_TEXTS: Final[Json] = {"type": "array", "items": {"type": "string"}}
+from maw.api.shape_words import FLAG, NUMBER, TEXT, TEXTS, TIME, WHOLE, listed, or_null, record, ref
 
 _STATE: Final[Json] = {
     "type": "string",
@@ -24,36 +19,15 @@ _STATE: Final[Json] = {
 }
 
 
-def _or_null(schema: Json) -> Json:
-    return {**schema, "type": [schema["type"], "null"]}
-
-
-def _object(required: Json, optional: Json | None = None) -> Json:
-    """Keys always there, and keys sometimes there. More may come in later versions: readers ignore them."""
-    return {"type": "object", "properties": {**required, **(optional or {})}, "required": list(required)}
-
-
-def _list(schema: Json) -> Json:
-    return {"type": "array", "items": schema}
-
-
-def _ref(name: str) -> Json:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
 _CHANNEL: Final[Json] = {
-    "id": _TEXT,
-    "name": _TEXT,
-    "created_at": _or_null(_TIME),
-    "created_by": _or_null(_TEXT),
-    "messages": _WHOLE,
-    "last_seq": _WHOLE,
+    "id": TEXT,
+    "name": TEXT,
+    "created_at": or_null(TIME),
+    "created_by": or_null(TEXT),
+    "messages": WHOLE,
+    "last_seq": WHOLE,
 }
-_SOUL: Final[Json] = {"agent": _TEXT, "id": _TEXT, "hash": _TEXT, "size": _WHOLE, "said_at": _TIME}
-_POLICY: Final[Json] = {
-    "version": _WHOLE, "id": _TEXT, "by": _TEXT, "at": _TIME, "heard_at": _TIME, "in_force": _FLAG, "size": _WHOLE,
-}  # fmt: skip
-_BRIEF: Final = _object(
+_BRIEF: Final = record(
     {
         **{
             name: MESSAGE[name]
@@ -69,53 +43,53 @@ _BRIEF: Final = _object(
 )  # fmt: skip
 """A message as a digest tells of it."""
 
-_WAKES: Final = _object(
+_WAKES: Final = record(
     {
-        "agent": _TEXT,
+        "agent": TEXT,
         "used": {"type": "number", "description": "wakes in the last hour; a human's counts a quarter"},
-        "held": _list(_object({"what": _TEXT, "since": _TIME, "wakes": {"type": "number"}})),
+        "held": listed(record({"what": TEXT, "since": TIME, "wakes": {"type": "number"}})),
         "dnd": {"type": "string", "description": "on, off, or from when to when"},
         "quiet": {"type": "boolean", "description": "it is not to be disturbed now"},
         "waiting": {"type": "integer", "description": "messages not announced yet, as far as anybody asked"},
-        "hears_by": {**_TEXTS, "description": "ways by which somebody waits to tell it, the best first"},
-        "since_start": _object({"wakes": _WHOLE, "digests": _WHOLE, "digest_bytes": _WHOLE}),
+        "hears_by": {**TEXTS, "description": "ways by which somebody waits to tell it, the best first"},
+        "since_start": record({"wakes": WHOLE, "digests": WHOLE, "digest_bytes": WHOLE}),
     },
-    {"hour": _list(_object({"at": _TIME, "via": _TEXT, "causes": _TEXTS, "messages": _WHOLE}))},
+    {"hour": listed(record({"at": TIME, "via": TEXT, "causes": TEXTS, "messages": WHOLE}))},
 )
 
-_KEPT: Final[Json] = {"keep_days": _or_null(_WHOLE)}
+_KEPT: Final[Json] = {"keep_days": or_null(WHOLE)}
 
-_RECIPIENT: Final = _object(
-    {"agent": _TEXT, "host": _TEXT, "online": _FLAG, "last_seen": _or_null(_TIME), "state": _STATE},
+_RECIPIENT: Final = record(
+    {"agent": TEXT, "host": TEXT, "online": FLAG, "last_seen": or_null(TIME), "state": _STATE},
     {
-        "trouble": _or_null(_TEXT),
-        "since": _or_null(_TIME),
-        "moved_to": {**_or_null(_TEXT), "description": "its address now, where it moved since"},
-        "via": _or_null(_TEXT),
-        "why": _or_null(_TEXT),
-        "delivered_at": _or_null(_TIME),
-        "read_at": _or_null(_TIME),
-        "acked_at": _or_null(_TIME),
+        "trouble": or_null(TEXT),
+        "since": or_null(TIME),
+        "moved_to": {**or_null(TEXT), "description": "its address now, where it moved since"},
+        "via": or_null(TEXT),
+        "why": or_null(TEXT),
+        "delivered_at": or_null(TIME),
+        "read_at": or_null(TIME),
+        "acked_at": or_null(TIME),
     },
 )
 
-_ERROR: Final = _object(
+_ERROR: Final = record(
     {
         "code": {"type": "string", "description": "a stable word for programs"},
         "message": {"type": "string", "description": "one sentence for people"},
         "hint": {"type": "string", "description": "what to do next; may be empty"},
     },
-    {"candidates": _TEXTS},
+    {"candidates": TEXTS},
 )
 
-_RECEIPT: Final = _object(
+_RECEIPT: Final = record(
     {
-        "id": _TEXT,
-        "seq": _WHOLE,
+        "id": TEXT,
+        "seq": WHOLE,
         "state": _STATE,
-        "recipients": _list(_RECIPIENT),
-        "message": _ref("Message"),
-        "warnings": _TEXTS,
+        "recipients": listed(_RECIPIENT),
+        "message": ref("Message"),
+        "warnings": TEXTS,
     },
     {
         "reaches": {
@@ -125,138 +99,119 @@ _RECEIPT: Final = _object(
     },
 )
 
-_BYTES_BY_AGENT: Final[Json] = {"type": "object", "additionalProperties": {"type": "integer"}}
-_WHY_BY_AGENT: Final[Json] = {"type": "object", "additionalProperties": {"type": "string"}}
-_NUMBER: Final[Json] = {"type": "number"}
-
-_HOST_BRIEF: Final[Json] = {
-    "load": _NUMBER,
-    "cpus": _WHOLE,
-    "memory_bytes": _or_null(_WHOLE),
-    "memory_available_bytes": _or_null(_WHOLE),
-    "swap_used_bytes": _or_null(_WHOLE),
-    "agents_memory_bytes": _BYTES_BY_AGENT,
-    "more_fit": _or_null(_WHOLE),
-    "days_left": _or_null(_NUMBER),
-    "paused": _or_null(_TEXT),
-    "refused": _WHY_BY_AGENT,
-}
-
-_STATUS: Final = _object(
+_STATUS: Final = record(
     {
-        "name": _TEXT,
-        "key": _TEXT,
-        "colony": _TEXT,
-        "version": _TEXT,
+        "name": TEXT,
+        "key": TEXT,
+        "colony": TEXT,
+        "version": TEXT,
         "state": {"type": "string", "examples": ["running", "read_only"]},
         "uptime_s": {"type": "number"},
-        "pid": _WHOLE,
-        "home": _TEXT,
-        "rest": _or_null(_TEXT),
-        "mesh": _list(_object({"address": _TEXT, "listening": _FLAG}, {"error": _or_null(_TEXT)})),
+        "pid": WHOLE,
+        "home": TEXT,
+        "rest": or_null(TEXT),
+        "mesh": listed(record({"address": TEXT, "listening": FLAG}, {"error": or_null(TEXT)})),
         "interface": {
-            "oneOf": [{"type": "null"}, _object({"name": _TEXT, "state": _TEXT, "since": _or_null(_TIME)})]
+            "oneOf": [{"type": "null"}, record({"name": TEXT, "state": TEXT, "since": or_null(TIME)})]
         },
-        "links_up": _WHOLE,
-        "peers_known": _WHOLE,
-        "messages": _WHOLE,
-        "entries": _WHOLE,
-        "seq": _WHOLE,
-        "unread": {"type": "object", "additionalProperties": _WHOLE},
-        "disk_free_bytes": _WHOLE,
-        "database_bytes": _WHOLE,
-        "files": _object({"held": _WHOLE, "bytes": _WHOLE, "quota_bytes": _WHOLE}),
-        "rss_bytes": _WHOLE,
-        "backup": _object({"at": _or_null(_TIME), "where": _or_null(_TEXT), "problem": _or_null(_TEXT)}),
-        "alerts": _list(
-            _object({"at": _TIME, "kind": _TEXT, "subject": _TEXT, "text": _TEXT, "count": _WHOLE})
-        ),
+        "links_up": WHOLE,
+        "peers_known": WHOLE,
+        "messages": WHOLE,
+        "entries": WHOLE,
+        "seq": WHOLE,
+        "unread": {"type": "object", "additionalProperties": WHOLE},
+        "disk_free_bytes": WHOLE,
+        "database_bytes": WHOLE,
+        "files": record({"held": WHOLE, "bytes": WHOLE, "quota_bytes": WHOLE}),
+        "rss_bytes": WHOLE,
+        "backup": record({"at": or_null(TIME), "where": or_null(TEXT), "problem": or_null(TEXT)}),
+        "alerts": listed(record({"at": TIME, "kind": TEXT, "subject": TEXT, "text": TEXT, "count": WHOLE})),
     },
     {
-        "wakes": _object(
+        "wakes": record(
             {
-                "per_hour": _WHOLE,
-                "per_sender": _WHOLE,
-                "per_groups": _WHOLE,
-                "dnd": _TEXT,
+                "per_hour": WHOLE,
+                "per_sender": WHOLE,
+                "per_groups": WHOLE,
+                "dnd": TEXT,
                 "agents": {"type": "object"},
             }
         ),
-        "trouble": _or_null(_TEXT),
-        "peers_pending": _WHOLE,
-        "links_bounded": _FLAG,
-        "entries_repeated": _WHOLE,
-        "follows_moved": _WHOLE,
-        "trouble_with": _list(_object({"peer": _TEXT, "key": _TEXT, "trouble": _TEXTS})),
-        "refused_connections": _object(
-            {"count": _WHOLE, "worst": _list(_object({"address": _TEXT, "count": _WHOLE, "why": _TEXT}))}
+        "trouble": or_null(TEXT),
+        "peers_pending": WHOLE,
+        "links_bounded": FLAG,
+        "entries_repeated": WHOLE,
+        "follows_moved": WHOLE,
+        "trouble_with": listed(record({"peer": TEXT, "key": TEXT, "trouble": TEXTS})),
+        "refused_connections": record(
+            {"count": WHOLE, "worst": listed(record({"address": TEXT, "count": WHOLE, "why": TEXT}))}
         ),
-        "database_free_bytes": _WHOLE,
-        "search": _object(
+        "database_free_bytes": WHOLE,
+        "search": record(
             {
                 "state": {"type": "string", "enum": ["on", "behind", "off"]},
-                "why": _or_null(_TEXT),
-                "indexed_seq": _WHOLE,
-                "behind": _WHOLE,
-                "bytes": _WHOLE,
+                "why": or_null(TEXT),
+                "indexed_seq": WHOLE,
+                "behind": WHOLE,
+                "bytes": WHOLE,
             }
         ),
-        "host": _object(_HOST_BRIEF),
-        "frozen": _TEXTS,
+        "host": record(HOST_BRIEF),
+        "frozen": TEXTS,
         "cost": COST_TODAY,
-        "halted": _TEXTS,
-        "overdue": {"type": "object", "additionalProperties": _WHOLE},
-        "without_keeper": _list(_object({"uid": _WHOLE, "agents": _TEXTS})),
+        "halted": TEXTS,
+        "overdue": {"type": "object", "additionalProperties": WHOLE},
+        "without_keeper": listed(record({"uid": WHOLE, "agents": TEXTS})),
     },
 )
 
-_PEER: Final = _object(
+_PEER: Final = record(
     {
-        "name": _TEXT,
-        "key": _TEXT,
-        "short": _TEXT,
-        "addresses": _TEXTS,
+        "name": TEXT,
+        "key": TEXT,
+        "short": TEXT,
+        "addresses": TEXTS,
         "state": {
             "type": "string",
             "enum": ["linked", "followed", "connecting", "unreachable", "pending", "forgotten"],
         },
-        "since": _or_null(_TIME),
+        "since": or_null(TIME),
         "rtt_ms": {"type": ["number", "null"]},
-        "behind": _or_null(_WHOLE),
-        "lacks": _or_null(_WHOLE),
-        "how": _TEXT,
-        "vouched_by": _TEXTS,
-        "last_error": _or_null(_TEXT),
-        "last_seen": _or_null(_TIME),
-        "version": _or_null(_TEXT),
-        "agents": _WHOLE,
-        "behind_since": _or_null(_TIME),
-        "lacks_since": _or_null(_TIME),
+        "behind": or_null(WHOLE),
+        "lacks": or_null(WHOLE),
+        "how": TEXT,
+        "vouched_by": TEXTS,
+        "last_error": or_null(TEXT),
+        "last_seen": or_null(TIME),
+        "version": or_null(TEXT),
+        "agents": WHOLE,
+        "behind_since": or_null(TIME),
+        "lacks_since": or_null(TIME),
     },
-    {"through": _TEXT, "trouble": _TEXTS},
+    {"through": TEXT, "trouble": TEXTS},
 )
 
-_MESSAGE_WITH_THREAD: Final = _object(
+_MESSAGE_WITH_THREAD: Final = record(
     {
         **MESSAGE,
-        "root": _TEXT,
-        "path": _list(_ref("Message")),
-        "replies": _WHOLE,
-        "thread": _list(_object({**MESSAGE, "depth": _WHOLE}, BESIDE)),
+        "root": TEXT,
+        "path": listed(ref("Message")),
+        "replies": WHOLE,
+        "thread": listed(record({**MESSAGE, "depth": WHOLE}, BESIDE)),
     },
-    {"state": _STATE, "recipients": _list(_RECIPIENT), **MARKS, **BESIDE},
+    {"state": _STATE, "recipients": listed(_RECIPIENT), **MARKS, **BESIDE},
 )
 
-_SENT: Final = _object(
+_SENT: Final = record(
     {
         **MESSAGE,
         "state": _STATE,
-        "hosts": _list(_object({"host": _TEXT, "state": _STATE, "since": _or_null(_TIME)})),
+        "hosts": listed(record({"host": TEXT, "state": _STATE, "since": or_null(TIME)})),
     },
-    {"recipients": _list(_RECIPIENT), **BESIDE},
+    {"recipients": listed(_RECIPIENT), **BESIDE},
 )
 
-_TRACE: Final = _object(
+_TRACE: Final = record(
     {
         **{
             name: MESSAGE[name]
@@ -273,181 +228,84 @@ _TRACE: Final = _object(
                 "reply_to",
             )
         },
-        "here": _object({"host": _TEXT, "since": _or_null(_TIME)}),
-        "hosts": _list(
-            _object(
-                {"host": _TEXT, "state": _STATE, "since": _or_null(_TIME)},
-                {"online": _FLAG, "trouble": _or_null(_TEXT)},
+        "here": record({"host": TEXT, "since": or_null(TIME)}),
+        "hosts": listed(
+            record(
+                {"host": TEXT, "state": _STATE, "since": or_null(TIME)},
+                {"online": FLAG, "trouble": or_null(TEXT)},
             )
         ),
-        "recipients": _list(_RECIPIENT),
-        "groups": _TEXTS,
+        "recipients": listed(_RECIPIENT),
+        "groups": TEXTS,
     }
 )
 
-_ORDER: Final = _object(
+_ORDER: Final = record(
     {
-        "message": _ref("Message"),
-        "hosts": _list(_object({"host": _TEXT, "state": _STATE})),
-        "agents": _list(
-            _object(
+        "message": ref("Message"),
+        "hosts": listed(record({"host": TEXT, "state": _STATE})),
+        "agents": listed(
+            record(
                 {
-                    "agent": _TEXT,
+                    "agent": TEXT,
                     "state": {"type": "string", "enum": ["waiting", "seen", "obeyed", "declined"]},
-                    "note": _TEXT,
-                    "at": _or_null(_TIME),
+                    "note": TEXT,
+                    "at": or_null(TIME),
                 }
             )
         ),
     }
 )
 
-_ORDER_DRAFT: Final = _object({"colony": _TEXT, "author": _TEXT, "at_ms": _WHOLE, "targets": _TEXTS})
+_ORDER_DRAFT: Final = record({"colony": TEXT, "author": TEXT, "at_ms": WHOLE, "targets": TEXTS})
 
 _FRAME: Final[Json] = {
     "oneOf": [
-        _object({"type": {"const": "message"}, "message": _ref("Message")}),
-        _object({"type": {"enum": ["edited", "redacted"]}, "seq": _WHOLE, "now": _ref("Message")}),
-        _object({"type": {"const": "idle"}, "seq": _WHOLE}),
+        record({"type": {"const": "message"}, "message": ref("Message")}),
+        record({"type": {"enum": ["edited", "redacted"]}, "seq": WHOLE, "now": ref("Message")}),
+        record({"type": {"const": "idle"}, "seq": WHOLE}),
     ]
 }
 
-_OPEN_INVITE: Final = _object(
+_OPEN_INVITE: Final = record(
     {
-        "id": _TEXT,
-        "expires_at": _TIME,
-        "uses": _WHOLE,
-        "used": _list(_object({"name": _TEXT, "key": _TEXT, "at": _TIME})),
-        "for": _or_null(_TEXT),
-        "confirm": _FLAG,
-        "introducer": _FLAG,
+        "id": TEXT,
+        "expires_at": TIME,
+        "uses": WHOLE,
+        "used": listed(record({"name": TEXT, "key": TEXT, "at": TIME})),
+        "for": or_null(TEXT),
+        "confirm": FLAG,
+        "introducer": FLAG,
     }
 )
 
-_WHOAMI: Final = _object(
+_WHOAMI: Final = record(
     {
-        "agent": _or_null(_TEXT),
-        "name": _or_null(_TEXT),
-        "host": _TEXT,
-        "role": _or_null(_TEXT),
-        "node_key": _TEXT,
-        "colony": _TEXT,
+        "agent": or_null(TEXT),
+        "name": or_null(TEXT),
+        "host": TEXT,
+        "role": or_null(TEXT),
+        "node_key": TEXT,
+        "colony": TEXT,
         "known_by": {"type": "string", "enum": ["uid", "token", "operator key", "nobody"]},
-        "uid": _or_null(_WHOLE),
+        "uid": or_null(WHOLE),
     },
-    {"pane": _or_null(_TEXT)},
-)
-
-_ROSTERED: Final = _object(
-    {
-        "name": _TEXT,
-        "agent": _TEXT,
-        "uid": _WHOLE,
-        "plan": _object(
-            {
-                "kind": {"type": "string", "enum": list(KINDS)},
-                "command": _TEXTS,
-                "cwd": _TEXT,
-                "socket": _TEXT,
-                "session": _TEXT,
-                "env": _TEXTS,
-                "resume": _TEXTS,
-                "up": _FLAG,
-                "respawn": _FLAG,
-                "hang": {"type": "string", "enum": list(OnHang)},
-                "hang_after_s": _WHOLE,
-                "nudge": _FLAG,
-                "exec": _TEXTS,
-                "wanted": _WHOLE,
-            }
-        ),
-        "pane": {"oneOf": [{"type": "null"}, _object({"socket": _TEXT, "server": _WHOLE, "pane": _TEXT})]},
-        "conversation": {
-            "oneOf": [
-                {"type": "null"},
-                _object({"session": _TEXT, "pid": _WHOLE, "transcript": _or_null(_TEXT), "at": _TIME}),
-            ]
-        },
-        "report": {
-            "oneOf": [{"type": "null"}, {"type": "object", "description": "what its keeper last found"}]
-        },
-        "unread": _WHOLE,
-        "newest_unread": _WHOLE,
-    }
-)
-
-_MOVE: Final = _object(
-    {
-        "id": _TEXT,
-        "agent": _TEXT,
-        "leaving": _FLAG,
-        "host": _TEXT,
-        "key": _TEXT,
-        "step": _TEXT,
-        "why": _or_null(_TEXT),
-        "at": _TIME,
-        "progress": _or_null(_TEXT),
-        "uid": _or_null(_WHOLE),
-        "home": _or_null(_TEXT),
-        "home_waits": _FLAG,
-    }
-)
-_HOST: Final = _object(
-    {
-        "name": _TEXT,
-        **_HOST_BRIEF,
-        "disk_free_bytes": _WHOLE,
-        "limits": _object(
-            {
-                "agents": _or_null(_WHOLE),
-                "memory_mib": _or_null(_WHOLE),
-                "hours": _or_null(_TEXT),
-                "reserve_mib": _WHOLE,
-                "session_log_mib": _WHOLE,
-            }
-        ),
-        "agents": _list(
-            _object(
-                {
-                    "agent": _TEXT,
-                    "memory_bytes": _WHOLE,
-                    "processes": _WHOLE,
-                    "since": _TIME,
-                    "measured_at": _TIME,
-                    "per_day_bytes": _or_null(_WHOLE),
-                    "leaking": _FLAG,
-                }
-            )
-        ),
-        "session_logs": _list(
-            _object(
-                {
-                    "agent": _or_null(_TEXT),
-                    "path": _TEXT,
-                    "files": _WHOLE,
-                    "bytes": _WHOLE,
-                    "largest_bytes": _WHOLE,
-                }
-            )
-        ),
-        "folders": _list(_object({"path": _TEXT, "bytes": _WHOLE})),
-        "measured_at": _or_null(_TIME),
-    }
+    {"pane": or_null(TEXT)},
 )
 
 SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
     {
-        "Error": _object({"error": _ERROR}),
-        "UnconfirmedReceipt": _object({"error": _ERROR, "receipt": _ref("Receipt")}),
-        "Message": _object(MESSAGE, BESIDE | OF_SPEAKER),
-        "Answer": _object({**MESSAGE, "replies": _WHOLE}, BESIDE | OF_SPEAKER),
-        "Ask": _object({**MESSAGE, "whose": _TEXT, "waits_for": _TEXTS}, BESIDE | OF_SPEAKER),
-        "Talk": _object({"with": _TEXTS, "unread": _WHOLE, "last": _ref("Message")}),
-        "TalkMessage": _object({**MESSAGE, "unread": _FLAG}, BESIDE | OF_SPEAKER),
-        "Version": _object({"id": _TEXT, "text": _TEXT, "at": _TIME}),
+        "Error": record({"error": _ERROR}),
+        "UnconfirmedReceipt": record({"error": _ERROR, "receipt": ref("Receipt")}),
+        "Message": record(MESSAGE, BESIDE | OF_SPEAKER),
+        "Answer": record({**MESSAGE, "replies": WHOLE}, BESIDE | OF_SPEAKER),
+        "Ask": record({**MESSAGE, "whose": TEXT, "waits_for": TEXTS}, BESIDE | OF_SPEAKER),
+        "Talk": record({"with": TEXTS, "unread": WHOLE, "last": ref("Message")}),
+        "TalkMessage": record({**MESSAGE, "unread": FLAG}, BESIDE | OF_SPEAKER),
+        "Version": record({"id": TEXT, "text": TEXT, "at": TIME}),
         "Order": _ORDER,
         "OrderDraft": _ORDER_DRAFT,
-        "InboxMessage": _object(
+        "InboxMessage": record(
             {
                 **MESSAGE,
                 "why": {"type": "string", "enum": ["direct", "mention", "group", "watched"]},
@@ -456,37 +314,37 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
             BESIDE,
         ),
         "SentMessage": _SENT,
-        "AuditHead": _object(
+        "AuditHead": record(
             {
-                "colony": _TEXT,
-                "found": _TEXT,
-                "node": _TEXT,
-                "statements": {"type": "array", "items": _TEXT},
+                "colony": TEXT,
+                "found": TEXT,
+                "node": TEXT,
+                "statements": {"type": "array", "items": TEXT},
                 "logs": {
                     "type": "array",
-                    "items": _object({"author": _TEXT, "host": _TEXT, "epoch": _WHOLE, "last": _WHOLE}),
+                    "items": record({"author": TEXT, "host": TEXT, "epoch": WHOLE, "last": WHOLE}),
                 },
             }
         ),
-        "AuditEntry": _object({"entry": {"type": "array", "items": _TEXT}}, {"why": _TEXT}),
-        "Refusal": _object(
+        "AuditEntry": record({"entry": {"type": "array", "items": TEXT}}, {"why": TEXT}),
+        "Refusal": record(
             {
-                "who": _TEXT,
+                "who": TEXT,
                 "door": {"enum": ["socket", "rest", "link"]},
-                "what": _TEXT,
-                "code": _TEXT,
-                "first": _TEXT,
-                "last": _TEXT,
-                "times": _WHOLE,
+                "what": TEXT,
+                "code": TEXT,
+                "first": TEXT,
+                "last": TEXT,
+                "times": WHOLE,
             }
         ),
-        "FoundMessage": _object(
+        "FoundMessage": record(
             {
                 **MESSAGE,
-                "snippet": _TEXT,
+                "snippet": TEXT,
                 "highlights": {
                     "type": "array",
-                    "items": {"type": "array", "items": _WHOLE, "minItems": 2, "maxItems": 2},
+                    "items": {"type": "array", "items": WHOLE, "minItems": 2, "maxItems": 2},
                     "description": "[start, end] in characters of the snippet",
                 },
                 "rank": {"type": "number"},
@@ -494,116 +352,116 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         ),
         "MessageWithThread": _MESSAGE_WITH_THREAD,
         "StreamFrame": _FRAME,
-        "Ticket": _object({"ticket": _TEXT, "expires_in_s": _NUMBER}),
+        "Ticket": record({"ticket": TEXT, "expires_in_s": NUMBER}),
         "Receipt": _RECEIPT,
-        "Uploaded": _object(FILE),
-        "FileOfMessage": _object(FILE_OF_MESSAGE),
-        "Heard": _object(
+        "Uploaded": record(FILE),
+        "FileOfMessage": record(FILE_OF_MESSAGE),
+        "Heard": record(
             {
-                "claim": _TEXT,
-                "agent": _TEXT,
+                "claim": TEXT,
+                "agent": TEXT,
                 "text": {"type": "string", "description": "the digest, ready to be printed"},
-                "messages": _list(_ref("Brief")),
-                "more": _WHOLE,
+                "messages": listed(ref("Brief")),
+                "more": WHOLE,
                 "lease_s": {"type": "number"},
             }
         ),
         "Wakes": _WAKES,
         "Brief": _BRIEF,
-        "HeardDone": _object(
+        "HeardDone": record(
             {
                 "state": {"type": "string", "enum": ["delivered", "failed", "renewed"]},
-                "delivered": {"type": "array", "items": _WHOLE},
+                "delivered": {"type": "array", "items": WHOLE},
             }
         ),
         "Trace": _TRACE,
-        "Marked": _object({"read": _TEXTS}),
-        "Acked": _object({"acked": _TEXTS, "already": _TEXTS, "unknown": _TEXTS}),
+        "Marked": record({"read": TEXTS}),
+        "Acked": record({"acked": TEXTS, "already": TEXTS, "unknown": TEXTS}),
         "Whoami": _WHOAMI,
-        "Rostered": _ROSTERED,
-        "Keeping": _object(
+        "Rostered": ROSTERED,
+        "Keeping": record(
             {
-                "stagger_s": _WHOLE,
-                "load_per_core": _WHOLE,
-                "agents": _list(_ref("Rostered")),
-                "refused": _WHY_BY_AGENT,
+                "stagger_s": WHOLE,
+                "load_per_core": WHOLE,
+                "agents": listed(ref("Rostered")),
+                "refused": WHY_BY_AGENT,
             }
         ),
-        "Bound": _object({"agent": _TEXT, "bound": _FLAG, "why": _TEXT, "unread": _WHOLE}),
+        "Bound": record({"agent": TEXT, "bound": FLAG, "why": TEXT, "unread": WHOLE}),
         "Status": _STATUS,
         "Peer": _PEER,
-        "User": _object(USER, USER_BESIDE),
-        "NewUser": _object({**USER, "token": _TEXT}, USER_BESIDE | NEW_USER),
-        "Pulse": _object(PULSE),
+        "User": record(USER, USER_BESIDE),
+        "NewUser": record({**USER, "token": TEXT}, USER_BESIDE | NEW_USER),
+        "Pulse": record(PULSE),
         "RunTaken": RUN_TAKEN,
         "Costs": COSTS,
-        "Birth": _object({"name": _TEXT, "host": _TEXT, "by": _or_null(_TEXT), "born": _or_null(_TEXT)}),
-        "Soul": _object({**_SOUL, "text": _TEXT}),
-        "SoulVersion": _object(_SOUL),
-        "SaidSoul": _object({**_SOUL, "text": _TEXT, "changed": _FLAG}),
-        "Dream": _object({"agent": _TEXT, "policy": _or_null(_object({**_POLICY, "text": _TEXT}))}),
-        "Trouble": _object({"agent": _TEXT, "kind": _TEXT}),
-        "Policy": _object({**_POLICY, "text": _TEXT}),
-        "PolicyStatus": _object(
+        "Birth": record({"name": TEXT, "host": TEXT, "by": or_null(TEXT), "born": or_null(TEXT)}),
+        "Soul": record({**SOUL, "text": TEXT}),
+        "SoulVersion": record(SOUL),
+        "SaidSoul": record({**SOUL, "text": TEXT, "changed": FLAG}),
+        "Dream": record({"agent": TEXT, "policy": or_null(record({**POLICY, "text": TEXT}))}),
+        "Trouble": record({"agent": TEXT, "kind": TEXT}),
+        "Policy": record({**POLICY, "text": TEXT}),
+        "PolicyStatus": record(
             {
-                "policy": _or_null(_object(_POLICY)),
-                "agents": _list(
-                    _object(
+                "policy": or_null(record(POLICY)),
+                "agents": listed(
+                    record(
                         {
-                            "agent": _TEXT,
-                            "state": _TEXT,
-                            "version": _or_null(_WHOLE),
-                            "late": _FLAG,
-                            "last_pulse_at": _or_null(_TIME),
+                            "agent": TEXT,
+                            "state": TEXT,
+                            "version": or_null(WHOLE),
+                            "late": FLAG,
+                            "last_pulse_at": or_null(TIME),
                         }
                     )
                 ),
             }
         ),
         "Caps": CAPS,
-        "Removed": _object({"removed": _TEXT}),
-        "Token": _object({"token": _TEXT}),
-        "Channel": _object(_CHANNEL, _KEPT | CHANNEL_BESIDE),
-        "Redacted": _object({"redacted": _TEXTS, "already": _TEXTS}),
-        "Left": _object({"id": _TEXT, "left": _FLAG}),
-        "Retention": _object(
+        "Removed": record({"removed": TEXT}),
+        "Token": record({"token": TEXT}),
+        "Channel": record(_CHANNEL, _KEPT | CHANNEL_BESIDE),
+        "Redacted": record({"redacted": TEXTS, "already": TEXTS}),
+        "Left": record({"id": TEXT, "left": FLAG}),
+        "Retention": record(
             {**_CHANNEL, **_KEPT, "for": {"type": "string", "enum": ["everybody", "this host"]}},
             CHANNEL_BESIDE,
         ),
         "OpenInvite": _OPEN_INVITE,
-        "Dismissed": _object({"dismissed": _list(_object({"kind": _TEXT, "subject": _TEXT}))}),
-        "Draft": _object({"type": _TEXT, "colony": _TEXT, "at_ms": _WHOLE, "fields": _TEXT, "about": _TEXT}),
-        "Statement": _object(
+        "Dismissed": record({"dismissed": listed(record({"kind": TEXT, "subject": TEXT}))}),
+        "Draft": record({"type": TEXT, "colony": TEXT, "at_ms": WHOLE, "fields": TEXT, "about": TEXT}),
+        "Statement": record(
             {
-                "id": _TEXT,
-                "type": _TEXT,
-                "about": _TEXT,
-                "by": _TEXT,
-                "at": _TIME,
-                "in_force": _FLAG,
-                "kept_by": _TEXTS,
-                "not_yet": _TEXTS,
+                "id": TEXT,
+                "type": TEXT,
+                "about": TEXT,
+                "by": TEXT,
+                "at": TIME,
+                "in_force": FLAG,
+                "kept_by": TEXTS,
+                "not_yet": TEXTS,
             }
         ),
-        "Operator": _object(
+        "Operator": record(
             {
-                "name": _TEXT,
-                "key": _TEXT,
-                "rights": _TEXTS,
-                "until": _or_null(_TIME),
-                "hosts": _TEXTS,
-                "by": _TEXT,
-                "active": _FLAG,
+                "name": TEXT,
+                "key": TEXT,
+                "rights": TEXTS,
+                "until": or_null(TIME),
+                "hosts": TEXTS,
+                "by": TEXT,
+                "active": FLAG,
             }
         ),
-        "Invite": _object({"id": _TEXT, "line": _TEXT, "expires_at": _TIME, "addresses": _TEXTS}),
-        "Joined": _object({"colony": _TEXT, "peer": _object({"name": _TEXT, "key": _TEXT}), "state": _TEXT}),
-        "Host": _HOST,
-        "Refusals": _object({"refused": _WHY_BY_AGENT}),
-        "Move": _MOVE,
-        "Moves": _list(_MOVE),
+        "Invite": record({"id": TEXT, "line": TEXT, "expires_at": TIME, "addresses": TEXTS}),
+        "Joined": record({"colony": TEXT, "peer": record({"name": TEXT, "key": TEXT}), "state": TEXT}),
+        "Host": HOST,
+        "Refusals": record({"refused": WHY_BY_AGENT}),
+        "Move": MOVE,
+        "Moves": listed(MOVE),
         "Report": {"type": "object", "description": "what was done"},
-        "Health": _object({"ok": _FLAG}, {"name": _TEXT, "trouble": _TEXT}),
+        "Health": record({"ok": FLAG}, {"name": TEXT, "trouble": TEXT}),
         "OpenAPI": {"type": "object", "description": "an OpenAPI 3.1 document"},
     }
 )
