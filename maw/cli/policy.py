@@ -13,12 +13,14 @@ from maw.cli.operator import Key, read_signer, stated
 from maw.cli.output import Output, note, words
 from maw.cli.params import Json, duration
 from maw.cli.session import plain_daemon
-from maw.core.policy import MAX_POLICY_BYTES, check_policy
+from maw.core.policy import check_policy, check_policy_size
 from maw.core.text import shown
 from maw.errors import BadInput
 
 policy_group = command_group("One text for all agents of the Colony, signed by an operator.")
 LATE: Final = "2h"
+MOST_READ: Final = 1 << 20
+"""Of what is no policy's size, so much is looked at to say how large it is."""
 
 
 @policy_group.callback(invoke_without_command=True)
@@ -104,14 +106,13 @@ def _row(out: Output, one: dict[str, Any]) -> list[str]:
 def _read(file: str) -> str:
     try:
         if file == "-":
-            data = sys.stdin.buffer.read(MAX_POLICY_BYTES + 1)
+            data = sys.stdin.buffer.read(MOST_READ)
         else:
             with Path(file).expanduser().open("rb") as handle:
-                data = handle.read(MAX_POLICY_BYTES + 1)
+                data = handle.read(MOST_READ)
+        check_policy_size(len(data))
         return data.decode()
     except OSError as error:
         raise BadInput(f"{file}: cannot be read: {error.strerror}", code="no_file") from None
     except UnicodeDecodeError:
-        raise BadInput(
-            f"{file}: it is not UTF-8, or larger than {MAX_POLICY_BYTES:,} bytes", code="bad_policy"
-        ) from None
+        raise BadInput(f"{file}: it is not UTF-8", code="bad_policy") from None

@@ -33,11 +33,9 @@ def install(
         for kind, (text, option) in given.items()
     }
     timers = [_timer(machine, kind, name, user, folder, often[kind]) for kind, name in which]
-    chosen = agent_timers.choose(machine, manager, timers)
-    node = find_home(machine.environment, machine.euid).path
-    report = agent_timers.install(
-        machine, chosen, timers, home=node, command=service.this_command(), replace=replace
-    )
+    node, command = find_home(machine.environment, machine.euid).path, service.this_command()
+    chosen = agent_timers.choose(machine, manager, timers, home=node, command=command)
+    report = agent_timers.install(machine, chosen, timers, home=node, command=command, replace=replace)
     often_told = {one.agent: one.every_s for one in timers if one.kind is Kind.PULSE}
     return _announced(machine, report, often_told)
 

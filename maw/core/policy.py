@@ -50,9 +50,18 @@ def check_policy(text: str) -> None:
         size = len(text.encode())
     except UnicodeEncodeError:
         raise BadInput("the policy is not valid Unicode", code="bad_policy") from None
-    if not text.strip() or size > MAX_POLICY_BYTES or "\0" in text:
+    check_policy_size(size)
+    if not text.strip() or "\0" in text:
         raise BadInput(
-            f"the policy has {size:,} bytes; it is text of 1 to {MAX_POLICY_BYTES:,}",
+            f"the policy is {'text with a zero byte in it' if text.strip() else 'empty'}", code="bad_policy"
+        )
+
+
+def check_policy_size(size: int) -> None:
+    """Bytes. Raises BadInput."""
+    if size > MAX_POLICY_BYTES:
+        raise BadInput(
+            f"the policy has {size:,} bytes; it may have {MAX_POLICY_BYTES:,}",
             code="bad_policy",
             hint="it stands in the prompt of every pulse: the shorter, the cheaper; say where more is to be read",
         )

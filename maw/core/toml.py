@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from maw.core.names import nearest
 from maw.errors import BadConfig, BadInput
@@ -151,7 +151,18 @@ def _syntax_error(label: str, message: str) -> BadConfig:
     if match is None:
         return BadConfig(f"{label}: not TOML: {message}")
     where = f"line {match[2]}, column {match[3]}" if match[2] else "at the end of the file"
-    return BadConfig(f"{label}, {where}: not TOML: {match[1]}", hint='text stands in quotes: name = "mbp"')
+    hint = next((told for word, told in _SYNTAX_HINTS if word in match[1].lower()), _SHAPE)
+    return BadConfig(f"{label}, {where}: not TOML: {match[1]}", hint=hint)
+
+
+_SHAPE: Final = "a section is written [name], a key within it: key = value"
+_SYNTAX_HINTS: Final = (
+    ("duplicate", "a key stands once: one of the two goes"),
+    ("overwrite", "a key stands once in its section: that line, or the one before it, goes"),
+    ("declare", "a section [name] stands once in the file: put what is in both into one"),
+    ("invalid value", 'text stands in quotes: name = "mbp"'),
+)
+"""By what Python's parser says."""
 
 
 _HEADER = re.compile(r"\s*\[{1,2}([^\[\]#=]+)\]{1,2}")

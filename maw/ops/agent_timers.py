@@ -7,6 +7,7 @@ is the same is not touched: installing twice changes nothing.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -75,8 +76,12 @@ def instance(unit: str, agent: str) -> str:
     return unit.replace("@", f"@{agent}")
 
 
-def choose(machine: Machine, wanted: str | None, timers: Sequence[AgentTimer] = ()) -> Manager:
-    """Which systemd. Raises BadInput; Unavailable where there is none, with the line for cron."""
+def choose(
+    machine: Machine, wanted: str | None, timers: Sequence[AgentTimer] = (), *,
+    home: Path | None = None, command: Path | None = None,
+) -> Manager:  # fmt: skip
+    """Which systemd. Raises BadInput; Unavailable where there is none, with the line for cron, which takes the node's
+    ``home`` and the maw ``command``."""
     managers = (Manager.SYSTEM, Manager.USER)
     if wanted is not None and wanted not in list(Manager):
         raise BadInput(
@@ -91,15 +96,19 @@ def choose(machine: Machine, wanted: str | None, timers: Sequence[AgentTimer] = 
     raise Unavailable(
         f"timers need systemd: {'; '.join(problems)}",
         code="no_service_manager",
-        hint=_cron(timers) or "without systemd, cron does it: docs/life.md",
+        hint=_cron(timers, home, command) or "without systemd, cron does it: docs/life.md",
     )
 
 
-def _cron(timers: Sequence[AgentTimer]) -> str:
-    """A line for each: what `crontab -e` takes. `timeout` ends what hangs; maw's own lock keeps two apart."""
+def _cron(timers: Sequence[AgentTimer], home: Path | None, command: Path | None) -> str:
+    """A line for each: what `crontab -e` takes. cron knows neither the node nor where maw lies, so the line says it.
+    `timeout` ends what hangs; maw's own lock keeps two apart."""
+    node = "" if home is None else f"MAW_HOME={shlex.quote(str(home))} "
+    maw = "maw" if command is None else shlex.quote(str(command))
     lines = [
-        f"{period.crontab(one.every_s, _moment(one, ''))} timeout -k 20 {one.timeout_s + MARGIN_S} "
-        f"maw {one.kind} {one.agent} --dir {one.home}"
+        f"{period.crontab(one.every_s, _moment(one, ''))} "
+        + f"{node}timeout -k 20 {one.timeout_s + MARGIN_S} {maw} {one.kind} {one.agent} "
+        f"--dir {shlex.quote(str(one.home))}".replace("%", "\\%")  # cron ends the line at a bare one
         for one in timers
     ]
     return f"without systemd, cron does it; by `crontab -e`: {' and '.join(lines)}" if lines else ""

@@ -83,6 +83,20 @@ def test_every_command_and_option_exists(name: str) -> None:
     assert wrong == []
 
 
+@each_doc
+def test_options_that_a_remark_names_are_the_commands_own(name: str) -> None:
+    """``maw cost --csv   # for a spreadsheet; --json for programs``"""
+    wrong = []
+    for language, block in FENCE.findall(TEXTS[name]):
+        for line in block.splitlines() if language in ("bash", "sh", "console") else ():
+            said, _, remark = line.partition(" # ")
+            for found in COMMAND.findall(said):
+                strange = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", remark))
+                if strange - parameters(shlex.split(found))[1]:
+                    wrong.append(line)
+    assert wrong == []
+
+
 def test_commands_are_found_where_they_are_said() -> None:
     assert ["send", "--as", "neo", "@arthur", "what is the load over there?"] in list(
         said_commands("README.md")

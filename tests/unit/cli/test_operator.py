@@ -150,3 +150,18 @@ def test_an_empty_variable_names_no_key(
         {"id": "0" * 12, "about": "pi is revoked", "type": "revoke"},
     )
     assert "maw revoke" in cli("revoke", "pi", "--yes").err, "by the host's own word"
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"x" * 13_000, "has 13,000 bytes"), ("ö".encode() * 6_200, "has 12,400 bytes"),
+        (b"\xff", "not UTF-8"), (b" \n", "is empty"),
+    ],
+)  # fmt: skip
+def test_what_is_no_policy_is_told_before_anything_is_signed(
+    data: bytes, says: str, cli: Cli, daemon: FakeDaemon, tmp_path: Path
+) -> None:
+    (tmp_path / "policy.md").write_bytes(data)
+    done = cli("policy", "publish", str(tmp_path / "policy.md"))
+    assert done.code == 2 and says in done.err and not daemon.asked

@@ -31,6 +31,20 @@ def test_broken_files(raw: bytes, says: str) -> None:
     assert error.hint
 
 
+@pytest.mark.parametrize(
+    ("raw", "hint"),
+    [
+        (b"x = mbp\n", "text stands in quotes"),
+        (b"x = 1\nx = 2\n", "a key stands once"),
+        (b"x = {a = 1, a = 2}\n", "a key stands once"),
+        (b"[a]\nx = 1\n[a]\ny = 1\n", "a section [name] stands once"),
+        (b"[a\nx = 1\n", "a section is written [name]"),
+    ],
+)
+def test_the_hint_is_about_what_is_wrong(raw: bytes, hint: str) -> None:
+    assert hint in refused(lambda: Document("f.toml", raw)).hint
+
+
 def test_a_byte_order_mark_does_no_harm() -> None:
     assert Document("f", b"\xef\xbb\xbfx = 1").table == {"x": 1}
 

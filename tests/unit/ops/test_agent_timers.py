@@ -1,6 +1,8 @@
 """An agent's timers on a made-up machine: what is written, started, left alone and undone."""
 
 import os
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -181,6 +183,27 @@ def test_without_systemd_the_line_for_cron_is_given(world: World) -> None:
         assert "timeout -k 20 360 maw pulse scout --dir /home/nova/agents/scout" in none.value.hint
     with pytest.raises(BadInput, match="no such manager"):
         agent_timers.choose(world.machine(), "cron")
+
+
+def test_the_line_for_cron_runs_with_what_cron_has(world: World, tmp_path: Path) -> None:
+    """It knows neither where maw lies nor the node, its PATH is short, and % ends its line."""
+    (world.root / "run/systemd/system").rmdir()
+    command, agent = tmp_path / "my bin/maw", tmp_path / "100% nova's"
+    command.parent.mkdir()
+    command.write_text('#!/bin/sh\nprintf "%s|" "$MAW_HOME" "$@"\n')
+    command.chmod(0o755)
+    with pytest.raises(Unavailable) as none:
+        agent_timers.choose(
+            world.machine(), None, [replace(timer(), home=agent)], home=tmp_path / "a node", command=command
+        )
+    line = none.value.hint.partition("`crontab -e`: ")[2]
+    *_, asked = line.split(" ", 5)
+    assert "%" not in asked.replace("\\%", "")
+    ran = subprocess.run(  # as cron does
+        ["/bin/sh", "-c", asked.replace("\\%", "%")], env={"PATH": "/usr/bin:/bin", "HOME": "/"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert ran.stdout == f"{tmp_path / 'a node'}|pulse|scout|--dir|{agent}|"
 
 
 def test_what_a_run_will_miss_is_said(world: World) -> None:
