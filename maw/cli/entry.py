@@ -7,6 +7,13 @@ import sys
 
 
 def main() -> int:
+    try:
+        return _main()
+    except KeyboardInterrupt:  # before the command that was asked for could see to it
+        return 130
+
+
+def _main() -> int:
     if sys.argv[1:3] == ["hook", "run"]:
         from maw.agents.hooks.run import main as run
 

@@ -24,6 +24,8 @@ TOO_LONG: Final = "too_long"
 """It printed more than anybody reads."""
 SILENT: Final = "silent"
 """It ended well and printed nothing."""
+GARBAGE: Final = "garbage"
+"""What it printed is no text."""
 
 WORDS: Final = 200
 _LIMITED: Final = re.compile(
@@ -69,6 +71,17 @@ class Understood:
     answer: str
     usage: Usage | None
     failure: Failure | None
+
+
+def garbage(printed: bytes) -> Failure | None:
+    """Where it is no text that anybody could be told: what does not decode, and NULs, stand in no answer."""
+    at, what = printed.find(b"\0"), "a NUL"
+    if at < 0:
+        try:
+            printed.decode("utf-8")
+        except UnicodeDecodeError as error:
+            at, what = error.start, "no UTF-8"
+    return None if at < 0 else Failure(GARBAGE, f"it printed what is no text: {what} at byte {at + 1}")
 
 
 def understood(printed: str, complaints: str, ended: int) -> Understood:

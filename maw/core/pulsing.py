@@ -90,7 +90,11 @@ def to_tell(failing: Failing) -> str | None:
     """What a human is told; None where it is too early."""
     if failing.count < TELL_AFTER:
         return None
-    return f"its runner failed {failing.count} times in a row, the last time: {failing.why}"
+    return f"its runner failed {in_a_row(failing.count)}, the last time: {failing.why}"
+
+
+def in_a_row(count: int) -> str:
+    return "once" if count == 1 else f"{count} times in a row"
 
 
 def is_empty(text: str) -> bool:

@@ -80,7 +80,11 @@ class Scout:
 
     def left(self) -> set[str]:
         """What is in .maw between pulses, beside what is known of the soul."""
-        return {one.name for one in (self.folder / ".maw").iterdir()} - {"soul.json", "soul.known"}
+        return {one.name for one in (self.folder / ".maw").iterdir()} - {
+            ".gitignore",
+            "soul.json",
+            "soul.known",
+        }
 
 
 class Killed:
@@ -177,7 +181,7 @@ def test_a_runner_that_fails_is_waited_for_and_a_human_learns(scout: Scout) -> N
     (scout.folder / "script").write_text("echo 'API Error: Rate limit reached'")
     failed = scout.pulse(code=6)
     assert "Rate limit reached" in failed and ".maw/last-failure" in failed
-    assert scout.pulse().startswith("PULSE_WAITS scout: the runner failed 1 times")
+    assert scout.pulse().startswith("PULSE_WAITS scout: the runner failed once (")
     for _ in range(2):
         scout.pulse("--now", code=6)
     status = scout.node.ask("GET", "/api/status", agent="~")[1]
@@ -321,6 +325,38 @@ def test_a_soul_that_was_changed_is_told_by_the_next_quiet_pulse(scout: Scout) -
         (scout.folder / "heartbeat.md").write_text(f"# {text}")
         assert scout.pulse().startswith("HEARTBEAT_OK")
         assert scout.node.ask("GET", "/api/souls/scout", agent="neo")[1]["text"] == text
+
+
+def test_a_quiet_pulse_looks_after_a_broken_soul(scout: Scout) -> None:
+    soul = scout.folder / "soul.md"
+    scout.pulse()
+    good = soul.read_text()
+    os.utime(soul, (1, 1))
+    for _ in range(2):
+        scout.pulse()  # it is known now, and the quick way is taken
+    for broken in (b"", None, b"<<<<<<< HEAD\na\n=======\nb\n>>>>>>> b\n"):
+        soul.unlink()
+        if broken is not None:
+            soul.write_bytes(broken)
+        done = scout.run()
+        assert done.returncode == 0 and "restored from" in done.stderr, (broken, done)
+        assert soul.read_text() == good
+    soul.unlink()
+    soul.mkdir()
+    assert "is no file" in scout.pulse(code=6)
+    soul.rmdir()
+    assert scout.pulse().startswith("HEARTBEAT_OK") and soul.read_text() == good
+
+
+def test_tasks_that_are_no_utf8_are_handed_over_once(scout: Scout) -> None:
+    tasks = scout.folder / "tasks.md"
+    tasks.write_bytes(b"<!-- caf\xe9 -->\n- look at caf\xe9\n")
+    tasks.chmod(0o644)
+    scout.says("HEARTBEAT_OK")
+    assert "tasks handed over" in scout.pulse()
+    assert "- look at caf\ufffd" in scout.prompt and "look at caf" in scout.log
+    assert tasks.read_bytes() == b"<!-- caf\xe9 -->\n" and tasks.stat().st_mode & 0o777 == 0o644
+    assert scout.pulse().startswith("HEARTBEAT_OK") and scout.runs == 1
 
 
 def test_errors_say_what_to_do(scout: Scout) -> None:

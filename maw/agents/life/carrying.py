@@ -170,11 +170,11 @@ class Carrying:
             return
         path = self._home.tasks
         try:
-            now = path.read_text(encoding="utf-8")
+            now = path.read_bytes().decode("utf-8", "surrogateescape")
         except FileNotFoundError:
             return
         if (left := left_of(now, self.run.tasks)) != now:
-            durable.write(path, left.encode())
+            durable.write(path, left.encode("utf-8", "surrogateescape"), same_mode=True)
 
 
 def cost_of(run: Run, ran: Ran) -> dict[str, Any]:

@@ -130,6 +130,7 @@ def _prune(home: AgentHome, run: Run) -> None:
         fresh.unlink(missing_ok=True)
         handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, home.log.stat().st_mode & 0o777)
             file.write(rest_of(log, run.size))
             file.flush()
             os.fsync(handle)
@@ -165,4 +166,4 @@ def _make(folder: Path) -> None:
 def _put(path: Path, data: bytes) -> None:
     """Nothing is written where it stands already: what is there is not touched twice."""
     if not path.exists() or read(path) != data:
-        durable.write(path, data)
+        durable.write(path, data, same_mode=True)

@@ -91,11 +91,12 @@ class _Dream:
     # -- nothing to do --------------------------------------------------------------------------------
 
     def _nothing(self, state: State) -> Outcome:
-        """No runner, and no daemon."""
+        """No runner; and no daemon, where the soul is as it was."""
         home = self._home
         gone = tidy(home, _stamp(), time.time())
         if state.owed:
             self._tell_costs(state)
+        self._look_after()
         self._note("DREAM_OK" + _gone(gone))
         return Outcome(
             "ok", f"DREAM_OK {home.name}, nothing to consolidate", {"agent": home.name, "let_go": gone}
@@ -111,7 +112,7 @@ class _Dream:
         assert failing is not None
         when = time.strftime("%d %b %H:%M", time.localtime(failing.until))
         line = (
-            f"DREAM_WAITS {self._home.name}: {failing.count} dreams in a row failed ({failing.why}); tried again from"
+            f"DREAM_WAITS {self._home.name}: {_in_a_row(failing.count)} failed ({failing.why}); tried again from"
             f" {when} on, or at once with --now"
         )
         self._note(f"DREAM_WAITS until {when}: {failing.why}")
@@ -291,6 +292,10 @@ def _cost(run: Run, ran: runner.Ran) -> dict[str, Any]:
     told: dict[str, Any] = {"run": f"dream-{run.run}-{run.tries}", "kind": "dream", "runner_s": ran.seconds}
     told |= {} if ran.usage is None else asdict(ran.usage)
     return {key: value for key, value in told.items() if value is not None}
+
+
+def _in_a_row(count: int) -> str:
+    return "the last dream" if count == 1 else f"{count} dreams in a row"
 
 
 def _stamp() -> str:

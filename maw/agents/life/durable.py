@@ -9,12 +9,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def write(path: Path | str, data: bytes, mode: int = 0o600) -> None:
-    """``data`` stands in the place of ``path``, on the disk, before this returns. Raises OSError."""
+def write(path: Path | str, data: bytes, mode: int = 0o600, *, same_mode: bool = False) -> None:
+    """``data`` stands in the place of ``path``, on the disk, before this returns. ``same_mode``: who may read it stays
+    as it is where a file is there. Raises OSError."""
     path = os.fspath(path)
     fresh = f"{path}.new"
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
     try:
+        if same_mode:
+            _take_mode(handle, path)
         _write_all(handle, data)
         os.fsync(handle)
     finally:
@@ -58,6 +61,13 @@ def sync_folder(path: Path | str) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _take_mode(handle: int, path: str) -> None:
+    try:
+        os.fchmod(handle, os.stat(path).st_mode & 0o777)
+    except FileNotFoundError:
+        return
 
 
 def _write_all(handle: int, data: bytes) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from maw.agents.life import durable, guarding
-from maw.agents.life.home import AgentHome
+from maw.agents.life.home import AgentHome, make_own
 from maw.agents.life.souls import Checked, check_soul, note_synced, read_soul
 from maw.client.daemon import Door
 from maw.core.souls import fault_of
@@ -93,7 +93,7 @@ def _report(home: AgentHome, door: Callable[[], Door], checked: Checked) -> None
 
 
 def _write_trouble(home: AgentHome, words: str, *, over: bool) -> None:
-    home.own.mkdir(mode=0o700, exist_ok=True)
+    make_own(home)
     try:
         if (home.own / TROUBLE).read_text() == f"{TOLD} {words}":
             return

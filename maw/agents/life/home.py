@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Final
 
 from maw.agents.life import durable
-from maw.agents.life.templates import GITIGNORE, agent_text, heartbeat_text, soul_text, tasks_text
+from maw.agents.life.templates import (
+    GITIGNORE,
+    OWN_GITIGNORE,
+    agent_text,
+    heartbeat_text,
+    soul_text,
+    tasks_text,
+)
 from maw.core.names import check_name
 from maw.core.toml import Document, Section
 from maw.errors import BadConfig, BadInput, MawError, NotFound, Refused
@@ -178,6 +185,7 @@ def write_home(
         "heartbeat.md": heartbeat_text() if heartbeat is None else heartbeat,
         "tasks.md": tasks_text() if tasks is None else tasks,
         ".gitignore": GITIGNORE,
+        ".maw/.gitignore": OWN_GITIGNORE,
         "memory/log.md": f"# What {name} did and heard\n",
     }
     made = []
@@ -199,6 +207,15 @@ def write_home(
         ) from None
     read_home(folder)
     return made
+
+
+def make_own(home: AgentHome) -> None:
+    """The machine's folder is there, and no git takes what is in it: of a home that was made by hand, too. Raises
+    OSError."""
+    home.own.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ignored = home.own / ".gitignore"
+    if not os.path.lexists(ignored):
+        durable.write(ignored, OWN_GITIGNORE.encode())
 
 
 def _read(path: Path) -> bytes:

@@ -20,7 +20,7 @@ from typing import Any, Final
 from maw.agents.life import durable, guarding, quick, runner
 from maw.agents.life.carrying import HELD, Carrying, cost_of, now_ms, tell_costs
 from maw.agents.life.ensouling import look_after
-from maw.agents.life.home import AgentHome, read_home
+from maw.agents.life.home import AgentHome, make_own, read_home
 from maw.agents.life.journal import Journal, Policy, Run, State
 from maw.client.daemon import Daemon
 from maw.core.answering import HUNG, MISSING, SIGNED_OUT
@@ -30,6 +30,7 @@ from maw.core.pulsing import (
     Found,
     failed,
     fitting,
+    in_a_row,
     is_empty,
     to_tell,
     weight,
@@ -65,7 +66,7 @@ class Outcome:
 def only_pulse(home: AgentHome) -> Iterator[bool]:
     """Whether this is the only pulse of this home. The lock is not inherited: what a runner leaves running does not
     hold it."""
-    home.own.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_own(home)
     handle = os.open(home.own / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         try:
@@ -137,7 +138,8 @@ class Pulse:
         # an answer that is kept is carried out first: what that wrote into the log is looked for there
         if kept is None:
             self._look_after_soul()
-        directives, tasks = self._text(home.heartbeat), self._text(home.tasks)
+        # what of tasks.md is no UTF-8 must be known again, byte by byte, when it is taken away
+        directives, tasks = self._text(home.heartbeat), self._text(home.tasks, "surrogateescape")
         now = time.time()
         due = not is_empty(directives) and not 0 <= now - state.directives_at < home.heartbeat_s
         found = Found(
@@ -203,10 +205,10 @@ class Pulse:
         self._journal.keep_policy(self._policy)
         self._look(same=True)
 
-    def _text(self, path: Path) -> str:
+    def _text(self, path: Path, errors: str = "replace") -> str:
         try:
             with path.open("rb") as file:
-                return file.read(LARGEST).decode("utf-8", "replace")
+                return file.read(LARGEST).decode("utf-8", errors)
         except FileNotFoundError:
             return ""
 
@@ -248,9 +250,9 @@ class Pulse:
     def _wait(self, state: State) -> Outcome:
         failing = state.failing
         assert failing is not None
-        when = time.strftime("%H:%M", time.localtime(failing.until))
+        when = _moment(failing.until)
         line = (
-            f"PULSE_WAITS {self._home.name}: the runner failed {failing.count} times in a row ({failing.why}); it is"
+            f"PULSE_WAITS {self._home.name}: the runner failed {in_a_row(failing.count)} ({failing.why}); it is"
             f" tried again from {when} on, or at once with --now"
         )
         quick.log(str(self._home.folder), f"WAITS until {when}: {failing.why}")
@@ -282,7 +284,7 @@ class Pulse:
             summary=self._text(self._home.summary),
             log=self._end_of(self._home.log),
             directives=without_comments(directives),
-            tasks=without_comments(tasks),
+            tasks=_readable(without_comments(tasks)),
             asks=tuple(asks),
             messages=tuple(taken),
             left=len(news) - len(taken),
@@ -348,7 +350,7 @@ class Pulse:
         tell_costs(self._journal, state, self._daemon)
         failing = state.failing
         assert failing is not None
-        again = time.strftime("%H:%M", time.localtime(failing.until))
+        again = _moment(failing.until)
         raise Unavailable(
             f"the runner of {home.name} failed: {ran.failure.why}",
             code="runner_failed",
@@ -420,8 +422,19 @@ def _short(message: dict[str, Any]) -> dict[str, Any]:
     return {key: message[key] for key in _SHORT if key in message} | {"text": head}
 
 
+def _readable(text: str) -> str:
+    """What is no UTF-8 in it is shown as such."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _moment(at: float) -> str:
+    """The time of day; of another day than today with its date."""
+    local = time.localtime(at)
+    return time.strftime("%H:%M" if local[:3] == time.localtime()[:3] else "%d %b %H:%M", local)
 
 
 def _todo(kind: str, home: AgentHome) -> str:

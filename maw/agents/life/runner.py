@@ -26,7 +26,7 @@ from types import FrameType
 from typing import Final
 
 from maw.agents.life import durable, leftovers
-from maw.core.answering import HUNG, MISSING, TOO_LONG, Failure, Usage, understood
+from maw.core.answering import HUNG, MISSING, TOO_LONG, Failure, Usage, garbage, understood
 
 LARGEST: Final = 1 << 20
 """Bytes of what it prints that are taken."""
@@ -92,11 +92,13 @@ def run(
             failure = _watch(process, said.fileno(), timeout_s, asked)
         seconds = round(time.monotonic() - begun, 3)
         said.seek(0)
-        printed = said.read(LARGEST).decode("utf-8", "replace")
+        raw = said.read(LARGEST)
+        printed = raw.decode("utf-8", "replace")
         complained.seek(max(complained.seek(0, os.SEEK_END) - COMPLAINTS, 0))
         complaints = complained.read(COMPLAINTS).decode("utf-8", "replace")
     found = understood(printed, complaints, process.returncode or 0)
-    ran = Ran(found.answer, seconds, found.usage, found.failure)
+    wrong = found.failure or garbage(raw)
+    ran = Ran("" if wrong else found.answer, seconds, found.usage, wrong)
     if failure is not None:
         ran = Ran("", seconds, None, failure)
     if ran.failure is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from maw.agents.life import durable
-from maw.agents.life.home import AgentHome
+from maw.agents.life.home import AgentHome, make_own
 from maw.agents.life.pulse import only_pulse
 
 SYSTEM_UNITS: Final = Path("/etc/systemd/system")
@@ -21,7 +21,7 @@ def begin(
 ) -> str:
     """What was done, in words. ``command``: maw, by its whole path. A pulse that runs is followed by another one.
     Raises OSError."""
-    home.own.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_own(home)
     durable.write(home.own / "again", b"")  # before the lock is looked for: a pulse that ends now sees it
     with only_pulse(home) as free:
         pass

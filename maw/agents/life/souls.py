@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from maw.agents.life import durable
-from maw.agents.life.home import AgentHome
+from maw.agents.life.home import AgentHome, make_own
 from maw.core.souls import MAX_SOUL_BYTES, fault_of, soul_hash
 from maw.errors import MawError, Refused
 
@@ -134,12 +134,11 @@ def read_soul(home: AgentHome) -> bytes | None:
         return None
     except OSError as error:
         raise Refused(f"{home.soul}: cannot be read: {error.strerror}", code="cannot_read") from None
+    info = os.fstat(handle)
+    if not stat.S_ISREG(info.st_mode):
+        os.close(handle)
+        raise Refused(f"{home.soul} is no file", code="bad_soul", hint="a soul is a file of text: mv it away")
     with os.fdopen(handle, "rb") as file:
-        info = os.fstat(handle)
-        if not stat.S_ISREG(info.st_mode):
-            raise Refused(
-                f"{home.soul} is no file", code="bad_soul", hint="a soul is a file of text: mv it away"
-            )
         if home.soul.is_symlink() and info.st_uid not in (os.geteuid(), home.soul.lstat().st_uid):
             raise Refused(
                 f"{home.soul} leads to a file of user {info.st_uid}: everybody in the Colony would read it",
@@ -278,7 +277,7 @@ def _known(home: AgentHome, state: _State) -> bytes | None:
 
 
 def _keep(home: AgentHome, data: bytes, state: _State) -> None:
-    home.own.mkdir(mode=0o700, exist_ok=True)
+    make_own(home)
     before = _read_state(home)
     if state.hash != before.hash or _known(home, state) is None:
         durable.write(home.own / KNOWN, data)

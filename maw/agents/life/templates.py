@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import Final
 
 GITIGNORE: Final = "# the machine's own: lock, journal, answers\n/.maw/\n*.new\n"
+OWN_GITIGNORE: Final = "*\n"
+"""In ``.maw`` itself: whatever the home's own says, git takes none of it."""
 
 
 def agent_text(

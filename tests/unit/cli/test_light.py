@@ -141,3 +141,11 @@ def test_nobody_in_particular_is_no_speaker(maw: Maw, daemon: FakeDaemon, ran_fu
     code, _, err = maw("send", "@arthur", "hi", agent="")
     assert code == 2 and "who speaks?" in err
     assert ran_full and not daemon.asked
+
+
+def test_ctrl_c_before_a_command_is_there_is_no_traceback(maw: Maw, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(words: object, env: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("maw.agents.life.quick.main", interrupted)
+    assert maw("pulse", "scout") == (130, "", "")

@@ -143,6 +143,25 @@ def test_nothing_to_consolidate_asks_nobody(home: AgentHome) -> None:
     assert "DREAM_OK" in home.pulse_log.read_text()
 
 
+@pytest.mark.parametrize(
+    "broken", [b"", None, b"\xff\xfe", b"<<<<<<< ours\nI\n=======\nII\n>>>>>>> theirs\n"]
+)
+def test_a_quiet_dream_looks_after_the_soul_too(home: AgentHome, broken: bytes | None) -> None:
+    home.log.write_text("# What scout did and heard\n")
+    if broken is None:
+        home.soul.unlink()
+    else:
+        home.soul.write_bytes(broken)
+    said: list[str] = []
+
+    def no_door() -> Any:
+        raise Unavailable("the daemon is not running")
+
+    assert dream(home, no_door, {}, said.append).word == "ok"
+    assert home.soul.read_text() == SOUL
+    assert any("restored from" in line for line in said)
+
+
 @pytest.mark.parametrize("answer", ["", "Sorry, I can not.", "<summary>\n</summary>\n", "<summary>\ncut"])
 def test_an_answer_that_is_none_leaves_memory_as_it_was(tmp_path: Path, daemon: Any, answer: str) -> None:
     home = make(tmp_path / "scout", answer)

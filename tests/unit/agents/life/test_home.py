@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from maw.agents.life import durable
-from maw.agents.life.home import RUNNER, find_home, read_home, write_home
+from maw.agents.life.home import RUNNER, AgentHome, find_home, make_own, read_home, write_home
 from maw.errors import BadConfig, BadInput, NotFound, Refused
 
 
@@ -125,6 +126,32 @@ def test_a_home_that_is_not_the_one_meant(tmp_path: Path, home: Path) -> None:
         find_home(None, {"HOME": str(tmp_path)}, cwd=tmp_path)
     with pytest.raises(NotFound, match=r"agents/neo/agent\.toml"):
         find_home("neo", {"HOME": str(tmp_path)}, cwd=home)
+
+
+def test_no_git_takes_what_is_the_machines(tmp_path: Path) -> None:
+    home = AgentHome(tmp_path / "scout", "scout")
+    (home.own).mkdir(parents=True)
+    make_own(home)
+    (home.own / "token").write_text("secret")
+    (home.folder / "agent.toml").write_text('name = "scout"\n')
+    for words in (("init", "-q"), ("add", "-A")):
+        subprocess.run(["git", *words], cwd=home.folder, check=True, capture_output=True)
+    staged = subprocess.run(
+        ["git", "ls-files"], cwd=home.folder, check=True, capture_output=True, text=True
+    ).stdout
+    assert staged == "agent.toml\n"
+    (home.own / ".gitignore").write_text("mine\n")
+    make_own(home)
+    assert (home.own / ".gitignore").read_text() == "mine\n"
+
+
+def test_who_may_read_a_file_stays_as_its_owner_said(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.md"
+    durable.write(path, b"one", same_mode=True)
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o664)
+    durable.write(path, b"two", same_mode=True)
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"two", 0o664)
 
 
 def test_durable_writing(tmp_path: Path) -> None:

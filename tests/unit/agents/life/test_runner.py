@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from maw.agents.life.runner import Ran, Stopped, kept, run
-from maw.core.answering import FAILED, HUNG, LIMITED, MISSING, SILENT, TOO_LONG, Usage
+from maw.core.answering import FAILED, GARBAGE, HUNG, LIMITED, MISSING, SILENT, TOO_LONG, Usage
 
 ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
 
@@ -75,6 +75,9 @@ def test_nothing_is_kept_of_what_failed(tmp_path: Path) -> None:
         ("true", SILENT),
         ("kill -9 $$", FAILED),
         ("head -c 2000000 /dev/zero", TOO_LONG),
+        ("printf 'fine\\000'", GARBAGE),
+        ("printf 'caf\\351'", GARBAGE),
+        ("printf '\\377\\000'; exit 3", FAILED),
     ],
 )
 def test_each_way_to_fail(tmp_path: Path, script: str, kind: str) -> None:
