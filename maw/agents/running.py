@@ -8,13 +8,13 @@ is made whole by one call, and a second one of that name is refused by tmux.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import pwd
 import signal
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Final
@@ -22,6 +22,7 @@ from typing import Final
 from maw.agents import conversations
 from maw.agents.entries import Entry
 from maw.agents.kinds import command_line, is_interpreter
+from maw.agents.locks import waited_for
 from maw.agents.scene import Process, Scene
 from maw.agents.tmux import Pane, Server, TmuxFailed, usual_socket
 from maw.core.roster import Place
@@ -81,29 +82,14 @@ class Host:
     def socket_of(self, entry: Entry) -> str:
         return entry.plan.socket or usual_socket(self.uid)
 
-    @contextlib.contextmanager
-    def lock(self, node: str, name: str, seconds: float = LOCK_S) -> Iterator[None]:
+    def lock(self, node: str, name: str, seconds: float = LOCK_S) -> AbstractContextManager[int]:
         """This agent's, for this user. Raises Unavailable when another has it for so long."""
-        folder = self.home / ".local" / "state" / "maw" / node
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            deadline = time.monotonic() + seconds
-            while True:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise Unavailable(
-                            f"{name} is being started or ended by another process",
-                            code="agent_busy",
-                            hint="try again in a moment",
-                        ) from None
-                    time.sleep(0.05)
-            yield
-        finally:
-            os.close(handle)
+        busy = Unavailable(
+            f"{name} is being started or ended by another process",
+            code="agent_busy",
+            hint="try again in a moment",
+        )
+        return waited_for(self.home / ".local" / "state" / "maw" / node / f"{name}.lock", seconds, busy)
 
 
 def where(entry: Entry, scene: Scene, host: Host) -> Whereabouts:

@@ -7,17 +7,19 @@ dreaming.json         between dreams: failures in a row, what runs took and the 
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from maw.agents.life import durable
 from maw.agents.life.home import AgentHome
+from maw.agents.life.remembered import Remembered
 from maw.core.dreaming import Failing
-from maw.errors import BadConfig
 
-VERSION: Final = 1
+_HINT: Final = (
+    "move it away, with the dream-*.answer beside it, and dream again: the log is as it was, or in"
+    " memory/archive/"
+)
 
 
 @dataclass(slots=True)
@@ -40,23 +42,23 @@ class State:
 
 class DreamJournal:
     def __init__(self, home: AgentHome) -> None:
-        self._run = home.own / "dream.json"
-        self._state = home.own / "dreaming.json"
+        self._run = Remembered(home.own / "dream.json", _HINT)
+        self._state = Remembered(home.own / "dreaming.json", _HINT)
         self._folder = home.own
 
     def run(self) -> Run | None:
-        told = _read(self._run)
-        return None if told is None else _made(self._run, Run, told)
+        told = self._run.read()
+        return None if told is None else self._run.made(Run, told)
 
     def keep(self, run: Run) -> None:
-        durable.write(self._run, _bytes(asdict(run)))
+        self._run.write(run)
 
     def answer(self, run: Run) -> Path:
         return self._folder / f"dream-{run.run}.answer"
 
     def end(self) -> None:
         """Nothing is under way any more. The answer goes last: without it the runner would be asked again."""
-        durable.remove(self._run)
+        self._run.remove()
         self.sweep()
 
     def sweep(self) -> None:
@@ -65,45 +67,13 @@ class DreamJournal:
             durable.remove(one)
 
     def state(self) -> State:
-        told = _read(self._state)
+        told = self._state.read()
         if told is None:
             return State()
-        found: State = _made(self._state, State, told)
+        found = self._state.made(State, told)
         if told.get("failing") is not None:
-            found.failing = _made(self._state, Failing, told["failing"])
+            found.failing = self._state.made(Failing, told["failing"])
         return found
 
     def keep_state(self, state: State) -> None:
-        durable.write(self._state, _bytes(asdict(state)))
-
-
-def _bytes(told: dict[str, Any]) -> bytes:
-    return json.dumps({"v": VERSION, **told}).encode()
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        told = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise _spoiled(path, str(error)) from None
-    if not isinstance(told, dict) or told.pop("v", None) != VERSION:
-        raise _spoiled(path, "it is no journal of this version")
-    return told
-
-
-def _made(path: Path, what: type[Any], told: dict[str, Any]) -> Any:
-    try:
-        return what(**told)
-    except TypeError as error:
-        raise _spoiled(path, str(error)) from None
-
-
-def _spoiled(path: Path, why: str) -> BadConfig:
-    return BadConfig(
-        f"{path}: cannot be read: {why}",
-        code="bad_journal",
-        hint="move it away, with the dream-*.answer beside it, and dream again: the log is as it was, or in"
-        " memory/archive/",
-    )
+        self._state.write(state)

@@ -11,17 +11,16 @@ again                 somebody wanted a pulse while one ran
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from maw.agents.life import durable, leftovers
 from maw.agents.life.home import AgentHome
+from maw.agents.life.remembered import Remembered
 from maw.core.pulsing import Failing
-from maw.errors import BadConfig
 
-VERSION: Final = 1
+_HINT: Final = "if you know what it was at (`maw sent`, memory/log.md): move the file away, and pulse again"
 
 
 @dataclass(slots=True)
@@ -63,72 +62,40 @@ class Policy:
 class Journal:
     def __init__(self, home: AgentHome) -> None:
         self.folder = home.own
-        self._run = home.own / "pulse.json"
-        self._state = home.own / "state.json"
-        self._policy = home.own / "policy.json"
+        self._run = Remembered(home.own / "pulse.json", _HINT)
+        self._state = Remembered(home.own / "state.json", _HINT)
+        self._policy = Remembered(home.own / "policy.json", _HINT)
 
     def run(self) -> Run | None:
-        told = _read(self._run)
-        return None if told is None else _made(self._run, Run, told)
+        told = self._run.read()
+        return None if told is None else self._run.made(Run, told)
 
     def keep(self, run: Run) -> None:
-        durable.write(self._run, _bytes(asdict(run)))
+        self._run.write(run)
 
     def end(self, run: Run) -> None:
         leftovers.end_of(self.answer(run))
         durable.remove(self.answer(run))
-        durable.remove(self._run)
+        self._run.remove()
 
     def policy(self) -> Policy:
-        told = _read(self._policy)
+        told = self._policy.read()
         return Policy() if told is None else Policy(str(told.get("id", "")), str(told.get("text", "")))
 
     def keep_policy(self, policy: Policy) -> None:
-        durable.write(self._policy, _bytes(asdict(policy)))
+        self._policy.write(policy)
 
     def answer(self, run: Run) -> Path:
         return self.folder / f"pulse-{run.run}.answer"
 
     def state(self) -> State:
-        told = _read(self._state)
+        told = self._state.read()
         if told is None:
             return State()
-        found: State = _made(self._state, State, told)
+        found = self._state.made(State, told)
         if told.get("failing") is not None:
-            found.failing = _made(self._state, Failing, told["failing"])
+            found.failing = self._state.made(Failing, told["failing"])
         return found
 
     def keep_state(self, state: State) -> None:
-        durable.write(self._state, _bytes(asdict(state)))
-
-
-def _bytes(told: dict[str, Any]) -> bytes:
-    return json.dumps({"v": VERSION, **told}, ensure_ascii=False).encode("utf-8", "surrogatepass")
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        told = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise _spoiled(path, str(error)) from None
-    if not isinstance(told, dict) or told.pop("v", None) != VERSION:
-        raise _spoiled(path, "it is no journal of this version")
-    return told
-
-
-def _made(path: Path, what: type[Any], told: Any) -> Any:
-    try:
-        return what(**told)
-    except TypeError as error:
-        raise _spoiled(path, str(error)) from None
-
-
-def _spoiled(path: Path, why: str) -> BadConfig:
-    """It is never passed over: what was half done might be done twice."""
-    return BadConfig(
-        f"{path}: cannot be read: {why}",
-        code="bad_journal",
-        hint="if you know what it was at (`maw sent`, memory/log.md): move the file away, and pulse again",
-    )
+        self._state.write(state)

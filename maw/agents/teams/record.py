@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
-import os
-import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final
 
 from maw.agents.life import durable
+from maw.agents.locks import waited_for
 from maw.core.teams import Team
 from maw.errors import BadConfig, Unavailable
 
@@ -49,28 +46,14 @@ def names(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.json")) if folder.is_dir() else []
 
 
-@contextlib.contextmanager
-def locked(folder: Path, name: str, seconds: float = LOCK_S) -> Iterator[int]:
+def locked(folder: Path, name: str, seconds: float = LOCK_S) -> AbstractContextManager[int]:
     """The team's; the descriptor that holds it. Raises Unavailable when another has it for so long."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise Unavailable(
-                        f"another `maw team` is at work on {name}, or a git that it began",
-                        code="team_busy",
-                        hint="try again in a moment",
-                    ) from None
-                time.sleep(0.05)
-        yield handle
-    finally:
-        os.close(handle)
+    busy = Unavailable(
+        f"another `maw team` is at work on {name}, or a git that it began",
+        code="team_busy",
+        hint="try again in a moment",
+    )
+    return waited_for(folder / f"{name}.lock", seconds, busy)
 
 
 def _team(told: dict[str, Any]) -> Team:
