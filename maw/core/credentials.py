@@ -30,20 +30,47 @@ def find_credential(text: str) -> Credential | None:
     """The first that is found, if any."""
     if not _LONG.search(text):
         return None  # most of what is said: no word of it is long enough
-    first: tuple[int, str] | None = None
-    for searched, looked_for in ((text, _AS_WRITTEN), (text.lower(), _IN_ANY_CASE)):
-        same = len(searched) == len(text)  # else a few letters became two, and places would be others'
-        for word, kind, holds in looked_for:
+    if (first := _first(text)) is None:
+        return None
+    at, _, kind = first
+    return Credential(kind, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
+
+
+def masked(text: str) -> str:
+    """The text, and for each credential in it what it was: ``[a GitHub token, masked]``."""
+    done, rest = [], text
+    while _LONG.search(rest) and (first := _first(rest)) is not None:
+        at, end, kind = first
+        done += [rest[:at], f"[{kind}, masked]"]
+        rest = rest[end:]
+        if len(done) >= 2 * _MASKED_ONE_BY_ONE:
+            return "".join([*done, " [the rest, masked]"])
+    return "".join([*done, rest])
+
+
+def _first(text: str) -> tuple[int, int, str] | None:
+    """From where to where the first is, and what."""
+    first: tuple[int, int, str] | None = None
+    for searched, looked_for in ((text, _AS_WRITTEN), (_lower(text), _IN_ANY_CASE)):
+        for word, kind, ends in looked_for:
             for at in _places(searched, word):
                 if first is not None and at >= first[0]:
                     break
-                if holds(text if same else searched, at):
-                    first = (at, kind)
+                if (end := ends(text, at)) is not None:
+                    first = (at, end, kind)
                     break
-    if first is None:
-        return None
-    at, kind = first
-    return Credential(kind, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
+    return first
+
+
+def _lower(text: str) -> str:
+    """Each character where it was: a few would become two."""
+    lower = text.lower()
+    if len(lower) == len(text):
+        return lower
+    return "".join(small if len(small := char.lower()) == 1 else char for char in text)
+
+
+_MASKED_ONE_BY_ONE: Final = 100
 
 
 _LONG: Final = re.compile(r"\S{12}")
@@ -58,20 +85,21 @@ def _places(text: str, word: str) -> Iterator[int]:
 
 
 _PLACES: Final = 300
-Holds = Callable[[str, int], bool]
+Ends = Callable[[str, int], int | None]
+"""Where the one ends that begins there; None where none does."""
 
 
-def _form(pattern: str, *, alone: bool = True) -> Holds:
+def _form(pattern: str, *, alone: bool = True) -> Ends:
     """Whether the pattern, no part of which can be read in two ways, stands there, and (``alone``) is no piece of a
     longer word."""
     found = re.compile(pattern + (r"(?![A-Za-z0-9])" if alone else ""), re.ASCII)
 
-    def holds(text: str, at: int) -> bool:
+    def ends(text: str, at: int) -> int | None:
         before = text[at - 1] if at else " "
         match = None if before.isalnum() or before == "_" else found.match(text, at)
-        return match is not None and not _is_sample(match[0])
+        return None if match is None or _is_sample(match[0]) else match.end()
 
-    return holds
+    return ends
 
 
 def _is_sample(value: str) -> bool:
@@ -81,17 +109,22 @@ def _is_sample(value: str) -> bool:
     return "example" in lower or "your" in lower or "xxxx" in lower or len(set(tail)) <= len(tail) // 4
 
 
-def _is_key_block(text: str, at: int) -> bool:
-    """Its first line alone is no key: something of its body must follow."""
-    return _KEY_BLOCK.match(text, at) is not None
+def _key_block(text: str, at: int) -> int | None:
+    """Its first line alone is no key: something of its body must follow. One without an end has all that follows."""
+    if _KEY_BLOCK.match(text, at) is None:
+        return None
+    found = _KEY_ENDS.search(text, at)
+    return len(text) if found is None else found.end()
 
 
 _KEY_BLOCK: Final = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----(?:\\r|\\n|[\s\"'+])[^-]{0,300}?[A-Za-z0-9+/=]{32}"
 )
 
+_KEY_ENDS: Final = re.compile(r"-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----")
 
-def _assigned(name: str) -> Holds:
+
+def _assigned(name: str) -> Ends:
     """Whether what stands there is such a name, to which a value of a credential's looks is given."""
     found = re.compile(
         name
@@ -99,30 +132,31 @@ def _assigned(name: str) -> Holds:
         re.ASCII | re.IGNORECASE,
     )
 
-    def holds(text: str, at: int) -> bool:
+    def ends(text: str, at: int) -> int | None:
         match = found.match(text, at)
-        return match is not None and _is_secret(match[1], 12)
+        return match.end(1) if match is not None and _is_secret(match[1], 12) else None
 
-    return holds
+    return ends
 
 
-def _borne(name: str) -> Holds:
+def _borne(name: str) -> Ends:
     found = re.compile(name + r"[ \t]{1,4}([A-Za-z0-9._~+/=-]{20,512})", re.ASCII | re.IGNORECASE)
 
-    def holds(text: str, at: int) -> bool:
+    def ends(text: str, at: int) -> int | None:
         match = found.match(text, at)
-        return match is not None and _is_secret(match[1], 20)
+        return match.end(1) if match is not None and _is_secret(match[1], 20) else None
 
-    return holds
+    return ends
 
 
-def _is_url(text: str, at: int) -> bool:
+def _url(text: str, at: int) -> int | None:
     match = _AUTHORITY.match(text, at + len("://"))
     if match is None:
-        return False
+        return None
     password = match[1]
     lower = password.lower()
-    return not (lower in _PLACEHOLDERS or password[0] in "$<{%*" or len(set(password)) < 3)
+    is_none = lower in _PLACEHOLDERS or password[0] in "$<{%*" or len(set(password)) < 3
+    return None if is_none else match.end(1)
 
 
 _AUTHORITY: Final = re.compile(r"[^\s/@:\"'<>]{0,64}:([^\s/@\"'<>]{4,128})@[A-Za-z0-9\[]")
@@ -161,7 +195,7 @@ def _bits(value: str) -> float:
     return -sum(count / total * log2(count / total) for count in Counter(value).values())
 
 
-_AS_WRITTEN: Final[tuple[tuple[str, str, Holds], ...]] = (
+_AS_WRITTEN: Final[tuple[tuple[str, str, Ends], ...]] = (
     *((word, "an AWS access key", _form(r"A[KS]IA[A-Z2-7]{16}")) for word in ("AKIA", "ASIA")),
     *(
         (word, "a GitHub token", _form(r"gh[pousr]_[A-Za-z0-9]{36,251}"))
@@ -189,7 +223,7 @@ _AS_WRITTEN: Final[tuple[tuple[str, str, Holds], ...]] = (
     ("hf_", "a Hugging Face token", _form(r"hf_[A-Za-z]{34}")),
     ("SG.", "a SendGrid key", _form(r"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}")),
     ("AGE-SECRET-KEY-1", "an age key", _form(r"AGE-SECRET-KEY-1[A-Z0-9]{58}")),
-    ("-----BEGIN ", "a private key", _is_key_block),
+    ("-----BEGIN ", "a private key", _key_block),
     (
         "eyJ",
         "a JSON web token",
@@ -198,11 +232,11 @@ _AS_WRITTEN: Final[tuple[tuple[str, str, Holds], ...]] = (
     ("maw-invite-", "a maw invite", _form(r"maw-invite-[0-9]{1,6}:[A-Za-z0-9_-]{40,2000}")),
     ("maw-", "a maw key", _form(r"maw-[a-z]{1,12}-(?:sealed-)?key-1:[A-Za-z0-9+/]{40,400}={0,2}")),
     (TOKEN_PREFIX, "a maw token", _form(TOKEN_PREFIX + r"[a-z2-7]{32}")),
-    ("://", "a link with a password", _is_url),
+    ("://", "a link with a password", _url),
 )
-"""A word that stands in each, what it is, and whether it is one where the word is found."""
+"""A word that stands in each, what it is, and where it ends, if it is one, that begins with the word."""
 
-_IN_ANY_CASE: Final[tuple[tuple[str, str, Holds], ...]] = (
+_IN_ANY_CASE: Final[tuple[tuple[str, str, Ends], ...]] = (
     ("passw", "a password", _assigned("passw(?:or)?d")),
     ("passphrase", "a passphrase", _assigned("passphrase")),
     ("_pwd", "a password", _assigned("_pwd")),

@@ -175,6 +175,15 @@ def test_a_life(scout: Scout) -> None:
     assert texts(scout.inbox("neo"))[1:] == ["1", "2", "3", "4", "5"]
     assert "7" in scout.log.rpartition("not sent")[2] + scout.log
 
+    # what looks like a credential stands nowhere afterwards, whatever the daemon says to it
+    token = "ghp_" + "aB3dE6gH9" * 4
+    scout.says(f">>> #general\nit is {token}\n>>> memory\nremember {token}\n")
+    told = scout.pulse("--json")
+    assert "looks like a GitHub token" in told and token not in told
+    (scout.folder / "answer").unlink()
+    assert scout.log.count("[a GitHub token, masked]") == 2
+    assert [one for one in scout.folder.rglob("*") if one.is_file() and token in one.read_text()] == []
+
 
 def test_a_runner_that_fails_is_waited_for_and_a_human_learns(scout: Scout) -> None:
     scout.hears("hello")

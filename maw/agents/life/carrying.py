@@ -18,6 +18,7 @@ from maw.agents.life.journal import Journal, Run, State
 from maw.agents.life.runner import Ran
 from maw.client.daemon import Daemon
 from maw.client.once import resume
+from maw.core.credentials import masked
 from maw.core.digest import quoted
 from maw.core.pulse_answer import Plan, Sending, plan
 from maw.core.pulsing import left_of, to_append, unsaid, without_comments
@@ -62,13 +63,13 @@ class Carrying:
 
     @property
     def unsent(self) -> list[tuple[str, str]]:
-        """What was not sent: why, and the text."""
+        """What was not sent: why, and the text, without what looks like a credential: many read logs."""
         refused = [
             (f"{told['problem']}; it was for {one.where}", str(one.body.get("text", "")))
             for n, one in enumerate(self.plan.sendings)
             if "problem" in (told := self.run.sent.get(str(n), {}))
         ]
-        return [*refused, *self.plan.unsent]
+        return [(why, masked(text)) for why, text in (*refused, *self.plan.unsent)]
 
     # -- sending --------------------------------------------------------------------------------------
 
@@ -163,7 +164,7 @@ class Carrying:
         for why, text in self.unsent:
             yield f"- not sent ({why}):\n{_indented(text)}"
         if self.plan.noted:
-            yield f"- noted:\n{_indented(self.plan.noted)}"
+            yield f"- noted:\n{_indented(masked(self.plan.noted))}"
 
     def _take_tasks_away(self) -> None:
         if not self.run.tasks:

@@ -21,6 +21,7 @@ from maw.agents.life import durable
 from maw.agents.life.dream_journal import Run
 from maw.agents.life.home import AgentHome
 from maw.agents.life.souls import put, read_soul
+from maw.core.credentials import masked
 from maw.core.dreaming import Archived, Dreamt, refused_soul, rest_of, to_let_go
 
 LARGEST_PULSE_LOG: Final = 256 * 1024
@@ -144,7 +145,7 @@ def _propose(home: AgentHome, run: Run, soul: str) -> list[str]:
     if data == soul.encode():
         return []
     proposal = home.proposals / f"soul-{run.stamp}.md"
-    _put(proposal, soul.encode("utf-8", "replace"))
+    _put(proposal, masked(soul).encode("utf-8", "replace"))
     if (refused := refused_soul(soul)) is not None:
         return [f"the soul that it proposes {refused}: it is not taken, see {_short(home, proposal)}"]
     if not home.dream.change_soul:

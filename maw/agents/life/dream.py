@@ -21,6 +21,7 @@ from maw.agents.life.ensouling import look_after
 from maw.agents.life.home import AgentHome
 from maw.agents.life.pulse import only_pulse
 from maw.client.daemon import Door
+from maw.core.credentials import masked
 from maw.core.dreaming import Dreamt, Given, failed, part_of, prompt, read_answer, to_tell, waits
 from maw.errors import BadInput, Conflict, MawError, NotFound, Refused, Unavailable
 
@@ -254,9 +255,11 @@ class _Dream:
         """Raises Unavailable for an answer that counts for nothing; it is kept for who wants to see why."""
         home = self._home
         try:
-            return read_answer(ran.answer, read(home.summary).decode("utf-8", "replace"))
+            dreamt = read_answer(ran.answer, read(home.summary).decode("utf-8", "replace"))
+            # every later prompt begins with it, and who keeps the home in git keeps it for ever
+            return dreamt._replace(summary=masked(dreamt.summary), dream=masked(dreamt.dream or "") or None)
         except ValueError as error:
-            durable.write(home.own / "dream.refused", ran.answer.encode("utf-8", "replace"))
+            durable.write(home.own / "dream.refused", masked(ran.answer).encode("utf-8", "replace"))
             why = f"its answer counts for nothing: {error}"
         self._fail(state, why, None)
         self._journal.end()

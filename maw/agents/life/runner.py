@@ -27,6 +27,7 @@ from typing import Final
 
 from maw.agents.life import durable, leftovers
 from maw.core.answering import HUNG, MISSING, TOO_LONG, Failure, Usage, garbage, understood
+from maw.core.credentials import masked
 
 LARGEST: Final = 1 << 20
 """Bytes of what it prints that are taken."""
@@ -105,7 +106,7 @@ def run(
         durable.write(answer, _written(ran))
     else:
         told = f"{ran.failure.why}\n\n{complaints}\n{printed[-COMPLAINTS:]}\n"
-        durable.write(answer.with_name(LAST_FAILURE), told.encode("utf-8", "replace"))
+        durable.write(answer.with_name(LAST_FAILURE), masked(told).encode("utf-8", "replace"))
     durable.remove(mark)
     if asked:  # the whole service is being stopped, and what the runner says to that is no failure of its own
         raise Stopped(asked[0])

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maw.core.credentials import TOKEN_PREFIX, find_credential
+from maw.core.credentials import TOKEN_PREFIX, find_credential, masked
 from maw.core.identity import Signer
 from maw.core.pairing import InviteLine, encode_line
 from maw.node.directory import new_token
@@ -150,3 +150,24 @@ def test_it_takes_time_by_the_length_alone(piece: str) -> None:
     begun = time.process_time()
     find_credential(text)
     assert time.process_time() - begun < 5
+
+
+@pytest.mark.parametrize(("text", "kind"), FOUND)
+def test_nothing_of_it_is_left_where_it_is_masked(text: str, kind: str) -> None:
+    told = masked(f"İt is {text}\nand so on")
+    assert f"[{kind}, masked]" in told
+    assert find_credential(told) is None
+    secret = text.partition("@")[0] if "://" in text and "@" in text else text
+    assert secret.strip("'\"")[-8:] not in told
+
+
+def test_what_stands_around_is_left() -> None:
+    one, other = "ghp_" + some(36), "password=Zk3-92ma_Qp1x"
+    key = "-----BEGIN PRIVATE KEY-----\n" + BODY + "\n-----END PRIVATE KEY-----"
+    told = masked(f"use {one}, or\n{other} here\n{key}\nbye")
+    assert told == "use [a GitHub token, masked], or\n[a password, masked] here\n[a private key, masked]\nbye"
+    assert masked("nothing of the sort") == "nothing of the sort"
+
+
+def test_what_is_full_of_them_is_cut_short() -> None:
+    assert masked((" ghp_" + some(36)) * 500).endswith("[the rest, masked]")

@@ -218,6 +218,15 @@ def test_where_its_owner_allows_it_the_old_one_is_kept_and_the_colony_told(
     assert daemon.lines("/api/souls") == [" ".join(OTHER.split())]
 
 
+def test_what_looks_like_a_credential_comes_into_no_summary(tmp_path: Path, daemon: Any) -> None:
+    token = "ghp_" + "aB3dE6gH9" * 4
+    home = make(tmp_path / "scout", ANSWER.replace("the build is", f"{token} the build is"))
+    run(home, daemon)
+    assert "[a GitHub token, masked] the build is green" in home.summary.read_text()
+    kept = [one for one in home.folder.rglob("*") if one.is_file() and token in one.read_text()]
+    assert kept == []
+
+
 def test_a_soul_with_a_key_in_it_is_never_taken(tmp_path: Path, daemon: Any) -> None:
     home = make(tmp_path / "scout", f"{ANSWER}<soul>\nmaw_{'ab3d5f7q' * 4}\n</soul>\n", allow=True)
     assert "looks like" in run(home, daemon).line
