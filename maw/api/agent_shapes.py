@@ -126,5 +126,6 @@ MOVE: Final = record(
         "uid": or_null(WHOLE),
         "home": or_null(TEXT),
         "home_waits": FLAG,
+        "warnings": TEXTS,
     }
 )

@@ -19,7 +19,7 @@ from maw.client import files as transfer
 from maw.client.daemon import Daemon, segment
 from maw.core.blobs import MAX_FILE
 from maw.core.filenames import UNKNOWN_TYPE
-from maw.errors import BadInput, Conflict, NotFound, Unconfirmed
+from maw.errors import BadInput, Conflict, MawError, NotFound, Unconfirmed
 
 LOOK_S: Final = 0.5
 PULSE_S: Final = 310.0
@@ -38,12 +38,18 @@ class _MoveGroup(KnownGroup):
 
 move_group = Group(
     cls=_MoveGroup, add_completion=False, rich_markup_mode=None,
-    help="Move an agent to another host: maw move AGENT HOST.", no_args_is_help=True,
+    help="Move an agent to another host: maw move AGENT HOST.",
 )  # fmt: skip
 
 Move = Annotated[str, typer.Argument(metavar="ID", help="The move: its id, or the agent's name.")]
 Wait = Annotated[str, typer.Option("--wait", metavar="TIME", help="How long to wait for the other host.")]
 Dir = Annotated[str | None, typer.Option("--dir", metavar="HOME", help="The agent's folder; else its home.")]
+
+
+@move_group.callback(invoke_without_command=True)
+def move_agents(ctx: typer.Context, as_json: Json = False) -> int | None:
+    """Move an agent to another host: maw move AGENT HOST. Alone: how the moves stand, as `maw move status`."""
+    return status(as_json) if ctx.invoked_subcommand is None else None
 
 
 @move_group.command("to")
@@ -61,51 +67,85 @@ def to(
 
     The same command again goes on where it was. Until the last step `maw move cancel` ends it.
     """
-    from maw.agents.moving.folder import home_of, locked, packed  # few commands need it
-
     out, daemon = Output.to_stdout(as_json), plain_daemon()
     deadline = time.monotonic() + duration(wait, "--wait")
-    home = (
-        None
-        if without_home
-        else home_of(agent.removeprefix("@"), os.environ, Path(folder) if folder else None)
-    )
-    row = _begun(daemon, agent, host)
+    name = agent.removeprefix("@").lower()
+    done = _just_moved(daemon, name, host)
+    home = None if without_home else _home(name, folder, is_done=done is not None)
+    row = done or dict(daemon.post("/api/moves", {"agent": name, "host": host}).body)
+    for warning in row.get("warnings") or ():
+        note(f"note: {words(warning)}")
     if row["step"] == "offered":
         note(f"offered to {words(row['host'])}: it accepts with `maw move accept {words(row['id'])}`")
         row = _until(daemon, row, deadline, "offered")
     if row["step"] == "accepted":
-        target = f"/api/moves/{segment(row['id'])}/hand-over"
-        if home is None:
-            note(
-                "no folder goes along"
-                if without_home
-                else "it has no folder here: its mailbox goes along alone"
-            )
-            row = daemon.post(target, {}, patience=600.0).body
-        else:
-            with locked(home, PULSE_S), packed(home, MAX_FILE) as (file, size):
-                note(f"{home}: {size:,} bytes packed")
-                told = transfer.push(
-                    daemon, f"{target}?home=true", cast(Any, file), size, "home", UNKNOWN_TYPE
-                )
-                row = _until(daemon, told, deadline, "handed", "ready")
+        row = _handed_over(daemon, row, home, deadline, without_home)
     row = _until(daemon, row, deadline, "handed", "ready")
+    aside = None if home is None else _set_aside(home, row)
     if out.as_json:
         out.json(row)
-    elif home is not None:
-        out.line(f"{row['agent']} has moved to {words(row['host'])}; {home} stays here as it was")
     else:
         out.line(f"{row['agent']} has moved to {words(row['host'])}")
+    if aside is not None:
+        note(f"its folder here is kept as {aside}")
+    if timers := _timers(name):
+        note(f"its timers go on here, for nothing: `maw service remove {timers}` ends them")
 
 
-def _begun(daemon: Daemon, agent: str, host: str) -> dict[str, Any]:
-    """The move of this agent to there: a new one, or the one that is under way or has just ended."""
-    name = agent.removeprefix("@").lower()
+def _home(name: str, folder: str | None, *, is_done: bool) -> Path | None:
+    from maw.agents.moving.folder import home_of  # few commands need it
+
+    path = Path(folder).expanduser().absolute() if folder else None
+    if path is not None and is_done and not path.is_dir():
+        return None  # it was set aside
+    return home_of(name, os.environ, path)
+
+
+def _handed_over(
+    daemon: Daemon, row: dict[str, Any], home: Path | None, deadline: float, without_home: bool
+) -> dict[str, Any]:
+    from maw.agents.moving.folder import locked, note_move, packed
+
+    target = f"/api/moves/{segment(row['id'])}/hand-over"
+    if home is None:
+        note(
+            "no folder goes along" if without_home else "it has no folder here: its mailbox goes along alone"
+        )
+        return dict(daemon.post(target, {}, patience=600.0).body)
+    with locked(home, PULSE_S), packed(home, MAX_FILE) as (file, size):
+        note(f"{home}: {size:,} bytes packed")
+        note_move(home, str(row["id"]))
+        told = transfer.push(daemon, f"{target}?home=true", cast(Any, file), size, "home", UNKNOWN_TYPE)
+        return _until(daemon, told, deadline, "handed", "ready")
+
+
+def _set_aside(home: Path, row: dict[str, Any]) -> Path | None:
+    """The agent has moved, whatever becomes of its old folder: what is wrong with that is only told."""
+    from maw.agents.moving.folder import set_aside
+
+    try:
+        return set_aside(home, str(row["id"]), time.time())
+    except MawError as error:
+        note(f"{home} stays as it was: {words(error.message)}")
+        return None
+
+
+def _timers(name: str) -> str:
+    """The words that name its timers here; "" where it has none."""
+    from maw.home import find_home
+    from maw.ops.agent_timers import next_times
+    from maw.ops.machine import Machine
+
+    found = next_times(Machine.here(), name, home=find_home(os.environ, os.geteuid()).path)
+    return " ".join(dict.fromkeys(f"--{kind} {name}" for kind, _ in found))
+
+
+def _just_moved(daemon: Daemon, name: str, host: str) -> dict[str, Any] | None:
+    """The move of this agent to there that has just ended, if that is where it is."""
     known = [one for one in daemon.get("/api/moves").body if one["agent"] == name and one["leaving"]]
     if known and known[0]["step"] == "moved" and known[0]["host"] == host and not _lives_here(daemon, name):
         return dict(known[0])
-    return dict(daemon.post("/api/moves", {"agent": name, "host": host}).body)
+    return None
 
 
 def _lives_here(daemon: Daemon, name: str) -> bool:
@@ -135,12 +175,20 @@ def _until(daemon: Daemon, row: dict[str, Any], deadline: float, *steps: str) ->
 
 
 def _find(daemon: Daemon, word: str) -> dict[str, Any]:
-    found = [
-        one for one in daemon.get("/api/moves").body if one["id"].startswith(word) or one["agent"] == word
-    ]
+    found = [one for one in daemon.get("/api/moves").body if _is_called(one, word)]
     if not found:
         raise NotFound(f"no move {word} is known here", code="no_such_move", hint="maw move status")
     return dict(found[0])
+
+
+def _coming(daemon: Daemon, word: str) -> dict[str, Any] | None:
+    """The move to here that is meant: of an agent's the last."""
+    moves = daemon.get("/api/moves").body
+    return next((dict(one) for one in moves if _is_called(one, word) and not one["leaving"]), None)
+
+
+def _is_called(one: dict[str, Any], word: str) -> bool:
+    return str(one["id"]).startswith(word.lower()) or one["agent"] == word
 
 
 @move_group.command("status")
@@ -162,21 +210,23 @@ def _list(found: list[dict[str, Any]], as_json: bool, nothing: str) -> int:
     if out.as_json:
         out.json(found)
     elif found:
-        out.table(["id", "agent", "way", "step", "at", ""], [_row(one) for one in found])
+        out.table(["id", "agent", "way", "step", "at", ""], [_row(out, one) for one in found])
     return 0 if found else out.nothing(nothing)
 
 
-def _row(one: dict[str, Any]) -> list[str]:
+def _row(out: Output, one: dict[str, Any]) -> list[str]:
     way = f"{'to' if one['leaving'] else 'from'} {one['host']}"
     beside = one["progress"] or one["why"] or ""
     if one["home_waits"]:
         beside = f"its folder waits: maw move home {one['id']}"
+    elif one.get("warnings"):
+        beside = beside or one["warnings"][0]
     return [
         str(one["id"]),
         words(one["agent"]),
         words(way),
         str(one["step"]),
-        str(one["at"])[:16],
+        out.when(one["at"]),
         words(beside),
     ]
 
@@ -191,6 +241,9 @@ def accept(
         str | None,
         typer.Option("--dir", metavar="HOME", help="Where its folder is to be; else ~/agents/NAME."),
     ] = None,
+    without_home: Annotated[
+        bool, typer.Option("--without-home", help="Its folder was brought by hand, or comes later.")
+    ] = False,
     wait: Wait = "10m",
     as_json: Json = False,
 ) -> None:
@@ -201,13 +254,16 @@ def accept(
         asked["uid"] = _uid_of(user)
     if folder is not None:
         asked["home"] = str(Path(folder).expanduser().absolute())
+    coming = _coming(daemon, move)
+    if coming is not None and coming["step"] == "offered" and not without_home:
+        _check_place(coming["agent"], asked.get("uid", os.getuid()), folder)
     row = daemon.post(f"/api/moves/{segment(move)}", asked).body
     name, host = words(row["agent"]), words(row["host"])
     note(f"accepted: it comes when `maw move {name} …` goes on, on {host}")
     deadline = time.monotonic() + duration(wait, "--wait")
     row = _until(daemon, row, deadline, "accepted", "handed", "ready", "moved", "arrived")
-    if row["home_waits"]:
-        _unpacked(daemon, row, None, None)
+    if row["home_waits"] and not without_home:
+        _unpacked(daemon, row, user, folder)
     _tell_arrived(out, daemon, row["id"])
 
 
@@ -222,9 +278,15 @@ def home(
 ) -> None:
     """Put the folder of an agent that came here in place."""
     out, daemon = Output.to_stdout(as_json), plain_daemon()
-    row = _find(daemon, move)
+    row = _coming(daemon, move) or _find(daemon, move)
     _unpacked(daemon, row, user, folder)
     _tell_arrived(out, daemon, row["id"])
+
+
+def _check_place(name: str, uid: int, folder: str | None) -> None:
+    from maw.agents.moving.folder import default_home, look_at
+
+    look_at(Path(folder).expanduser().absolute() if folder else default_home(name, uid))
 
 
 def _unpacked(daemon: Daemon, row: dict[str, Any], user: str | None, folder: str | None) -> None:
@@ -238,7 +300,7 @@ def _unpacked(daemon: Daemon, row: dict[str, Any], user: str | None, folder: str
         for data in transfer.pull(daemon, f"{path}/home"):
             spool.write(data)
         spool.seek(0)
-        put_in_place(spool, target, uid)
+        put_in_place(spool, target, uid, str(row["agent"]))
     daemon.post(path, {"do": "unpacked"})
     note(f"its folder is in {target}")
 
@@ -278,7 +340,7 @@ def _decided(move: str, asked: dict[str, Any], as_json: bool) -> None:
     if out.as_json:
         out.json(row)
     else:
-        out.line(f"the move of {words(row['agent'])} is {row['step']}")
+        out.line(f"the move of {words(row['agent'])} was {row['step']}")
 
 
 def _uid_of(user: str) -> int:

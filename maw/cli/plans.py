@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from maw.cli.agents import OwnAgent, agent_group, state_of
-from maw.cli.output import Output, called, span, words
+from maw.cli.output import Output, called, note, span, words
 from maw.cli.params import Json, duration
 from maw.cli.session import plain_daemon
 from maw.client import calls
 from maw.client.daemon import segment
-from maw.core.names import check_name, nearest
+from maw.core.names import check_name, nearest, parse_address
 from maw.core.roster import KINDS, OnHang
 from maw.core.text import shown
 from maw.errors import BadInput, Conflict, NotFound
@@ -33,16 +33,21 @@ SETTINGS: Final = (
 )  # fmt: skip
 _PROFILE: Final = ("about", "pulse", "roles", "crowd")
 """What is told of an agent to everybody; the other settings say how it is run here."""
+_OURS_ALONE: Final = ("uid", "crowd", "mail")
+"""Facts of an agent that its own host alone knows."""
 
 
 @agent_group.command("show")
 def show(name: OwnAgent, as_json: Json = False) -> None:
-    """How an agent of this host is run, and how it is."""
+    """How an agent of this host is run, and how it is; of another host's (NAME@HOST), what is known of it."""
     out = Output.to_stdout(as_json)
-    clean = check_name(name)
     daemon = plain_daemon()
+    user = _meant(daemon, name)
+    if not user.get("local"):
+        _show_far(out, user)
+        return
+    clean = str(user["username"])
     listed = next((one for one in daemon.get("/api/roster").body if one.get("name") == clean), None)
-    user = _user(daemon, clean)
     if out.as_json:
         out.json({**(listed or {}), "user": user})
         return
@@ -57,6 +62,49 @@ def show(name: OwnAgent, as_json: Json = False) -> None:
         _show_plan(out, listed)
 
 
+def _meant(daemon: Daemon, word: str) -> dict[str, Any]:
+    """The agent that is called so: one of this host, one of another by its address, or one that moved away from here.
+    Raises NotFound, BadInput."""
+    wanted = parse_address(word)
+    users: list[dict[str, Any]] = daemon.do(calls.users())
+    named = [one for one in users if one.get("username") == wanted.name]
+    for one in named:
+        if one.get("address") == str(wanted) or (wanted.host is None and one.get("local")):
+            return one
+    if (moved := _moved(daemon, wanted.name, named)) is not None:
+        return moved
+    names = [str(one.get("username")) for one in users if wanted.host is not None or one.get("local")]
+    near = sorted(str(one["address"]) for one in named) or nearest(wanted.name, names)
+    raise NotFound(
+        f"no agent{'' if wanted.host else ' of this host'} is called {wanted}", code="no_such_agent", candidates=near,
+        hint=f"did you mean {near[0]}?" if near else "`maw agent list` shows who is there",
+    )  # fmt: skip
+
+
+def _moved(daemon: Daemon, name: str, named: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Who of these was an agent of this host before."""
+    if not named:
+        return None
+    moves = daemon.get("/api/moves").body
+    there = {
+        one["host"] for one in moves if one["agent"] == name and one["leaving"] and one["step"] == "moved"
+    }
+    found = [one for one in named if one.get("host") in there]
+    if len(found) != 1:
+        return None
+    note(f"{name} has moved to {words(called(found[0]))}")
+    return found[0]
+
+
+def _show_far(out: Output, user: dict[str, Any]) -> None:
+    if out.as_json:
+        out.json({"user": user})
+        return
+    for label, value in profile_facts(out, user):
+        if label not in _OURS_ALONE:
+            out.line(f"{out.style(label.ljust(8), 'dim')} {value}")
+
+
 def _timers(name: str) -> str:
     """When systemd wakes it next; "" where it has no timers of ours."""
     from maw.ops.agent_timers import next_times
@@ -65,19 +113,6 @@ def _timers(name: str) -> str:
     found = next_times(Machine.here(), name, home=find_home(os.environ, os.geteuid()).path)
     told = [f"{kind} in {span(at - time.time())}" if at else f"{kind} stopped" for kind, at in found]
     return ", ".join(told)
-
-
-def _user(daemon: Daemon, name: str) -> dict[str, Any]:
-    """The agent of this host that is called so. Raises NotFound."""
-    users: list[dict[str, Any]] = daemon.do(calls.users())
-    for one in users:
-        if one.get("local") and one.get("username") == name:
-            return one
-    near = nearest(name, [str(one.get("username")) for one in users if one.get("local")])
-    raise NotFound(
-        f"no agent of this host is called {name}", code="no_such_agent", candidates=near,
-        hint=f"did you mean {near[0]}?" if near else "`maw agent list` shows who is there",
-    )  # fmt: skip
 
 
 def _born(out: Output, user: dict[str, Any]) -> str:

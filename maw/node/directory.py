@@ -121,6 +121,13 @@ class Directory:
         names = [state.nodes[key].name for key in former if key in state.nodes]
         return [self.address(row), *(f"{row.name}@{name}" for name in names)]
 
+    def born_at(self, row: AgentRow) -> int:
+        """When it was made, in ms: on the host where that was."""
+        state = self._state
+        former = state.travels.former(state.node_at[row.node].key, row.id)
+        there = (state.agents.get((state.nodes[key].n, row.id)) for key in former if key in state.nodes)
+        return min([row.created, *(one.created for one in there if one is not None)])
+
     def moved(self, words: Sequence[str]) -> list[str]:
         """Of addresses of agents that moved away from there: where they are now."""
         told: list[str] = []

@@ -69,11 +69,16 @@ def check_packed(source: Readable) -> None:
                 pass
 
 
+def check_free(target: Path) -> None:
+    """Raises FileExistsError unless this is a place for a folder: nothing, or an empty one. Raises OSError."""
+    if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
+        raise FileExistsError(17, "it is there, and not empty", str(target))
+
+
 def unpack(source: Readable, target: Path) -> int:
     """Into a folder that is not there yet, or is empty; whole or not at all. How many files there are. Raises
     ValueError for what is not taken, OSError."""
-    if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
-        raise FileExistsError(17, "it is there, and not empty", str(target))
+    check_free(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
@@ -92,9 +97,8 @@ def unpack(source: Readable, target: Path) -> int:
 
 def _put(folder: Path, info: tarfile.TarInfo, file: IO[bytes] | None) -> bool:
     path = folder / info.name
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path if info.isdir() else path.parent)
     if info.isdir():
-        path.mkdir(exist_ok=True)
         return False
     if info.issym():
         path.symlink_to(info.linkname)
@@ -107,6 +111,13 @@ def _put(folder: Path, info: tarfile.TarInfo, file: IO[bytes] | None) -> bool:
         os.fsync(out.fileno())
     os.utime(path, (info.mtime, info.mtime))
     return True
+
+
+def _make_folder(path: Path) -> None:
+    """For its owner alone, and each above it that is missing."""
+    if not path.is_dir():
+        _make_folder(path.parent)
+        path.mkdir(mode=0o700)
 
 
 def _members(source: Readable) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:

@@ -51,6 +51,17 @@ log = logging.getLogger(__name__)
 
 MOVE_STUCK: Final = "move"
 """Kind of alert: a move waits for a human."""
+_STANDS: Final = {
+    OFFERED: "is offered, and not accepted yet",
+    ACCEPTED: "is accepted, and not handed over yet",
+    HANDED: "is under way: it is being handed over",
+    READY: "is under way: it is ready to turn",
+    MOVED: "is done: it has moved",
+    REFUSED: "was refused",
+    CANCELLED: "was cancelled",
+    ARRIVED: "is done: it lives here",
+    HOME: "is done: it lives here",
+}
 
 
 class Moving:
@@ -82,6 +93,8 @@ class Moving:
         self._accept_from = accept_from
         self._frozen = frozen
         self._alert = alert
+        self._decided: set[bytes] = set()
+        """Moves to here about which nobody needs to be asked any more, and whose alert is settled."""
         self.stirred = asyncio.Event()
 
     # -- asked by people --------------------------------------------------------------------------------
@@ -227,7 +240,6 @@ class Moving:
         row = self._row(move, leaving=False)
         await self._luggage.drop(row)
         await self._set(row, {**row.plan, "unpacked": True})
-        self._settle(MOVE_STUCK, _name(row))
         return self.json(self._store.state.moves[move])
 
     def home(self, move: bytes) -> tuple[File, MoveRow]:
@@ -274,12 +286,33 @@ class Moving:
             "uid": row.plan.get("uid"),
             "home": row.plan.get("home"),
             "home_waits": home and row.step == HOME and not row.plan.get("unpacked"),
+            "warnings": self._warnings(row),
         }
+
+    def _warnings(self, row: MoveRow) -> list[str]:
+        """What its human may want to do before it goes."""
+        if not (row.leaving and row.is_open):
+            return []
+        state = self._store.state
+        ours = (self._store.me, *state.former_me)
+        words = [room.word for room in state.rooms.values()]
+        made = sorted(f"#{one.name}" for one in words if one.agent == row.agent and one.maker in ours)
+        if not made:
+            return []
+        return [
+            f"{row.name} made {', '.join(made)}: only here can it say who is in there, so once it has moved that"
+            " stays as it is"
+        ]
 
     # -- the steps that follow by themselves ----------------------------------------------------------------
 
     async def go_on(self, row: MoveRow) -> None:
         """The next step of a move from here, or of one that waits for this host's consent. Raises MawError."""
+        if not row.leaving and row.step != OFFERED and row.move not in self._decided:
+            self._decided.add(row.move)
+            self._settle(
+                MOVE_STUCK, _name(row)
+            )  # decided there, or by a daemon that was killed before it noted that
         if row.leaving and row.step == READY:
             await self._depart(row)
         elif (row.leaving and not row.is_open and not row.plan.get("tidied")) or (
@@ -333,7 +366,7 @@ class Moving:
 
     def _not_now(self, row: MoveRow) -> Conflict:
         return Conflict(
-            f"the move of {row.name} is {row.step}{f': {row.why}' if row.why else ''}",
+            f"the move of {row.name} {_STANDS.get(row.step, row.step)}{f': {row.why}' if row.why else ''}",
             code="not_now",
             hint="maw move status tells how it stands",
         )
@@ -363,9 +396,8 @@ class Moving:
     def received(self, fold: Fold) -> None:
         """What came from elsewhere is durable."""
         for row in fold.changes.moves.values():
-            if row.step == CANCELLED and not row.leaving:
-                self._settle(MOVE_STUCK, _name(row))
-            if row.step == OFFERED and not row.leaving and not self._is_welcome(row):
+            now = self._store.state.moves.get(row.move, row)  # it may be decided already
+            if now.step == OFFERED and not row.leaving and not self._is_welcome(row):
                 host = self._directory.name_of(row.node)
                 asked = f"maw move accept {_name(row)}, or maw move refuse {_name(row)}"
                 text = f"{host} offers the agent {row.name}: {asked}"

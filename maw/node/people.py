@@ -212,7 +212,7 @@ class People:
             "looks_like": self._likenesses.of(row),
             "status": self._presences.status(row),
             "local": row.uid is not None,
-            "created_at": iso(row.created),
+            "created_at": iso(self._directory.born_at(row)),
             "pulse_s": row.profile.pulse_s,
             "last_pulse_at": iso(seen.pulsed),
             "last_active_at": iso(seen.active),

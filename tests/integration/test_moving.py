@@ -573,6 +573,51 @@ async def test_who_may_say_what_of_a_move(make_home: MakeHome) -> None:
         assert (await new.alert("move"))["text"].startswith("old offers the agent scout")
         await new.service.decide_move(await new.owner(), "scout", "refuse", uid=None, home=None, why="full")
         assert ("move", made["id"]) not in await new.alerts()
+        with pytest.raises(Conflict, match="the move of scout was refused: full"):
+            await new.service.decide_move(await new.owner(), "scout", "accept", uid=None, home=None, why="")
+
+
+async def test_an_alert_ends_with_what_it_asks_also_over_a_kill(
+    make_home: MakeHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon that was told so is killed before it noted it: the next one finds it."""
+    new_home = make_home("new")
+    async with running(make_home("old")) as old:
+        async with running(new_home) as new:
+            await old.add("scout")
+            await pair(old, new)
+            await until(lambda: len(old.node.state.seal_keys) == 2, "it can seal for the other")
+            move = await offer(old, new)
+            await new.alert("move")
+            monkeypatch.setattr(new.node.migrating.moving, "_settle", lambda kind, subject: None)
+            await accept(old, new, move)
+        async with running(new_home) as new:
+            async with asyncio.timeout(30):
+                while any(kind == "move" for kind, _ in await new.alerts()):
+                    await asyncio.sleep(0.01)
+
+
+async def test_what_it_cannot_do_from_there_is_told_before(make_home: MakeHome) -> None:
+    """And when it was made is as it was."""
+    async with all_running(make_home("old"), make_home("new"), make_home("third")) as (old, new, third):
+        await three(old, new, third)
+        scout = await old.as_("scout")
+        await old.service.add_channel(scout, "plans", members=["neo@third"])
+        born = old.node.directory.born_at(old.node.directory.local("scout"))
+        made = await old.service.offer_move(await old.owner(), "scout", "new")
+        assert made["warnings"] == [
+            "scout made #plans: only here can it say who is in there, so once it has moved that stays as it is"
+        ]
+        move = old.node.migrating.moving.find(made["id"])
+        await reaches(new, move, "offered")
+        await accept(old, new, move)
+        await old.node.migrating.moving.hand_over(move, None, None)
+        await reaches(new, move, HOME)
+        for host in (new, third):
+            await knows(host, "scout@new")
+            there = host.node.directory.find_agent("scout@new")
+            assert there.created > host.node.directory.born_at(there)
+        assert new.node.directory.born_at(new.node.directory.local("scout")) == born
 
 
 async def test_a_host_that_is_trusted_with_it_is_not_asked_about(make_home: MakeHome) -> None:

@@ -73,8 +73,8 @@ def sync(home: AgentHome, door: Door) -> dict[str, Any]:
 
 
 def _report(home: AgentHome, door: Callable[[], Door], checked: Checked) -> None:
-    """An alert for a human, tried again until the daemon took it. What goes on is settled when it ends; of what is over
-    a human is told all the same, and says himself that he has seen it."""
+    """An alert for a human, tried again until the daemon took it, and settled when it ends; of what is over already a
+    human is told all the same, until the next look finds the soul sound and told."""
     path = home.own / TROUBLE
     try:
         state, _, words = path.read_text().partition(" ")
@@ -86,7 +86,7 @@ def _report(home: AgentHome, door: Callable[[], Door], checked: Checked) -> None
     with contextlib.suppress(MawError):
         if not ended or state == TOLD:
             door().post("/api/trouble", {"kind": "soul", "text": "" if ended else words[:400]})
-        if ended or state == OVER:
+        if ended:
             durable.remove(path)
         else:
             durable.write(path, f"{TOLD} {words}".encode())
@@ -95,8 +95,8 @@ def _report(home: AgentHome, door: Callable[[], Door], checked: Checked) -> None
 def _write_trouble(home: AgentHome, words: str, *, over: bool) -> None:
     make_own(home)
     try:
-        if (home.own / TROUBLE).read_text() == f"{TOLD} {words}":
-            return
+        if not over and (home.own / TROUBLE).read_text() == f"{TOLD} {words}":
+            return  # it goes on
     except FileNotFoundError:
         pass
     durable.write(home.own / TROUBLE, f"{OVER if over else OPEN} {words}".encode())

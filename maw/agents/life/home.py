@@ -6,6 +6,7 @@ files are the owner's; maw rewrites none of them but where docs/life.md says so.
 
 from __future__ import annotations
 
+import glob
 import os
 import shlex
 import stat
@@ -234,11 +235,20 @@ def _read(path: Path) -> bytes:
 
 
 def no_home(path: Path) -> MawError:
+    hint = "--dir HOME says where it is; a home begins with an agent.toml, see docs/life.md"
+    if moved := _moved_homes(path.parent):
+        hint = f"its agent has moved to another host (`maw move status`); what it had here is {moved[-1]}"
     return NotFound(
-        f"{path}: there is no such file, so {path.parent} is no agent's home",
-        code="no_agent_home",
-        hint="--dir HOME says where it is; a home begins with an agent.toml, see docs/life.md",
+        f"{path}: there is no such file, so {path.parent} is no agent's home", code="no_agent_home", hint=hint
     )
+
+
+def _moved_homes(folder: Path) -> list[str]:
+    """What ``maw move`` left of a home that went along, oldest first."""
+    try:
+        return sorted(map(str, folder.parent.glob(f"{glob.escape(folder.name)}.moved-*")))
+    except OSError:
+        return []
 
 
 def check_owner(path: Path, info: os.stat_result) -> None:

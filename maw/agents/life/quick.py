@@ -23,6 +23,8 @@ PATIENCE_S: Final = 30.0
 LARGEST_LOG: Final = 4 << 20
 """Bytes of memory/pulse.log; then it is begun anew, and the one before is kept."""
 _LOOKED_AT: Final = ("agent.toml", "heartbeat.md", "tasks.md", "soul.md")
+_BEGUN: Final = ("pulse.json", "again", "soul.guard", "trouble.soul")
+"""In ``.maw``: what was cut short, is asked for, or is to be told."""
 _heard: dict[str, dict[str, Any]] = {}
 _NAME: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 
@@ -55,7 +57,7 @@ def _quickly(name: str | None, folder: str | None, env: Mapping[str, str]) -> st
         if known is None:
             return None
         own = os.path.join(folder, ".maw")
-        if any(os.path.lexists(os.path.join(own, one)) for one in ("pulse.json", "again", "soul.guard")):
+        if any(os.path.lexists(os.path.join(own, one)) for one in _BEGUN):
             return None
         daemon = Daemon(socket, {"X-Maw-Agent": known["name"]}, time.monotonic() + PATIENCE_S)
         asked = {"watch": known["watch"], **({"policy": known["policy"]} if known["policy"] else {})}

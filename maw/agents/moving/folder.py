@@ -1,4 +1,5 @@
-"""An agent's folder on its way: locked and packed here, or unpacked here as the Unix user whose it is to be."""
+"""An agent's folder on its way: locked, packed and in the end set aside here, or unpacked here as the Unix user whose
+it is to be."""
 
 from __future__ import annotations
 
@@ -12,14 +13,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
+from maw.agents.life import durable
 from maw.agents.life.home import find_home
 from maw.core.filenames import size_words
 from maw.errors import BadInput, Conflict, MawError, NotFound, Refused, Unavailable
-from maw.node.homes import pack, unpack
+from maw.node.homes import check_free, pack, unpack
 
 LOOK_S: Final = 0.2
 UNDER_WAY: Final = {"pulse.json": "pulse", "dream.json": "dream"}
 """What stands in ``.maw`` while one runs, or after it was killed."""
+GOES_ALONG: Final = "move"
+"""In ``.maw``: the move with which this folder goes along, by its id."""
 
 
 def home_of(name: str, env: Mapping[str, str], folder: Path | None) -> Path | None:
@@ -89,13 +93,7 @@ def _opened(machine: Path) -> Iterator[int]:
 def packed(home: Path, most: int) -> Iterator[tuple[IO[bytes], int]]:
     """The folder as one file, and its size. Raises BadInput when it is larger than a file may be."""
     with tempfile.TemporaryFile() as file:
-        owner = home.stat().st_uid
-        if os.geteuid() == 0 and owner != 0:
-            _in_child(
-                owner, lambda: _pack(home, file)
-            )  # a link of the owner's gives nothing away that is root's
-        else:
-            _pack(home, file)
+        _as_owner(home, lambda: _pack(home, file))
         size = os.fstat(file.fileno()).st_size
         if size > most:
             raise BadInput(
@@ -115,28 +113,86 @@ def _pack(home: Path, file: IO[bytes]) -> None:
         raise Unavailable(f"{home} cannot be packed: {error}", code="cannot_read") from None
 
 
-def put_in_place(data: IO[bytes], target: Path, uid: int) -> None:
+def note_move(home: Path, move: str) -> None:
+    """In the folder itself, before it is handed over: with which move it goes. Raises MawError."""
+    _as_owner(home, lambda: _note_move(home, move))
+
+
+def _note_move(home: Path, move: str) -> None:
+    try:
+        (home / ".maw").mkdir(mode=0o700, exist_ok=True)
+        durable.write(home / ".maw" / GOES_ALONG, move.encode())
+    except OSError as error:
+        raise Unavailable(f"{home / '.maw'} cannot be written: {error}", code="cannot_write") from None
+
+
+def set_aside(home: Path, move: str, now: float) -> Path | None:
+    """The folder of an agent that has moved, under another name beside where it was: so nobody takes it for its home,
+    and there is room when it comes back. Nothing is deleted. Where it is then; None where no such folder went along
+    with this move (or it was set aside before). Raises MawError."""
+    target = home.with_name(f"{home.name}.moved-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}")
+    if not home.is_dir():
+        return None
+    _as_owner(home, lambda: _set_aside(home, move, target))
+    return target if os.path.lexists(target) else None
+
+
+def _set_aside(home: Path, move: str, target: Path) -> None:
+    mark = home / ".maw" / GOES_ALONG
+    try:
+        if mark.is_symlink() or not mark.is_file() or mark.read_text() != move:
+            return
+        home.rename(target)
+    except OSError as error:
+        raise Unavailable(f"{home} cannot be set aside: {error}", code="cannot_write") from None
+
+
+def _as_owner(home: Path, work: Callable[[], None]) -> None:
+    """What root does there is done as whose it is: no link of his leads root anywhere."""
+    owner = home.stat().st_uid
+    if os.geteuid() == 0 and owner != 0:
+        _in_child(owner, work)
+    else:
+        work()
+
+
+def look_at(target: Path) -> None:
+    """Raises Conflict where there is no room for a folder, before anything is agreed to. A place that whoever asks may
+    not see is looked at when the folder is put there."""
+    try:
+        check_free(target)
+    except FileExistsError:
+        raise Conflict(
+            f"{target} is there, and not empty: nothing was accepted",
+            code="file_exists",
+            hint="--dir HOME: another place; --without-home, where its folder was brought by hand; or move that away",
+        ) from None
+    except OSError:
+        return
+
+
+def put_in_place(data: IO[bytes], target: Path, uid: int, name: str) -> None:
     """Unpack as ``uid``. Raises Conflict when something is there, Refused, Unavailable, BadInput."""
     if uid == os.geteuid():
-        _unpack(data, target)
+        _unpack(data, target, name)
     elif os.geteuid() != 0:
         raise Refused(
             f"{target} is to belong to uid {uid}",
             code="not_yours",
-            hint="as that user, or as root: maw move home",
+            hint=f"as that user, or as root: maw move home {name}",
         )
     else:
-        _in_child(uid, lambda: _unpack(data, target))
+        _in_child(uid, lambda: _unpack(data, target, name))
 
 
-def _unpack(data: IO[bytes], target: Path) -> None:
+def _unpack(data: IO[bytes], target: Path, name: str) -> None:
     try:
         unpack(data, target)
     except FileExistsError:
         raise Conflict(
             f"{target} is there, and not empty",
             code="file_exists",
-            hint="--dir HOME: another place, or move that away",
+            hint=f"maw move home {name} --dir HOME: another place; or move that away, and maw move home {name}",
         ) from None
     except ValueError as error:
         raise BadInput(f"the folder that came along is not unpacked: {error}", code="bad_home") from None

@@ -31,7 +31,7 @@ HOST_BRIEF: Json = {
 }  # fmt: skip
 MOVE: Json = {
     "id": "0a1b2c3d4e5f", "agent": "neo", "leaving": True, "host": "pi", "key": KEY, "step": "offered", "why": None,
-    "at": TIME, "progress": None, "uid": None, "home": None, "home_waits": False,
+    "at": TIME, "progress": None, "uid": None, "home": None, "home_waits": False, "warnings": [],
 }  # fmt: skip
 HOST: Json = {
     **HOST_BRIEF, "disk_free_bytes": 1 << 35,

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from maw.agents.life.home import write_home
+from maw.agents.moving import folder
+from maw.node.homes import pack
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.fake_daemon import FakeDaemon, error
 
@@ -16,7 +22,8 @@ TIME = "2026-11-21T08:00:00.123Z"
 def move(**more: Any) -> dict[str, Any]:
     return {
         "id": "0a1b2c3d4e5f", "agent": "scout", "leaving": True, "host": "pi", "key": "mk1", "step": "offered",
-        "why": None, "at": TIME, "progress": None, "uid": None, "home": None, "home_waits": False, **more,
+        "why": None, "at": TIME, "progress": None, "uid": None, "home": None, "home_waits": False,
+        "warnings": [], **more,
     }  # fmt: skip
 
 
@@ -64,6 +71,9 @@ def test_how_the_moves_are(cli: Cli, daemon: FakeDaemon) -> None:
     assert "from pi" in lines[1] and "its folder waits: maw move home 1a1b2c3d4e5f" in lines[1]
     offers = cli("move", "offers", "--json")
     assert [one["id"] for one in json.loads(offers.out)] == ["2a1b2c3d4e5f"]
+    assert "2026-11-21T08:00:00Z" in lines[0], "to the second, and of which zone"
+    assert cli("move").out == cli("move", "status").out
+    assert cli("move", "--json").out == cli("move", "status", "--json").out
     daemon.answers["GET /api/moves"] = (200, [])
     assert cli("move", "status").code == cli("move", "offers").code == 1
 
@@ -80,7 +90,7 @@ def test_what_is_decided(
 ) -> None:
     daemon.answers["POST /api/moves/scout"] = (200, move(step=step))
     result = cli("move", *words)
-    assert (result.code, result.out) == (0, f"the move of scout is {step}\n")
+    assert (result.code, result.out) == (0, f"the move of scout was {step}\n")
     assert daemon.asked[-1].body == body
 
 
@@ -89,11 +99,70 @@ def test_accepting_waits_and_tells_what_is_left_to_do(cli: Cli, daemon: FakeDaem
     daemon.answers["GET /api/moves"] = (200, [move(leaving=False, step="home")])
     result = cli("move", "accept", "scout", "--user", "0", "--dir", "/srv/scout")
     assert (result.code, result.out) == (0, "scout lives here now\n")
-    assert daemon.asked[0].body == {"do": "accept", "uid": 0, "home": "/srv/scout"}
+    (asked,) = [one for one in daemon.asked if one.method == "POST"]
+    assert asked.body == {"do": "accept", "uid": 0, "home": "/srv/scout"}
     assert "maw agent token scout" in result.err
 
 
 def test_an_error_of_the_daemon_is_told(cli: Cli, daemon: FakeDaemon) -> None:
-    daemon.answers["POST /api/moves/scout"] = error(409, "not_now", "the move of scout is moved")
+    daemon.answers["POST /api/moves/scout"] = error(409, "not_now", "the move of scout is done: it has moved")
     result = cli("move", "cancel", "scout")
-    assert result.code == 6 and "the move of scout is moved" in result.err
+    assert result.code == 6 and "the move of scout is done" in result.err
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_what_is_in_the_way_is_told_before_anything_is_accepted(
+    cli: Cli, daemon: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    monkeypatch.setattr(folder, "default_home", lambda name, uid: tmp_path / "agents" / name)
+    place = tmp_path / "agents" / "scout"
+    place.mkdir(parents=True)
+    (place / "mine").write_text("something")
+    where = ["--dir", str(place)] if named else []
+    daemon.answers["GET /api/moves"] = (200, [move(leaving=False)])
+    result = cli("move", "accept", "0a1b", *where)
+    assert result.code == 6
+    assert f"{place} is there, and not empty" in result.err and "--without-home" in result.err
+    assert [one.method for one in daemon.asked] == ["GET"], "nothing was accepted"
+    daemon.answers["POST /api/moves/0a1b"] = (200, move(leaving=False, step="home", home_waits=True))
+    daemon.answers["GET /api/moves"] = (200, [move(leaving=False, step="home", home_waits=True)])
+    assert cli("move", "accept", "0a1b", *where, "--without-home").code == 0, "it was brought by hand"
+
+
+def test_of_an_agent_that_went_and_came_back_the_coming_is_meant(
+    cli: Cli, daemon: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what is in the way then is told with the command that goes on."""
+    (tmp_path / "mine").write_text("something")
+    there = move(id="1a1b2c3d4e5f", leaving=False, step="home", home_waits=True, uid=os.geteuid())
+    daemon.answers["GET /api/moves"] = (200, [move(step="moved"), there])
+    packed = io.BytesIO()
+    (tmp_path / "empty").mkdir()
+    pack(tmp_path / "empty", packed)
+    monkeypatch.setattr("maw.client.files.pull", lambda daemon, path: [packed.getvalue()])
+    result = cli("move", "home", "scout", "--dir", str(tmp_path))
+    assert result.code == 6 and "maw move home scout --dir HOME" in result.err
+    daemon.answers["POST /api/moves/1a1b2c3d4e5f"] = (200, there)
+    assert cli("move", "home", "scout", "--dir", str(tmp_path / "new")).code == 0
+
+
+def test_its_old_home_is_set_aside_once_it_has_moved(
+    cli: Cli, daemon: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "scout"
+    write_home(home, "scout")
+    folder.note_move(home, "0a1b2c3d4e5f")
+    daemon.answers["GET /api/moves"] = (200, [move(step="moved")])
+    daemon.answers["GET /api/users"] = (200, [])
+    result = cli("move", "scout", "pi", "--dir", str(home))
+    (kept,) = tmp_path.glob("scout.moved-*")
+    assert (result.code, result.out) == (0, "scout has moved to pi\n")
+    assert str(kept) in result.err and (kept / "soul.md").is_file() and not home.exists()
+    again = cli("move", "scout", "pi", "--dir", str(home))
+    assert (again.code, again.out) == (0, "scout has moved to pi\n"), "asked again it is no error"
+
+
+def test_what_is_to_be_done_before_it_goes_is_told(cli: Cli, daemon: FakeDaemon) -> None:
+    daemon.answers["GET /api/moves"] = (200, [])
+    daemon.answers["POST /api/moves"] = (201, move(warnings=["scout made #plans"]))
+    assert "note: scout made #plans" in cli("move", "scout", "pi", "--wait", "0s", "--without-home").err

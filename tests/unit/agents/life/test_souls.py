@@ -271,7 +271,8 @@ def test_the_colony_is_told_once_and_a_human_where_it_was_broken(home: AgentHome
     after()
     after()
     told = {"kind": "soul", "text": lines[0]}
-    assert daemon.asked == [("/api/trouble", told)], "a human learns of it once, when there is a daemon"
+    over = {"kind": "soul", "text": ""}
+    assert daemon.asked == [("/api/trouble", told), ("/api/trouble", over)], "once, until the next look at it"
 
 
 def test_what_goes_on_is_told_once_and_settled_when_it_ends(home: AgentHome) -> None:

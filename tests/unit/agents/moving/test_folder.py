@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from maw.agents.life.home import write_home
-from maw.agents.moving.folder import home_of, locked, packed, put_in_place
+from maw.agents.life.home import find_home, write_home
+from maw.agents.moving.folder import home_of, locked, note_move, packed, put_in_place, set_aside
 from maw.errors import BadInput, Conflict, NotFound, Refused
 from maw.node.homes import pack
 
@@ -72,13 +72,26 @@ def test_it_is_put_in_place_once(home: Path, tmp_path: Path) -> None:
     data = io.BytesIO()
     pack(home, data)
     data.seek(0)
-    put_in_place(data, tmp_path / "there" / "scout", os.geteuid())
+    put_in_place(data, tmp_path / "there" / "scout", os.geteuid(), "scout")
+    assert (tmp_path / "there" / "scout" / "memory").stat().st_mode & 0o777 == 0o700, "for its owner alone"
     assert (tmp_path / "there" / "scout" / "agent.toml").read_bytes() == (home / "agent.toml").read_bytes()
     data.seek(0)
     with pytest.raises(Conflict, match="not empty"):
-        put_in_place(data, tmp_path / "there" / "scout", os.geteuid())
+        put_in_place(data, tmp_path / "there" / "scout", os.geteuid(), "scout")
     with pytest.raises(BadInput, match="not unpacked"):
-        put_in_place(io.BytesIO(b"nonsense"), tmp_path / "other", os.geteuid())
+        put_in_place(io.BytesIO(b"nonsense"), tmp_path / "other", os.geteuid(), "scout")
+
+
+def test_what_went_along_is_set_aside_and_nothing_else(home: Path, tmp_path: Path) -> None:
+    assert set_aside(home, "0a1b", 0) is None, "it never went"
+    note_move(home, "0a1b")
+    assert set_aside(home, "1a1b", 0) is None, "it went with another move"
+    assert set_aside(home, "0a1b", 0) == home.with_name("scout.moved-19700101T000000Z")
+    assert (home.with_name("scout.moved-19700101T000000Z") / "soul.md").is_file()
+    assert set_aside(home, "0a1b", 0) is None, "it was"
+    with pytest.raises(NotFound) as told:
+        find_home("scout", {"HOME": str(tmp_path)})
+    assert "has moved to another host" in told.value.hint and "scout.moved-1970" in told.value.hint
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root acts for others")
@@ -92,20 +105,23 @@ def test_root_acts_as_the_user_whose_it_is(home: Path) -> None:
         os.chown(place, NOBODY, NOBODY)
         file.write(data.getvalue())
         file.seek(0)
-        put_in_place(file, place / "scout", NOBODY)
+        put_in_place(file, place / "scout", NOBODY, "scout")
         assert (place / "scout" / "agent.toml").stat().st_uid == NOBODY
         file.seek(0)
         with pytest.raises(Conflict, match="not empty"):
-            put_in_place(file, place / "scout", NOBODY)
+            put_in_place(file, place / "scout", NOBODY, "scout")
         file.seek(0)
         with pytest.raises(Conflict, match="cannot be written"):
-            put_in_place(file, Path(made) / "roots", NOBODY)
+            put_in_place(file, Path(made) / "roots", NOBODY, "scout")
         with packed(place / "scout", 1 << 20) as (again, size):
             assert size > 0 and len(again.read()) == size
+        note_move(place / "scout", "0a1b")
+        assert (place / "scout" / ".maw" / "move").stat().st_uid == NOBODY
+        assert set_aside(place / "scout", "0a1b", 0) == place / "scout.moved-19700101T000000Z"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the uid is changed")
 def test_nobody_but_root_acts_for_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: NOBODY)
     with pytest.raises(Refused, match="is to belong to uid 0"):
-        put_in_place(io.BytesIO(), tmp_path / "x", 0)
+        put_in_place(io.BytesIO(), tmp_path / "x", 0, "scout")
