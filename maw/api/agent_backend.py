@@ -125,7 +125,7 @@ class Peopling(Protocol):
         policy: str | None = None,
         same: bool = False,
     ) -> Json:
-        """The speaking agent is there: ``{"agent", "last_pulse_at", "unread", "waking", "roles", "held",
+        """The speaking agent is there: ``{"agent", "last_pulse_at", "unread", "waking", "over_budget", "roles", "held",
         "no_channel", "policy"}``. ``most``: messages that it may say until it pulses again; ``watch``: channels that it
         watches from now on; ``trouble``: why its pulses fail, "" when they do not any more; ``policy``: the id of the
         one that it has; ``same``: it is no other pulse than the last one. Refused: it is halted."""

@@ -75,6 +75,12 @@ PULSE: Final[Json] = {
         "additionalProperties": _WHOLE,
         "description": "what is unread for its roles",
     },
+    "over_budget": {
+        "type": ["object", "null"],
+        "description": "what would begin a run, and waits for its wake budget or for a run that takes it along",
+        "properties": {"messages": _WHOLE, "why": _TEXT},
+        "required": ["messages", "why"],
+    },
     "held": {
         "type": ["object", "null"],
         "description": "why it may say nothing now",

@@ -141,6 +141,9 @@ class Claims:
         """What nobody has taken."""
         return [item for seq, item in self.pending.items() if seq not in self._taken]
 
+    def is_taken(self, seq: int) -> bool:
+        return seq in self._taken
+
     def open_to(self, me: Waiter, others: Collection[Waiter]) -> list[Pending]:
         """What ``me`` may take now, while ``others`` wait too."""
         return [

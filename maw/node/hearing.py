@@ -397,6 +397,11 @@ class Hearing:
         ear = self._ears.get(agent.n)
         return [] if ear is None else ear.claims.free()
 
+    def is_claimed(self, agent: AgentRow, seq: int) -> bool:
+        """Whether somebody is putting this message in front of the agent just now."""
+        ear = self._ears.get(agent.n)
+        return ear is not None and ear.claims.is_taken(seq)
+
     # -- confirming -----------------------------------------------------------------------------------
 
     async def heard(

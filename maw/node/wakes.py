@@ -256,6 +256,14 @@ class Wakes:
         )
         self._alert(Alert(ALERT, name, text))
 
+    def may_begin(self, agent: AgentRow, items: Sequence[Pending]) -> tuple[list[Pending], str | None]:
+        """Those of ``items`` that may begin a run of the agent now, and why the first of the others may not. A run
+        costs what a wake does; one that is there anyway takes along what waits."""
+        due = self._due(agent, items, self._now())
+        ready = set(due.ready)
+        reasons = (items[at].waited_for for at in sorted({*due.held, *due.slowed} - ready))
+        return [items[at] for at in sorted(ready)], next(reasons, None)
+
     # -- what happened --------------------------------------------------------------------------------
 
     async def woken(self, agent: AgentRow, via: str, items: Sequence[Pending]) -> Wake:

@@ -106,3 +106,51 @@ async def test_a_human_learns_of_trouble_and_of_its_end(host: Host) -> None:
     assert ("pulse_failing", "scout@mbp") in await host.alerts()
     await pulse(host, trouble="")
     assert ("pulse_failing", "scout@mbp") not in await host.alerts()
+
+
+async def run_of_scout(host: Host) -> bool:
+    """One pulse: whether it began a run, of which everything is acknowledged then."""
+    scout = await host.as_("scout")
+    if not (await host.service.pulse(scout, None))["waking"]:
+        return False
+    await host.service.pulse(scout, 5, same=True)
+    await host.service.ack(scout, None)
+    return True
+
+
+async def test_who_goes_on_and_on_begins_no_more_runs_than_the_wake_budget_has(host: Host) -> None:
+    await host.add("trin")
+    runs = 0
+    for number in range(16):
+        await host.send("neo", "scout", f"and {number}?", intent="ask")
+        runs += await run_of_scout(host)
+    told = await pulse(host)
+    assert runs == 12, "half of what one sender has in an hour is free"
+    assert (told["unread"], told["waking"]) == (4, 0)
+    assert told["over_budget"]["messages"] == 4 and "slowed: neo@mbp" in told["over_budget"]["why"]
+    assert host.node.wakes.json(host.node.state.local["scout"])["used"] == 12
+
+    await host.send(
+        "trin", "scout", "and I?", intent="ask"
+    )  # another's begins one, and takes along what waits
+    assert await run_of_scout(host) and (await pulse(host))["unread"] == 0
+    await host.send("neo", "scout", "again?", intent="ask")
+    assert not await run_of_scout(host)
+    await host.node.wakes.release(host.node.state.local["scout"], "arthur")
+    assert await run_of_scout(host)
+
+
+async def test_what_woke_it_already_is_not_paid_for_again(host: Host) -> None:
+    scout, row = await host.as_("scout"), host.node.state.local["scout"]
+    await host.send("neo", "scout", "are you there?", intent="ask")
+    found = await host.service.hear(
+        scout, "exec", wake=True, wait=30, session=None, limit=5, gone=lambda: False, slice_s=5.0
+    )
+    assert found is not None and host.node.wakes.json(row)["used"] == 1
+    assert (await host.service.pulse(scout, 5))["waking"] == 1, "while the exec hook runs"
+    await host.service.heard(scout, found["claim"], failed=None, renew=False)
+    assert (await host.service.pulse(scout, 5))["waking"] == 1, "and afterwards"
+    assert host.node.wakes.json(row)["used"] == 1
+    await host.send("neo", "scout", "and now?", intent="ask")
+    assert (await host.service.pulse(scout, 5))["waking"] == 2
+    assert host.node.wakes.json(row)["used"] == 2

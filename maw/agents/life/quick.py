@@ -80,6 +80,8 @@ def ok(name: str, told: Mapping[str, Any]) -> str:
     """The one line."""
     waiting = int(told["unread"]) + sum(told["roles"].values())
     rest = f", {waiting} unread that begin no run" if waiting else ""
+    if over := told.get("over_budget"):
+        rest += f" ({over['messages']} {over['why']})"
     missing = ", ".join(f"#{channel}" for channel in told["no_channel"])
     return f"HEARTBEAT_OK {name}, nothing to do{rest}{f'; there is no {missing} to watch' if missing else ''}"
 

@@ -194,7 +194,7 @@ class MemoryOffice:
         policy: str | None = None,
         same: bool = False,
     ) -> Json:
-        told = {"agent": speaker.agent, "last_pulse_at": TIME, "unread": 0, "waking": 0}
+        told = {"agent": speaker.agent, "last_pulse_at": TIME, "unread": 0, "waking": 0, "over_budget": None}
         return {**told, "roles": {}, "held": None, "no_channel": list(watch), "policy": None}
 
     async def take_run(self, speaker: Speaker, run: Run) -> Json:
