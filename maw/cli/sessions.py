@@ -12,6 +12,7 @@ import typer
 
 from maw.cli import completing
 from maw.cli.agents import OwnAgent, agent_group
+from maw.cli.homes import home  # noqa: F401 - is added to the group
 from maw.cli.output import Output, note, words
 from maw.cli.params import Json
 from maw.cli.plans import acting_here

@@ -71,7 +71,7 @@ def _bytes(machine: Machine, path: Path, uid: int) -> bytes:
         raise NotFound(
             f"{path}: there is no such file, so {path.parent} is no agent's home",
             code="no_agent_home",
-            hint="--dir HOME says where it is; a home begins with an agent.toml, see docs/life.md",
+            hint="`maw agent home NAME` makes one (--dir HOME: there); if it is elsewhere, --dir HOME says where",
         ) from None
     except OSError as error:
         raise BadConfig(f"{path}: cannot be read: {error.strerror}") from None

@@ -102,6 +102,14 @@ def test_the_examples_of_the_api(node: OneNode) -> None:
     assert "maw_messages" in answers
 
 
+def test_an_agent_is_brought_to_life_as_the_page_says(node: OneNode) -> None:
+    node.environment["HOME"] = str(node.home)  # where ~/agents is
+    said = node.script([block for _, block in MARKED.findall(page("docs/life.md"))])
+    assert "PULSE scout: 1 message handed over, 1 message sent" in said
+    assert "yes, I am" in said
+    assert said.splitlines()[-1] == "HEARTBEAT_OK scout, nothing to do"
+
+
 @pytest.mark.parametrize("name", ["docs/agents.md", "docs/operations.md"])
 def test_the_examples_of_a_page(node: OneNode, name: str) -> None:
     blocks = [block for _, block in MARKED.findall(page(name))]

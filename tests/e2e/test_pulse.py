@@ -389,7 +389,9 @@ def test_errors_say_what_to_do(scout: Scout) -> None:
     assert f"{journal}: cannot be read" in scout.pulse(code=2), "what may be half done is not begun anew"
     journal.unlink()
     done = subprocess.run([*MAW, "pulse", "ghost"], env=scout.env, capture_output=True, text=True)
-    assert done.returncode == 3 and "agents/ghost/agent.toml" in done.stderr and "--dir" in done.stderr
+    assert (
+        done.returncode == 3 and "agents/ghost/agent.toml" in done.stderr and "maw agent home" in done.stderr
+    )
     scout.node.stop()
     assert "the daemon is not running" in scout.pulse(code=5)
 

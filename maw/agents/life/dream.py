@@ -18,7 +18,7 @@ from maw.agents.life import durable, guarding, runner
 from maw.agents.life.consolidating import consolidate, hash_of, read, tidy, unused_stamp
 from maw.agents.life.dream_journal import DreamJournal, Run, State
 from maw.agents.life.ensouling import look_after
-from maw.agents.life.home import AgentHome
+from maw.agents.life.home import AgentHome, soul_hint
 from maw.agents.life.pulse import only_pulse
 from maw.client.daemon import Door
 from maw.core.credentials import masked
@@ -126,7 +126,7 @@ class _Dream:
             raise Refused(
                 f"{home.name} does not dream: the soul {checked.fault}",
                 code="bad_soul",
-                hint=f"put {home.soul} right, or `maw soul restore {home.name}`",
+                hint=soul_hint(home),
             )
 
     # -- the runner -----------------------------------------------------------------------------------

@@ -235,7 +235,7 @@ def _read(path: Path) -> bytes:
 
 
 def no_home(path: Path) -> MawError:
-    hint = "--dir HOME says where it is; a home begins with an agent.toml, see docs/life.md"
+    hint = "`maw agent home NAME` makes one (--dir HOME: there); if it is elsewhere, --dir HOME says where"
     if moved := _moved_homes(path.parent):
         hint = f"its agent has moved to another host (`maw move status`); what it had here is {moved[-1]}"
     return NotFound(
@@ -249,6 +249,14 @@ def _moved_homes(folder: Path) -> list[str]:
         return sorted(map(str, folder.parent.glob(f"{glob.escape(folder.name)}.moved-*")))
     except OSError:
         return []
+
+
+def soul_hint(home: AgentHome) -> str:
+    """What to do about a soul that nobody has a sound version of."""
+    if os.path.lexists(home.soul):
+        return f"put {home.soul} right: a text that says who the agent is"
+    where = shlex.quote(str(home.folder))
+    return f"say there who it is; `maw agent home {home.name} --dir {where}` makes one to begin with"
 
 
 def check_owner(path: Path, info: os.stat_result) -> None:

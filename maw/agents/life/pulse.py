@@ -20,7 +20,7 @@ from typing import Any, Final
 from maw.agents.life import durable, guarding, quick, runner
 from maw.agents.life.carrying import HELD, Carrying, cost_of, now_ms, tell_costs
 from maw.agents.life.ensouling import look_after
-from maw.agents.life.home import AgentHome, make_own, read_home
+from maw.agents.life.home import AgentHome, make_own, read_home, soul_hint
 from maw.agents.life.journal import Journal, Policy, Run, State
 from maw.client.daemon import Daemon
 from maw.core.answering import HUNG, MISSING, SIGNED_OUT
@@ -192,7 +192,7 @@ class Pulse:
             raise Refused(
                 f"{home.name} does not pulse: the soul {checked.fault}, and neither git nor the Colony has one",
                 code="bad_soul",
-                hint=f"put {home.soul} right, or `maw soul restore {home.name}`",
+                hint=soul_hint(home),
             )
 
     def _take_policy(self, told: dict[str, Any]) -> None:

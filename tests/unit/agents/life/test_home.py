@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from maw.agents.life import durable
-from maw.agents.life.home import RUNNER, AgentHome, find_home, make_own, read_home, write_home
+from maw.agents.life.home import RUNNER, AgentHome, find_home, make_own, read_home, soul_hint, write_home
 from maw.errors import BadConfig, BadInput, NotFound, Refused
 
 
@@ -89,7 +89,7 @@ def test_every_mistake_names_file_key_and_reason(tmp_path: Path, text: str, told
 def test_a_missing_home_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"agent\.toml: there is no such file") as caught:
         read_home(tmp_path / "nowhere")
-    assert caught.value.code == "no_agent_home" and "--dir" in caught.value.hint
+    assert caught.value.code == "no_agent_home" and "maw agent home" in caught.value.hint
 
 
 def test_a_home_that_everybody_may_write_is_refused(home: Path) -> None:
@@ -165,3 +165,11 @@ def test_durable_writing(tmp_path: Path) -> None:
     durable.remove(path)
     durable.remove(path)
     assert not path.exists()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_to_do_about_a_soul_that_nobody_has(home: Path, there: bool) -> None:
+    if not there:
+        (home / "soul.md").unlink()
+    hint = soul_hint(read_home(home))
+    assert ("maw agent home scout" in hint) is not there and "restore" not in hint
