@@ -38,6 +38,8 @@ class Speaker:
     is_admin: bool
     pane: str | None = None
     """The tmux pane (``%3``) that says so, where it does."""
+    himself: bool = False
+    """He says that he is the human whose account it is, and that one has no name here: ``agent`` is None."""
 
 
 Named = tuple[bytes, str | None]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maw.cli.output import Output, note, words
-from maw.cli.params import Json, Yes
-from maw.cli.session import confirm, plain_daemon, reading_daemon
+from maw.cli.params import As, Json, Yes
+from maw.cli.session import confirm, owning_daemon, plain_daemon, reading_daemon
 from maw.core.names import check_name
 from maw.errors import BadInput
 from maw.home import find_home
@@ -124,6 +124,7 @@ def birth(
         else:
             wanted = plan.read_wanted(kept or {})
             out.line(f"{clean} goes on, {_where(wanted)}") if not as_json else None
+        mother = reading_daemon(as_name) if dry_run else owning_daemon(as_name)
         cloud = _cloud(wanted.machine, clean)
         if cloud is not None:
             wanted = replace(wanted, host=cloud.host)
@@ -131,7 +132,7 @@ def birth(
             journal.note(wanted=wanted.as_json(), began=journal.data.get("began") or _now())
         engine = Engine(journal, dry_run, *_progress(out))
         birth = Birth(
-            wanted, engine, reading_daemon(as_name), plain_daemon(), folder / "wheels", _connect, cloud
+            wanted, engine, mother, plain_daemon(), folder / "wheels", _connect, cloud
         )  # fmt: skip
         told = birth.run()
         report = birth.report(told)
@@ -190,6 +191,7 @@ def death(
     ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
+    as_name: As = None,
     as_json: Json = False,
 ) -> None:
     """End an agent: goodbye, its home kept in an archive here, timers, token and membership ended. A terminal is asked
@@ -201,6 +203,8 @@ def death(
 
     out = Output.to_stdout(as_json)
     clean = check_name(name)
+    if not dry_run:
+        owning_daemon(as_name)  # somebody says who ends it
     folder = births_folder(find_home(os.environ, os.geteuid()).path, os.environ)
     with opened(folder, clean, "birth") as born:
         wanted = read_wanted(born.data["wanted"]) if born.data.get("wanted") else None

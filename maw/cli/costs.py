@@ -12,7 +12,7 @@ import typer
 from maw.cli import completing
 from maw.cli.output import Output, note, size, words
 from maw.cli.params import As, Json
-from maw.cli.session import reading_daemon
+from maw.cli.session import owning_daemon, reading_daemon
 from maw.core.spending import MICRO, RUNNER_S, TOKENS, UNITS, USD, amount_text, counted, dollars, parse_amount
 from maw.errors import BadInput
 
@@ -134,20 +134,19 @@ def _change(verb: str, given: Sequence[str], host: bool, clock: bool, as_name: s
         else:
             who = word.removeprefix("@")
     if clock and verb == RESUME and not (given or host):
-        return reading_daemon(as_name).post("/api/costs/resume", {"clock": True}).body
+        return owning_daemon(as_name).post("/api/costs/resume", {"clock": True}).body
     if (who is None) != host or clock:
         raise BadInput(
             "whom? an agent, or --host", code="usage", hint=_HOW if verb == CAP else "maw cost resume AGENT"
         )
-    daemon = reading_daemon(as_name)
     whom = {} if who is None else {"agent": who}
     if verb == RESUME:
         if amounts:
             raise BadInput("resume takes no amount", code="usage", hint=_HOW)
-        return daemon.post("/api/costs/resume", whom).body
+        return owning_daemon(as_name).post("/api/costs/resume", whom).body
     if not amounts:
         raise BadInput("how much?", code="usage", hint=_HOW)
-    answer = daemon.post("/api/costs/cap", {**whom, **amounts}).body
+    answer = owning_daemon(as_name).post("/api/costs/cap", {**whom, **amounts}).body
     _warn(answer)
     return answer
 

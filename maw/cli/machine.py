@@ -10,8 +10,8 @@ import typer
 from maw.cli import completing
 from maw.cli.groups import command_group
 from maw.cli.output import Output, parse_time, size, span_since, words
-from maw.cli.params import Json
-from maw.cli.session import plain_daemon
+from maw.cli.params import As, Json
+from maw.cli.session import owning_daemon, plain_daemon
 from maw.core.names import check_name
 
 Record = Mapping[str, Any]
@@ -62,11 +62,12 @@ def resume(
             metavar="[AGENT]", help="This one; all if left out.", autocompletion=completing.own_agents
         ),
     ] = None,
+    as_name: As = None,
     as_json: Json = False,
 ) -> None:
     """Let agents run again: those that a pause stopped come back with their conversations."""
     out = Output.to_stdout(as_json)
-    told = plain_daemon().post("/api/host/resume", _only(agent)).body
+    told = owning_daemon(as_name).post("/api/host/resume", _only(agent)).body
     if out.as_json:
         out.json(told)
     else:

@@ -13,8 +13,8 @@ import typer
 
 from maw.cli.groups import Group, KnownGroup
 from maw.cli.output import Output, note, words
-from maw.cli.params import Json, duration
-from maw.cli.session import plain_daemon
+from maw.cli.params import As, Json, duration
+from maw.cli.session import owning_daemon, plain_daemon
 from maw.client import files as transfer
 from maw.client.daemon import Daemon, segment
 from maw.core.blobs import MAX_FILE
@@ -245,10 +245,11 @@ def accept(
         bool, typer.Option("--without-home", help="Its folder was brought by hand, or comes later.")
     ] = False,
     wait: Wait = "10m",
+    as_name: As = None,
     as_json: Json = False,
 ) -> None:
     """Take an agent in that is offered here, wait for it, and put its folder in place. Exit 7: it is on its way."""
-    out, daemon = Output.to_stdout(as_json), plain_daemon()
+    out, daemon = Output.to_stdout(as_json), owning_daemon(as_name)
     asked: dict[str, Any] = {"do": "accept"}
     if user is not None:
         asked["uid"] = _uid_of(user)
@@ -322,21 +323,22 @@ def refuse(
     why: Annotated[
         str, typer.Option("--why", metavar="TEXT", help="The reason, as the other host is told it.")
     ] = "",
+    as_name: As = None,
     as_json: Json = False,
 ) -> None:
     """Do not take in an agent that is offered here."""
-    _decided(move, {"do": "refuse", "why": why}, as_json)
+    _decided(owning_daemon(as_name), move, {"do": "refuse", "why": why}, as_json)
 
 
 @move_group.command("cancel")
 def cancel(move: Move, as_json: Json = False) -> None:
     """The agent stays here: until it has moved, its move can be ended."""
-    _decided(move, {"do": "cancel"}, as_json)
+    _decided(plain_daemon(), move, {"do": "cancel"}, as_json)
 
 
-def _decided(move: str, asked: dict[str, Any], as_json: bool) -> None:
+def _decided(daemon: Daemon, move: str, asked: dict[str, Any], as_json: bool) -> None:
     out = Output.to_stdout(as_json)
-    row = plain_daemon().post(f"/api/moves/{segment(move)}", asked).body
+    row = daemon.post(f"/api/moves/{segment(move)}", asked).body
     if out.as_json:
         out.json(row)
     else:

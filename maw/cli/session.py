@@ -15,6 +15,7 @@ from maw.errors import BadInput, Refused
 
 OWNER: Final = "~"
 """To the daemon: whoever calls, as himself."""
+NO_SPEAKER: Final = "no_speaker"
 
 
 def speaking_daemon(as_name: str | None) -> Daemon:
@@ -27,10 +28,22 @@ def speaking_daemon(as_name: str | None) -> Daemon:
     if daemon.speaker is None and daemon.pane is None:
         raise BadInput(
             "who speaks? this is not a terminal, so maw does not take you for its owner",
-            code="no_speaker",
+            code=NO_SPEAKER,
             hint="--as NAME, or MAW_AGENT=NAME in the environment; `maw agent list` shows the names",
         )
     return daemon
+
+
+def owning_daemon(as_name: str | None) -> Daemon:
+    """As `speaking_daemon`, for what the owner of an account decides. Whether it is for agents too, the daemon tells.
+    Raises BadInput, with a hint that is no recipe for an agent."""
+    try:
+        return speaking_daemon(as_name)
+    except BadInput as error:
+        if error.code != NO_SPEAKER:
+            raise
+        hint = "say it in a terminal; for a script of yours see docs/security.md"
+        raise BadInput(error.message, code=NO_SPEAKER, hint=hint) from None
 
 
 def plain_daemon() -> Daemon:
@@ -66,10 +79,13 @@ def how_known(as_name: str | None, me: Mapping[str, Any]) -> str:
 
 
 def chosen_name(as_name: str | None) -> str | None:
-    """--as, else $MAW_AGENT, else None. Raises BadInput on what cannot be an agent of this host."""
+    """--as, else $MAW_AGENT, else None; ``~`` is the human whose account it is. Raises BadInput on what cannot be
+    an agent of this host."""
     source, name = ("--as", as_name) if as_name is not None else ("$MAW_AGENT", os.environ.get("MAW_AGENT"))
     if not name:
         return None
+    if name == OWNER:
+        return OWNER
     try:
         return check_name(name.removeprefix("@"))
     except BadInput as error:

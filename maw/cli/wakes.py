@@ -10,7 +10,7 @@ import typer
 from maw.cli import completing
 from maw.cli.output import Output, note, words
 from maw.cli.params import As, Json
-from maw.cli.session import chosen_name, reading_daemon, speaking_daemon
+from maw.cli.session import OWNER, chosen_name, owning_daemon, reading_daemon, speaking_daemon
 from maw.client import calls
 from maw.core.dnd import parse_quiet
 from maw.errors import BadInput
@@ -38,11 +38,10 @@ def wakes(
 ) -> int:
     """How often your agents were woken this hour, and what is held. `maw wakes release AGENT` lets it through."""
     out = Output.to_stdout(as_json)
-    daemon = reading_daemon(as_name)
     if what == RELEASE:
         if who is None:
             raise BadInput("release whom?", code="usage", hint="maw wakes release AGENT")
-        answer = daemon.post("/api/wakes/release", {"agent": who.removeprefix("@")}).body
+        answer = owning_daemon(as_name).post("/api/wakes/release", {"agent": who.removeprefix("@")}).body
         if out.as_json:
             out.json(answer)
         else:
@@ -51,6 +50,7 @@ def wakes(
     if who is not None:
         raise BadInput(f"what is {who}?", code="usage", hint="maw wakes [AGENT], or maw wakes release AGENT")
     name = None if what is None else what.removeprefix("@")
+    daemon = reading_daemon(as_name)
     found = daemon.get("/api/wakes", agent=name).body
     if out.as_json:
         out.json(found)
@@ -84,7 +84,8 @@ def dnd(
     agent, quiet = _agent_and_quiet(first, second)
     if agent is None:
         daemon = speaking_daemon(as_name)
-        agent = chosen_name(as_name) or words(daemon.do(calls.whoami()).get("name"))
+        named = chosen_name(as_name)
+        agent = words(daemon.do(calls.whoami()).get("name")) if named in (None, OWNER) else named
     else:
         daemon = reading_daemon(as_name)
     if quiet is not None:

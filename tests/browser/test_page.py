@@ -512,7 +512,7 @@ def test_what_agents_cost_is_shown_by_day_with_caps_and_saved_as_csv(
     for run, model, usd in (("r1", "opus", 0.5), ("r2", "=1+1", 0.0123)):
         told = {"run": run, "runner_s": 90, "model": model, "input_tokens": 1000, "usd": usd}
         assert zion.ask("POST", "/api/costs", told, agent="neo")[0] == 200
-    assert zion.ask("POST", "/api/costs/cap", {"agent": "neo", "usd": 0.6})[0] == 200
+    assert zion.ask("POST", "/api/costs/cap", {"agent": "neo", "usd": 0.6}, agent="~")[0] == 200
     tab.goto(f"{zion.page}/#/costs")
     expect(tab.locator("#main h1")).to_have_text("Not to be shown")
     sign_in(tab, zion.tokens["neo"])
@@ -530,7 +530,7 @@ def test_what_agents_cost_is_shown_by_day_with_caps_and_saved_as_csv(
     rows = list(csv.reader(saved.value.path().read_text(encoding="utf-8").splitlines()))
     of_neo = sorted((one[2], one[-1]) for one in rows if one[1] == "neo@zion" and one[2])
     assert of_neo == [("'=1+1", "0.012300"), ("opus", "0.500000")]
-    assert zion.ask("POST", "/api/costs/cap", {"agent": "neo", "usd": "off"})[0] == 200
+    assert zion.ask("POST", "/api/costs/cap", {"agent": "neo", "usd": "off"}, agent="~")[0] == 200
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -158,8 +158,8 @@ def test_killed_again_and_again_and_a_death(
     assert bare.run(["sh", "-c", "ls -A /opt /home /var/lib; getent passwd | wc -l"]).stdout == before
 
     for number, step in enumerate(KILLED_AT):
-        killed(mother, ("birth", "scout") if number else birth, step)
-    born = mother.json("birth", "scout")
+        killed(mother, ("birth", "scout", "--as", "arthur") if number else birth, step)
+    born = mother.json("birth", "scout", "--as", "arthur")
     assert born["state"] == "born" and born["address"] == "scout@vault"
     with capsys.disabled():
         for step in json.loads(mother.record.read_text())["steps"].items():
@@ -185,10 +185,10 @@ def test_killed_again_and_again_and_a_death(
     mother.maw("send", "--as", "arthur", "@scout", "are you there?")
     show = ["/usr/local/bin/maw", "agent", "show", "scout"]
     wait_until(lambda: "1 unread" in bare.run(show, check=False).stdout, "its mail is there", 30)
-    refused = mother.maw("death", "scout", check=False)
+    refused = mother.maw("death", "scout", "--as", "~", check=False)
     assert refused.returncode == 6 and "1 unread" in refused.stderr
     bare.run(["sh", "-c", f"echo 'what I learnt' >>{home}/memory/log.md"])
-    ended = mother.json("death", "scout", "--force", "--why", "the vault is full")
+    ended = mother.json("death", "scout", "--as", "~", "--force", "--why", "the vault is full")
     with tarfile.open(ended["archive"]) as kept:
         log = kept.extractfile("scout/memory/log.md")
         assert log is not None and "what I learnt" in log.read().decode()
@@ -201,7 +201,7 @@ def test_killed_again_and_again_and_a_death(
         "it is gone here too",
         30,
     )
-    assert {one["state"] for one in mother.json("death", "scout")["steps"]} == {"already"}
+    assert {one["state"] for one in mother.json("death", "scout", "--as", "~")["steps"]} == {"already"}
 
 
 def test_on_the_host_itself_with_a_user_that_ends_with_it(hosts: tuple[Mother, BootedHost]) -> None:
@@ -209,13 +209,22 @@ def test_on_the_host_itself_with_a_user_that_ends_with_it(hosts: tuple[Mother, B
     _, bare = hosts
     maw = "/usr/local/bin/maw"
     bare.run(["useradd", "--create-home", "nova"])
-    birth = [maw, "birth", "--local", "--no-timers", "--runner", RUNNER.replace("scout", "clerk")]
+    birth = [
+        maw,
+        "birth",
+        "--as",
+        "~",
+        "--local",
+        "--no-timers",
+        "--runner",
+        RUNNER.replace("scout", "clerk"),
+    ]
     refused = bare.run([*birth, "nova"], check=False)
     assert refused.returncode == 6 and "no birth of nova made" in refused.stderr
     born = json.loads(bare.run([*birth, "clerk", "--json"]).stdout)
     states = {one["step"]: one["state"] for one in born["steps"]}
     assert states["user"] == states["agent"] == states["pulse"] == "done" and "node" not in states
     assert "clerk" in bare.run(["cat", "/etc/passwd"]).stdout
-    ended = json.loads(bare.run([maw, "death", "clerk", "--delete-user", "--json"]).stdout)
+    ended = json.loads(bare.run([maw, "death", "clerk", "--as", "~", "--delete-user", "--json"]).stdout)
     assert "clerk" not in bare.run(["cat", "/etc/passwd"]).stdout
     assert "clerk/agents/clerk/soul.md" in bare.run(["tar", "-tzf", ended["archive"]]).stdout

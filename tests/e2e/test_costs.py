@@ -31,7 +31,7 @@ def test_a_cap_that_is_spent_halts_the_pulses_until_a_human_resumes_them(
     node = daemon("mbp")
     node.ask("POST", "/api/users", {"username": "neo"}, agent="~")
     scout = Scout(node, tmp_path / "scout")
-    assert "scout@mbp" in maw(scout, "cost", "cap", "scout", "usd=1/day")
+    assert "scout@mbp" in maw(scout, "cost", "cap", "scout", "usd=1/day", "--as", "~")
     for text, usd in (("one", 0.6), ("two", 0.4)):
         scout.hears(f"say {text}")
         says(scout, text, usd)
@@ -50,13 +50,13 @@ def test_a_cap_that_is_spent_halts_the_pulses_until_a_human_resumes_them(
     assert "scout is halted" in maw(scout, "status")
 
     # and while it runs: what it answers waits, and is said once
-    maw(scout, "cost", "resume", "scout")
+    maw(scout, "cost", "resume", "scout", "--as", "~")
     cap = " ".join(MAW)
     (scout.folder / "script").write_text(
-        f'env -u MAW_AGENT {cap} cost cap scout usd=0 >/dev/null && cat "$MAW_AGENT_HOME/answer"\n'
+        f'{cap} cost cap scout usd=0 --as owner >/dev/null && cat "$MAW_AGENT_HOME/answer"\n'
     )
     scout.run()
     assert (scout.runs, texts(scout.inbox("neo"))) == (3, ["one", "two"])
-    maw(scout, "cost", "cap", "scout", "usd=5")
+    maw(scout, "cost", "cap", "scout", "usd=5", "--as", "~")
     assert "1 message sent" in scout.pulse("--now")
     assert (scout.runs, texts(scout.inbox("neo"))) == (3, ["one", "two", "three"])

@@ -112,7 +112,7 @@ def test_quiet_and_release_by_command(host: Daemon) -> None:
     host.ask("POST", "/api/heard", {"claim": claim["claim"]}, agent="arthur")
     assert sent(host)["state"] == "delivered"
     assert host.maw("wakes", "arthur").startswith("arthur@mbp · woken 0 of 60 times this hour")
-    assert "is woken again" in host.maw("wakes", "release", "arthur")
+    assert "is woken again" in host.maw("wakes", "release", "arthur", "--as", "~")
     assert host.ask("POST", "/api/wakes/release", {"agent": "arthur"}, agent="arthur")[0] == 403
 
 

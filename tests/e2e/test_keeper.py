@@ -231,7 +231,7 @@ def test_a_paused_host_stops_them_and_brings_them_back(fleet: Fleet, keep: Keep)
         refused = fleet.run("agent", word, "neo")
         assert refused.returncode == 6 and "the box is needed" in refused.stderr, refused
     assert not pids_of(talks["neo"])
-    fleet.maw("host", "resume")
+    fleet.maw("host", "resume", "--as", "~")
     wait_for(all_run(fleet, talks), "it is back", 90)
 
 

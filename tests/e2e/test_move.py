@@ -105,7 +105,7 @@ def test_a_move_that_is_killed_at_each_step_loses_nothing(daemon: MakeDaemon, tm
         again(old)
         until(lambda: step(new) == "offered", "the offer is there")
         there = tmp_path / "there"
-        assert exits(new, "move", "accept", "scout", "--dir", str(there), "--wait", "0s") == 7
+        assert exits(new, "move", "accept", "scout", "--as", "~", "--dir", str(there), "--wait", "0s") == 7
         again(new)
         until(lambda: step(old) == "accepted", "the old host knows")
         moving = threading.Thread(target=exits, args=(old, *move))  # it loses its daemon on the way
@@ -119,7 +119,7 @@ def test_a_move_that_is_killed_at_each_step_loses_nothing(daemon: MakeDaemon, tm
         again(old)
         until(lambda: step(new) == "home", "it has arrived")
         assert "has moved to new" in old.maw(*move)
-        assert "lives here now" in new.maw("move", "accept", "scout")
+        assert "lives here now" in new.maw("move", "accept", "scout", "--as", "~")
         assert (there / "soul.md").read_text() == "I am scout"
     finally:
         sent = sender.end()

@@ -109,7 +109,7 @@ def the_policy_is_in_every_prompt_and_who_runs_which_is_known(
     home = ("--dir", str(rover.folder))
     assert rover.maw("policy", "status", code=1).stdout == ""
     (tmp_path / "policy.md").write_text("Say who you are.\n")
-    mbp.maw("policy", "publish", str(tmp_path / "policy.md"))
+    mbp.maw("policy", "publish", str(tmp_path / "policy.md"), *key(mbp))
     wait_until(lambda: oracle.ask("GET", "/api/policy")[0] == 200, "the other host has heard it", 30)
     assert rover.maw("policy", "show").stdout == "Say who you are.\n"
     assert standing(rover)["state"] == "never pulsed"
@@ -119,7 +119,7 @@ def the_policy_is_in_every_prompt_and_who_runs_which_is_known(
     assert (standing(rover)["state"], standing(rover)["version"]) == ("current", 1)
     (tmp_path / "policy.md").write_text("Say who you are, and why.\n")
     assert "no right" in oracle_publish(rover, tmp_path).stderr
-    mbp.maw("policy", "publish", str(tmp_path / "policy.md"))
+    mbp.maw("policy", "publish", str(tmp_path / "policy.md"), *key(mbp))
 
     def is_old() -> bool:
         return bool(standing(rover)["state"] == "old")
@@ -129,6 +129,10 @@ def the_policy_is_in_every_prompt_and_who_runs_which_is_known(
     assert standing(rover)["version"] == 2
 
 
+def key(node: Daemon) -> tuple[str, str]:
+    return "--key", str(node.home / "operator.key")
+
+
 def standing(one: Scout) -> Any:
     found = one.node.ask("GET", "/api/policy/status")[1]["agents"]
     return next(told for told in found if told["agent"].startswith(f"{one.name}@"))
@@ -136,7 +140,7 @@ def standing(one: Scout) -> Any:
 
 def oracle_publish(scout: Scout, folder: Path) -> subprocess.CompletedProcess[str]:
     """By the key of a host that joined, which rules nothing."""
-    return scout.maw("policy", "publish", str(folder / "policy.md"), code=6)
+    return scout.maw("policy", "publish", str(folder / "policy.md"), *key(scout.node), code=6)
 
 
 def a_dream_and_what_it_cost(mbp: Daemon, tmp_path: Path) -> None:
@@ -147,9 +151,9 @@ def a_dream_and_what_it_cost(mbp: Daemon, tmp_path: Path) -> None:
     with log.open("a") as file:
         file.write("- heard: is it green?\n" * 100)
     before = log.read_text()
-    mbp.maw("freeze", "@dreamer")
+    mbp.maw("freeze", "@dreamer", *key(mbp))
     assert "frozen" in scout.maw("dream", *home, code=6).stderr and log.read_text() == before
-    mbp.maw("thaw", "dreamer@mbp")
+    mbp.maw("thaw", "dreamer@mbp", *key(mbp))
     told = scout.json("dream", *home)
     assert (told["outcome"], told["consolidated_bytes"]) == ("dreamt", len(before))
     assert "the build is green" in (scout.folder / "memory" / "summary.md").read_text()

@@ -15,7 +15,7 @@ from maw.config import CostConfig
 from maw.core.spending import DAY_MS, Run, Unknown
 from maw.errors import BadInput, Refused
 from tests.conftest import MakeHome
-from tests.integration.nodes import Host, running
+from tests.integration.nodes import UID, Host, running
 from tests.integration.test_hearing import hear, texts
 
 DOLLAR = 1_000_000
@@ -89,6 +89,11 @@ async def test_who_is_halted_is_not_woken_until_a_human_resumes_it(host: Host) -
     with pytest.raises(Refused) as caught:
         await host.service.resume_costs(await host.as_("arthur"), "arthur")
     assert caught.value.code == "not_human"
+    nobody = await host.service.speaker_for_uid(UID, None)
+    for asks in (host.service.resume_costs(nobody, "arthur"), host.service.cap_costs(nobody, "arthur", {})):
+        with pytest.raises(BadInput) as unsaid:  # who administers, and says not that it is he
+            await asks
+        assert nobody.is_admin and unsaid.value.code == "no_agent"
     answer = await host.service.resume_costs(await host.owner(), "arthur")
     assert answer["halted"] == []
     assert texts(await asyncio.wait_for(waiting, 30)) == ["wake up"]

@@ -18,7 +18,7 @@ from maw.config import MovesConfig
 from maw.core.entry import Kind, decode
 from maw.core.lent import Lent, Loan
 from maw.core.moving import HOME
-from maw.errors import Ambiguous, Conflict, NotFound, Refused
+from maw.errors import Ambiguous, BadInput, Conflict, NotFound, Refused
 from maw.node import arriving
 from maw.node.arriving import Arriving
 from maw.node.homes import pack, unpack
@@ -570,6 +570,9 @@ async def test_who_may_say_what_of_a_move(make_home: MakeHome) -> None:
         await until(lambda: new.node.state.moves, "the offer is there")
         with pytest.raises(Refused, match="who administers it"):
             await new.service.decide_move(stranger, "scout", "accept", uid=None, home=None, why="")
+        with pytest.raises(BadInput, match="say who is speaking"):
+            nobody = await new.service.speaker_for_uid(UID, None)
+            await new.service.decide_move(nobody, "scout", "accept", uid=None, home=None, why="")
         assert (await new.alert("move"))["text"].startswith("old offers the agent scout")
         await new.service.decide_move(await new.owner(), "scout", "refuse", uid=None, home=None, why="full")
         assert ("move", made["id"]) not in await new.alerts()

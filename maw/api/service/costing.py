@@ -19,7 +19,7 @@ from maw.core.spending import (
     total,
     usd_number,
 )
-from maw.errors import BadInput, Refused
+from maw.errors import BadInput
 from maw.node.talking import need_agent
 from maw.store import costs as rows
 from maw.store.costs import Line
@@ -56,13 +56,7 @@ class Costing(Status):
         return self._caps_json()
 
     def _whom(self, speaker: Speaker, name: str | None) -> AgentRow | None:
-        asks = self._agent(speaker)
-        if speaker.known_by == "token" or (asks is not None and asks.role == "agent"):
-            raise Refused(
-                "what may be spent is said by a human, and an agent speaks here",
-                code="not_human",
-                hint="say it as yourself: in a terminal, without --as, MAW_AGENT or an agent's pane",
-            )
+        self._need_human(speaker, "what may be spent is said")
         if name is None:
             return None
         row = self._node.directory.local(name.removeprefix("@").lower())

@@ -51,13 +51,7 @@ class Hearing(Status):
 
     async def release_wakes(self, speaker: Speaker, name: str) -> Json:
         row = self._mine(speaker, name)
-        asks = self._agent(speaker)
-        if speaker.known_by == "token" or (asks is not None and asks.role == "agent"):
-            raise Refused(
-                "what is held is released by a human, and an agent speaks here",
-                code="not_human",
-                hint="say it as yourself: in a terminal, without --as, MAW_AGENT or an agent's pane",
-            )
+        self._need_human(speaker, "what is held is released")
         await self._node.wakes.release(row, speaker.agent or f"uid {speaker.uid}")
         self._node.hearing.stir(row)
         return self._wakes_json(row)

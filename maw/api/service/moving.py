@@ -44,6 +44,7 @@ class Relocating(Status):
                 code="not_admin",
                 hint="as the daemon's user, root or the configured group, on the socket",
             )
+        self._need_human(speaker, "who comes to live on this host is said")
         if what == "refuse":
             return await moving.refuse(found, why)
         owner = next(one for one in (uid, speaker.uid, os.getuid()) if one is not None)

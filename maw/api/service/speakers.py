@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Literal
 
 from maw.api.backend import Speaker
-from maw.errors import NotFound
+from maw.api.principals import AGENT_HEADER
+from maw.errors import BadInput, NotFound, Refused
 from maw.node.authoring import recovering
+from maw.node.directory import OWN_APE
 from maw.node.holding import refuse_held
 from maw.node.node import Node
 from maw.node.roster import read_place
@@ -42,6 +44,24 @@ class Speakers:
         row = self._node.state.agents.get((own.n, speaker.agent_key)) if own else None
         return None if row is None or row.gone or row.uid is None else row
 
+    def _need_human(self, speaker: Speaker, what: str) -> AgentRow | None:
+        """Who speaks, where ``what`` ("what may be spent is said") is not for an agent. Raises Refused where one
+        speaks; BadInput where nobody says who he is, for that may be an agent's program."""
+        asks = self._agent(speaker)
+        if speaker.known_by == "token" or (asks is not None and asks.role == "agent"):
+            raise Refused(
+                f"{what} by a human, and an agent speaks here",
+                code="not_human",
+                hint="say it as yourself: in a terminal, without --as, MAW_AGENT or an agent's pane",
+            )
+        if asks is None and not speaker.himself:
+            raise BadInput(
+                f"{what} by a human: say who is speaking",
+                code="no_agent",
+                hint=f"the header {AGENT_HEADER}: {OWN_APE} for yourself; with the command: in a terminal",
+            )
+        return asks
+
     def _speaker(self, row: AgentRow | None, known_by: Literal["uid", "token"], uid: int | None) -> Speaker:
         address = self._node.directory.address(row) if row else None
         return Speaker(
@@ -55,7 +75,8 @@ class Speakers:
             if self._node.authoring.recovering:  # agents come back with the log that named them
                 raise recovering() from None
             raise
-        return self._speaker(row, "uid", uid)
+        speaker = self._speaker(row, "uid", uid)
+        return replace(speaker, himself=True) if row is None and name == OWN_APE else speaker
 
     async def speaker_in_pane(self, uid: int, pane: str) -> Speaker | None:
         place = read_place(pane)

@@ -77,7 +77,24 @@ def test_caps_and_who_is_halted(cli: Cli, daemon: FakeDaemon) -> None:
     assert lines[-1] == "scout is halted: its $2.00 a day are spent; until 2026-11-23T00:00:00Z"
 
 
-def test_a_cap_is_set_and_an_agent_resumed(cli: Cli, daemon: FakeDaemon) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [("cost", "cap", "bee", "usd=999"), ("cost", "resume", "bee"), ("cost", "resume", "--clock"),
+     ("wakes", "release", "bee"), ("move", "accept", "bee"), ("move", "refuse", "bee"), ("host", "resume"),
+     ("death", "bee"), ("birth", "bee", "--local")],
+)  # fmt: skip
+def test_a_program_that_does_not_say_who_it_is_decides_nothing(
+    cli: Cli, daemon: FakeDaemon, words: tuple[str, ...]
+) -> None:
+    """`env -u MAW_AGENT maw cost cap bee usd=999` in a runner."""
+    done = cli(*words)
+    assert done.code == 2 and "not a terminal" in done.err and "--as" not in done.err and not daemon.asked
+
+
+def test_a_cap_is_set_and_an_agent_resumed(
+    cli: Cli, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAW_AGENT", "~")
     told = {"caps": [{**CAP, "unknown_runs": 2}], "halted": [], "unseen": ["neo"]}
     daemon.answers["POST /api/costs/cap"] = daemon.answers["POST /api/costs/resume"] = (200, told)
     result = cli("cost", "cap", "@scout", "usd=$2.50/day", "tokens=1_000_000", "runner_s=off")

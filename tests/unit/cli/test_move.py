@@ -89,7 +89,7 @@ def test_what_is_decided(
     cli: Cli, daemon: FakeDaemon, words: tuple[str, ...], body: dict[str, Any], step: str
 ) -> None:
     daemon.answers["POST /api/moves/scout"] = (200, move(step=step))
-    result = cli("move", *words)
+    result = cli("move", *words, tty=True)
     assert (result.code, result.out) == (0, f"the move of scout was {step}\n")
     assert daemon.asked[-1].body == body
 
@@ -97,7 +97,7 @@ def test_what_is_decided(
 def test_accepting_waits_and_tells_what_is_left_to_do(cli: Cli, daemon: FakeDaemon) -> None:
     daemon.answers["POST /api/moves/scout"] = (200, move(leaving=False, step="accepted"))
     daemon.answers["GET /api/moves"] = (200, [move(leaving=False, step="home")])
-    result = cli("move", "accept", "scout", "--user", "0", "--dir", "/srv/scout")
+    result = cli("move", "accept", "scout", "--user", "0", "--dir", "/srv/scout", "--as", "~")
     assert (result.code, result.out) == (0, "scout lives here now\n")
     (asked,) = [one for one in daemon.asked if one.method == "POST"]
     assert asked.body == {"do": "accept", "uid": 0, "home": "/srv/scout"}
@@ -120,13 +120,15 @@ def test_what_is_in_the_way_is_told_before_anything_is_accepted(
     (place / "mine").write_text("something")
     where = ["--dir", str(place)] if named else []
     daemon.answers["GET /api/moves"] = (200, [move(leaving=False)])
-    result = cli("move", "accept", "0a1b", *where)
+    result = cli("move", "accept", "0a1b", "--as", "~", *where)
     assert result.code == 6
     assert f"{place} is there, and not empty" in result.err and "--without-home" in result.err
     assert [one.method for one in daemon.asked] == ["GET"], "nothing was accepted"
     daemon.answers["POST /api/moves/0a1b"] = (200, move(leaving=False, step="home", home_waits=True))
     daemon.answers["GET /api/moves"] = (200, [move(leaving=False, step="home", home_waits=True)])
-    assert cli("move", "accept", "0a1b", *where, "--without-home").code == 0, "it was brought by hand"
+    assert cli("move", "accept", "0a1b", "--as", "~", *where, "--without-home").code == 0, (
+        "it was brought by hand"
+    )
 
 
 def test_of_an_agent_that_went_and_came_back_the_coming_is_meant(

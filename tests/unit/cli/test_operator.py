@@ -25,7 +25,9 @@ KEY, ANN, HOST = (Signer(bytes([n]) * 32) for n in (1, 2, 3))
 
 
 @pytest.fixture(autouse=True)
-def key(home: Path) -> None:
+def key(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the home, where it signs for who says that he is its owner."""
+    monkeypatch.setenv("MAW_AGENT", "~")
     (home / "operator.key").write_bytes(kept_key_bytes("operator", KEY.seed, None))
 
 
@@ -165,3 +167,30 @@ def test_what_is_no_policy_is_told_before_anything_is_signed(
     (tmp_path / "policy.md").write_bytes(data)
     done = cli("policy", "publish", str(tmp_path / "policy.md"))
     assert done.code == 2 and says in done.err and not daemon.asked
+
+
+@pytest.mark.parametrize("agent", ["", "scout"])
+@pytest.mark.parametrize(
+    "words", [("freeze", "all"), ("thaw", "all"), ("policy", "publish", "policy.md"), ("operator", "remove", "ann"),
+              ("cost", "cap", "--colony", "usd=5"), ("operator", "order", "@neo", "stop", "--as", "scout")],
+)  # fmt: skip
+def test_the_key_in_the_home_signs_for_no_program(
+    words: tuple[str, ...],
+    agent: str,
+    cli: Cli,
+    daemon: FakeDaemon,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`env -u MAW_AGENT maw freeze all` in a runner."""
+    monkeypatch.chdir(home)
+    (home / "policy.md").write_text("Be kind.\n")
+    monkeypatch.setenv("MAW_AGENT", agent)
+    done = cli(*words)
+    assert done.code == 2 and "not a terminal" in done.err and not daemon.asked
+    drafts(daemon, lambda asked: {})
+    cli(*words, "--key", str(home / "operator.key"))
+    assert [one.path for one in daemon.asked], "a key that is named is meant"
+    daemon.asked.clear()
+    cli(*words, tty=True, stdin=b"y\n")
+    assert daemon.asked, "and so is the one in the home, in a terminal"

@@ -61,12 +61,12 @@ def test_nobody_is_here(cli: Cli, daemon: FakeDaemon) -> None:
 
 def test_release(cli: Cli, daemon: FakeDaemon) -> None:
     daemon.answers["POST /api/wakes/release"] = (200, one())
-    result = cli("wakes", "release", "@neo")
+    result = cli("wakes", "release", "@neo", "--as", "~")
     assert (result.code, daemon.last.body) == (0, {"agent": "neo"})
     assert result.out == "neo@mbp is woken again for what comes, and for what waits\n"
-    assert json.loads(cli("wakes", "release", "neo", "--json").out)["agent"] == "neo@mbp"
+    assert json.loads(cli("wakes", "release", "neo", "--as", "~", "--json").out)["agent"] == "neo@mbp"
     daemon.answers["POST /api/wakes/release"] = error(403, "not_human", "an agent speaks here")
-    assert cli("wakes", "release", "neo").code == 6
+    assert cli("wakes", "release", "neo", "--as", "~").code == 6
 
 
 @pytest.mark.parametrize("words", [["release"], ["neo", "trin"], ["release", "neo", "trin"]])
