@@ -41,13 +41,19 @@ def dream(
     out = Output.to_stdout(as_json)
     home = find_home(who, os.environ, folder=None if folder is None else Path(folder))
 
+    warnings: list[str] = []
+
+    def warn(words: str) -> None:
+        warnings.append(words)
+        note(words)
+
     def door() -> Daemon:
         return find_daemon(os.environ, os.geteuid(), home.name)
 
     try:
-        outcome = dreamt(home, door, os.environ, note, insist=now)
+        outcome = dreamt(home, door, os.environ, warn, insist=now)
         if outcome.word != "running" and (home.own / "again").exists():  # somebody wanted a pulse meanwhile
-            note(shown(pulse(home, door(), os.environ, tell=note).line))
+            note(shown(pulse(home, door(), os.environ, tell=warn).line))
     except Stopped as stopped:
         return 128 + stopped.number
     except OSError as error:
@@ -57,7 +63,7 @@ def dream(
             hint="nothing is lost: the next dream goes on where this one was",
         ) from None
     if out.as_json:
-        out.json({"outcome": outcome.word, **outcome.told})
+        out.json({"outcome": outcome.word, **outcome.told, "warnings": warnings})
     else:
         out.line(shown(outcome.line))
     return 0

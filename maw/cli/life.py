@@ -49,13 +49,19 @@ def pulse(
         )
     home = find_home(agent, os.environ, folder=folder)
     out = Output.to_stdout(as_json)
+    warnings: list[str] = []
+
+    def warn(words: str) -> None:
+        warnings.append(words)
+        note(words)
+
     try:
         if soon:
             word, told = "soon", {"agent": home.name}
             line = begin(home, [str(this_command())], os.environ)
         else:
             outcome = pulse_once(
-                home, find_daemon(os.environ, os.geteuid(), home.name), os.environ, insist=now, tell=note
+                home, find_daemon(os.environ, os.geteuid(), home.name), os.environ, insist=now, tell=warn
             )
             word, line, told = outcome.word, outcome.line, outcome.told
     except Stopped as stopped:
@@ -67,7 +73,7 @@ def pulse(
             hint="nothing is lost: the next pulse goes on where this one was",
         ) from None
     if out.as_json:
-        out.json({"outcome": word, **told})
+        out.json({"outcome": word, **told, "warnings": [*warnings, *told.get("warnings", ())]})
     else:
         out.line(shown(line))
     return 0

@@ -245,7 +245,16 @@ class Pulse:
             )
         line = quick.ok(home.name, told)
         quick.log(str(home.folder), "HEARTBEAT_OK")
-        return Outcome("ok", line, {"agent": told["agent"], "unread": told["unread"]})
+        return Outcome(
+            "ok",
+            line,
+            {
+                "agent": home.name,
+                "unread": told["unread"],
+                "over_budget": told.get("over_budget"),
+                "warnings": _warnings(told),
+            },
+        )
 
     def _wait(self, state: State) -> Outcome:
         failing = state.failing
@@ -398,14 +407,15 @@ class Pulse:
         shown += "".join(f"\n  not sent: {why} (the text is in memory/log.md)" for why, _ in unsent)
         return Outcome(
             "ran",
-            shown + _missing(told),
+            shown + "".join(f"\n  {words}" for words in _warnings(told)),
             {
-                "agent": told["agent"],
+                "agent": home.name,
                 "run": run.run,
                 "heard": heard,
                 "sent": [one["id"] for one in run.sent.values() if "id" in one],
                 "unsent": [{"why": why, "text": text} for why, text in unsent],
                 "runner_s": ran.seconds,
+                "warnings": _warnings(told),
             },
         )
 
@@ -449,6 +459,6 @@ def _todo(kind: str, home: AgentHome) -> str:
     return f"the end of what it printed: {home.own / runner.LAST_FAILURE}"
 
 
-def _missing(told: dict[str, Any]) -> str:
+def _warnings(told: dict[str, Any]) -> list[str]:
     names = ", ".join(f"#{name}" for name in told.get("no_channel") or ())
-    return f"\n  not watched, for there is no such channel: {names}" if names else ""
+    return [f"not watched, for there is no such channel: {names}"] if names else []
