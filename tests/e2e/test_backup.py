@@ -227,7 +227,8 @@ def test_bits_flipped_under_a_running_daemon_are_mended_without_a_restart(
 def test_what_is_left_of_a_torn_file_is_saved_and_the_rest_fetched(daemon: MakeDaemon, torn: str) -> None:
     mbp, oracle = daemon("mbp"), daemon("oracle")
     pair(mbp, oracle)
-    said = [*say(mbp, 150, "ours"), *say(oracle, 150, "theirs")]
+    long = "x" * 800  # more pages of entries than of empty tables: a tear is to leave some of them
+    said = [*say(mbp, 150, f"ours {long}"), *say(oracle, 150, f"theirs {long}")]
     wait_until(lambda: set(said) == set(texts(mbp)) == set(texts(oracle)), "both have all", 30)
     assert mbp.stop() == 0
     database = mbp.home / "colony.db"
