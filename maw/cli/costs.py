@@ -182,14 +182,21 @@ def _warn(answer: Record) -> None:
     if answer["unseen"]:
         _note_unseen(answer["unseen"])
     for cap in answer["caps"]:
-        if cap["unknown_runs"]:
+        if cap["unknown_runs"] and (who := _halted_by(cap, answer)):
             told = "money" if cap["unit"] == USD else "tokens"
-            runs = counted(cap["unknown_runs"], "run")
+            are = "is" if len(who) == 1 else "are"
             note(
-                f"note: {runs} of today told no {told}, so nobody can say how {words(cap['of'])}"
-                f" stands: who ran them is halted. [cost] unknown_{cap['unit']} in maw.toml says what such a run"
-                " counts as"
+                f"note: {', '.join(map(words, who))} {are} halted now, however much is left of the cap:"
+                f" {counted(cap['unknown_runs'], 'run')} of today told no {told}, so nobody can say what was"
+                f" spent. To go on: maw cost resume {words(who[0]) if len(who) == 1 else 'AGENT'}; [cost]"
+                f" unknown_{cap['unit']} in maw.toml says what such a run counts as"
             )
+
+
+def _halted_by(cap: Record, answer: Record) -> list[str]:
+    """Agents of this host that are halted for what a run did not tell, and may be so by this cap."""
+    names = [str(one["agent"]) for one in answer["halted"] if "told no" in one["why"]]
+    return [name for name in names if cap["scope"] != "agent" or str(cap["of"]).partition("@")[0] == name]
 
 
 # -- shown ----------------------------------------------------------------------------------------------
@@ -260,13 +267,12 @@ def _caps(out: Output, answer: Record) -> None:
         spent, limit = (amount_text(unit, round(cap[name] * scale)) for name in ("spent", "limit"))
         assumed = f"assumed {amount_text(unit, round(cap['assumed'] * scale))}" if cap["assumed"] else ""
         unknown = f"{counted(cap['unknown_runs'], 'run')} of unknown cost" if cap["unknown_runs"] else ""
+        percent = f"{'at least ' if unknown else ''}{cap['percent']} %"
         rows.append(
             [
                 f"{words(cap['of'])}",
                 f"{spent} of {limit} a day",
-                f"{_bar(cap['percent'])} {cap['percent']} %"
-                if out.width is not None
-                else f"{cap['percent']} %",
+                f"{_bar(cap['percent'])} {percent}" if out.width is not None else percent,
                 ", ".join(filter(None, (assumed, unknown, f"by {words(cap['source'])}"))),
             ]
         )

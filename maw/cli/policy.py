@@ -76,7 +76,8 @@ def status(
     ] = LATE,
     as_json: Json = False,
 ) -> int:
-    """Which agent runs with which version: current, old, none, unknown, never pulsed. Exit 1: there is no policy."""
+    """Which agent runs with which version: current, old, none, unknown, never pulsed. Of other hosts, as they said it
+    last. Exit 1: there is no policy."""
     out = Output.to_stdout(as_json)
     found = plain_daemon().get("/api/policy/status", grace_s=int(duration(late, "--late"))).body
     told = found.get("policy")

@@ -28,6 +28,8 @@ OLD: Final = "old"
 NONE: Final = "none"
 UNKNOWN: Final = "unknown"
 NEVER: Final = "never pulsed"
+UNHEARD: Final = "not heard yet"
+"""Of another host's agent: it never pulsed, or its host, which says so every quarter of an hour, has not yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +97,14 @@ def in_order(policies: Iterable[Policy]) -> tuple[Policy, ...]:
     return tuple(sorted(policies, key=lambda one: (one.version, one.at_ms, one.id), reverse=True))
 
 
-def standing(ran: bytes | None, pulsed: int | None, policies: Sequence[Policy]) -> tuple[str, int | None]:
+def standing(
+    ran: bytes | None, pulsed: int | None, policies: Sequence[Policy], *, own: bool = True
+) -> tuple[str, int | None]:  # fmt: skip
     """How an agent stands to the policy in force, and which version it runs, where that is known. ``ran``: the mark
-    that it told last; ``pulsed``: when it last did, ms; ``policies``: those that count, the one in force first."""
+    that it told last; ``pulsed``: when it last did, ms; ``policies``: those that count, the one in force first;
+    ``own``: it is of this host, and no other has to say it."""
     if pulsed is None:
-        return NEVER, None
+        return (NEVER if own else UNHEARD), None
     if ran is None:
         return NONE, None
     version = next((one.version for one in policies if one.mark == ran), None)

@@ -77,7 +77,7 @@ class Policies:
 
     def _agent(self, row: AgentRow, since: int, grace_ms: int) -> Json:
         seen = self._presences.seen(row)
-        state, version = standing(seen.policy, seen.pulsed, self._ruling.policies)
+        state, version = standing(seen.policy, seen.pulsed, self._ruling.policies, own=row.uid is not None)
         return {
             "agent": self._directory.address(row), "state": state, "version": version,
             "late": is_late(state, since, seen.pulsed, self._now(), grace_ms), "last_pulse_at": iso(seen.pulsed),

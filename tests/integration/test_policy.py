@@ -41,11 +41,12 @@ async def test_who_runs_which_version_is_known_everywhere(make_home: MakeHome) -
         first = await oracle.service.policy(await oracle.owner(), None)
         assert (first["version"], first["text"], first["by"]) == (1, "Be kind.\n", "operator founder")
         assert {name: one["state"] for name, one in (await status(mbp)).items()} == {
-            "arthur@mbp": "never pulsed", "neo@oracle": "never pulsed",
+            "arthur@mbp": "never pulsed", "neo@oracle": "not heard yet",
         }  # fmt: skip
         neo = oracle.node.state.local["neo"]
         oracle.node.presences.pulse(neo, bytes.fromhex(first["id"]))
         assert (await status(oracle))["neo@oracle"]["state"] == "current"
+        assert (await status(mbp))["neo@oracle"]["state"] == "not heard yet", "oracle has not said so"
         await oracle.node.presences.keep()
         await until(
             lambda: any(row.id == neo.id and row.seen.policy for row in mbp.node.directory.agents()), "told"

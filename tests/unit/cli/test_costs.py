@@ -95,7 +95,8 @@ def test_a_cap_is_set_and_an_agent_resumed(
     cli: Cli, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MAW_AGENT", "~")
-    told = {"caps": [{**CAP, "unknown_runs": 2}], "halted": [], "unseen": ["neo"]}
+    halted = [{"agent": "scout", "why": "halted: a run of its told no money"}]
+    told = {"caps": [{**CAP, "unknown_runs": 2}], "halted": halted, "unseen": ["neo"]}
     daemon.answers["POST /api/costs/cap"] = daemon.answers["POST /api/costs/resume"] = (200, told)
     result = cli("cost", "cap", "@scout", "usd=$2.50/day", "tokens=1_000_000", "runner_s=off")
     assert daemon.asked[-1].body == {
@@ -104,7 +105,11 @@ def test_a_cap_is_set_and_an_agent_resumed(
         "tokens": 1000000,
         "runner_s": "off",
     }
-    assert "2 runs of today told no money" in result.err
+    assert "scout is halted now, however much is left of the cap: 2 runs of today told no money" in result.err
+    assert (
+        "maw cost resume scout; [cost] unknown_usd in maw.toml" in result.err
+        and "at least 85 %" in result.out
+    )
     assert "neo work in a session of their own" in result.err
     cli("cost", "cap", "--host", "usd=20")
     assert daemon.asked[-1].body == {"usd": "20.000000"}

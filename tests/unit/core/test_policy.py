@@ -17,6 +17,7 @@ from maw.core.policy import (
     NONE,
     OLD,
     POLICY,
+    UNHEARD,
     UNKNOWN,
     check_policy,
     in_order,
@@ -107,6 +108,8 @@ def test_who_runs_which_and_who_is_late() -> None:
     assert standing(bytes(16), 5, policies) == (UNKNOWN, None)
     assert standing(None, 5, policies) == (NONE, None)
     assert standing(new, None, policies) == (NEVER, None)
+    assert standing(None, None, policies, own=False) == (UNHEARD, None), "its host says it later"
+    assert standing(old, 5, policies, own=False) == (OLD, 1)
     since, now = 1_000, 1_001 + LATE_MS
     assert is_late(OLD, since, since + 1, now) and is_late(NONE, since, since + 1, now)
     assert not is_late(OLD, since, since, now), "its next pulse takes it along"
