@@ -38,6 +38,7 @@ class Alerts:
         self._saving: dict[tuple[str, str], tuple[Alert, int, int]] = {}
         self._logged: dict[tuple[str, str], int] = {}
         self._settled: set[tuple[str, str]] = set()
+        self._saves = 0
 
     def listen(self, heard: Callable[[Alert], None], over: Callable[[str, str], None]) -> None:
         """From now on these are called with each alert, and with what is settled. They must not fail."""
@@ -93,9 +94,14 @@ class Alerts:
     async def recent(self, db: Database, show: Callable[[int], Any], limit: int = 20) -> list[dict[str, Any]]:
         """The latest alerts, newest first, as status shows them: also those that the disk has not taken yet."""
         sql = "SELECT kind, subject, text, count, last FROM alerts ORDER BY last DESC LIMIT ?"
+        while True:
+            saves = self._saves
+            rows = await db.rows(sql, (limit + len(self._settled),))
+            if saves == self._saves:
+                break  # else what was written meanwhile is neither in these rows nor pending any more
         found = {
             (kind, subject): (last, text, count)
-            for kind, subject, text, count, last in await db.rows(sql, (limit + len(self._settled),))
+            for kind, subject, text, count, last in rows
             if (kind, subject) not in self._settled
         }
         pending = [*self._saving.items(), *self._unsaved.items()]
@@ -138,8 +144,12 @@ class Alerts:
                 (MAX_KEPT,),
             )
 
+        def written(_: None) -> None:
+            self._saving.clear()
+            self._saves += 1
+
         try:
-            await self._writer.submit(write, lambda _: self._saving.clear())
+            await self._writer.submit(write, written)
         except MawError as error:
             log.debug("alerts could not be written yet: %s", error.message)
             over = self._settled

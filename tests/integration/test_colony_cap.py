@@ -43,7 +43,7 @@ async def test_what_all_hosts_spent_halts_all_agents(make_home: MakeHome) -> Non
         assert (await colony_caps(oracle))[0]["source"] == "operator founder"
         await run(oracle, "trin", usd=399_999)
         await until_true(lambda: both_know(99), "the other host's too")
-        assert ("cost", "colony usd") in await mbp.alerts()
+        await until_true(lambda: is_told(mbp, "cost", "colony usd"), "a human is told before it is spent")
         await run(mbp, "arthur", usd=1)
         await until_true(lambda: halted(oracle, "trin"), "by what the other host's agent spent")
         why = await refused(oracle, "trin")
@@ -53,6 +53,11 @@ async def test_what_all_hosts_spent_halts_all_agents(make_home: MakeHome) -> Non
         more = cap_statement(key, mbp.node.membership.book.colony, "usd", 2 * DOLLAR, [cap.id], now())
         await say(oracle, more, mbp)
         await until_true(lambda: free(mbp, "arthur"), "a higher cap ends it")
+
+
+async def is_told(host: Host, *about: str) -> bool:
+    await host.node.spending.keep()
+    return about in await host.alerts()
 
 
 async def free(host: Host, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -27,6 +28,11 @@ async def soul(host: Host, who: str, version: str | None = None) -> str:
     found = await host.service.soul(await host.owner(), who, version)
     text: str = found["text"]
     return text
+
+
+async def forgot(host: Host, words: str) -> bool:
+    rows = await host.node.db.rows("SELECT count(*) FROM entries WHERE instr(payload, ?) > 0", (words,))
+    return bool(rows[0][0] == 0)
 
 
 async def has(host: Host, who: str, text: str | None) -> None:
@@ -109,8 +115,7 @@ async def test_a_frozen_agent_says_none_and_an_operator_redacts_one(make_home: M
         await say(mbp, gone, oracle)
         for host in (mbp, oracle):
             await has(host, "neo", SCOUT)
-            rows = await host.node.db.rows("SELECT count(*) FROM entries WHERE instr(payload, '4711') > 0")
-            assert rows[0][0] == 0
+            await until_true(partial(forgot, host, "4711"), "nothing of it stays on the disk")
         target = Target(AGENT, oracle.me, oracle.node.state.local["neo"].id, name="neo@oracle")
         ice = freeze_statement(key, colony, target, "", now())
         await say(mbp, ice, oracle)

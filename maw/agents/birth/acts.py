@@ -319,12 +319,11 @@ def agent(site: Site, asked: Asked) -> Told:
     name = check_name(asked["agent"])
     person = site.person(asked["user"])
     try:
-        users = site.daemon().do(calls.users())
+        there = _known(site, name)
     except NotRunning:
         if asked.get("dry"):
             return to_do(name)
         raise
-    there = next((one for one in users if one.get("local") and one.get("username") == name), None)
     if there is not None and (person is None or there.get("uid") not in (None, person.uid)):
         raise Conflict(
             f"there is an agent {name} on that host already, of uid {there.get('uid')}", code="agent_exists",
@@ -350,6 +349,12 @@ def agent(site: Site, asked: Asked) -> Told:
         address = there["address"]
     _by(site, person, {"do": "keep-token", "path": str(token), "token": secret})
     return to_do(address, address=address)
+
+
+def _known(site: Site, name: str) -> dict[str, Any] | None:
+    """The agent of that host that is called so."""
+    users = site.daemon().do(calls.users())
+    return next((one for one in users if one.get("local") and one.get("username") == name), None)
 
 
 def keep_token(_: Site, asked: Asked) -> Told:
@@ -387,6 +392,8 @@ def bus(site: Site) -> dict[str, str]:
 def hello(site: Site, asked: Asked) -> Told:
     """The first pulse, which introduces it in ``channel``; done when a post of its stands there."""
     name, channel = check_name(asked["agent"]), asked["channel"]
+    if asked.get("dry") and not _is_there(site, name):
+        return to_do(f"it introduces itself in #{channel}")
     if (said := _introduced(site, name, channel)) is not None:
         return done(f"#{channel}: {said}", text=said)
     if asked.get("dry"):
@@ -400,6 +407,14 @@ def hello(site: Site, asked: Asked) -> Told:
         f"the first pulse said nothing in #{channel}: {told}", code="no_introduction",
         hint=f"memory/log.md in its home has what the runner answered; by hand: maw send --as {name} '#{channel}' …",
     )  # fmt: skip
+
+
+def _is_there(site: Site, name: str) -> bool:
+    """False also while there is no node: a dry run has made neither."""
+    try:
+        return _known(site, name) is not None
+    except NotRunning:
+        return False
 
 
 def _pulse(site: Site, person: Person, name: str) -> Ran:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from maw import __version__
 from maw.agents.birth.engine import Engine, Helper, Outcome, Step, Told
 from maw.agents.birth.far import Far, Here, Ssh
 from maw.agents.birth.gcloud import Cloud
@@ -152,7 +153,8 @@ class Birth:
                 hint="bring the maw there up to date (docs/operations.md, Upgrade), then give birth again",
             )  # fmt: skip
         self._helper = Helper(self.far, python, self.engine.dry)
-        node = facts.maw_version if facts.helper else "no maw"
+        there = f"maw {__version__}" if self.wanted.host is None else facts.maw_version
+        node = there if python is not None else "no maw"
         return Outcome(
             True, f"{facts.host}: {facts.os}, {facts.machine}, {facts.python_is or 'no Python'}, {node}"
         )

@@ -12,6 +12,7 @@ from typing import Any
 from maw.agents.birth import acts, ends
 from maw.agents.birth.site import Person, Site
 from maw.agents.birth.there import answer
+from maw.errors import NotFound
 from maw.ops.machine import Ran
 
 ME = Person("scout", os.getuid() or 1000, os.getgid(), Path("/nonexistent"), "maw agent scout")
@@ -28,6 +29,7 @@ class Made(Site):
         self.posted: list[tuple[str, Any]] = []
         self.ran: list[list[str]] = []
         self.fails: set[str] = set()
+        self.sent: list[dict[str, Any]] = []
 
     def person(self, name: str) -> Person | None:
         return self.people.get(name)
@@ -37,7 +39,12 @@ class Made(Site):
             self.posted.append((path, body))
             return SimpleNamespace(body={"token": "mt1secret", "address": "scout@vault"})
 
-        return SimpleNamespace(do=lambda _: self.users, post=post)
+        def get(path: str, **_: object) -> Any:
+            if speaker not in [one["username"] for one in self.users]:
+                raise NotFound(f"no agent of this host is called {speaker}", code="no_such_agent")
+            return SimpleNamespace(body=self.sent)
+
+        return SimpleNamespace(do=lambda _: self.users, post=post, get=get)
 
     def run(self, command: Sequence[str], **more: Any) -> Ran:
         self.ran.append(list(command))
@@ -83,6 +90,17 @@ def test_a_home_is_made_once_and_kept_as_it_is(tmp_path: Path) -> None:
     (home / "soul.md").write_text("# another\n")
     assert ask(site, "home", soul="# scout\n")["done"] is True
     assert (home / "soul.md").read_text() == "# another\n"
+
+
+def test_a_dry_run_goes_on_past_the_agent_that_it_did_not_make(tmp_path: Path) -> None:
+    site = Made(tmp_path, scout=person(tmp_path))
+    told = ask(site, "hello", channel="general", dry=True)
+    assert told["done"] is False and "introduces itself in #general" in told["said"]
+    site.users.append({"username": "scout", "local": True, "uid": 1001, "address": "scout@vault"})
+    assert ask(site, "hello", channel="general", dry=True)["done"] is False
+    site.sent.append({"channel": "general", "text": "I am scout"})
+    assert ask(site, "hello", channel="general", dry=True)["done"] is True
+    assert site.ran == [], "and begins no pulse"
 
 
 def test_each_install_line_once(tmp_path: Path) -> None:
