@@ -72,6 +72,12 @@ def install(
     dream_every: Annotated[
         str | None, typer.Option("--dream-every", metavar="TIME", help="How often it dreams; 4h if left out.")
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="With --pulse, --dream: show what would be written and run; change nothing."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Start the node now and at every boot; again, to bring the unit up to date. Says how to undo it.
@@ -85,9 +91,11 @@ def install(
 
         report = service_timers.install(
             Machine.here(), pulse or (), dream or (), user=user, folder=folder, every=every,
-            dream_every=dream_every, manager=manager, replace=replace,
+            dream_every=dream_every, manager=manager, replace=replace, dry_run=dry_run,
         )  # fmt: skip
-        return _tell(Output.to_stdout(as_json), report)
+        return _tell(Output.to_stdout(as_json), report, dry_run)
+    if dry_run:
+        raise BadInput("--dry-run is for agents' timers: say --pulse NAME or --dream NAME beside it")
     for option, value in {
         "--user": user,
         "--dir": folder,
@@ -134,17 +142,20 @@ def _whoever_asked(env: Mapping[str, str]) -> list[str]:
     return [user] if os.geteuid() == 0 and user not in ("", "root") else []
 
 
-def _tell(out: Output, report: Any) -> int:
+def _tell(out: Output, report: Any, dry_run: bool = False) -> int:
     """Each step with whether it worked, what is left to do, how to undo it. 6 when a step failed."""
     if out.as_json:
-        out.json(_plain(report))
+        out.json({**_plain(report), **({"dry_run": True} if dry_run else {})})
     else:
         for step in report.steps:
-            mark = out.style("done", "green") if step.ok else out.style("FAILED", "red")
+            done = out.style("to do", "yellow") if dry_run else out.style("done", "green")
+            mark = done if step.ok else out.style("FAILED", "red")
             out.line(f"{mark}  {step.text}" + (f"   (undo: {step.undo})" if step.undo else ""))
         for hint in report.hints:
             out.line(f"next: {hint}")
-        if report.undo:
+        if dry_run:
+            out.line("nothing was changed")
+        elif report.undo:
             out.line(f"undo: {report.undo}")
     return 0 if report.ok else Unavailable.exit_code
 

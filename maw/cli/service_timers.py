@@ -22,7 +22,7 @@ from maw.ops.report import ServiceReport, Step
 def install(
     machine: Machine, pulses: Iterable[str], dreams: Iterable[str], *,
     user: str | None, folder: str | None, every: str | None, dream_every: str | None,
-    manager: str | None, replace: bool,
+    manager: str | None, replace: bool, dry_run: bool = False,
 ) -> ServiceReport:  # fmt: skip
     which = wanted(pulses, dreams)
     if folder is not None and len({name for _, name in which}) > 1:
@@ -35,7 +35,11 @@ def install(
     timers = [_timer(machine, kind, name, user, folder, often[kind]) for kind, name in which]
     node, command = find_home(machine.environment, machine.euid).path, service.this_command()
     chosen = agent_timers.choose(machine, manager, timers, home=node, command=command)
-    report = agent_timers.install(machine, chosen, timers, home=node, command=command, replace=replace)
+    report = agent_timers.install(
+        machine, chosen, timers, home=node, command=command, replace=replace, dry_run=dry_run
+    )
+    if dry_run:
+        return report
     often_told = {one.agent: one.every_s for one in timers if one.kind is Kind.PULSE}
     return _announced(machine, report, often_told)
 

@@ -116,14 +116,16 @@ def _cron(timers: Sequence[AgentTimer], home: Path | None, command: Path | None)
 
 def install(
     machine: Machine, manager: Manager, timers: Sequence[AgentTimer], *,
-    home: Path, command: Path, replace: bool = False,
+    home: Path, command: Path, replace: bool = False, dry_run: bool = False,
 ) -> ServiceReport:  # fmt: skip
-    """Write them and start them; what stood in the way before anything was done raises. ``home``: the node's."""
+    """Write them and start them; what stood in the way before anything was done raises. ``home``: the node's.
+    ``dry_run``: change nothing, and report what would be done."""
     folder = unit_path(machine, manager, home).parent
-    work = Work(machine)
+    work = Work(machine, dry_run)
     for one in timers:
         _check(machine, manager, folder, one, command, replace)
-    machine.path(folder).mkdir(parents=True, exist_ok=True)
+    if not dry_run:
+        machine.path(folder).mkdir(parents=True, exist_ok=True)
     record = Record(manager.value, str(home))
     changed: set[str] = set()
     for kind in dict.fromkeys(one.kind for one in timers):
@@ -326,6 +328,9 @@ def _write(work: Work, path: Path, text: str) -> bool:
     target = work.machine.path(path)
     if target.is_file() and target.read_text(encoding="utf-8", errors="replace") == text:
         return False
+    if work.dry_run:
+        work.did(f"write {path}")
+        return True
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
     work.did(f"wrote {path}", f"rm {path}")

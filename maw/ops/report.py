@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,9 +38,10 @@ class ServiceReport:
 
 @dataclass(slots=True)
 class Work:
-    """Gathers the steps while they are done."""
+    """Gathers the steps while they are done; ``dry_run``: instead of that."""
 
     machine: Machine
+    dry_run: bool = False
     steps: list[Step] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
 
@@ -48,6 +50,9 @@ class Work:
 
     def run(self, text: str, command: Iterable[str], undo: str = "") -> Ran:
         """Run ``command`` and note it under ``text``, with what it said when it failed."""
+        if self.dry_run:
+            self.did(f"{text}: {shlex.join(command)}")
+            return Ran(0, "")
         ran = self.machine.run(tuple(command))
         self.steps.append(Step(text if ran.ok else f"{text}: FAILED: {ran.words}", ran.ok, undo))
         return ran

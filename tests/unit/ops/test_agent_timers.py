@@ -185,6 +185,23 @@ def test_without_systemd_the_line_for_cron_is_given(world: World) -> None:
         agent_timers.choose(world.machine(), "cron")
 
 
+def test_a_dry_run_shows_what_would_be_done_and_changes_nothing(world: World) -> None:
+    def files() -> list[Path]:
+        return sorted(world.root.rglob("*"))
+
+    machine, before = world.machine(), files()
+    shown = agent_timers.install(machine, Manager.SYSTEM, [timer()], home=HOME, command=COMMAND, dry_run=True)
+    assert files() == before
+    assert not [one for one in world.ran if {"enable", "start", "restart", "daemon-reload"} & set(one)]
+    texts = [step.text for step in shown.steps]
+    assert f"write /{UNITS}/maw-pulse@.timer" in texts
+    assert any(text.endswith("systemctl start maw-pulse@scout.timer") for text in texts)
+    done = install(world)
+    assert len(done.steps) == len(shown.steps)
+    again = agent_timers.install(machine, Manager.SYSTEM, [timer()], home=HOME, command=COMMAND, dry_run=True)
+    assert not [step for step in again.steps if step.text.startswith("write")], "that is there"
+
+
 def test_the_line_for_cron_runs_with_what_cron_has(world: World, tmp_path: Path) -> None:
     """It knows neither where maw lies nor the node, its PATH is short, and % ends its line."""
     (world.root / "run/systemd/system").rmdir()
