@@ -1,7 +1,8 @@
 """An agent's folder as one file: packed on its old host, looked through on the new one, unpacked there by its owner.
 
 Of what comes from another host nothing is believed: only files, folders and links that stay inside are taken, under
-relative names, with the rights of files and no owner; and no more of it than MAX_FILES and MAX_BYTES.
+relative names, with the rights of files and no owner; and no more of it than MAX_FILES and MAX_BYTES. What it takes of
+memory to look is bounded, whatever it says.
 """
 
 from __future__ import annotations
@@ -15,18 +16,17 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
-from typing import IO, Any, Final, Protocol
+from typing import IO, Final
+
+from maw.node.untarring import Part, Readable, members
 
 MAX_FILES: Final = 100_000
 MAX_BYTES: Final = 2 << 30
 MAX_NAME: Final = 1024
 LEFT_OUT: Final = (".maw",)
 """The machine's own: locks and journals of the old host mean nothing on the new one."""
-
-
-class Readable(Protocol):
-    def read(self, size: int = -1, /) -> bytes: ...
 
 
 def pack(home: Path, into: IO[bytes]) -> int:
@@ -37,7 +37,7 @@ def pack(home: Path, into: IO[bytes]) -> int:
         for path in _walk(home):
             name = path.relative_to(home).as_posix()
             info = tar.gettarinfo(path, arcname=name)
-            if info is None or (info.issym() and not _stays_inside(name, info.linkname)):
+            if info is None or (info.issym() and not _goes_along(home, name, info.linkname)):
                 continue
             info.uid = info.gid = 0
             info.uname = info.gname = ""
@@ -64,9 +64,8 @@ def _walk(home: Path) -> Iterator[Path]:
 def check_packed(source: Readable) -> None:
     """Raises ValueError for what would not be unpacked."""
     with _reading():
-        for _, file in _members(source):
-            while file is not None and file.read(1 << 16):
-                pass
+        for _ in _members(source):
+            pass
 
 
 def check_free(target: Path) -> None:
@@ -95,7 +94,7 @@ def unpack(source: Readable, target: Path) -> int:
     return count
 
 
-def _put(folder: Path, info: tarfile.TarInfo, file: IO[bytes] | None) -> bool:
+def _put(folder: Path, info: tarfile.TarInfo, file: Part | None) -> bool:
     path = folder / info.name
     _make_folder(path if info.isdir() else path.parent)
     if info.isdir():
@@ -120,22 +119,13 @@ def _make_folder(path: Path) -> None:
         path.mkdir(mode=0o700)
 
 
-def _members(source: Readable) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
-    """One after the other, each checked. Raises ValueError."""
-    size = count = 0
-    links: set[str] = set()
-    seen: set[str] = set()
-    stream: Any = source
-    with tarfile.open(fileobj=stream, mode="r|gz") as tar:
-        for info in tar:
-            count, size = count + 1, size + max(0, info.size)
-            if count > MAX_FILES or size > MAX_BYTES:
-                raise ValueError(f"the folder has more than {MAX_FILES} files, or {MAX_BYTES >> 20} MiB")
-            info.name = _safe(info, links, seen)
-            seen.add(info.name)
-            if info.issym():
-                links.add(info.name)
-            yield info, tar.extractfile(info) if info.isreg() else None
+def _members(source: Readable) -> Iterator[tuple[tarfile.TarInfo, Part | None]]:
+    """One after the other, each checked, and behind the last all that only the whole tells. Raises ValueError."""
+    places = Places()
+    for info, part in members(source, most=MAX_FILES, most_bytes=MAX_BYTES):
+        info.name = places.take(info)
+        yield info, part
+    places.check_links()
 
 
 @contextmanager
@@ -149,28 +139,75 @@ def _reading() -> Iterator[None]:
         raise ValueError(f"the folder was not packed as maw packs one: {error}") from None
 
 
-def _safe(info: tarfile.TarInfo, links: set[str], seen: set[str]) -> str:
-    name = posixpath.normpath(info.name)
-    parts = name.split("/")
-    if name.startswith("/") or ".." in parts or name == "." or len(name) > MAX_NAME or "\0" in name:
-        raise ValueError("the folder has a name that leads out of it")
-    if not (info.isreg() or info.isdir() or info.issym()):
-        raise ValueError("the folder has something that is no file, folder or link")
-    if any("/".join(parts[:at]) in links for at in range(1, len(parts))) or (
-        name in seen and not info.isdir()
-    ):
-        raise ValueError("the folder has one name twice, or something behind a link")
-    if info.issym() and not _stays_inside(name, info.linkname):
-        raise ValueError("the folder has a link that leads out of it")
-    return name
+class Places:
+    """Where the members of one archive lie. Names are held as numbers under a key of this check alone: 100,000 long
+    ones must not fill the memory."""
+
+    def __init__(self) -> None:
+        self._key = os.urandom(16)
+        self._seen: set[int] = set()
+        self._folders: set[int] = set()
+        self._links: set[int] = set()
+        self._through: set[int] = set()
+
+    def take(self, info: tarfile.TarInfo) -> str:
+        """Its name, made plain. Raises ValueError."""
+        name = posixpath.normpath(info.name)
+        if name.startswith("/") or ".." in name.split("/") or name == "." or _is_odd(name):
+            raise ValueError("the folder has a name that leads out of it")
+        if not (info.isreg() or info.isdir() or info.issym()):
+            raise ValueError("the folder has something that is no file, folder or link")
+        above, number = posixpath.dirname(name), self._number(name)
+        if above and self._number(above) not in self._folders:
+            raise ValueError("the folder has something in no folder of it, or behind a link")
+        if number in self._seen and not (info.isdir() and number in self._folders):
+            raise ValueError("the folder has one name twice")
+        self._seen.add(number)
+        if info.isdir():
+            self._folders.add(number)
+        elif info.issym():
+            self._links.add(number)
+            self._note_link(name, info.linkname)
+        return name
+
+    def _note_link(self, name: str, link: str) -> None:
+        through = leads_through(name, link)
+        if through is not None:
+            self._through.update(map(self._number, through))
+        if through is None or len(self._through) > MAX_FILES:
+            raise ValueError("the folder has a link that leads out of it, or links without end")
+
+    def check_links(self) -> None:
+        """Raises ValueError where a link leads through another one: by the letter it stays inside, on a disk it need
+        not."""
+        if not self._links.isdisjoint(self._through):
+            raise ValueError("the folder has a link that leads through another link")
+
+    def _number(self, name: str) -> int:
+        data = name.encode("utf-8", "surrogateescape")
+        return int.from_bytes(blake2b(data, digest_size=8, key=self._key).digest(), "big")
 
 
-def _stays_inside(name: str, link: str) -> bool:
-    """Whether a link at ``name`` leads to somewhere in the folder, taken by the letter."""
-    if not link or link.startswith("/") or "\0" in link:
-        return False
-    reached = posixpath.normpath(posixpath.join(posixpath.dirname(name), link))
-    return not (reached == ".." or reached.startswith("../"))
+def leads_through(name: str, link: str) -> list[str] | None:
+    """The folders through which a link at ``name`` leads, all but where it ends; None where it may leave the folder: to
+    go up behind a name is to ask what that name is."""
+    parts = [part for part in link.split("/") if part not in ("", ".")]
+    ups = next((n for n, part in enumerate(parts) if part != ".."), len(parts))
+    at = posixpath.dirname(name).split("/") if "/" in name else []
+    if not link or link.startswith("/") or _is_odd(link) or ".." in parts[ups:] or ups > len(at):
+        return None
+    reached = [*at[: len(at) - ups], *parts[ups:]]
+    return ["/".join(reached[:n]) for n in range(1, len(reached))]
+
+
+def _is_odd(name: str) -> bool:
+    return len(name) > MAX_NAME or "\0" in name
+
+
+def _goes_along(home: Path, name: str, link: str) -> bool:
+    """Whether a link of a folder that is here is taken where it goes."""
+    through = leads_through(name, link)
+    return through is not None and not any((home / part).is_symlink() for part in through)
 
 
 def _sync_all(folder: Path) -> None:

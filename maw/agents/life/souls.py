@@ -127,11 +127,20 @@ def known_soul(home: AgentHome) -> str | None:
 
 def read_soul(home: AgentHome) -> bytes | None:
     """The bytes of the file, cut behind what a soul may have; None where there is none. Raises Refused: it is no file,
-    or what a link leads to belongs to somebody else, who would have his words read and told."""
+    or a link that leads out of the home, or to what is somebody else's: everybody in the Colony would read that."""
     try:
-        handle = os.open(home.soul, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        path = home.soul.resolve(strict=True)
+        if not path.is_relative_to(home.folder.resolve()):
+            raise Refused(
+                f"{home.soul} leads out of the home, to {path}: everybody in the Colony would read that",
+                code="bad_soul",
+                hint="put a copy there instead of a link",
+            )
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    except RuntimeError:  # before Python 3.13: links in a circle
+        raise Refused(f"{home.soul} leads in a circle", code="bad_soul", hint="rm it") from None
     except OSError as error:
         raise Refused(f"{home.soul}: cannot be read: {error.strerror}", code="cannot_read") from None
     info = os.fstat(handle)

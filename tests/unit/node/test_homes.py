@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import stat
 import tarfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,10 @@ def test_what_is_packed_comes_back(tmp_path: Path) -> None:
     (home / "latest").symlink_to("memory/log.md")
     (home / "outside").symlink_to("/etc/passwd")
     (home / "above").symlink_to("../elsewhere")
+    (home / "memory" / "newest").symlink_to("../latest")
+    (home / "past").symlink_to("memory/dreams")
+    (home / "through").symlink_to("past/first.md")
+    (home / "up").symlink_to("past/../../soul.md")
     os.link(home / "soul.md", home / "again.md")
     os.mkfifo(home / "pipe")
     (home / ".maw").mkdir()
@@ -56,7 +62,10 @@ def test_what_is_packed_comes_back(tmp_path: Path) -> None:
     there = tmp_path / "there" / "scout"
     assert unpack(packed(home), there) == 4
     names = {path.relative_to(there).as_posix() for path in there.rglob("*")}
-    assert names == {"soul.md", "again.md", "run.sh", "memory", "memory/dreams", "memory/log.md", "latest"}
+    assert names == {"soul.md", "again.md", "run.sh", "memory", "memory/dreams", "memory/log.md", "latest"} | {
+        "memory/newest", "past",
+    }  # fmt: skip
+    assert (there / "memory" / "newest").read_text() == "é\n" * 1000
     assert (there / "latest").read_text() == "é\n" * 1000
     assert (there / "again.md").read_text() == "who it is"
     assert stat.S_IMODE((there / "run.sh").stat().st_mode) == 0o700
@@ -73,6 +82,14 @@ def test_what_is_packed_comes_back(tmp_path: Path) -> None:
         [("link", tarfile.SYMTYPE, "../..")],
         [("a/link", tarfile.SYMTYPE, "../../x")],
         [("link", tarfile.SYMTYPE, "memory"), ("link/x", tarfile.REGTYPE, "x")],
+        [("d", tarfile.SYMTYPE, "."), ("e", tarfile.SYMTYPE, "d/..")],
+        [("d", tarfile.SYMTYPE, "."), ("e", tarfile.SYMTYPE, "d/soul.md")],
+        [("e", tarfile.SYMTYPE, "d/soul.md"), ("d", tarfile.SYMTYPE, ".")],
+        [("a", tarfile.DIRTYPE, ""), ("a/d", tarfile.SYMTYPE, ".."), ("e", tarfile.SYMTYPE, "a/d/x")],
+        [("a", tarfile.DIRTYPE, ""), ("e", tarfile.SYMTYPE, "a/../x")],
+        [("nowhere/x", tarfile.REGTYPE, "x")],
+        [("a", tarfile.REGTYPE, ""), ("a/x", tarfile.REGTYPE, "x")],
+        [("holes", tarfile.GNUTYPE_SPARSE, "")],
         [("hard", tarfile.LNKTYPE, "/etc/passwd")],
         [("tty", tarfile.CHRTYPE, "")],
         [("disk", tarfile.BLKTYPE, "")],
@@ -135,3 +152,42 @@ def test_it_takes_no_place_that_is_taken(tmp_path: Path) -> None:
     assert (tmp_path / "full" / "soul.md").read_text() == "old"
     (tmp_path / "empty").mkdir()
     assert unpack(packed(home), tmp_path / "empty") == 1
+
+
+@pytest.mark.parametrize("kind", [*b"LKxgS"])
+def test_no_header_is_read_whole_that_says_it_is_endless(kind: int) -> None:
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = bytes([kind]), 1 << 30
+    source = Counted(gzip.compress(info.tobuf(tarfile.GNU_FORMAT)) + gzip.compress(b"a" * (32 << 20)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="the folder has"):
+            check_packed(source)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
+class Counted(io.BytesIO):
+    """Is read as a stream: nothing but ``read`` may be asked of it."""
+
+    def seek(self, *_: object) -> int:
+        raise AssertionError("it is a stream")
+
+
+def test_many_and_odd_headers() -> None:
+    def pax(*records: bytes) -> io.BytesIO:
+        info = tarfile.TarInfo("x")
+        info.type, data = tarfile.XHDTYPE, b"".join(records)
+        info.size = len(data)
+        block = info.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % 512)
+        return io.BytesIO(gzip.compress(block * times + tarfile.TarInfo("y").tobuf() + bytes(1024)))
+
+    times = 1
+    for odd in (b"9 size=a\n", b"99 path=x\n", b"1 a\n", b"path=x\n", b"7 path\n", b"11 mtime=x\n", b"0"):
+        with pytest.raises(ValueError, match="the folder"):
+            check_packed(pax(odd))
+    check_packed(pax(b"13 mtime=inf\n", b"22 SCHILY.xattr.a=bcd\n"))
+    times = 5000
+    with pytest.raises(ValueError, match="a header that is too long"):
+        check_packed(pax(b"9 path=x\n"))

@@ -150,7 +150,7 @@ def test_a_broken_version_restores_nothing(home: AgentHome) -> None:
 
 
 def test_a_link_is_replaced_and_never_written_through(home: AgentHome, tmp_path: Path) -> None:
-    away = tmp_path / "kept" / "scout.md"
+    away = home.folder / "kept" / "scout.md"
     away.parent.mkdir()
     away.write_text(SOUL)
     commit(away.parent)
@@ -169,6 +169,21 @@ def test_a_link_is_replaced_and_never_written_through(home: AgentHome, tmp_path:
     (home.folder / "soul.md.new").symlink_to(trap)
     put(home, b"# new\n")
     assert trap.read_text() == "keys" and home.soul.read_text() == "# new\n"
+
+
+def test_no_link_leads_out_of_the_home(home: AgentHome, tmp_path: Path) -> None:
+    private = tmp_path / "private.txt"
+    private.write_text("what I earn\n")
+    home.soul.unlink()
+    (home.folder / "out").symlink_to("..")
+    home.soul.symlink_to("out/private.txt")
+    assert home.soul.read_text() == "what I earn\n"
+    with pytest.raises(Refused, match="leads out of the home"):
+        read_soul(home)
+    home.soul.unlink()
+    home.soul.symlink_to("soul.md")
+    with pytest.raises(Refused):
+        read_soul(home)
 
 
 def test_no_pipe_and_nobody_elses_folder(home: AgentHome, monkeypatch: pytest.MonkeyPatch) -> None:
