@@ -163,3 +163,21 @@ async def test_a_fault_is_told_with_its_trace_in_the_log(
         assert "ZeroDivisionError" in text
         assert text.isprintable()
         assert any(record.exc_info for record in caplog.records)
+
+
+async def test_what_is_written_while_somebody_looks_is_seen(tmp_path: Path) -> None:
+    """The rows were read before it stood there, and it is not pending any more when they are put together."""
+    async with open_store(tmp_path / "c.db") as store:
+        alerts = Alerts(store.writer)
+        alerts.raise_alert(Alert("cost", "colony usd", "80 %"))
+
+        class Slow:
+            async def rows(self, sql: str, words: tuple[Any, ...]) -> Any:
+                found = await store.db.rows(sql, words)
+                if alerts.unsaved:
+                    await alerts.save()
+                return found
+
+        slow: Any = Slow()
+        found = await alerts.recent(slow, lambda at: at)
+        assert [(one["subject"], one["count"]) for one in found] == [("colony usd", 1)]
