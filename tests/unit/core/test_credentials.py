@@ -152,7 +152,7 @@ def test_it_takes_time_by_the_length_alone(piece: str) -> None:
     assert time.process_time() - begun < 5
 
 
-@pytest.mark.parametrize(("text", "kind"), FOUND)
+@pytest.mark.parametrize(("text", "kind"), FOUND, ids=[f"{at}-{kind}" for at, (_, kind) in enumerate(FOUND)])
 def test_nothing_of_it_is_left_where_it_is_masked(text: str, kind: str) -> None:
     told = masked(f"İt is {text}\nand so on")
     assert f"[{kind}, masked]" in told
