@@ -18,6 +18,9 @@ from maw.core.spending import MAX_COUNT, MAX_MODEL, Counts
 
 MAX_ROWS: Final = 300
 """Of one entry: 50 KB at the most."""
+MAX_ROWS_A_DAY: Final = 2_000
+"""Of one node and day: agents times lives times models. Of more, those that come first by agent, life and model are
+kept, and what the others say is not counted."""
 MAX_DAY: Final = 100_000
 MAX_LIFE: Final = (1 << 53) - 1
 MAX_COUNTERS: Final = 64

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 import aiosqlite
 
+from maw.core.identity import NodeId
 from maw.core.ledger import Account
 from maw.core.spending import NOTHING, Counts, Run, day_of, total
 from maw.node.authoring import wall_clock_ms
@@ -27,17 +28,21 @@ HOUR_MS: Final = 3_600_000
 
 
 class DayRead(NamedTuple):
-    """What was counted of everybody on a day, by node and agent."""
+    """What was counted of everybody on a day."""
 
     day: int
-    counts: dict[tuple[int, bytes], Counts]
+    counts: rows.OfDay
 
 
 class Costs:
-    """``day`` is the day of account: that of the clock, and never before one that something was counted in."""
+    """``day`` is the day of account: that of the clock, and never before one that something was counted in.
+    ``believes``: whether what a node says counts, by whatever key it said it."""
 
-    def __init__(self, store: Store, now_ms: Callable[[], int] = wall_clock_ms) -> None:
+    def __init__(
+        self, store: Store, believes: Callable[[NodeId], bool], now_ms: Callable[[], int] = wall_clock_ms
+    ) -> None:
         self._store = store
+        self._believes = believes
         self._now = now_ms
         self.life = secrets.randbits(53)
         """Of the database, as long as this daemon runs: see maw/core/spending.py."""
@@ -66,17 +71,20 @@ class Costs:
     async def read_day(self, conn: aiosqlite.Connection) -> DayRead:
         """Of the day of account, as it is on the disk. To be read by the writer, so that nothing comes between it and
         ``took_day``."""
-        return DayRead(day := self.day, await rows.of_day(conn, day))
+        return DayRead(day := self.day, await rows.of_day(conn, day, self._ours()))
 
     def took_day(self, read: DayRead) -> None:
-        ours = self._ours()
         found: dict[bytes, Counts] = {}
-        for (node, agent), counts in read.counts.items():
-            if node in ours:
-                found[agent] = found.get(agent, NOTHING).plus(counts)
+        for (_, agent), counts in read.counts.ours.items():
+            found[agent] = found.get(agent, NOTHING).plus(counts)
         self._today, self._counted_on = found, read.day
         self._of_host = total(found.values())
-        self._elsewhere = total(counts for (node, _), counts in read.counts.items() if node not in ours)
+        keys = self._store.state.node_at
+        self._elsewhere = total(
+            counts
+            for node, counts in read.counts.others.items()
+            if node in keys and self._believes(keys[node].key)
+        )
 
     def _ours(self) -> set[int]:
         """This node, by its key of today and those before: the day goes on when a key is rotated."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from maw.core.effects import Alert, Effect
 from maw.core.identity import NodeId, short_key
+from maw.core.ledger import MAX_ROWS_A_DAY
 from maw.core.redaction import Redaction
 from maw.core.replication import Replicator
 from maw.node.reactions import Feed, Reactions
@@ -60,6 +61,8 @@ class Folds:
             self._learn_recoveries()
         for node, count in fold.dropped_answers.items():
             self._reactions.alert(_answers_dropped(node, count))
+        for node, count in fold.dropped_accounts.items():
+            self._reactions.alert(_accounts_dropped(node, count))
         for node in fold.changed_recoveries:
             self._reactions.alert(other_recovery_key(node))
         try:
@@ -115,3 +118,12 @@ def _answers_dropped(node: NodeId, count: int) -> Alert:
         f" were dropped, {MAX_EARLY_ANSWERS} are kept"
     )
     return Alert("answers", about, text)
+
+
+def _accounts_dropped(node: NodeId, count: int) -> Alert:
+    about = short_key(node)
+    text = (
+        f"node {about} says of one day what more agents cost than can be: {count} accounts were dropped,"
+        f" {MAX_ROWS_A_DAY} are kept and counted"
+    )
+    return Alert("accounts", about, text)

@@ -71,7 +71,10 @@ class Keeping:
         book = self._book()
         if book.pending and entry.author in book.pending:
             return PENDING
-        if said is None and entry.kind != Kind.PRIVATE:  # of those, who is in a private channel
+        if said is None and entry.kind not in (
+            Kind.PRIVATE,
+            Kind.LEDGER,
+        ):  # of those, who is in a private channel
             return None
         ruling = book.ruling
         if ruling.revoked and (gone := ruling.revoked.get(entry.author)) is not None:

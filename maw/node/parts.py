@@ -351,7 +351,9 @@ class Parts:
         )
         self.alerts.listen(self._alerted, self._alert_over)
         self.refused = RefusalRecord(store)
-        self.costs = Costs(store)
+        self.costs = Costs(
+            store, lambda key: self.directory.counts(self.membership.book.ruling.successor(key))
+        )
         self.spending = Spending(
             store, self.costs, config.cost, config.name, self.directory.address,
             lambda agent: agent.id.hex() == self.herald.speaker, self.alerts.raise_alert, self.alerts.settle,

@@ -7,12 +7,12 @@ the greater of each number, whose they are. ``said``: an entry of ours has said 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import aiosqlite
 
-from maw.core.ledger import Account
+from maw.core.ledger import MAX_ROWS_A_DAY, Account
 from maw.core.spending import MAX_COUNT, UNITS, Counts, Run, Spent
 from maw.store.database import Database
 
@@ -28,6 +28,9 @@ SET_LEDGER: Final = f"""INSERT INTO ledger ({_NAMES}, said) VALUES ({_MARKS}, 1)
     ON CONFLICT (day, node, agent, life, model) DO UPDATE SET
     said = {" AND ".join(f"{name} <= excluded.{name}" for name in _COUNTERS)},
     {", ".join(f"{name} = max({name}, excluded.{name})" for name in _COUNTERS)}"""  # noqa: S608
+_MOST: Final = """DELETE FROM ledger WHERE day = ?1 AND node = ?2 AND (agent, life, model) >=
+    (SELECT agent, life, model FROM ledger WHERE day = ?1 AND node = ?2
+    ORDER BY agent, life, model LIMIT 1 OFFSET ?3)"""
 RUNS_KEPT_MS: Final = 31 * 86_400_000
 """For so long a run that is told again is known again."""
 
@@ -40,6 +43,13 @@ class Line(NamedTuple):
     agent: bytes
     model: str
     counts: Counts
+
+
+class OfDay(NamedTuple):
+    """What was counted on a day: of our own agents, by their node's number and id; of other nodes, by number."""
+
+    ours: dict[tuple[int, bytes], Counts]
+    others: dict[int, Counts]
 
 
 def ledger_row(node: int, account: Account) -> tuple[Any, ...]:
@@ -62,11 +72,23 @@ async def take_run(
     return True
 
 
-async def of_day(conn: aiosqlite.Connection, day: int) -> dict[tuple[int, bytes], Counts]:
-    """What each agent of the Colony, by its node's number and its id, came to on that day."""
-    sql = f"SELECT node, agent, {_SUMS} FROM ledger WHERE day = ? GROUP BY node, agent"  # noqa: S608
-    rows = await conn.execute_fetchall(sql, (day,))
-    return {(node, agent): _counts(counts) for node, agent, *counts in rows}
+def beyond(day: int, node: int) -> tuple[str, tuple[int, int, int]]:
+    """What takes away the rows of another host that are more than it may have of a day: those whose agent, life and
+    model come last. So every host keeps the same ones, in whatever order they came."""
+    return _MOST, (day, node, MAX_ROWS_A_DAY)
+
+
+async def of_day(conn: aiosqlite.Connection, day: int, ours: Collection[int]) -> OfDay:
+    """``ours``: this node's numbers. In SQL alone but for our own agents: others may have said much."""
+    marks = ", ".join("?" * len(ours))
+    mine = f"SELECT node, agent, {_SUMS} FROM ledger WHERE day = ? AND node IN ({marks}) GROUP BY node, agent"  # noqa: S608
+    others = f"SELECT node, {_SUMS} FROM ledger WHERE day = ? AND node NOT IN ({marks}) GROUP BY node"  # noqa: S608
+    found = await conn.execute_fetchall(mine, (day, *ours))
+    rest = await conn.execute_fetchall(others, (day, *ours))
+    return OfDay(
+        {(node, agent): _counts(counts) for node, agent, *counts in found},
+        {node: _counts(counts) for node, *counts in rest},
+    )
 
 
 async def lines(db: Database, since: int, until: int, nodes: Sequence[int] | None, limit: int) -> list[Line]:

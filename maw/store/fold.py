@@ -36,7 +36,7 @@ from maw.store.attached import rows as attached_rows
 from maw.store.changed import number
 from maw.store.changes import Changes
 from maw.store.channel_words import NOTHING, watched_by
-from maw.store.costs import ledger_row
+from maw.store.costs import beyond, ledger_row
 from maw.store.delivering import GROUP, MENTION, WATCHED, delivery, local_by, may_get, refill_directs
 from maw.store.editing import deliver, edits_of
 from maw.store.mending import write_back
@@ -139,6 +139,10 @@ class Fold:
     """Authors whose messages went into a mailbox here, and (epoch, seq) of the last that did."""
     _early: set[int] = field(default_factory=set)
     """Nodes that answered what is not known."""
+    dropped_accounts: dict[NodeId, int] = field(default_factory=dict)
+    """After ``write``: hosts that say more of a day than can be, and how many of their accounts were let go."""
+    _accounts: set[tuple[int, int]] = field(default_factory=set)
+    """Days and nodes of accounts of others."""
     changes: Changes = field(default_factory=Changes)
     _filled: list[Entry] = field(default_factory=list)
     progressed: bool = False
@@ -318,7 +322,10 @@ class Fold:
             at = shown_time(entry.hlc, self.now_ms).ms
             self.changes.presence |= take_presence(self.state, node, Presence.read(content), at)
         elif kind == Kind.LEDGER:
-            self.changes.ledger += [ledger_row(node.n, account) for account in read_ledger(content)]
+            accounts = read_ledger(content)
+            self.changes.ledger += [ledger_row(node.n, account) for account in accounts]
+            if entry.author != self.me:
+                self._accounts |= {(account.day, node.n) for account in accounts}
         elif kind == Kind.EDIT:
             self.take_edit(entry, place, Edit.read(content))
         elif kind == Kind.SEAL_KEY:
@@ -535,8 +542,8 @@ class Fold:
     async def close(self, conn: aiosqlite.Connection, result: T) -> T | Closing[T]:
         """As ``write``, where nothing of the job comes after it: rows that are all there is go with the COMMIT."""
         if (
-            self._filled or self._early or self._orders or self.complete or self._returned or self._claims
-            or self._mentioned or self._late
+            self._filled or self._early or self._accounts or self._orders or self.complete or self._returned
+            or self._claims or self._mentioned or self._late
         ):  # fmt: skip
             await self.write(conn)
             return result
@@ -555,6 +562,11 @@ class Fold:
             dropped = await conn.execute(_DROP_EARLY, (n, n, MAX_EARLY_ANSWERS))
             if dropped.rowcount > 0:
                 self.dropped_answers[self.state.node_at[n].key] = dropped.rowcount
+        for day, n in self._accounts:
+            dropped = await conn.execute(*beyond(day, n))
+            if dropped.rowcount > 0:
+                key = self.state.node_at[n].key
+                self.dropped_accounts[key] = self.dropped_accounts.get(key, 0) + dropped.rowcount
         if self._claims:
             moved, absent = await take(conn, self.state, self._claims)
             self.progressed = moved > 0

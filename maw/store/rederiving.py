@@ -29,7 +29,7 @@ from maw.core.souls import Soul
 from maw.core.word import word_of
 from maw.store import attached
 from maw.store.callings import Callings
-from maw.store.costs import SET_LEDGER, ledger_row
+from maw.store.costs import SET_LEDGER, beyond, ledger_row
 from maw.store.former import former_keys, replaced_by
 from maw.store.opened import key_at
 from maw.store.people import SET_PROFILE, profile_row
@@ -172,8 +172,11 @@ class Rederiving:
     def _ledger(self, entry: Entry, content: dict[str, Any]) -> None:
         """What a host said of its agents' costs, where rows are lost: of what stands there the greater holds."""
         with suppress(ValueError):
-            accounts = [ledger_row(self._nodes[entry.author], one) for one in read_ledger(content)]
-            self._conn.executemany(SET_LEDGER, accounts)
+            node, accounts = self._nodes[entry.author], read_ledger(content)
+            self._conn.executemany(SET_LEDGER, [ledger_row(node, one) for one in accounts])
+            if entry.author != self._me:
+                for day in {one.day for one in accounts}:
+                    self._conn.execute(*beyond(day, node))
 
     def _room(self, entry: Entry, content: dict[str, Any]) -> None:
         """What the maker of a private channel said last, where its row is lost."""

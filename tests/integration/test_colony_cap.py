@@ -8,6 +8,7 @@ import pytest
 
 from maw.core.capping import cap_statement
 from maw.core.identity import key_text
+from maw.core.revocation import revocation_statement
 from maw.errors import NotFound, Refused
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host
@@ -58,6 +59,18 @@ async def test_what_all_hosts_spent_halts_all_agents(make_home: MakeHome) -> Non
 async def is_told(host: Host, *about: str) -> bool:
     await host.node.spending.keep()
     return about in await host.alerts()
+
+
+async def test_what_a_revoked_host_said_halts_nobody(make_home: MakeHome) -> None:
+    async with two_hosts(make_home, "trin") as (mbp, oracle, key):
+        colony = mbp.node.membership.book.colony
+        await say(mbp, cap_statement(key, colony, "usd", DOLLAR, [], now()), oracle)
+        await run(oracle, "trin", usd=900 * DOLLAR)
+        await halted(oracle, "")
+        await until_true(lambda: halted(mbp, "arthur"), "it is believed as long as it is trusted")
+        await say(mbp, revocation_statement(key, colony, oracle.me, {}, [], "it lies", now()))
+        await until_true(lambda: free(mbp, "arthur"), "and no longer")
+        assert mbp.node.costs.elsewhere.usd == 0
 
 
 async def free(host: Host, name: str) -> bool:

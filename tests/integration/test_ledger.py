@@ -6,12 +6,15 @@ import sqlite3
 from contextlib import closing
 from typing import Any
 
+from maw.core.entry import Kind
 from maw.core.identity import NodeId
-from maw.core.spending import Run
+from maw.core.ledger import MAX_ROWS, MAX_ROWS_A_DAY, Account, ledger_content
+from maw.core.spending import Counts, Run
 from maw.node.store import Store
 from maw.node.tallies import SETTLED_MS
 from maw.store.rederiving import Rederiving
 from tests.conftest import MakeHome
+from tests.integration.evil import evil_peer
 from tests.integration.nodes import Host, all_running, pair, running, until
 from tests.integration.test_caps import configure, refused
 from tests.integration.test_once import lose_database
@@ -164,6 +167,33 @@ async def test_a_table_that_was_lost_is_made_again_from_the_entries(make_home: M
         assert conn.execute("SELECT * FROM ledger").fetchall() == before, "and not twice"
 
 
+async def test_a_host_that_says_too_much_of_a_day_is_cut_short(make_home: MakeHome) -> None:
+    """What it says beyond is neither kept nor summed up, and a human is told; its own agents' day counts as before."""
+    async with running(make_home("mbp")) as host:
+        await host.add("arthur")
+        async with evil_peer(host) as evil:
+            day = host.node.costs.day
+            entries = [
+                evil.author.say(
+                    Kind.LEDGER,
+                    ledger_content(
+                        Account(day, (n * MAX_ROWS + k).to_bytes(16, "big"), 1, "", Counts(runs=1))
+                        for k in range(MAX_ROWS)
+                    ),
+                )
+                for n in range(MAX_ROWS_A_DAY // MAX_ROWS + 1)
+            ]
+            await evil.says(*entries)
+            place = (evil.node.node, evil.author.epoch)
+            await until(lambda: host.held().get(place, 0) >= entries[-1].seq, "all of it came")
+            await host.node.spending.keep()
+            (rows,) = await host.node.db.rows("SELECT count(*) FROM ledger")
+            assert rows[0] == MAX_ROWS_A_DAY == host.node.costs.elsewhere.runs
+            assert f"{MAX_ROWS_A_DAY} are kept" in next(
+                alert["text"] for (kind, _), alert in (await host.alerts()).items() if kind == "accounts"
+            )
+
+
 async def test_the_day_goes_on_under_a_new_key(make_home: MakeHome) -> None:
     async with running(make_home("mbp")) as host:
         await host.add("neo")
@@ -174,5 +204,6 @@ async def test_the_day_goes_on_under_a_new_key(make_home: MakeHome) -> None:
         other = NodeId(b"\x01" * 32)
         store.former_me = frozenset({former})
         costs._store = Store(other, host.node.db, store, host.node.writer)
+        assert costs._ours() == {store.nodes[former].n}
         costs.took_day(read)
         assert (costs.of_host.runs, costs.elsewhere.runs) == (1, 0)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from maw.core.ledger import MAX_ROWS, Account, ledger_content, read_ledger
 from maw.core.spending import MAX_COUNT, NOTHING, Counts, greater
-from maw.store.costs import SET_LEDGER, ledger_row
+from maw.store import costs
+from maw.store.costs import SET_LEDGER, beyond, ledger_row
 
 ONE = Account(20_000, bytes(16), 7, "opus", Counts(runs=1, usd=12_300))
 ACCOUNTS = st.builds(
@@ -25,15 +26,19 @@ ACCOUNTS = st.builds(
 )
 
 
-def taken(accounts: list[Account]) -> set[Any]:
-    """As the table has it."""
+def taken(accounts: list[Account], step: int | None = None) -> set[Any]:
+    """As the table has it; with ``step`` accounts in an entry, no more than there may be."""
     names = ", ".join(Counts._fields)
     conn = sqlite3.connect(":memory:")
     conn.execute(
         f"CREATE TABLE ledger (day, node, agent, life, model, {names}, said,"
         " PRIMARY KEY (day, node, agent, life, model))"
     )
-    conn.executemany(SET_LEDGER, [ledger_row(1, one) for one in accounts])
+    for at in range(0, len(accounts), step or len(accounts)) if accounts else ():
+        some = accounts[at : at + (step or len(accounts))]
+        conn.executemany(SET_LEDGER, [ledger_row(1, one) for one in some])
+        for day in {one.day for one in some} if step else ():
+            conn.execute(*beyond(day, 1))
     found = set(conn.execute(f"SELECT day, agent, life, model, {names} FROM ledger"))
     conn.close()
     return found
@@ -49,6 +54,26 @@ def test_neither_order_nor_what_comes_twice_matters(accounts: list[Account], ran
     for one in accounts:
         best[one[:4]] = greater(best.get(one[:4], NOTHING), one.counts)
     assert taken(accounts) == {(*key, *counts) for key, counts in best.items()}
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(ACCOUNTS, max_size=20), st.integers(1, 4), st.integers(1, 4), st.randoms(use_true_random=False)
+)
+def test_of_too_many_every_host_keeps_the_same(
+    accounts: list[Account], step: int, other: int, random: Any
+) -> None:
+    shuffled = [*accounts, *accounts[::2]]
+    random.shuffle(shuffled)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(costs, "MAX_ROWS_A_DAY", 2)
+        kept = taken(accounts, step)
+        assert taken(shuffled, other) == kept
+    whole = taken(accounts)
+    assert kept <= whole
+    for day in {one.day for one in accounts}:
+        of_day = [row for row in whole if row[0] == day]
+        assert len([row for row in kept if row[0] == day]) == min(len(of_day), 2)
 
 
 def test_what_is_said_is_read() -> None:
