@@ -22,6 +22,8 @@ from maw.core.states import VIAS
 VERSION: Final = 1
 WHYS: Final = ("direct", "mention", "group", "watched")
 MAX_QUIET: Final = 1000
+MAX_BYTES: Final = 16 << 20
+"""Of one packed: some 400,000 messages, or 200,000 keys. It is taken apart in memory."""
 
 
 class Mail(NamedTuple):
@@ -66,6 +68,8 @@ class Handover(NamedTuple):
     @classmethod
     def unpack(cls, data: bytes) -> Handover:
         """Raises ValueError on anything malformed."""
+        if len(data) > MAX_BYTES:
+            raise ValueError(f"its mailbox is larger than {MAX_BYTES >> 20} MiB")
         try:
             content = msgpack.unpackb(data)
         except Exception as error:  # msgpack raises many kinds

@@ -4,15 +4,17 @@ old one has said that the agent has moved it gets its card here, and its mailbox
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
+from typing import Final, TypeVar
 
 import aiosqlite
 
 from maw.core.colony import AgentCard
 from maw.core.effects import Alert
 from maw.core.entry import Kind
-from maw.core.handover import Handover
+from maw.core.files import File
+from maw.core.handover import MAX_BYTES, Handover, Mail
 from maw.core.identity import NodeId
 from maw.core.moving import ARRIVED, HANDED, HOME, MAX_WHY, MOVED, READY, REFUSED, Moved
 from maw.core.profile import NO_PROFILE
@@ -21,11 +23,11 @@ from maw.errors import Conflict
 from maw.node.authoring import Authoring, wall_clock_ms
 from maw.node.folds import Folds
 from maw.node.homes import check_packed
+from maw.node.indexing import in_thread
 from maw.node.luggage import Luggage
 from maw.node.store import Store
 from maw.store.fold import Fold
-from maw.store.handing import open_lent, take_over
-from maw.store.sealed import borrow
+from maw.store.handing import PAGE, open_handed, take_mail, take_over
 from maw.store.state import AgentRow
 from maw.store.travelling import MoveRow, set_move
 
@@ -33,6 +35,11 @@ NAME_TAKEN: Final = "move_name"
 MAIL_LOST: Final = "move_mail"
 TRIES: Final = 12
 """So often, some 5 s each, it is asked for again."""
+Item = TypeVar("Item")
+
+
+def lots(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    return (items[at : at + PAGE] for at in range(0, len(items), PAGE))
 
 
 class Arriving:
@@ -71,7 +78,7 @@ class Arriving:
             files = await self._luggage.fetch(row)
             if files is None:
                 return
-            handover = Handover.unpack(await self._luggage.bytes_of(files[0]))
+            handover = await self._read(files[0])
             for home in files[1:2]:
                 await self._luggage.look(home, check_packed)
         except ValueError as error:  # what would not be of use later is refused now
@@ -135,23 +142,20 @@ class Arriving:
         return name
 
     async def _settle(self, row: MoveRow) -> None:
-        """Its mailbox as it was, and what came since; one commit, in which the agent is free to speak."""
+        """Its mailbox as it was, in steps that hold nobody up (the agent reads nothing meanwhile, and each can be done
+        again); then what came since, in the commit in which the agent is free to speak."""
         handover = await self._handed(row)
         if handover is None:
             return
         done = row._replace(step=HOME, at=wall_clock_ms())
 
+        for loans in lots(await in_thread(sorted, handover.keys)):
+            await self._step(partial(open_handed, lender=row.node, loans=loans))
+        for mails in lots(handover.mail):
+            await self._step(partial(self._take_mail, row, mails))
+
         async def write(conn: aiosqlite.Connection) -> Fold:
-            fold = self._folds.new(wall_clock_ms())
             agent = self._agent(row)
-            for loan in handover.keys:
-                borrow(fold, loan)
-            after = None
-            while True:
-                after = await open_lent(conn, fold, after)
-                if after is None:
-                    break
-                fold = self._folds.new(wall_clock_ms())
             last = self._folds.new(wall_clock_ms())
             await take_over(conn, last, agent, handover)
             set_move(last, done)
@@ -161,12 +165,27 @@ class Arriving:
         await self._store.writer.submit(write, self._folds.took)
         await self._luggage.drop_mailbox(done)
 
+    async def _step(self, work: Callable[[aiosqlite.Connection, Fold], Awaitable[None]]) -> None:
+        """One commit; what others write comes between."""
+
+        async def write(conn: aiosqlite.Connection) -> Fold:
+            fold = self._folds.new(wall_clock_ms())
+            await work(conn, fold)
+            return fold
+
+        await self._store.writer.submit(write, self._folds.took)
+
+    async def _take_mail(
+        self, row: MoveRow, mails: Sequence[Mail], conn: aiosqlite.Connection, fold: Fold
+    ) -> None:
+        await take_mail(conn, fold.state, self._agent(row), mails)
+
     async def _handed(self, row: MoveRow) -> Handover | None:
         """What was handed over; None while it may come yet. It was here when this host said so: where it is lost since
         (a disk that was put back), all that is for the agent is given again."""
         files = self._luggage.files(row)
         if files and (self._luggage.has(files[0]) or await self._luggage.fetch(row) is not None):
-            return Handover.unpack(await self._luggage.bytes_of(files[0]))
+            return await self._read(files[0])
         self._tries[row.move] = self._tries.get(row.move, 0) + 1
         if files and self._tries[row.move] < TRIES:
             return None
@@ -175,6 +194,13 @@ class Arriving:
         )
         self._alert(Alert(MAIL_LOST, row.name, text))
         return Handover((), (), (), (), None)
+
+    async def _read(self, file: File) -> Handover:
+        """Raises ValueError, Unavailable."""
+        if file.size > MAX_BYTES:
+            raise ValueError(f"its mailbox is larger than {MAX_BYTES >> 20} MiB")
+        found: Handover = await in_thread(Handover.unpack, await self._luggage.bytes_of(file))
+        return found
 
     def _agent(self, row: MoveRow) -> AgentRow:
         state = self._store.state

@@ -6,7 +6,7 @@ their authors' logs, for a seq is one replica's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import aiosqlite
@@ -25,6 +25,7 @@ from maw.store.delivering import WATCHED, delivery, may_get
 from maw.store.fold import Fold
 from maw.store.opened import key_at
 from maw.store.schema import SEQ_BITS
+from maw.store.sealed import borrow, room_of
 from maw.store.state import AgentRow, LogRow, State
 
 PAGE: Final = 500
@@ -188,16 +189,31 @@ def _open(fold: Fold, entry: Entry, at: tuple[NodeId, int, int], shown: int | No
         fold.give_back(at)
 
 
-async def take_over(conn: aiosqlite.Connection, fold: Fold, agent: AgentRow, handover: Handover) -> None:
-    """The mailbox of an agent that came here, as its old host had it, and what came since; within a transaction, after
-    what was lent is open."""
-    state = fold.state
-    for name, wakes in handover.watches:
-        if (channel := state.channels.get(name)) is not None:
-            await set_watch(conn, channel.n, agent.n, wakes)
-            state.watchers.setdefault(channel.n, {})[agent.n] = wakes
-    for mail in handover.mail:
-        log = state.logs.get((mail.place.author, mail.place.epoch))
+async def open_handed(conn: aiosqlite.Connection, fold: Fold, lender: NodeId, loans: Sequence[Loan]) -> None:
+    """A step of the keys that came along: what is here is opened, and folded as if it came now. Of the rest only what
+    may come yet waits, as far as this lender's may."""
+    state, room = fold.state, room_of(fold, lender)
+    for loan in loans:
+        log = state.logs.get(loan.position[:2])
+        rows = () if log is None else await conn.execute_fetchall(_ENTRY, (log.place(loan.position.seq),))
+        is_due = not rows
+        for header, signature, payload, shown in rows:
+            entry = decode(header, signature, payload)
+            if payload is not None and shown is None and entry.id == loan.id:
+                borrow(fold, lender, loan)
+                _open(fold, entry, loan.position, shown)
+            elif payload is None and shown is None and entry.id == loan.id:
+                is_due = await _may_come(conn, log, loan.position.seq)
+        if is_due and room > 0:
+            room -= 1
+            borrow(fold, lender, loan)
+    await fold.write(conn)
+
+
+async def take_mail(conn: aiosqlite.Connection, state: State, agent: AgentRow, mails: Sequence[Mail]) -> None:
+    """A step of the mailbox of an agent that came here, as its old host had it, after what was lent is open."""
+    for mail in mails:
+        log = state.logs.get(mail.place[:2])
         rows = () if log is None else await conn.execute_fetchall(_ENTRY, (log.place(mail.place.seq),))
         for *_, shown in rows:
             if shown is not None:
@@ -205,6 +221,16 @@ async def take_over(conn: aiosqlite.Connection, fold: Fold, agent: AgentRow, han
                 if mail.untold is not None:
                     row = (agent.n, shown, mail.untold)
                     await conn.execute("INSERT OR REPLACE INTO untold VALUES (?, ?, ?)", row)
+
+
+async def take_over(conn: aiosqlite.Connection, fold: Fold, agent: AgentRow, handover: Handover) -> None:
+    """What an agent that came here watches, and what came for it since it was handed over; within a transaction, after
+    its mailbox is as it was."""
+    state = fold.state
+    for name, wakes in dict(handover.watches).items():
+        if (channel := state.channels.get(name)) is not None:
+            await set_watch(conn, channel.n, agent.n, wakes)
+            state.watchers.setdefault(channel.n, {})[agent.n] = wakes
     read = {(one.author, one.epoch): one.seq for one in handover.heads}
     for (author, epoch), log in list(state.logs.items()):
         await _deliver_later(conn, fold, agent, log, read.get((author, epoch), 0))

@@ -22,7 +22,9 @@ from maw.store.travelling import is_here
 
 OPENED: Final = Insert("opened", ("place", "key"), verb="INSERT OR REPLACE")
 UNOPENED: Final = Insert("unopened", ("place", "at"), verb="INSERT OR REPLACE")
-BORROWED: Final = Insert("borrowed", ("author", "epoch", "seq", "id", "key"), verb="INSERT OR REPLACE")
+BORROWED: Final = Insert(
+    "borrowed", ("author", "epoch", "seq", "id", "key", "lender"), verb="INSERT OR REPLACE"
+)
 RETURN: Final = "DELETE FROM borrowed WHERE author = ? AND epoch = ? AND seq = ?"
 TO_LEND: Final = Insert("to_lend", ("place",), verb="INSERT OR IGNORE")
 MOVE_KEY: Final = "INSERT OR IGNORE INTO opened SELECT ?, key FROM opened WHERE place = ?"

@@ -473,6 +473,11 @@ async def _keep_travels(conn: aiosqlite.Connection) -> None:
         await conn.execute(statement)
 
 
+async def _name_lenders(conn: aiosqlite.Connection) -> None:
+    """Who lent a key that waits: each may lend so many. Of what waits already nobody knows it any more."""
+    await conn.execute("ALTER TABLE borrowed ADD COLUMN lender BLOB NOT NULL DEFAULT x''")
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
@@ -483,7 +488,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     _tell_rooms_of_edits, _keep_loose, _keep_guests, _keep_gone_readers,
     _keep_costs, _keep_lineage,
     _keep_souls, _note_policies,
-    _keep_travels,
+    _keep_travels, _name_lenders,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

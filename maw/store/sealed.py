@@ -8,6 +8,7 @@ from maw.core.clock import shown_time
 from maw.core.colony import Said
 from maw.core.editing import Edit
 from maw.core.entry import Entry, Kind, unpack_payload
+from maw.core.identity import NodeId
 from maw.core.lent import Lent, Loan
 from maw.core.moving import MOVED
 from maw.core.rooms import RoomWord, read_said
@@ -22,8 +23,9 @@ from maw.store.travelling import is_here, is_lending
 if TYPE_CHECKING:
     from maw.store.fold import Fold
 
-MAX_BORROWED: Final = 100_000
-"""Keys that wait for their entries: they are in memory, and whoever had an agent once can lend without end."""
+MAX_BORROWED: Final = 20_000
+"""Keys of one lender that wait for their entries: they are in memory, and whoever had an agent once can lend without
+end. Each has his own, so that one who does keeps up nobody else's."""
 STRANGE_LOAN: Final = "lent: the agent is not known to have come from there"
 
 
@@ -108,10 +110,11 @@ def fold_lent(fold: Fold, entry: Entry) -> None:
     content = open_box(sealed, entry.colony, entry.author, key)
     if content["kind"] != Kind.LENT:
         raise ValueError("it holds nothing that is lent")
-    if len(fold.state.borrowed) > MAX_BORROWED:
-        raise ValueError(f"more than {MAX_BORROWED} keys were lent of what is not here")
-    for loan in Lent.read(content).loans:
-        borrow(fold, loan)
+    loans = Lent.read(content).loans
+    if len(loans) > room_of(fold, entry.author):
+        raise ValueError(f"its node lent more than {MAX_BORROWED} keys of what is not here")
+    for loan in loans:
+        borrow(fold, entry.author, loan)
 
 
 def _is_from(fold: Fold, entry: Entry, agent: bytes) -> bool:
@@ -122,9 +125,17 @@ def _is_from(fold: Fold, entry: Entry, agent: bytes) -> bool:
     return any(row.node == entry.author and row.step == MOVED for row in coming)
 
 
-def borrow(fold: Fold, loan: Loan) -> None:
-    fold.state.borrowed[loan.position] = loan.id, loan.key
-    fold.changes.borrowed.append((*loan.position, loan.id, loan.key))
+def room_of(fold: Fold, lender: NodeId) -> int:
+    """How many more keys of this node may wait here."""
+    borrowed = fold.state.borrowed
+    if len(borrowed) < MAX_BORROWED // 2:  # so many of one are not worth counting
+        return MAX_BORROWED - len(borrowed)
+    return MAX_BORROWED - sum(loan[2] == lender for loan in borrowed.values())
+
+
+def borrow(fold: Fold, lender: NodeId, loan: Loan) -> None:
+    fold.state.borrowed[loan.position] = loan.id, loan.key, lender
+    fold.changes.borrowed.append((*loan.position, loan.id, loan.key, lender))
 
 
 def _spoke(fold: Fold, entry: Entry, sealed: Sealed) -> None:

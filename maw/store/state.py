@@ -194,8 +194,9 @@ class State:
     """Those from here and to here, by their ids."""
     holding: set[bytes] = field(default_factory=set, compare=False)
     """Ids of agents of which all is being gathered to be handed over."""
-    borrowed: dict[tuple[NodeId, int, int], tuple[bytes, bytes]] = field(default_factory=dict)
-    """By place: id and content key of entries whose keys were lent to this host, and that it has not opened yet."""
+    borrowed: dict[tuple[NodeId, int, int], tuple[bytes, bytes, bytes]] = field(default_factory=dict)
+    """By place: id and content key of entries whose keys were lent to this host, and that it has not opened yet; and
+    the key of the node that lent it."""
     halves: Mapping[bytes, tuple[bytes, bytes]] = field(default_factory=dict, compare=False)
     """This host's own sealing keys, private half and public, by their ids."""
     dropped: int = field(default=0, compare=False)

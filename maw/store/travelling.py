@@ -83,8 +83,10 @@ async def read_travels(conn: aiosqlite.Connection, state: State) -> None:
         state.moves[move.move] = move._replace(
             leaving=bool(move.leaving), node=NodeId(move.node), box=box, plan=json.loads(found[9])
         )
-    for author, epoch, seq, entry, key in await conn.execute_fetchall("SELECT * FROM borrowed"):
-        state.borrowed[author, epoch, seq] = entry, key
+    sql = "SELECT author, epoch, seq, id, key, lender FROM borrowed"
+    for author, epoch, seq, *loan in await conn.execute_fetchall(sql):
+        entry, key, lender = loan
+        state.borrowed[author, epoch, seq] = entry, key, lender
 
 
 # -- what follows -----------------------------------------------------------------------------------

@@ -9,26 +9,31 @@ from collections.abc import AsyncIterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Final
 
 import pytest
 
 from maw.api.backend import Json
 from maw.config import MovesConfig
-from maw.core.entry import Kind, decode
+from maw.core.entry import Kind, Position, decode
+from maw.core.handover import Handover
 from maw.core.lent import Lent, Loan
 from maw.core.moving import HOME
 from maw.errors import Ambiguous, BadInput, Conflict, NotFound, Refused
-from maw.node import arriving
+from maw.node import arriving, moving
 from maw.node.arriving import Arriving
 from maw.node.homes import pack, unpack
 from maw.node.moving import Moving
 from maw.node.people import People
+from maw.store import handing, sealed
 from maw.store.rederiving import Rederiving
 from maw.store.travelling import MoveRow
 from maw.store.verifying import verify_database
 from tests.conftest import MakeHome
 from tests.integration.nodes import UID, Host, all_running, config_of, pair, running, until
+
+KEY: Final = (b"i" * 32, b"k" * 32)
 
 
 async def as_stream(data: bytes) -> AsyncIterator[bytes]:
@@ -553,6 +558,47 @@ async def test_a_key_that_opens_nothing_is_none(make_home: MakeHome) -> None:
         assert not await new.node.db.rows("SELECT 1 FROM set_aside", ())
         await third.send("neo", "scout@new", "all is well")
         await has(new, ["all is well"])
+
+
+async def test_keys_of_what_is_not_here_are_bounded_and_hold_nobody_up(
+    make_home: MakeHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They come in steps between which others write, and one lender uses up nobody else's."""
+    monkeypatch.setattr(sealed, "MAX_BORROWED", 10)
+    steps = []
+    honest = handing.gather
+
+    async def lying(conn: Any, state: Any, me: Any, agent: Any) -> Handover:
+        found = await honest(conn, state, me, agent)
+        at = found.heads[0]
+        unreal = tuple(Loan(at._replace(seq=at.seq + n), *KEY) for n in range(1, 2001))
+        return found._replace(keys=(*found.keys, *unreal))
+
+    async def noted(self: Arriving, work: Any) -> None:
+        steps.append(work)
+        await step(self, work)
+
+    step = Arriving._step
+    monkeypatch.setattr(moving, "gather", lying)
+    monkeypatch.setattr(Arriving, "_step", noted)
+    async with all_running(make_home("old"), make_home("new"), make_home("third")) as (old, new, third):
+        await three(old, new, third)
+        await third.send("neo", "scout@old", "before")
+        await has(old, ["before"])
+        await move_over(old, new)
+        await has(new, ["before"])
+        assert len(steps) >= 2000 // handing.PAGE, "no commit has more than a page of them"
+        state = new.node.state
+        assert len(state.borrowed) == 10 == len(await new.node.db.rows("SELECT 1 FROM borrowed", ()))
+        fold = SimpleNamespace(state=state)
+        assert sealed.room_of(fold, old.me) == 0 and sealed.room_of(fold, third.me) == 10  # type: ignore[arg-type]
+        lent = Lent(bytes(new.node.directory.local("scout").id), (Loan(Position(old.me, 0, 9999), *KEY),))
+        content, _ = old.node.sealing.seal(Kind.LENT, lent.content(), {new.me}, itself=False)
+        await old.node.authoring.say(Kind.LENT, content)
+        async with asyncio.timeout(30):
+            while not await new.node.db.rows("SELECT 1 FROM set_aside", ()):
+                await asyncio.sleep(0.01)
+        assert len(state.borrowed) == 10
 
 
 async def test_who_may_say_what_of_a_move(make_home: MakeHome) -> None:
