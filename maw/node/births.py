@@ -21,7 +21,12 @@ from maw.store.state import AgentRow
 
 REFUSED: Final = "birth_refused"
 _DAY_MS: Final = DAY_S * 1000
+_MADE: Final = "UPDATE OR REPLACE births SET name = ? WHERE name = ? AND host = ? AND mother = ?"
 _NOTE: Final = "INSERT OR REPLACE INTO births VALUES (?, ?, ?, ?)"
+
+
+_Note = tuple[str, str, bytes]
+"""Name, host, and the mother's id."""
 
 
 class Births:
@@ -49,7 +54,7 @@ class Births:
         """That this agent of ours (None: nobody in particular, by hand) makes an agent called so on a host called so.
 
         What its card is to say; None by hand. Refused. Who asks for the same birth again within a day is not counted
-        twice: a birth that was broken off goes on."""
+        twice: a birth that was broken off goes on. It is another one when the child of the first has come and gone."""
         here = host == self._directory.host_name(self._store.state.node_at[self._me])
         self._refuse_frozen(mother, name)
         if mother is not None:
@@ -57,6 +62,9 @@ class Births:
         asks = None if mother is None else Mother(mother.name, self._generation(mother))
         noted = await self._noted() if asks is not None else {}
         mine = (name, host, b"" if mother is None else mother.id)
+        ended = self._ended(mine, noted) if mine in noted else None
+        if ended is not None:
+            noted[(ended.hex(), *mine[1:])] = noted.pop(mine)
         today = self._born_lately(noted) + len(noted) - (mine in noted)
         self._judge(asks, name, today, here=here, brought=False)
         if mother is None or asks is None:
@@ -67,6 +75,8 @@ class Births:
 
             async def write(conn: aiosqlite.Connection) -> None:
                 await conn.execute("DELETE FROM births WHERE at < ?", (now - _DAY_MS,))
+                if ended is not None:
+                    await conn.execute(_MADE, (ended.hex(), *mine))
                 await conn.execute(_NOTE, row)
 
             await self._store.writer.submit(write)
@@ -141,14 +151,32 @@ class Births:
     def _tell(self, subject: str, text: str) -> None:
         self._alert(Alert(REFUSED, subject, text))
 
-    async def _noted(self) -> dict[tuple[str, str, bytes], int]:
-        """Births that agents of this host were allowed within the last day: when."""
+    def _ended(self, mine: _Note, noted: dict[_Note, int]) -> bytes | None:
+        """The child of this note, if it is gone already: its id. While it lives nobody else is called so."""
+        name, host, mother = mine
+        state = self._store.state
+        for row in state.agents_named.get(name, {}).values():
+            born = row.profile.born
+            if (
+                row.gone
+                and born is not None
+                and born.agent == mother
+                and (row.id.hex(), host, mother) not in noted
+                and row.created >= noted[mine]
+                and self._directory.host_name(state.node_at[row.node]) == host
+            ):
+                return row.id
+        return None
+
+    async def _noted(self) -> dict[_Note, int]:
+        """Births that agents of this host were allowed within the last day: when. Under the name that was asked for, or
+        the id of a child that is gone."""
         rows = await self._store.db.rows(
             "SELECT name, host, mother, at FROM births WHERE at >= ?", (wall_clock_ms() - _DAY_MS,)
         )
         return {(name, host, mother): at for name, host, mother, at in rows}
 
-    def _born_lately(self, noted: dict[tuple[str, str, bytes], int]) -> int:
+    def _born_lately(self, noted: dict[_Note, int]) -> int:
         """Agents of this host that agents have made within the last day, beside those that are noted."""
         state = self._store.state
         host = self._directory.host_name(state.node_at[self._me])
@@ -158,6 +186,6 @@ class Births:
             and row.created >= since
             and row.profile.born is not None
             and row.profile.born.generation > 0
-            and (row.name, host, row.profile.born.agent) not in noted
+            and not {(word, host, row.profile.born.agent) for word in (row.name, row.id.hex())} & noted.keys()
             for row in state.agent_at.values()
         )

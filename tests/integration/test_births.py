@@ -90,6 +90,14 @@ async def test_a_bomb_of_births_at_once(host: Host) -> None:
     assert await refusal(host, "neo", "again") == "too_many_births", "who ends them has still made them"
 
 
+async def test_one_name_over_and_over_is_many_births(host: Host) -> None:
+    for _ in range(3):
+        await bears(host, "neo", "kid")
+        await host.node.people.remove("kid")
+    assert await refusal(host, "neo", "kid") == "too_many_births"
+    assert await refusal(host, "neo", "other") == "too_many_births"
+
+
 async def test_the_host_is_full_for_everybody(host: Host) -> None:
     for n in range(6):
         await host.service.add_user(await host.owner(), f"n{n}", "agent")

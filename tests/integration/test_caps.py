@@ -60,6 +60,25 @@ async def costs(host: Host) -> Any:
     return await host.service.costs(await host.owner(), agent=None, since=None, until=None, colony=False)
 
 
+async def test_who_is_halted_speaks_by_no_card_either(host: Host) -> None:
+    configure(host, agents={"arthur": {"usd": 0}})
+    said = {"about": "halted but speaking"}
+    arthur = await host.as_("arthur")
+    # whoever he says he is: his own name, that of another, or none
+    for speaker in (
+        arthur,
+        await host.as_("neo"),
+        replace(arthur, agent=None, agent_key=None, is_admin=False),
+    ):
+        with pytest.raises(Refused) as refusal:
+            await host.service.change_user(speaker, "arthur", said)
+        assert refusal.value.code == "halted"
+    assert (await host.service.change_user(await host.owner(), "arthur", said))["about"] == said["about"]
+    assert (await host.service.change_user(await host.as_("neo"), "neo", {"about": "free"}))[
+        "about"
+    ] == "free"
+
+
 async def test_an_agent_that_has_spent_its_cap_is_halted_and_others_go_on(host: Host) -> None:
     configure(host, agents={"arthur": {"usd": DOLLAR}})
     assert (await run(host, "arthur", usd=999_999))["halted"] is None

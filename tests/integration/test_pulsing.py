@@ -9,6 +9,7 @@ import pytest
 
 from maw.api.backend import Json
 from maw.core.freezing import AGENT, Target, freeze_statement, thaw_statement
+from maw.errors import Refused
 from tests.conftest import MakeHome
 from tests.integration.nodes import Host, running
 from tests.integration.operators import founder, now, say
@@ -95,6 +96,8 @@ async def test_who_is_frozen_is_told_why(make_home: MakeHome) -> None:
         await say(host, stop)
         told = await pulse(host, ("general",))
         assert told["held"]["code"] == "frozen" and "astray" in told["held"]["message"]
+        with pytest.raises(Refused, match="astray"):
+            await host.service.change_user(await host.as_("scout"), "scout", {"about": "frozen but speaking"})
         await say(host, thaw_statement(key, colony, [stop.id], now()))
         assert (await pulse(host))["held"] is None
 

@@ -122,6 +122,7 @@ class Peopling(Status):
             raise Refused(
                 f"{row.name} is another's", code="not_yours", hint="`maw whoami` shows whom you speak as"
             )
+        self._need_word(row, speaker)
         if (crowd := said.get("crowd")) is not None:
             if not speaker.is_admin:
                 raise Refused(
@@ -135,6 +136,19 @@ class Peopling(Status):
         )
         unread = await pages.unread_count(self._node.db, row.n)
         return self._node.people.user_json(row, unread)
+
+    def _need_word(self, row: AgentRow, speaker: Speaker) -> None:
+        """Everybody is told what a card says: who may say nothing changes none. Whoever administers does, but as an
+        agent. Refused."""
+        by = self._known(speaker)
+        if (
+            row.role != "agent"
+            or (by is None and speaker.is_admin)
+            or (by is not None and by.role != "agent")
+        ):
+            return
+        for one in (row,) if by is None or by is row else (row, by):
+            self._node.keeping.refuse_frozen(one, None)
 
     async def remove_user(self, speaker: Speaker, name: str) -> None:
         row = self._node.directory.local(name)
