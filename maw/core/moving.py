@@ -61,8 +61,8 @@ _OWN_BEFORE: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 class Moved(NamedTuple):
-    """One word of a move. ``node``: the host to whom it is said; ``name``, ``role``: of the agent, in the offer;
-    ``box``: sealed words for that host, as they came."""
+    """One word of a move. ``node``: the host to whom it is said; ``name``, ``role``: of the agent, in the offer (no
+    other role than agent is read); ``box``: sealed words for that host, as they came."""
 
     move: bytes
     agent: bytes
@@ -96,13 +96,15 @@ class Moved(NamedTuple):
         if box is not None and type(box) is not dict:
             raise ValueError("box is nothing sealed")
         named = step == OFFERED or "name" in content
+        if named and read_choice(content, "role", ROLES) != "agent":
+            raise ValueError("role is not agent: humans do not move")
         return cls(
             read_bytes(content, "move", MOVE_BYTES),
             read_bytes(content, "agent", AGENT_ID_BYTES),
             NodeId(read_bytes(content, "node", KEY_BYTES)),
             step,
             read_name(content, "name", "agent") if named else "",
-            read_choice(content, "role", ROLES) if named else "agent",
+            "agent",
             why,
             box,
         )

@@ -29,10 +29,11 @@ from maw.node.store import Store
 from maw.store.fold import Fold
 from maw.store.handing import PAGE, open_handed, take_mail, take_over
 from maw.store.state import AgentRow
-from maw.store.travelling import MoveRow, set_move
+from maw.store.travelling import MoveRow, is_of_here, set_move
 
 NAME_TAKEN: Final = "move_name"
 MAIL_LOST: Final = "move_mail"
+NOT_TAKEN: Final = "move_refused"
 TRIES: Final = 12
 """So often, some 5 s each, it is asked for again."""
 Item = TypeVar("Item")
@@ -114,9 +115,13 @@ class Arriving:
     async def _arrive(self, row: MoveRow) -> None:
         """Its card, whose it is, and that its mailbox is to be filled: one commit."""
         state, me = self._store.state, self._store.me
+        if (why := self._why_not(row)) is not None:  # whoever said it is ready may not have looked
+            await self._luggage.set(row._replace(step=REFUSED, why=why, at=wall_clock_ms()))
+            self._alert(Alert(NOT_TAKEN, row.name, f"{row.name} is not taken in: {why}"))
+            return
         old = state.nodes.get(row.node)
         there = None if old is None else state.agents.get((old.n, row.agent))
-        profile = NO_PROFILE if there is None else there.profile
+        profile = NO_PROFILE if there is None else there.profile._replace(of=None)
         name = self._free_name(row)
         card = AgentCard(row.agent, name, row.role, profile=profile, moved=(row.node, row.move))
 
@@ -124,6 +129,8 @@ class Arriving:
             now = state.moves.get(row.move)
             if now is None or now.step != MOVED or name in state.local:
                 raise Conflict(f"the move of {row.name} is another than it was", code="not_now")
+            if (why := self._why_not(row)) is not None:
+                raise Conflict(f"{row.name} is not taken in: {why}", code="does_not_move")
             agent = fold.agent(fold.node(me), row.agent, name, row.role, fold.now_ms)
             agent.uid, agent.since_seq, agent.token_hash = row.plan.get("uid", os.getuid()), state.seq, None
             agent.profile = fold.changes.profiles[agent.n] = profile
@@ -131,6 +138,14 @@ class Arriving:
             set_move(fold, now)
 
         await self._authoring.say(Kind.AGENT, card.content(), local=claim)
+
+    def _why_not(self, row: MoveRow) -> str | None:
+        """What keeps this agent from ever being one of this host's, whatever was agreed."""
+        if row.role != "agent":
+            return f"it came as {row.role}, and only agents move"
+        if is_of_here(self._store.state, self._store.me, row.agent):
+            return "it has the id of an agent of this host"
+        return None
 
     def _free_name(self, row: MoveRow) -> str:
         """Its own. Where another took that meanwhile (a database was put back) it must not be homeless."""

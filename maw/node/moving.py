@@ -45,7 +45,7 @@ from maw.node.store import Store
 from maw.store.fold import Fold
 from maw.store.handing import gather
 from maw.store.state import AgentRow
-from maw.store.travelling import MoveRow, set_move
+from maw.store.travelling import MoveRow, set_move, why_not_offered
 
 log = logging.getLogger(__name__)
 
@@ -195,13 +195,19 @@ class Moving:
 
     async def accept(self, move: bytes, uid: int, home: str | None) -> Json:
         """This host takes the agent in, as ``uid``'s; ``home``: where its folder is to be. Raises Conflict,
-        BadInput."""
+        BadInput, Refused."""
         row = self._row(move, leaving=False)
         if row.step != OFFERED:
             if row.step in (ACCEPTED, HANDED, READY, MOVED, ARRIVED, HOME):
                 return self.json(row)
             raise self._not_now(row)
         self._check_free(row)
+        if (why := why_not_offered(self._store.state, self._store.me, row)) is not None:
+            raise Refused(
+                f"{row.name} is not taken in: {why}",
+                code="does_not_move",
+                hint=f"maw move refuse {_name(row)}",
+            )
         self._people.check_new(row.name, row.role)
         own = self._directory.host_name(self._store.state.nodes[self._store.me])
         async with self._people.births.turn:

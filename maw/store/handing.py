@@ -27,6 +27,7 @@ from maw.store.opened import key_at
 from maw.store.schema import SEQ_BITS
 from maw.store.sealed import borrow, room_of
 from maw.store.state import AgentRow, LogRow, State
+from maw.store.travelling import is_here
 
 PAGE: Final = 500
 _LOW: Final = (1 << SEQ_BITS) - 1
@@ -41,6 +42,8 @@ _THESE: Final = """SELECT o.place, o.key, e.header, e.signature, e.payload FROM 
 _UNREAD: Final = """SELECT min(place) FROM (SELECT place FROM missing UNION ALL SELECT place FROM withheld)
     WHERE place > ? AND place < ?"""
 _ENTRY: Final = "SELECT header, signature, payload, shown FROM entries WHERE place = ?"
+_SHOWN: Final = f"""SELECT m.seq, e.header, e.payload, {key_at("e.place")}, m.direct FROM entries e
+    JOIN messages m ON m.seq = e.shown WHERE e.place = ?"""  # noqa: S608
 _SET_MAIL: Final = """INSERT INTO mailbox (agent, seq, why, delivered, via, read, acked) VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (agent, seq) DO UPDATE SET why = excluded.why, delivered = excluded.delivered, via = excluded.via,
     read = excluded.read, acked = excluded.acked"""
@@ -211,12 +214,13 @@ async def open_handed(conn: aiosqlite.Connection, fold: Fold, lender: NodeId, lo
 
 
 async def take_mail(conn: aiosqlite.Connection, state: State, agent: AgentRow, mails: Sequence[Mail]) -> None:
-    """A step of the mailbox of an agent that came here, as its old host had it, after what was lent is open."""
+    """A step of the mailbox of an agent that came here, as its old host had it, after what was lent is open. The
+    old host may be anybody's: where it names what is not for this agent, that stays away."""
     for mail in mails:
         log = state.logs.get(mail.place[:2])
-        rows = () if log is None else await conn.execute_fetchall(_ENTRY, (log.place(mail.place.seq),))
-        for *_, shown in rows:
-            if shown is not None:
+        rows = () if log is None else await conn.execute_fetchall(_SHOWN, (log.place(mail.place.seq),))
+        for shown, *words in rows:
+            if _is_for(state, agent, words):
                 await conn.execute(_SET_MAIL, (agent.n, shown, *mail[1:6]))
                 if mail.untold is not None:
                     row = (agent.n, shown, mail.untold)
@@ -234,6 +238,23 @@ async def take_over(conn: aiosqlite.Connection, fold: Fold, agent: AgentRow, han
     read = {(one.author, one.epoch): one.seq for one in handover.heads}
     for (author, epoch), log in list(state.logs.items()):
         await _deliver_later(conn, fold, agent, log, read.get((author, epoch), 0))
+
+
+def _is_for(state: State, agent: AgentRow, words: Sequence[Any]) -> bool:
+    """Whether a message (header, payload, key, direct) may be in the mailbox of this agent. Who read it on the old host
+    is told by no rule of this one's (who watched, which group it was for): what counts is whether it is for all, or
+    for this agent too. What was sealed and has lost its text is for nobody any more."""
+    header, payload, key, direct = words
+    me = state.node_at[agent.node]
+    if payload is None:
+        return not direct
+    try:
+        said = stored_said(header, payload, key, direct=bool(direct))
+    except (ValueError, TypeError):  # readers show it as damaged
+        return False
+    if said.channel is not None:
+        return may_get(state, me, said, agent.n)
+    return any(one.agent == agent.id and is_here(state, me.key, one.node, one.agent) for one in said.to)
 
 
 async def _deliver_later(

@@ -129,6 +129,27 @@ def is_lending(state: State) -> bool:
     return bool(state.holding) or any(row.leaving and row.step in leaving for row in state.moves.values())
 
 
+def is_of_here(state: State, me: NodeId, agent: bytes) -> bool:
+    """Whether this id is that of an agent of this host, or of one that ended here: only who moved away from here may
+    come under an id that is known here."""
+    own = state.nodes.get(me)
+    known = own is not None and (own.n, agent) in state.agents
+    return known and not state.travels.has_left(me, agent)
+
+
+def why_not_offered(state: State, me: NodeId, offer: MoveRow) -> str | None:
+    """What speaks against taking in this agent, by what is known here: an id is public, so an offer proves nothing."""
+    if offer.role != "agent":
+        return f"it is offered as {offer.role}, and only agents move"
+    if is_of_here(state, me, offer.agent):
+        return "it has the id of an agent of this host"
+    node = state.nodes.get(offer.node)
+    card = None if node is None else state.agents.get((node.n, offer.agent))
+    if card is None or card.gone or (card.name, card.role) != (offer.name, offer.role):
+        return f"its host has no agent {offer.name} of that id"
+    return "it is a role of another agent" if card.profile.of is not None else None
+
+
 # -- folding ------------------------------------------------------------------------------------------
 
 
@@ -141,7 +162,7 @@ def note(fold: Fold, fact: Fact) -> None:
 
 
 def fold_moved(fold: Fold, entry: Entry, said: Moved) -> None:
-    """Raises ValueError for an offer too many."""
+    """Raises ValueError for an offer too many, or of who is not its host's."""
     own = entry.author == fold.me
     if own or said.node == fold.me:
         _step(fold, said, entry.author, own=own)
@@ -180,6 +201,8 @@ def _step(fold: Fold, said: Moved, author: NodeId, *, own: bool) -> None:
         row = MoveRow(
             said.move, leaving, other, said.agent, said.name, said.role, after, "", None, {}, fold.now_ms
         )
+        if not own and (why := why_not_offered(fold.state, fold.me, row)) is not None:
+            raise ValueError(why)
     box = row.box if said.box is None else said.box
     set_move(fold, row._replace(step=after, why=said.why, box=box, at=fold.now_ms))
 

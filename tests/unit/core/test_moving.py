@@ -189,7 +189,7 @@ def test_what_is_said_of_a_move() -> None:
     wrong: Any
     for wrong in (
         {"move": b"short"}, {"agent": None}, {"node": "mbp"}, {"step": ""}, {"step": 3}, {"step": "x" * 17},
-        {"name": "No Name"}, {"role": "king"}, {"why": "x" * 201}, {"box": []},
+        {"name": "No Name"}, {"role": "king"}, {"role": "ape"}, {"why": "x" * 201}, {"box": []},
     ):  # fmt: skip
         with pytest.raises(ValueError):
             Moved.read({**offer.content(), **wrong})
