@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +18,7 @@ from maw.cli.params import Json
 from maw.cli.session import plain_daemon
 from maw.client.daemon import Daemon, find_daemon, segment
 from maw.core.text import shown
-from maw.errors import Refused
+from maw.errors import Conflict, Refused
 
 soul_group = command_group("Who an agent is: its soul, on every host of the Colony.")
 
@@ -66,10 +68,14 @@ def history(who: Who, as_json: Json = False) -> int:
 @soul_group.command("sync")
 def sync(who: Whose = None, folder: Dir = None, as_json: Json = False) -> None:
     """Tell the Colony the soul of a home, where it is another than before. Everybody in it reads it."""
-    from maw.agents.life.ensouling import sync as told  # what else of a life is, no other command needs
+    from maw.agents.life import guarding  # what else of a life is, no other command needs
+    from maw.agents.life.ensouling import sync as told
 
     out, home = Output.to_stdout(as_json), _home(who, folder)
-    said = told(home, _door(home))
+    with _alone(home):
+        if (done := guarding.end(home)) is not None:  # of a run whose starter was killed
+            note(done)
+        said = told(home, _door(home))
     if out.as_json:
         out.json(said)
         return
@@ -88,7 +94,8 @@ def check(who: Whose = None, folder: Dir = None, as_json: Json = False) -> int:
     from maw.agents.life.ensouling import look_after
 
     out, home = Output.to_stdout(as_json), _home(who, folder)
-    checked = look_after(home, lambda: _door(home), note)
+    with _alone(home):
+        checked = look_after(home, lambda: _door(home), note)
     if out.as_json:
         out.json(
             {
@@ -139,6 +146,21 @@ def restore(
     out.line(f"{home.soul}: as {words(found.get('agent'))} said it {out.when(found.get('said_at'))}")
     if old is not None:
         note(f"what was there is {old.name}")
+
+
+@contextlib.contextmanager
+def _alone(home: AgentHome) -> Iterator[None]:
+    """What the soul is while a runner may write it, is seen when that has ended. Raises Conflict."""
+    from maw.agents.life.pulse import only_pulse
+
+    with only_pulse(home) as only:
+        if not only:
+            raise Conflict(
+                f"a pulse or a dream of {home.name} is running",
+                code="agent_busy",
+                hint="the same command again when it has ended; a pulse looks after the soul by itself",
+            )
+        yield
 
 
 def _home(who: str | None, folder: str | None) -> AgentHome:

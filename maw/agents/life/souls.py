@@ -115,6 +115,7 @@ def is_known(home: AgentHome) -> bool:
 
 def note_synced(home: AgentHome, told: str) -> None:
     """The Colony was told the version of this hash."""
+    make_own(home)
     state = _read_state(home)
     _write_state(home, _State(state.mark, state.hash, told, _folder(home)))
 

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from maw.agents.life import ensouling, git, souls
+from maw.agents.life import ensouling, git, guarding, souls
 from maw.agents.life.home import AgentHome, read_home, write_home
+from maw.agents.life.pulse import only_pulse
 from maw.agents.life.souls import COLONY, COPY, GIT, check_soul, note_synced, put, read_soul
+from maw.cli import souls as cli
 from maw.core.souls import MAX_SOUL_BYTES, soul_hash
-from maw.errors import NotFound, NotRunning, Refused
+from maw.errors import Conflict, NotFound, NotRunning, Refused
 
 SOUL = "# scout\n\nI look around, and I say what I see.\n"
 LATER = 10.0
@@ -300,3 +302,20 @@ def test_what_goes_on_is_told_once_and_settled_when_it_ends(home: AgentHome) -> 
         assert ensouling.look_after(home, lambda: daemon, lambda _: None).synced
     texts = [body["text"] for path, body in daemon.asked if path == "/api/trouble"]
     assert texts[1:] == [""] and "is empty" in texts[0]
+
+
+def test_told_by_hand_it_is_the_owners_alone(home: AgentHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a runner wrote whose starter was killed is no soul; and a home that came along has no .maw yet."""
+    daemon: Any = Daemon()
+    monkeypatch.setattr(cli, "_door", lambda _: daemon)
+    shutil.rmtree(home.own)
+    cli.sync(folder=str(home.folder))
+    assert daemon.soul == SOUL and ensouling.look_after(home, lambda: daemon, lambda _: None).synced
+    guarding.begin(home)
+    home.soul.write_text("# the runner's\n")
+    cli.sync(folder=str(home.folder))
+    assert daemon.soul == home.soul.read_text() == SOUL
+    with only_pulse(home):
+        for command in (cli.sync, cli.check):
+            with pytest.raises(Conflict, match="is running"):
+                command(folder=str(home.folder))
