@@ -124,11 +124,13 @@ class Peopling(Protocol):
         trouble: str | None = None,
         policy: str | None = None,
         same: bool = False,
+        key: str = "",
     ) -> Json:
         """The speaking agent is there: ``{"agent", "last_pulse_at", "unread", "waking", "over_budget", "roles", "held",
         "no_channel", "policy"}``. ``most``: messages that it may say until it pulses again; ``watch``: channels that it
         watches from now on; ``trouble``: why its pulses fail, "" when they do not any more; ``policy``: the id of the
-        one that it has; ``same``: it is no other pulse than the last one. Refused: it is halted."""
+        one that it has; ``same``: it is no other pulse than the last one; ``key``: who does not name it does
+        not end ``most``. Refused: it is halted."""
 
     async def roles_waiting(self, speaker: Speaker) -> dict[str, int]:
         """How much waits for the roles of the speaking agent; only where something does."""

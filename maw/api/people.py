@@ -76,6 +76,7 @@ async def pulse(call: Call) -> web.StreamResponse:
         trouble=args["trouble"],
         policy=args["policy"],
         same=args["same"],
+        key=args["limit_key"],
     )
     return reply(answer, headers=call.api.headers)
 
@@ -166,6 +167,12 @@ ROUTES: Final = (
             ),
             Field("policy", Line(64), "the policy that it has: its id, as `policy` of an answer names it"),
             Field("same", Flag(), "no other pulse than the last that was told of", default=False),
+            Field(
+                "limit_key",
+                Line(64),
+                "a random word: only who gives it again ends or changes the max_messages that came with it",
+                default="",
+            ),
         ),
     ),
     Route(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from maw.core.allowance import Allowances
+from maw.core.allowance import AT_ONCE, LONGEST_S, Allowances
 from maw.core.colony import Said
 from maw.core.effects import Alert
 from maw.core.quota import AGENT, CHANNEL, Empty, Quotas, Rates
@@ -54,10 +54,16 @@ class SayQuotas:
         self.refusals = 0
         """Since the start, for /metrics."""
 
-    def pulse(self, agent: AgentRow, most: int | None) -> None:
+    def pulse(self, agent: AgentRow, most: int | None, key: str = "") -> None:
         """A pulse of the agent's begins, in which it and its roles may say ``most`` messages; None: it is over, or any
-        number."""
-        self._allowances.begin(_bearer(agent), most, self._monotonic())
+        number. Only who names the ``key`` again ends it. Raises TooMany."""
+        if not self._allowances.begin(_bearer(agent), most, self._monotonic(), key):
+            raise TooMany(
+                f"{AT_ONCE} pulses of {agent.name} are under way, each with a limit_key of its own",
+                code="pulse_spent",
+                retry_after=LONGEST_S,
+                hint="each ends by its own key, or an hour after it began",
+            )
 
     def charge(self, agent: AgentRow, said: Said) -> None:
         """Raises TooMany; then nothing was counted. An operator's word is never too many."""

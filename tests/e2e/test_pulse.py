@@ -226,6 +226,45 @@ def test_a_runner_that_fails_is_waited_for_and_a_human_learns(scout: Scout) -> N
     assert "1 message sent" in scout.pulse()
 
 
+LIFT = """import os, time
+from maw.agents.hooks.daemon import Daemon
+def ask(path, body):
+    daemon = Daemon(os.environ["MAW_SOCKET"], {"X-Maw-Agent": "scout"}, time.monotonic() + 30)
+    return str(daemon.ask(path, body)[0])
+pulse, word = "/api/pulse", ("/api/direct", {"to": ["arthur"], "text": "again"})
+said = [ask(*word)]
+for body in {"same": True}, {}, {"max_messages": 100, "same": True}, {"same": True, "limit_key": "guessed"}:
+    said += [ask(pulse, body), ask(*word)]
+open("lifted", "w").write(" ".join(said))
+print("HEARTBEAT_OK")
+"""
+
+
+def test_what_runs_within_a_pulse_says_no_more_than_it_was_given(scout: Scout) -> None:
+    config = scout.folder / "agent.toml"
+    config.write_text(config.read_text().replace("max_messages_per_pulse = 5", "max_messages_per_pulse = 1"))
+    (scout.folder / "lift.py").write_text(LIFT)
+    (scout.folder / "script").write_text(f"exec {sys.executable} lift.py")
+    scout.hears("say it again and again")
+    scout.pulse()
+    assert (scout.folder / "lifted").read_text() == "201" + " 200 429" * 4
+    for n in range(2):
+        told = {"to": ["arthur"], "text": f"{n} after it"}
+        assert scout.node.ask("POST", "/api/direct", told, agent="scout")[0] == 201, (
+            "the pulse itself ended it"
+        )
+
+    # one that is killed leaves its limit behind, and the next pulse ends that
+    (scout.folder / "script").write_text(f"{sys.executable} lift.py > /dev/null; kill -9 $PPID; sleep 1000")
+    (scout.folder / "lifted").unlink()
+    scout.hears("and once more")
+    assert scout.run().returncode == -signal.SIGKILL
+    assert (scout.folder / "lifted").read_text() == "201" + " 200 429" * 4
+    (scout.folder / "script").unlink()
+    scout.says("now I answer")
+    assert "1 message sent" in scout.pulse("--now")
+
+
 def test_one_at_a_time_and_one_more_for_what_comes_meanwhile(scout: Scout) -> None:
     scout.hears("first")
     (scout.folder / "script").write_text(

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from maw.core.allowance import AT_ONCE, LONGEST_S
 from maw.core.quota import Rate, Rates
 from maw.errors import TooMany
 from tests.conftest import MakeHome
@@ -104,3 +105,24 @@ async def test_within_a_pulse_an_agent_and_its_roles_say_so_much_and_no_more(
     await limited.service.pulse(neo, None)
     await limited.send("boonkeeper", "arthur", "four")
     assert await limited.texts("arthur") == ["one", "two", "three", "four"]
+
+
+async def test_only_who_began_a_pulse_ends_its_limit(limited: Host, clock: Clock) -> None:
+    """What runs within it may say that a pulse begins or is over as often as it likes."""
+    neo = await limited.as_("neo")
+    await limited.service.pulse(neo, 1, key="a word")
+    await limited.send("neo", "arthur", "one")
+    for most, key in ((None, ""), (100, ""), (None, "another"), (100, "another")):
+        await limited.service.pulse(neo, most, same=True, key=key)
+        with pytest.raises(TooMany) as refused:
+            await limited.send("neo", "arthur", "two")
+        assert refused.value.code == "pulse_spent"
+    for n in range(AT_ONCE - 3):
+        await limited.service.pulse(neo, 100, key=f"key {n}")
+    with pytest.raises(TooMany, match="under way"):
+        await limited.service.pulse(neo, 100, key="one more")
+    await limited.service.pulse(neo, None, key="a word")
+    await limited.send("neo", "arthur", "two")
+    await limited.service.pulse(neo, 0, key="a word")
+    clock.now += LONGEST_S
+    await limited.send("neo", "arthur", "three, for that pulse is dead")

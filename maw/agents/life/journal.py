@@ -44,11 +44,13 @@ class Run:
 
 @dataclass(slots=True)
 class State:
-    """``owed``: what runs took, not yet told to the daemon. ``directives_at``: seconds since 1970."""
+    """``owed``: what runs took, not yet told to the daemon. ``directives_at``: seconds since 1970. ``limit_key``: what
+    ends the limit on messages that the last run was given, where it has not ended; its runner is not told."""
 
     failing: Failing | None = None
     directives_at: float = 0.0
     owed: list[dict[str, Any]] = field(default_factory=list)
+    limit_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

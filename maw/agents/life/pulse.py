@@ -121,12 +121,15 @@ class Pulse:
         self._journal = Journal(home)
         self._policy = self._journal.policy()
         self._soul_is_told = False
+        self._limit_key = ""
 
     def once(self, *, insist: bool = False) -> Outcome:
         home, journal = self._home, self._journal
         seen = quick.looks(str(home.folder))
         state, run = journal.state(), journal.run()
-        told = quick.heard(str(home.folder)) or self._look()
+        heard, self._limit_key = quick.heard(str(home.folder)), state.limit_key
+        # the quick way ends no limit that a run was given which was stopped
+        told = heard if heard and not self._limit_key else self._look(same=heard is not None)
         if told["held"] is not None:
             held = told["held"]
             raise Refused(
@@ -167,6 +170,8 @@ class Pulse:
     def _look(self, **more: Any) -> dict[str, Any]:
         """What the daemon tells a pulse. Of an older one, what it does not tell is taken from what it does."""
         body = {"watch": list(self._home.watch_channels), **more}
+        if self._limit_key:
+            body["limit_key"] = self._limit_key
         if self._policy.id:
             body["policy"] = self._policy.id
         told: dict[str, Any] = self._daemon.post("/api/pulse", body).body
@@ -329,7 +334,10 @@ class Pulse:
     def _run(self, run: Run, state: State, directives: str) -> runner.Ran:
         """Raises Unavailable where it failed; then nothing was handed over, and all of it waits for a later pulse."""
         home = self._home
-        self._look(max_messages=home.max_messages, same=True)  # what the runner sends by itself counts too
+        # what the runner sends by itself counts too; that of a run before has ended
+        self._limit_key = state.limit_key = secrets.token_hex(16)
+        self._journal.keep_state(state)
+        self._look(max_messages=home.max_messages, same=True)
         env = dict(self._env) | {"MAW_AGENT": home.name, "MAW_AGENT_HOME": str(home.folder)}
         env["MAW_SOCKET"] = str(self._daemon.socket)
         text = prompt(self._given, secrets.token_hex(4), now_ms())
@@ -346,6 +354,7 @@ class Pulse:
         except runner.Stopped:
             if self._kept(run) is None:
                 self._journal.end(run)
+                quick.forget(str(home.folder))
             raise
         finally:
             self._guard()
@@ -390,6 +399,7 @@ class Pulse:
             state.owed.append(cost)
         # the pulse is over: it may say any number again
         self._look(same=True, **({} if state.failing is None else {"trouble": ""}))
+        self._limit_key = state.limit_key = ""
         state.failing = None
         if run.directives:
             state.directives_at = run.begun / 1000

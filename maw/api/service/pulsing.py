@@ -58,11 +58,12 @@ class Pulsing(Status):
         trouble: str | None = None,
         policy: str | None = None,
         same: bool = False,
+        key: str = "",
     ) -> Json:
         node, agent = self._node, need_agent(self._agent(speaker))
         node.spending.refuse(agent)
         held = self._held(agent)
-        node.quotas.pulse(agent, None if held else most)
+        node.quotas.pulse(agent, None if held else most, key)
         at = node.presences.pulse(agent, None if policy is None else _mark(policy))
         if not same:
             node.tallies.pulsed(agent)

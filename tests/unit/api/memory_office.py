@@ -193,6 +193,7 @@ class MemoryOffice:
         trouble: str | None = None,
         policy: str | None = None,
         same: bool = False,
+        key: str = "",
     ) -> Json:
         told = {"agent": speaker.agent, "last_pulse_at": TIME, "unread": 0, "waking": 0, "over_budget": None}
         return {**told, "roles": {}, "held": None, "no_channel": list(watch), "policy": None}
