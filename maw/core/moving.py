@@ -9,13 +9,12 @@ Before it the agent lives on the old host, after it on the new one.
 
 For everybody else a move counts when both have said so: the old host that it has moved there, the new host in its card
 that it came from there. So no host can take an agent that was not given, nor give one to who did not take it. Logs have
-no common order, so what follows from these words must not depend on which came first (``Travels``).
+no common order, so what follows from these words must not depend on which came first (``maw/core/travels``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from maw.core.colony import AGENT_ID_BYTES, MOVE_BYTES, ROLES, AgentCard
@@ -162,87 +161,3 @@ def fact_of(entry: Entry, content: Content) -> Fact | None:
     if said.step != MOVED:
         return None
     return Fact(entry.author, said.agent, said.move, False, entry.epoch, entry.seq, said.node)
-
-
-@dataclass(slots=True)
-class Travels:
-    """All that was said of moves, and what follows. ``heirs``: by key that another took the place of: that one. Of what
-    a log says of one move twice the first counts."""
-
-    heirs: Mapping[NodeId, NodeId] = field(default_factory=dict)
-    _said: dict[bytes, dict[tuple[NodeId, bytes, bool], Fact]] = field(default_factory=dict)
-
-    def add(self, fact: Fact) -> bool:
-        """Whether it is news."""
-        said = self._said.setdefault(fact.agent, {})
-        before = said.get(fact.about)
-        if before is not None and (before.epoch, before.seq) <= (fact.epoch, fact.seq):
-            return False
-        said[fact.about] = fact
-        return True
-
-    def drop(self, node: NodeId, cut: Mapping[int, int]) -> list[Fact]:
-        """What ``node`` said above ``cut`` (epoch -> last seq that counts) was not said. Returns it."""
-        gone = [one for one in self.facts() if one.node == node and one.seq > cut.get(one.epoch, 0)]
-        for fact in gone:
-            del self._said[fact.agent][fact.about]
-        return gone
-
-    def facts(self) -> Iterator[Fact]:
-        for said in self._said.values():
-            yield from said.values()
-
-    def knows(self, agent: bytes) -> bool:
-        return bool(self._said.get(agent))
-
-    def places(self, agent: bytes) -> set[NodeId]:
-        """The hosts of whom anything is said of this agent's moves."""
-        return {fact.node for fact in self._said.get(agent, {}).values()}
-
-    def home(self, node: NodeId, agent: bytes) -> NodeId:
-        """Where the agent lives that ``node`` had under this id: there, as far as no move is known that counts. Where
-        words lead in a circle nothing is believed of them."""
-        at, seen = node, set()
-        while at not in seen:
-            seen.add(at)
-            last = self._last(at, agent)
-            if last is not None and not last.came:
-                at = last.other
-            elif at in self.heirs:
-                at = self.heirs[at]
-            else:
-                return at
-        return node
-
-    def former(self, node: NodeId, agent: bytes) -> tuple[NodeId, ...]:
-        """The hosts where the agent lived that lives on ``node`` now: what is for it there is for it here."""
-        if not self.knows(agent) or self.home(node, agent) != node:
-            return ()
-        places = self.places(agent) - {node}
-        return tuple(sorted(one for one in places if self.home(one, agent) == node))
-
-    def replace(self, other: Travels) -> None:
-        """All of it, as ``other`` has it."""
-        self._said = other._said
-
-    def has_left(self, node: NodeId, agent: bytes) -> bool:
-        """Whether ``node`` itself says last that the agent went away: it has it no more, whoever took it."""
-        last = self._last(node, agent, alone=True)
-        return last is not None and not last.came
-
-    def is_awaited(self, node: NodeId, agent: bytes) -> bool:
-        """Whether ``node`` says that the agent came, and nothing is known yet from where it came."""
-        said = self._said.get(agent, {}).values()
-        return any(one.came and one.node == node and not _stands(one, said) for one in said)
-
-    def _last(self, node: NodeId, agent: bytes, *, alone: bool = False) -> Fact | None:
-        """The last that ``node`` said, of what both hosts did (``alone``: of all)."""
-        said = self._said.get(agent)
-        if not said:
-            return None
-        stand = [one for one in said.values() if one.node == node and (alone or _stands(one, said.values()))]
-        return max(stand, key=lambda one: (one.epoch, one.seq), default=None)
-
-
-def _stands(fact: Fact, said: Iterable[Fact]) -> bool:
-    return any(one.answers(fact) for one in said)

@@ -148,6 +148,8 @@ class Moving:
             why = f"it speaks as {names} too: `maw agent remove {roles[0].name}` first"
         elif (frozen := self._frozen(agent)) is not None:
             why = f"{frozen}: an operator lifts it with `maw thaw`"
+        elif self._store.state.travels.is_full(self._store.me, agent.id):
+            why = "it has moved from here and to here so often that no more moves of it are heard"
         elif agent in self._roster.wanted():
             why = f"its session runs here: `maw agent stop {agent.name}` first"
         if why is not None:

@@ -118,6 +118,7 @@ class Changes:
     rooms: dict[int, RoomRow] = field(default_factory=dict)
     guests: list[tuple[int, bytes]] = field(default_factory=list)
     travels: list[Fact] = field(default_factory=list)
+    unheard: list[Fact] = field(default_factory=list)
     moves: dict[bytes, MoveRow] = field(default_factory=dict)
     left: list[int] = field(default_factory=list)
     """Agents that are no more of this host."""
@@ -133,7 +134,7 @@ class Changes:
         if self.messages or self.changed:
             yield _SET_COUNTERS, (state.seq, state.messages)
         yield from self._small()
-        yield from travelling.statements(self.travels, self.moves, self.left, state)
+        yield from travelling.statements(self.travels, self.unheard, self.moves, self.left, state)
 
     def _large(self) -> Iterator[Statement]:
         """Tables that grow with every message."""

@@ -20,12 +20,13 @@ from maw.core.entry import Entry, Kind, decode, unpack_payload
 from maw.core.identity import NodeId
 from maw.core.intents import ASK
 from maw.core.ledger import read_ledger
-from maw.core.moving import Travels, fact_of
+from maw.core.moving import fact_of
 from maw.core.once import MARK_BYTES, request_of
 from maw.core.rooms import RoomWord, read_said, stored_said
 from maw.core.seal_keys import SealKey
 from maw.core.sealing import words_of
 from maw.core.souls import Soul
+from maw.core.travels import Travels
 from maw.core.word import word_of
 from maw.store import attached
 from maw.store.callings import Callings
@@ -154,8 +155,8 @@ class Rederiving:
         with suppress(ValueError, TypeError):
             if (fact := fact_of(entry, content)) is not None:
                 row = (self._nodes[entry.author], fact.agent, fact.move, fact.came, *fact[4:])
+                self._left.add(fact)  # in the order of its log: who is too many comes last
                 self._conn.execute(_TRAVEL, row)
-                self._left.add(fact)
 
     def _seal_key(self, entry: Entry, content: dict[str, Any]) -> None:
         """The one that each node named last, where its row is lost."""

@@ -478,6 +478,18 @@ async def _name_lenders(conn: aiosqlite.Connection) -> None:
     await conn.execute("ALTER TABLE borrowed ADD COLUMN lender BLOB NOT NULL DEFAULT x''")
 
 
+async def _travels_of_epochs(conn: aiosqlite.Connection) -> None:
+    """What a log says of one move in several epochs is kept for each: a revocation may cut off the first of them."""
+    await conn.execute("ALTER TABLE travels RENAME TO travels_before")
+    await conn.execute(
+        "CREATE TABLE travels (node INTEGER NOT NULL, agent BLOB NOT NULL, move BLOB NOT NULL, came INTEGER NOT NULL,"
+        " epoch INTEGER NOT NULL, seq INTEGER NOT NULL, other BLOB NOT NULL,"
+        " PRIMARY KEY (node, agent, move, came, epoch)) WITHOUT ROWID"
+    )
+    await conn.execute("INSERT INTO travels SELECT * FROM travels_before")
+    await conn.execute("DROP TABLE travels_before")
+
+
 Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create, _keep_word, _let_go, _words_of_each_key, _know_recoveries, _mark_early_answers, _keep_vitals,
@@ -488,7 +500,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     _tell_rooms_of_edits, _keep_loose, _keep_guests, _keep_gone_readers,
     _keep_costs, _keep_lineage,
     _keep_souls, _note_policies,
-    _keep_travels, _name_lenders,
+    _keep_travels, _name_lenders, _travels_of_epochs,
 )  # fmt: skip
 """Migration k turns a database of version k into one of version k + 1."""
 

@@ -17,10 +17,10 @@ import aiosqlite
 from maw.core.entry import START, Head, decode
 from maw.core.identity import NodeId
 from maw.core.log import Heads
-from maw.core.moving import Travels
 from maw.core.presence import NOT_SEEN, Seen
 from maw.core.profile import NO_PROFILE, Profile
 from maw.core.redaction import Range
+from maw.core.travels import Travels
 from maw.store.channel_words import ChannelWord, read_channels
 from maw.store.people import read_people
 from maw.store.rooms import RoomRow, read_rooms
@@ -283,9 +283,9 @@ class State:
         """Whether this agent is being carried from one host to another: nobody speaks or reads as it meanwhile."""
         return agent in self.holding or any(row.holds and row.agent == agent for row in self.moves.values())
 
-    def resettle(self, agent: bytes) -> None:
-        """Something new is known of where this agent lives."""
-        for key in self.travels.places(agent):
+    def resettle(self, agent: bytes, *said_by: NodeId) -> None:
+        """Something new is known of where this agent lives, or what these hosts said of it counts no more."""
+        for key in self.travels.places(agent).union(said_by):
             node = self.nodes.get(key)
             row = None if node is None else self.agents.get((node.n, agent))
             if row is not None:

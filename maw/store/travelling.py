@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import aiosqlite
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 MAX_OFFERS_OF_A_PEER: Final = 50
 """Agents that one host offers here at once: each is a row that a human is shown."""
 SET_TRAVEL: Final = "INSERT OR REPLACE INTO travels VALUES (?, ?, ?, ?, ?, ?, ?)"
+UNSAY: Final = """DELETE FROM travels WHERE node = ? AND agent = ? AND move = ? AND came = ? AND epoch = ?
+    AND seq = ?"""
 SET_MOVE: Final = "INSERT OR REPLACE INTO moves VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _OF_WHO_LEFT: Final = (
     "local_agents",
@@ -75,7 +78,8 @@ async def read_travels(conn: aiosqlite.Connection, state: State) -> None:
     sql = "SELECT node, agent, move, came, epoch, seq, other FROM travels"
     for node, agent, move, came, epoch, seq, other in await conn.execute_fetchall(sql):
         if (row := state.node_at.get(node)) is not None:  # else the row is damaged
-            state.travels.add(Fact(row.key, agent, move, bool(came), epoch, seq, NodeId(other)))
+            with suppress(ValueError):  # more than are heard: written by an older version
+                state.travels.add(Fact(row.key, agent, move, bool(came), epoch, seq, NodeId(other)))
     sql = "SELECT move, leaving, node, agent, name, role, step, why, box, plan, at FROM moves"
     for found in await conn.execute_fetchall(sql):
         move = MoveRow(*found)
@@ -143,6 +147,8 @@ def why_not_offered(state: State, me: NodeId, offer: MoveRow) -> str | None:
         return f"it is offered as {offer.role}, and only agents move"
     if is_of_here(state, me, offer.agent):
         return "it has the id of an agent of this host"
+    if state.travels.is_full(me, offer.agent):
+        return "it has moved from here and to here so often that no more moves of it are heard"
     node = state.nodes.get(offer.node)
     card = None if node is None else state.agents.get((node.n, offer.agent))
     if card is None or card.gone or (card.name, card.role) != (offer.name, offer.role):
@@ -154,22 +160,26 @@ def why_not_offered(state: State, me: NodeId, offer: MoveRow) -> str | None:
 
 
 def note(fold: Fold, fact: Fact) -> None:
-    """A word on where an agent lives."""
+    """A word on where an agent lives. Raises ValueError where its log has said more of moves than is heard."""
     state = fold.state
-    if state.travels.add(fact):
-        fold.changes.travels.append(fact)
-        state.resettle(fact.agent)
+    gone = state.travels.add(fact)
+    if gone is None:
+        return
+    fold.changes.travels.append(fact)
+    fold.changes.unheard += gone
+    for one in (fact, *gone):
+        state.resettle(one.agent, one.node)
 
 
 def fold_moved(fold: Fold, entry: Entry, said: Moved) -> None:
-    """Raises ValueError for an offer too many, or of who is not its host's."""
+    """Raises ValueError for an offer or a move too many, or of who is not its host's."""
     own = entry.author == fold.me
+    if said.step == MOVED:  # first, as it may be one too many
+        note(fold, Fact(entry.author, said.agent, said.move, False, entry.epoch, entry.seq, said.node))
     if own or said.node == fold.me:
         _step(fold, said, entry.author, own=own)
-    if said.step == MOVED:
-        note(fold, Fact(entry.author, said.agent, said.move, False, entry.epoch, entry.seq, said.node))
-        if own:
-            leave(fold, said.agent)
+    if said.step == MOVED and own:
+        leave(fold, said.agent)
 
 
 def fold_arrival(fold: Fold, entry: Entry, card: AgentCard) -> None:
@@ -229,12 +239,17 @@ def leave(fold: Fold, agent_id: bytes) -> None:
     fold.changes.left.append(row.n)
 
 
+def _row(fact: Fact, state: State) -> tuple[Any, ...]:
+    return (state.nodes[fact.node].n, *fact[1:6])
+
+
 def statements(
-    facts: list[Fact], moves: Mapping[bytes, MoveRow], left: list[int], state: State
+    facts: list[Fact], unheard: list[Fact], moves: Mapping[bytes, MoveRow], left: list[int], state: State
 ) -> Iterator[Statement]:
     for fact in facts:
-        node, agent, move, came, epoch, seq, other = fact
-        yield SET_TRAVEL, (state.nodes[node].n, agent, move, came, epoch, seq, other)
+        yield SET_TRAVEL, (*_row(fact, state), fact.other)
+    for fact in unheard:
+        yield UNSAY, _row(fact, state)
     for row in moves.values():
         yield SET_MOVE, row.row()
     for n in left:
@@ -247,6 +262,5 @@ async def unsay_travels(
 ) -> None:
     """Within a transaction: what a revoked key said above its cut moved nobody."""
     for fact in state.travels.drop(author, cut):
-        sql = "DELETE FROM travels WHERE node = ? AND agent = ? AND move = ? AND came = ?"
-        await conn.execute(sql, (state.nodes[author].n, fact.agent, fact.move, fact.came))
-        state.resettle(fact.agent)
+        await conn.execute(UNSAY, _row(fact, state))
+        state.resettle(fact.agent, author)

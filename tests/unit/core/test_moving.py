@@ -27,11 +27,11 @@ from maw.core.moving import (
     REFUSED,
     Fact,
     Moved,
-    Travels,
     fact_of,
     step_after,
 )
 from maw.core.sealing import Sealed, key_id, open_box, public_of, unwrap
+from maw.core.travels import MAX_OF_AGENT, Travels
 from tests.vectors import make_moving
 
 A, B, C, D = (NodeId(bytes([one]) * 32) for one in b"ABCD")
@@ -146,6 +146,91 @@ def test_every_order_of_a_chain_and_back() -> None:
     facts = [*moved(A, B, 1, 5, 1), *moved(B, C, 2, 7, 1), *moved(C, A, 3, 9, 8)]
     for some in itertools.permutations(facts):
         assert {travels(list(some)).home(node, SCOUT) for node in (A, B, C)} == {A}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_when_it_is_heard_of_a_revocation_does_not_matter(seed: int) -> None:
+    """What is said of a move in several epochs counts by what is left of each."""
+    rng = random.Random(seed)
+    facts, cut = [], {1: 50, 2: 10}
+    for move in range(4):
+        old, new = rng.sample((A, B, C), 2)
+        for epoch in (1, 2, 3)[: rng.randint(1, 3)]:
+            facts += [said(old, new, move, rng.randint(1, 100), epoch=epoch)]
+        facts += [said(new, old, move, rng.randint(1, 100), came=True)]
+
+    def told(facts: list[Fact], at: int) -> list[Any]:
+        found = travels(facts[:at])
+        found.drop(A, cut)
+        for fact in facts[at:]:
+            if fact.node != A or fact.seq <= cut.get(fact.epoch, 0):
+                found.add(fact)
+        return [
+            (found.home(node, SCOUT), found.former(node, SCOUT), found.has_left(node, SCOUT),
+             found.is_awaited(node, SCOUT))
+            for node in (A, B, C)
+        ]  # fmt: skip
+
+    expected = told(facts, 0)
+    for _ in range(20):
+        rng.shuffle(facts)
+        for at in range(len(facts) + 1):
+            assert told(facts, at) == expected
+
+
+def test_a_move_that_was_said_again_outlives_the_revocation_of_the_first_word() -> None:
+    first, again = said(A, B, 1, 100), said(A, B, 1, 1, epoch=2)
+    for facts in itertools.permutations([first, again, said(B, A, 1, 1, came=True)]):
+        found = travels(list(facts))
+        assert found.drop(A, {1: 50, 2: 10}) == [first] and found.home(A, SCOUT) == B
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_what_is_too_much_is_the_same_in_every_order(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maw.core.travels.MAX_OF_AGENT", 3)
+    monkeypatch.setattr("maw.core.travels.MAX_OF_LOG", 5)
+    rng = random.Random(seed)
+    facts = [
+        Fact(A, bytes([rng.randint(1, 3)]) * 16, bytes([move]) * 16, rng.random() < 0.3, epoch, seq + 1, B)
+        for epoch in (1, 2)
+        for seq, move in enumerate(rng.choices(range(12), k=14))
+    ]
+    first = None
+    for _ in range(30):
+        found, kept = Travels(), set()
+        for fact in facts:
+            with suppress(ValueError):
+                gone = found.add(fact)
+                kept |= set() if gone is None else {fact}
+                kept -= set(gone or ())
+        held = {one for log in found._logs.values() for one in log}
+        assert held <= kept, "who is told of the changes has all of them"
+        assert {one for told in found._told.values() for some in told.facts.values() for one in some} == held
+        assert all(len([one for one in held if one.epoch == epoch]) <= 5 for epoch in (1, 2))
+        first = held if first is None else first
+        assert held == first
+        rng.shuffle(facts)
+
+
+def test_a_flood_of_moves_is_cut_off_and_costs_no_more_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in looks at what the other host said, which time would only guess at."""
+    looks = 0
+    answers = Fact.answers
+
+    def counted(self: Fact, other: Fact) -> bool:
+        nonlocal looks
+        looks += 1
+        return answers(self, other)
+
+    monkeypatch.setattr(Fact, "answers", counted)
+    found = travels(moved(A, B, 1, 1, 1))
+    for seq in range(2, MAX_OF_AGENT + 1):
+        found.add(Fact(A, SCOUT, seq.to_bytes(16), False, 1, seq, C))
+        assert found.home(A, SCOUT) == B, "nobody took it"
+    assert looks < 2 * MAX_OF_AGENT and found.is_full(A, SCOUT) and not found.is_full(B, SCOUT)
+    with pytest.raises(ValueError, match="no more are heard"):
+        found.add(Fact(A, SCOUT, b"x" * 16, False, 1, MAX_OF_AGENT + 1, C))
+    assert found.home(A, SCOUT) == B, "what stood stands"
 
 
 # -- the words of a move ----------------------------------------------------------------------------
