@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from maw.core import travels
 from maw.core.colony import MOVE_BYTES, AgentCard
 from maw.core.entry import Kind, Position
+from maw.core.frames import Entries
 from maw.core.handover import Handover, Mail
+from maw.core.identity import NodeId
 from maw.core.moving import MOVED, OFFERED, REFUSED, Moved
 from maw.core.profile import Profile
 from maw.errors import Refused
@@ -18,7 +21,8 @@ from maw.node import moving
 from maw.store.handing import gather
 from maw.store.travelling import MoveRow
 from tests.conftest import MakeHome
-from tests.integration.nodes import Host, all_running, pair, until
+from tests.integration.evil import evil_peer
+from tests.integration.nodes import Host, all_running, pair, running, until
 from tests.integration.test_moving import has, knows, move_over, three
 
 
@@ -122,3 +126,21 @@ async def test_what_is_not_for_the_agent_does_not_come_into_its_mailbox(
                 await asyncio.sleep(0.01)
         assert "secret for victim" not in await new.texts("scout")
         assert await new.texts("victim") == ["secret for victim"]
+
+
+async def test_moves_without_end_are_set_aside(make_home: MakeHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(travels, "MAX_OF_AGENT", 3)
+    agent, other = b"a" * 16, NodeId(b"c" * 32)
+    async with running(make_home("mbp")) as host, evil_peer(host) as evil:
+        say = evil.author.say
+        entries = [say(Kind.AGENT, AgentCard(agent, "zed", "agent").content())]
+        words = [Moved(bytes([move]) * 16, agent, other, MOVED) for move in range(5)]
+        entries += [say(Kind.MOVED, word.content()) for word in words]
+        await evil.followed()
+        evil.send(Entries(tuple(entries)))
+        log = (evil.node.node, evil.author.epoch)
+        await until(lambda: host.held().get(log, 0) >= entries[-1].seq, "all is stored")
+        rows = await host.node.db.rows("SELECT move FROM travels WHERE agent = ?", (agent,))
+        assert sorted(move[0] for (move,) in rows) == [0, 1, 2]
+        ((aside,),) = await host.node.db.rows("SELECT count(*) FROM set_aside")
+        assert aside == 2
