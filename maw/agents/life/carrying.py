@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from maw.agents.life import durable
-from maw.agents.life.home import AgentHome
+from maw.agents.life.home import AgentHome, check_files
 from maw.agents.life.journal import Journal, Run, State
 from maw.agents.life.runner import Ran
 from maw.client.daemon import Daemon
@@ -49,6 +49,7 @@ class Carrying:
 
     def carry_out(self) -> None:
         """Raises MawError where it cannot be gone on with now; OSError."""
+        check_files(self._home)  # its runner may have made something else of them
         self._send()
         self._acknowledge()
         self._log()

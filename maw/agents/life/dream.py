@@ -18,7 +18,7 @@ from maw.agents.life import durable, guarding, runner
 from maw.agents.life.consolidating import consolidate, hash_of, read, tidy, unused_stamp
 from maw.agents.life.dream_journal import DreamJournal, Run, State
 from maw.agents.life.ensouling import look_after
-from maw.agents.life.home import AgentHome, soul_hint
+from maw.agents.life.home import AgentHome, check_files, soul_hint
 from maw.agents.life.pulse import only_pulse
 from maw.client.daemon import Door
 from maw.core.credentials import masked
@@ -224,6 +224,7 @@ class _Dream:
             state.owed.append(cost)
         dreamt = self._read(run, ran, state)
         before = len(read(home.log))
+        check_files(home)  # its runner may have made something else of them
         notes = consolidate(home, run, dreamt)
         after = len(read(home.log))
         if home.dream.change_soul and dreamt.soul is not None:

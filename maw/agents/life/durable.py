@@ -30,7 +30,7 @@ def append(path: Path | str, data: bytes, mode: int = 0o600) -> None:
     """``data`` stands at the end of ``path``, on the disk, before this returns; after a kill, perhaps the first part
     of it. Raises OSError."""
     made = not os.path.exists(path)
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, mode)
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, mode)
     try:
         _write_all(handle, data)
         os.fsync(handle)

@@ -128,7 +128,7 @@ def read_home(folder: Path) -> AgentHome:
     pulse.only("runner", "watch_channels", "max_messages_per_pulse", "timeout_s", "heartbeat_s")
     runner = _command(pulse, "runner", RUNNER)
     timeout_s = pulse.number("timeout_s", TIMEOUT_S, 1, 86_400)
-    return AgentHome(
+    home = AgentHome(
         folder=folder,
         name=name,
         runner=runner,
@@ -138,6 +138,22 @@ def read_home(folder: Path) -> AgentHome:
         heartbeat_s=pulse.number("heartbeat_s", 0, 0, 31_536_000),
         dream=_dream(document.section("dream"), runner, timeout_s),
     )
+    check_files(home)
+    return home
+
+
+def check_files(home: AgentHome) -> None:
+    """What a pulse opens is a file, or not there: at a pipe it would wait for ever. Raises BadConfig. (Of soul.md
+    ``souls`` sees to it.)"""
+    for path in (home.heartbeat, home.tasks, home.log, home.pulse_log, home.summary):
+        try:
+            is_file = stat.S_ISREG(path.stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise BadConfig(f"{path}: cannot be read: {error.strerror}") from None
+        if not is_file:
+            raise BadConfig(f"{path}: this is no file", hint=f"move it away: mv {path} {path}.odd")
 
 
 def find_home(

@@ -37,7 +37,7 @@ from maw.core.pulsing import (
     what_to_do,
     without_comments,
 )
-from maw.errors import Conflict, MawError, NotRunning, Refused, Unavailable
+from maw.errors import BadInput, Conflict, MawError, NotRunning, Refused, Unavailable
 
 PAGE: Final = 100
 PAGES: Final = 10
@@ -141,6 +141,7 @@ class Pulse:
         # an answer that is kept is carried out first: what that wrote into the log is looked for there
         if kept is None:
             self._look_after_soul()
+        self._set_tasks_aside()
         # what of tasks.md is no UTF-8 must be known again, byte by byte, when it is taken away
         directives, tasks = self._text(home.heartbeat), self._text(home.tasks, "surrogateescape")
         now = time.time()
@@ -216,6 +217,25 @@ class Pulse:
                 return file.read(LARGEST).decode("utf-8", errors)
         except FileNotFoundError:
             return ""
+
+    def _set_tasks_aside(self) -> None:
+        """Of a tasks.md that is too long a part would be handed over at every pulse, and never taken away. Raises
+        BadInput, once."""
+        path = self._home.tasks
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:
+            return
+        if size <= LARGEST:
+            return
+        aside = self._home.memory / f"tasks-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.md"
+        self._home.memory.mkdir(mode=0o700, exist_ok=True)
+        path.rename(aside)
+        durable.sync_folder(self._home.memory)
+        durable.sync_folder(self._home.folder)
+        words = f"{path} had {size} bytes, more than {LARGEST >> 20} MiB: it is {aside} now, and was handed to nobody"
+        durable.append(self._home.log, f"\n- {words}\n".encode())  # whoever wrote it may read that
+        raise BadInput(words, code="tasks_too_long", hint="write into tasks.md again what is to be done")
 
     def _end_of(self, path: Path) -> str:
         try:

@@ -113,7 +113,9 @@ def log(folder: str, words: str) -> None:
     path = os.path.join(folder, "memory", "pulse.log")
     line = f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {words}".replace("\n", " ")
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        handle = os.open(
+            path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600
+        )
     except FileNotFoundError:
         os.makedirs(os.path.dirname(path), mode=0o700)
         log(folder, words)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from maw.agents.life import durable
+from maw.agents.life import durable, quick
+from maw.agents.life.first import learn
 from maw.agents.life.home import RUNNER, AgentHome, find_home, make_own, read_home, soul_hint, write_home
+from maw.agents.life.pulse import LARGEST, Pulse
+from maw.client.daemon import Daemon
 from maw.errors import BadConfig, BadInput, NotFound, Refused
 
 
@@ -173,3 +177,34 @@ def test_what_to_do_about_a_soul_that_nobody_has(home: Path, there: bool) -> Non
         (home / "soul.md").unlink()
     hint = soul_hint(read_home(home))
     assert ("maw agent home scout" in hint) is not there and "restore" not in hint
+
+
+@pytest.mark.parametrize(
+    "name", ["heartbeat.md", "tasks.md", "memory/log.md", "memory/pulse.log", "memory/summary.md"]
+)
+def test_at_a_pipe_nobody_waits(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "scout"
+    write_home(folder, "scout")
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    with pytest.raises(BadConfig, match=f"{name}: this is no file"):
+        read_home(folder)
+    for write in (durable.append, lambda path, data: quick.log(str(folder), data.decode())):
+        with suppress(OSError):  # no reader: an error, and no waiting
+            write(folder / name, b"x")
+    assert learn(str(folder), "scout") is None
+
+
+def test_tasks_without_end_are_set_aside_once(tmp_path: Path) -> None:
+    write_home(tmp_path / "scout", "scout", tasks="x" * (LARGEST + 1))
+    home = read_home(tmp_path / "scout")
+    pulse = Pulse(home, Daemon(tmp_path / "none"), {}, lambda _: None)
+    with pytest.raises(BadInput, match="was handed to nobody") as raised:
+        pulse._set_tasks_aside()
+    (aside,) = home.memory.glob("tasks-*.md")
+    assert not home.tasks.exists() and aside.stat().st_size == LARGEST + 1
+    assert raised.value.code == "tasks_too_long" and raised.value.message in home.log.read_text()
+    pulse._set_tasks_aside()
+    home.tasks.write_text("- one\n")
+    pulse._set_tasks_aside()
+    assert home.tasks.exists()
