@@ -13,6 +13,7 @@ from maw.cli import completing
 from maw.cli.agents import agent_group
 from maw.cli.output import Output, note
 from maw.cli.params import Json
+from maw.cli.plans import acting_here  # noqa: F401 - its commands stand before this one, whoever is imported first
 from maw.core.names import check_name
 from maw.core.text import shown
 from maw.errors import BadInput

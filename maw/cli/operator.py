@@ -16,7 +16,7 @@ import typer
 from maw.cli.groups import command_group
 from maw.cli.output import Output, note, words
 from maw.cli.params import Json, duration
-from maw.cli.session import NO_SPEAKER, OWNER, chosen_name, confirm, in_terminal, plain_daemon
+from maw.cli.session import confirm, plain_daemon, refuse_hidden_agent
 from maw.client import calls
 from maw.errors import BadInput, Conflict
 from maw.home import find_home
@@ -284,7 +284,7 @@ def list_statements(types: tuple[str, ...], none: str, as_json: bool) -> int:
 
 def read_signer(file: str | None, kind: str = "operator") -> Signer:
     """The key in ``file``, else (an operator's) where $MAW_OPERATOR_KEY says, else in the node's home: that one signs
-    for who sits at a terminal, or says that he is himself, and not for any program that can read it."""
+    for its owner, and for no program of an agent that can read it."""
     from maw.node.keptkey import open_kept_key
 
     if not file and kind == "operator":
@@ -292,12 +292,7 @@ def read_signer(file: str | None, kind: str = "operator") -> Signer:
     if not file:  # an empty variable says as little as none
         home = find_home(os.environ, os.geteuid())
         path = home.path / f"{kind}.key"
-        if not in_terminal() and chosen_name(None) != OWNER:
-            raise BadInput(
-                f"which {kind} key? this is not a terminal, so maw does not take you for the owner of that in its home",
-                code=NO_SPEAKER,
-                hint="--key FILE, or MAW_OPERATOR_KEY=FILE in the environment; or say it in a terminal",
-            )
+        refuse_hidden_agent()
         if not path.is_file():
             raise BadInput(
                 f"which {kind} key? there is none in {home.path}",

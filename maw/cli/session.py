@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from maw.client import calls
+from maw.client.ancestry import agent_above
 from maw.client.daemon import Daemon, find_daemon
 from maw.client.pane import pane_of
 from maw.core.names import check_name
-from maw.errors import BadInput, Refused
+from maw.errors import BadInput, NotFound, Refused
 
 OWNER: Final = "~"
 """To the daemon: whoever calls, as himself."""
-NO_SPEAKER: Final = "no_speaker"
 
 
 def speaking_daemon(as_name: str | None) -> Daemon:
@@ -28,22 +29,37 @@ def speaking_daemon(as_name: str | None) -> Daemon:
     if daemon.speaker is None and daemon.pane is None:
         raise BadInput(
             "who speaks? this is not a terminal, so maw does not take you for its owner",
-            code=NO_SPEAKER,
+            code="no_speaker",
             hint="--as NAME, or MAW_AGENT=NAME in the environment; `maw agent list` shows the names",
         )
     return daemon
 
 
 def owning_daemon(as_name: str | None) -> Daemon:
-    """As `speaking_daemon`, for what the owner of an account decides. Whether it is for agents too, the daemon tells.
-    Raises BadInput, with a hint that is no recipe for an agent."""
+    """The daemon, for what the owner of an account decides: he speaks where nobody is named, in a terminal or not.
+    Whether it is for agents too, the daemon tells. Raises Refused for an agent's program that hides whose it is."""
+    named = chosen_name(as_name)
+    if named in (None, OWNER):
+        refuse_hidden_agent()
+    daemon = find_daemon(os.environ, os.geteuid(), named or OWNER)
+    return daemon if named else replace(daemon, pane=pane_of(os.environ))
+
+
+def refuse_hidden_agent() -> None:
+    """Raises Refused where a program of an agent runs this command. In a terminal, a human is taken to sit."""
+    if in_terminal() or (name := agent_above()) in (None, OWNER):
+        return
     try:
-        return speaking_daemon(as_name)
-    except BadInput as error:
-        if error.code != NO_SPEAKER:
-            raise
-        hint = "say it in a terminal; for a script of yours see docs/security.md"
-        raise BadInput(error.message, code=NO_SPEAKER, hint=hint) from None
+        told = find_daemon(os.environ, os.geteuid(), name).do(calls.whoami())
+    except (NotFound, BadInput):  # no agent of this host's
+        return
+    if told.get("role") == "ape":
+        return
+    raise Refused(
+        f"only its owner says this, and {name} runs this command",
+        code="not_human",
+        hint="a human says it, in a shell that no agent began",
+    )
 
 
 def plain_daemon() -> Daemon:
@@ -55,6 +71,8 @@ def making_daemon(name: str) -> Daemon:
     """The daemon, for who makes an agent ``name``: an agent that does so (by $MAW_AGENT, or its pane) says who it is,
     for it is a birth. A human does it by hand; and $MAW_AGENT may name the agent that is yet to be made."""
     named = chosen_name(None)
+    if named is None and not in_terminal():
+        named = agent_above()  # it has dropped its name
     daemon = find_daemon(os.environ, os.geteuid(), None if named == name else named)
     return daemon if named else replace(daemon, pane=pane_of(os.environ))
 

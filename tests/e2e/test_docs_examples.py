@@ -154,10 +154,7 @@ class TourHost:
         self._host = host
         self._home = home
         home.mkdir()
-        key = (
-            home / ".local" / "share" / "maw" / "operator.key"
-        )  # whoever types is at a terminal; we are at none
-        self.environment = clean_environment(HOME=str(home), MAW_OPERATOR_KEY=str(key))
+        self.environment = clean_environment(HOME=str(home))
 
     def type(self, block: str, invite: str) -> str:
         """Run a block in a shell. What needs systemd is done as the page says one can: by `maw up`."""

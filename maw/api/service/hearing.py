@@ -51,7 +51,7 @@ class Hearing(Status):
 
     async def release_wakes(self, speaker: Speaker, name: str) -> Json:
         row = self._mine(speaker, name)
-        self._need_human(speaker, "what is held is released")
+        self._no_agent(speaker, "what is held is released")
         await self._node.wakes.release(row, speaker.agent or f"uid {speaker.uid}")
         self._node.hearing.stir(row)
         return self._wakes_json(row)

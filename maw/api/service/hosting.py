@@ -15,8 +15,6 @@ class Hosted(Status):
         )
 
     async def pause_host(self, speaker: Speaker, agent: str | None, why: str | None) -> Json:
-        if why is None:
-            self._need_human(speaker, "what a pause stopped runs again")
         if agent is None:
             await self._node.hosting.pause(why)
         else:

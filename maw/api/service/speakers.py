@@ -44,9 +44,9 @@ class Speakers:
         row = self._node.state.agents.get((own.n, speaker.agent_key)) if own else None
         return None if row is None or row.gone or row.uid is None else row
 
-    def _need_human(self, speaker: Speaker, what: str) -> AgentRow | None:
+    def _no_agent(self, speaker: Speaker, what: str) -> AgentRow | None:
         """Who speaks, where ``what`` ("what may be spent is said") is not for an agent. Raises Refused where one
-        speaks; BadInput where nobody says who he is, for that may be an agent's program."""
+        speaks."""
         asks = self._agent(speaker)
         if speaker.known_by == "token" or (asks is not None and asks.role == "agent"):
             raise Refused(
@@ -54,11 +54,16 @@ class Speakers:
                 code="not_human",
                 hint="say it as yourself: in a terminal, without --as, MAW_AGENT or an agent's pane",
             )
+        return asks
+
+    def _need_human(self, speaker: Speaker, what: str) -> AgentRow | None:
+        """As ``_no_agent``. Raises BadInput also where nobody says who he is, for that may be an agent's program."""
+        asks = self._no_agent(speaker, what)
         if asks is None and not speaker.himself:
             raise BadInput(
                 f"{what} by a human: say who is speaking",
                 code="no_agent",
-                hint=f"the header {AGENT_HEADER}: {OWN_APE} for yourself; with the command: in a terminal",
+                hint=f"the header {AGENT_HEADER}: {OWN_APE} for yourself",
             )
         return asks
 

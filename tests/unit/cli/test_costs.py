@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from maw.cli import session
 from maw.cli.costs import COLUMNS, as_csv
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.fake_daemon import FakeDaemon
@@ -83,12 +84,15 @@ def test_caps_and_who_is_halted(cli: Cli, daemon: FakeDaemon) -> None:
      ("wakes", "release", "bee"), ("move", "accept", "bee"), ("move", "refuse", "bee"), ("host", "resume"),
      ("death", "bee"), ("birth", "bee", "--local")],
 )  # fmt: skip
-def test_a_program_that_does_not_say_who_it_is_decides_nothing(
-    cli: Cli, daemon: FakeDaemon, words: tuple[str, ...]
+def test_an_agents_program_that_hides_whose_it_is_decides_nothing(
+    cli: Cli, daemon: FakeDaemon, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`env -u MAW_AGENT maw cost cap bee usd=999` in a runner."""
+    monkeypatch.setattr(session, "agent_above", lambda: "bee")
+    daemon.answers["GET /api/whoami"] = (200, {"name": "bee", "role": "agent"})
     done = cli(*words)
-    assert done.code == 2 and "not a terminal" in done.err and "--as" not in done.err and not daemon.asked
+    assert done.code == 6 and "bee runs this command" in done.err
+    assert {one.path for one in daemon.asked} == {"/api/whoami"}
 
 
 def test_a_cap_is_set_and_an_agent_resumed(

@@ -12,6 +12,7 @@ from typing import Any
 import msgpack
 import pytest
 
+from maw.cli import session
 from maw.core.authority import grant_fields
 from maw.core.freezing import ALL, CHANNEL, Target, freeze_fields
 from maw.core.identity import Signer, key_text
@@ -25,9 +26,7 @@ KEY, ANN, HOST = (Signer(bytes([n]) * 32) for n in (1, 2, 3))
 
 
 @pytest.fixture(autouse=True)
-def key(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the home, where it signs for who says that he is its owner."""
-    monkeypatch.setenv("MAW_AGENT", "~")
+def key(home: Path) -> None:
     (home / "operator.key").write_bytes(kept_key_bytes("operator", KEY.seed, None))
 
 
@@ -169,25 +168,22 @@ def test_what_is_no_policy_is_told_before_anything_is_signed(
     assert done.code == 2 and says in done.err and not daemon.asked
 
 
-@pytest.mark.parametrize("agent", ["", "scout"])
 @pytest.mark.parametrize(
     "words", [("freeze", "all"), ("thaw", "all"), ("policy", "publish", "policy.md"), ("operator", "remove", "ann"),
               ("cost", "cap", "--colony", "usd=5"), ("operator", "order", "@neo", "stop", "--as", "scout")],
 )  # fmt: skip
-def test_the_key_in_the_home_signs_for_no_program(
-    words: tuple[str, ...],
-    agent: str,
-    cli: Cli,
-    daemon: FakeDaemon,
-    home: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_the_key_in_the_home_signs_for_no_agents_program(
+    words: tuple[str, ...], cli: Cli, daemon: FakeDaemon, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`env -u MAW_AGENT maw freeze all` in a runner."""
     monkeypatch.chdir(home)
     (home / "policy.md").write_text("Be kind.\n")
-    monkeypatch.setenv("MAW_AGENT", agent)
+    monkeypatch.setattr(session, "agent_above", lambda: "scout")
+    daemon.answers["GET /api/whoami"] = (200, {"name": "scout", "role": "agent"})
     done = cli(*words)
-    assert done.code == 2 and "not a terminal" in done.err and not daemon.asked
+    assert done.code == 6 and "scout runs this command" in done.err
+    assert {one.path for one in daemon.asked} == {"/api/whoami"}
+    daemon.asked.clear()
     drafts(daemon, lambda asked: {})
     cli(*words, "--key", str(home / "operator.key"))
     assert [one.path for one in daemon.asked], "a key that is named is meant"
