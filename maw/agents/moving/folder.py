@@ -232,7 +232,9 @@ def _in_child(uid: int, work: Callable[[], None]) -> None:
 
 
 def default_home(name: str, uid: int) -> Path:
-    """``~/agents/NAME`` of that user."""
+    """``~/agents/NAME`` of that user; of who asks, where his pulses look for it."""
+    if uid == os.geteuid():
+        return Path.home() / "agents" / name
     try:
         return Path(pwd.getpwuid(uid).pw_dir) / "agents" / name
     except KeyError:
