@@ -25,7 +25,7 @@ demo: $(READY)  ## two nodes on this machine federate, a message crosses, REST r
 	@$(BIN)/maw demo
 
 test: $(READY)  ## every test this machine can run; says what it skips
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 again: $(READY)  ## what failed in the last run, at most two tests, by itself
 	@$(BIN)/python -m tests.again
