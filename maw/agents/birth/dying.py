@@ -187,11 +187,12 @@ class Death:
             return Outcome(True, str(kept))
         if self._found["home"] is None:
             return Outcome(True, "there is no home any more")
-        began = datetime.fromtimestamp(float(journal.get("began") or time.time()), UTC)
-        target = self.ending.archive or self.folder / f"{self.ending.name}-{began:%Y%m%dT%H%M%SZ}.tar.gz"
+        target = self._target(kept)
         if self.engine.dry:
             return Outcome(False, str(target))
         count = self._fetch(target)
+        if kept:
+            self.notes.append(f"what was there before it was broken off is kept in {kept}")
         if self.engine.journal is not None:
             self.engine.journal.note(archive=str(target))
         return Outcome(
@@ -199,17 +200,23 @@ class Death:
             f"{target}, {count} files, {target.stat().st_size / (1 << 20):.1f} MiB, read back and compared",
         )
 
+    def _target(self, kept: str | None) -> Path:
+        """Never the file in which it is ``kept`` already: where the removing was broken off there is less by now."""
+        began = datetime.fromtimestamp(float(self._journal().get("began") or time.time()), UTC)
+        target = self.ending.archive or self.folder / f"{self.ending.name}-{began:%Y%m%dT%H%M%SZ}.tar.gz"
+        number, free = 1, target
+        while kept and os.path.lexists(free):
+            number += 1
+            free = target.with_name(f"{target.name.removesuffix('.tar.gz')}-{number}.tar.gz")
+        return free
+
     def _fetch(self, target: Path) -> int:
         """The archive is on this host's disk, and holds what the far one says it read; how many files. Raises."""
         assert self._helper is not None
         part = target.with_name(f"{target.name}.part")
         try:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if (
-                target == self.ending.archive
-                and target.exists()
-                and self._journal().get("archive") != str(target)
-            ):
+            if target == self.ending.archive and target.exists():
                 raise BadInput(
                     f"{target} is there already", code="file_exists", hint="--archive FILE: another one"
                 )
@@ -236,7 +243,7 @@ class Death:
 
     def _erase(self) -> Outcome:
         user = self._user()
-        if user is None or (self._found["home"] is None and not self.ending.delete_user):
+        if user is None:
             return Outcome(True, "there is no home any more")
         return self._ask("erase", user=user, whole=self.ending.delete_user)
 

@@ -223,15 +223,20 @@ def erase(site: Site, asked: Asked) -> Told:
         site.run(["pkill", "-KILL", "-u", str(person.uid)])  # 1: there was none
         need(site.run(["userdel", "--remove", "--", person.name]), f"userdel {person.name}", "no_user")
         return to_do(f"the Unix user {person.name} is gone, with {person.home}")
-    if not site.run(["test", "-e", str(folder)], as_user=person).ok:
+    # aside at once and whole: half a home that is left by a kill must not pass for one
+    aside = folder.with_name(f".{folder.name}.ended")
+    there = [one for one in (folder, aside) if site.run(["test", "-e", str(one)], as_user=person).ok]
+    if not there:
         return done("there is no home any more")
     if asked.get("dry"):
         return to_do(f"remove {folder}; the Unix user {person.name} stays")
-    need(
-        site.run(["rm", "-rf", "--", str(folder)], as_user=person, cwd=Path("/")),
-        f"rm {folder}",
-        "cannot_write",
-    )
+    away = ["rm", "-rf", "--", str(aside)]
+    for command in (away, ["mv", "-T", "--", str(folder), str(aside)], away) if folder in there else (away,):
+        need(
+            site.run(command, as_user=person, cwd=Path("/")),
+            f"{command[0]} {folder}",
+            "cannot_write",
+        )
     return to_do(f"removed {folder}; the Unix user {person.name} stays")
 
 

@@ -175,6 +175,19 @@ def test_only_a_user_that_a_birth_made_is_deleted(tmp_path: Path) -> None:
     assert ask(site, "erase", whole=True)["done"] is True
 
 
+def test_a_home_is_aside_before_any_of_it_is_removed(tmp_path: Path) -> None:
+    site = Made(tmp_path, scout=person(tmp_path))
+    home, aside = tmp_path / "agents" / "scout", tmp_path / "agents" / ".scout.ended"
+    for folder in (home, aside):  # half of an earlier one, of a death that was killed there
+        (folder / "memory").mkdir(parents=True)
+    assert ask(site, "erase", dry=True)["done"] is False and home.exists()
+    assert ask(site, "erase")["done"] is False
+    assert not home.exists() and not aside.exists()
+    aside.mkdir()
+    assert ask(site, "erase")["done"] is False and not aside.exists()
+    assert ask(site, "erase")["done"] is True
+
+
 def test_the_names_of_acts_are_those_that_are_asked_for() -> None:
     """Both sides of a birth and a death ask by name: what is asked for is there."""
     import re

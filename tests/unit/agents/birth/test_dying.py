@@ -7,7 +7,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,14 +27,14 @@ from tests.unit.agents.birth.world import Killed
 FILES = {"scout/soul.md": b"# scout\n", "scout/memory/log.md": b"what I learnt\n" * 1000}
 
 
-def packed() -> tuple[bytes, dict[str, str]]:
+def packed(files: Mapping[str, bytes]) -> tuple[bytes, dict[str, str]]:
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w|gz") as archive:
-        for name, text in FILES.items():
+        for name, text in files.items():
             entry = tarfile.TarInfo(name)
             entry.size = len(text)
             archive.addfile(entry, io.BytesIO(text))
-    return data.getvalue(), {name: hashlib.sha256(text).hexdigest() for name, text in FILES.items()}
+    return data.getvalue(), {name: hashlib.sha256(text).hexdigest() for name, text in files.items()}
 
 
 @dataclass
@@ -46,6 +46,7 @@ class Body:
     said: list[str] = field(default_factory=list)
     unread: int = 0
     work: list[str] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=lambda: dict(FILES))
     damage: bool = False
     kill: int | None = None
     calls: int = 0
@@ -88,7 +89,7 @@ class Body:
             }  # fmt: skip
         if do == "archive":
             assert into is not None
-            data, files = packed()
+            data, files = packed(self.files)
             into.write(data[: len(data) // 2] if self.damage else data)
             return {**here, "files": files}
         if do == "goodbye":
@@ -142,6 +143,23 @@ def test_killed_at_each_moment(tmp_path: Path) -> None:
         assert not list(folder.glob("*.part"))
 
 
+def test_half_a_home_takes_no_whole_archives_place(tmp_path: Path) -> None:
+    """The far host lost its power while it removed the home, or the Unix user: the same again."""
+    body = Body()
+    end(body, tmp_path / "whole")
+    body = Body(kill=body.calls)
+    with pytest.raises(Killed):
+        end(body, tmp_path)
+    (first,) = tmp_path.glob("scout-*.tar.gz")
+    body.kill = None
+    body.left.add("home")
+    del body.files["scout/memory/log.md"]
+    death, told = end(body, tmp_path)
+    with tarfile.open(first) as archive:
+        assert set(archive.getnames()) == set(FILES)
+    assert len(list(tmp_path.glob("scout-*.tar.gz"))) == 2 and str(first) in str(death.report(told)["notes"])
+
+
 def test_what_would_be_lost(tmp_path: Path) -> None:
     for body in (Body(unread=2), Body(work=["repo: 1 not committed: M x"])):
         with pytest.raises(Refused) as refused:
@@ -163,7 +181,7 @@ def test_an_archive_that_did_not_come_whole_ends_it(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_as_it_was_read(tmp_path: Path) -> None:
-    data, files = packed()
+    data, files = packed(FILES)
     path = tmp_path / "x.tar.gz"
     path.write_bytes(data)
     verify(path, files)
